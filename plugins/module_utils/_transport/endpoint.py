@@ -1,0 +1,122 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Which host is asked: the option ``endpoint``, else the service's map of regions."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Service:
+    """A product's API, as far as the transport has to know it.
+
+    ``hosts``      per network (``public``, ``vpc``) the hosts of regions that the rule does not fit
+    ``host_rule``  per network the host of any other region, with ``{region}`` in it
+    ``ram_prefix`` of the names of its RAM actions
+    ``hints``      what users can do about error codes of its own
+    """
+
+    name: str
+    version: str
+    ram_prefix: str
+    hosts: t.Mapping[str, t.Mapping[str, str]]
+    host_rule: t.Mapping[str, str]
+    hints: t.Mapping[str, str]
+
+
+#: Regions of Alibaba Cloud, to tell a slip of the pen from a region before anything is asked.
+REGIONS = (
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "cn-beijing",
+    "cn-beijing-finance-1",
+    "cn-chengdu",
+    "cn-fuzhou",
+    "cn-guangzhou",
+    "cn-hangzhou",
+    "cn-hangzhou-finance",
+    "cn-heyuan",
+    "cn-hongkong",
+    "cn-huhehaote",
+    "cn-nanjing",
+    "cn-north-2-gov-1",
+    "cn-qingdao",
+    "cn-shanghai",
+    "cn-shanghai-finance-1",
+    "cn-shenzhen",
+    "cn-shenzhen-finance-1",
+    "cn-wuhan-lr",
+    "cn-wulanchabu",
+    "cn-zhangjiakou",
+    "cn-zhengzhou-jva",
+    "eu-central-1",
+    "eu-west-1",
+    "me-central-1",
+    "me-east-1",
+    "na-south-1",
+    "us-east-1",
+    "us-southeast-1",
+    "us-west-1",
+)
+
+
+def base_url(service: Service, region: str, *, network: str = "public", endpoint: t.Optional[str] = None) -> str:
+    """``scheme://host[:port]`` of the service in a region."""
+    if endpoint:
+        return _checked(endpoint)
+    if region not in REGIONS:
+        alike = difflib.get_close_matches(region, REGIONS, n=3)
+        raise ConfigurationError(
+            f"region {region!r} is not known"
+            + (f" (did you mean {' or '.join(alike)}?)" if alike else "")
+            + f": use one of {', '.join(REGIONS)}; for a region that is newer than this collection set endpoint."
+        )
+    return "https://" + (service.hosts[network].get(region) or service.host_rule[network].format(region=region))
+
+
+def _checked(endpoint: str) -> str:
+    url = endpoint if "://" in endpoint else f"https://{endpoint}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    if parts.scheme not in ("https", "http") or not host or any(char.isspace() for char in url):
+        raise ConfigurationError(
+            f"endpoint {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
+            " or https://host[:port]."
+        )
+    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+        # Not shown: it may hold a password.
+        raise ConfigurationError("endpoint holds more than https://host[:port]: leave out user, path and query.")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"endpoint {endpoint!r} is not encrypted: plain http:// is accepted for loopback addresses only, use https://."
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

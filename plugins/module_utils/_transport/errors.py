@@ -1,0 +1,205 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Everything foreseen that can go wrong, as exceptions whose text can be shown as it is.
+
+``ConfigurationError``  the options cannot work; no call was made
+``MissingLibrary``      nor can it without that Python package
+``ConnectionFailed``    no answer: name resolution, connection, TLS, time-out
+``BrokenAnswer``        an answer that cannot be read: truncated, not JSON, a proxy's page
+``ServiceError``        the gateway or the service said no
+
+``remedy_of`` says which of them is worth another try.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import typing as t
+
+
+class Remedy(enum.Enum):
+    """What has to change before a request may be sent again."""
+
+    NONE = "give up"
+    WAIT = "repeat after a pause"
+    NEW_NONCE = "repeat with a new nonce, as every repetition has one"
+    SET_CLOCK = "repeat once, by the service's clock"
+    REFRESH_CREDENTIAL = "repeat once, with a renewed credential"
+
+
+class BackupError(Exception):
+    """Base of all. ``str()`` is for people; ``facts()`` holds the same for programs."""
+
+    kind = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.asked = ""
+        self.action = ""
+        self.attempts = 0
+        self.elapsed = 0.0
+
+    def __str__(self) -> str:
+        parts = [f"Failed to {self.asked}: {self.message}" if self.asked else self.message]
+        if self.hint:
+            parts.append(self.hint)
+        if self.attempts > 1:
+            parts.append(f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds.")
+        return " ".join(part if part[-1] in ".!?" else part + "." for part in parts)
+
+    def facts(self) -> dict[str, t.Any]:
+        facts: dict[str, t.Any] = {"kind": self.kind}
+        if self.action:
+            facts.update(action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3))
+        return facts
+
+
+class ConfigurationError(BackupError):
+    kind = "configuration"
+
+
+class MissingLibrary(ConfigurationError):
+    """A Python package that is needed for ``reason``; ``trace`` tells why its import failed."""
+
+    def __init__(self, library: str, reason: str, trace: str) -> None:
+        super().__init__(f"The Python package {library} is needed {reason}, and cannot be imported.")
+        self.library = library
+        self.reason = reason
+        self.trace = trace
+
+
+class ConnectionFailed(BackupError):
+    """``permanent``: nothing that a repetition could change, such as a certificate that is not trusted."""
+
+    kind = "connection"
+
+    def __init__(self, message: str, *, hint: str = "", permanent: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.permanent = permanent
+
+
+class BrokenAnswer(BackupError):
+    kind = "answer"
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+    def facts(self) -> dict[str, t.Any]:
+        return dict(super().facts(), http_status=self.status)
+
+
+class ServiceError(BackupError):
+    """``retry_after``: seconds that the service asks to wait; ``clock_offset``: seconds that its clock is ahead."""
+
+    kind = "service"
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int,
+        request_id: str = "",
+        retry_after: t.Optional[float] = None,
+        denied: t.Optional[t.Mapping[str, str]] = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.denied = dict(denied or {})
+        self.clock_offset: t.Optional[float] = None
+
+    def __str__(self) -> str:
+        said = f"the service answered {self.code}"
+        if self.message:
+            said += f": {self.message.rstrip('. ')}"
+        if self.denied:
+            said += " (" + ", ".join(f"{name} {value}" for name, value in self.denied.items()) + ")"
+        said += f" (HTTP {self.status}, request ID {self.request_id or 'not given'})"
+        whole = BackupError(said, hint=self.hint)
+        whole.asked, whole.attempts, whole.elapsed = self.asked, self.attempts, self.elapsed
+        return str(whole)
+
+    def facts(self) -> dict[str, t.Any]:
+        return dict(
+            super().facts(),
+            code=self.code,
+            message=self.message,
+            request_id=self.request_id,
+            http_status=self.status,
+            access_denied_detail=self.denied,
+        )
+
+
+#: Codes decide before the HTTP status does: the same class comes with different statuses per product.
+_REMEDIES = (
+    (re.compile(r"Throttling"), Remedy.WAIT),
+    (re.compile(r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)"), Remedy.WAIT),
+    (re.compile(r"SignatureNonceUsed$"), Remedy.NEW_NONCE),
+    (re.compile(r"InvalidTimeStamp\.Expired$"), Remedy.SET_CLOCK),
+    (re.compile(r"InvalidSecurityToken\.Expired$"), Remedy.REFRESH_CREDENTIAL),
+    (
+        re.compile(
+            r"(SignatureDoesNotMatch|IncompleteSignature|InvalidAccessKeyId|InvalidSecurityToken|Forbidden"
+            r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|DBS\.|Param\.|MissingParameter)"
+        ),
+        Remedy.NONE,
+    ),
+)
+
+_HINTS = (
+    (
+        re.compile(r"(SignatureDoesNotMatch|IncompleteSignature)"),
+        "The access key secret does not belong to the access key ID, or something between here and the service changes"
+        " the request: check access_key_secret (or ALIBABA_CLOUD_ACCESS_KEY_SECRET)",
+    ),
+    (
+        re.compile(r"InvalidAccessKeyId"),
+        "The access key ID does not exist or is disabled: check access_key_id (or ALIBABA_CLOUD_ACCESS_KEY_ID); a"
+        " temporary key needs its security_token as well",
+    ),
+    (
+        re.compile(r"InvalidSecurityToken|MissingSecurityToken"),
+        "The temporary credential is expired or its token does not belong to the key: get a new one and give all three"
+        " parts of it",
+    ),
+    (
+        re.compile(r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|DBS\.NoPermission)"),
+        "Grant the caller the RAM action {ram_action}",
+    ),
+    (re.compile(r"InvalidTimeStamp"), "The clock of this host differs from the service's: synchronize it"),
+    (re.compile(r"Throttling"), "Ask less often, or allow more time with max_retries and total_timeout"),
+    (re.compile(r"InvalidVersion|InvalidAction"), "The host that was asked does not serve this API: check endpoint"),
+)
+
+
+def hint_for(code: str, ram_action: str) -> str:
+    """What the user can do about an error of the gateway; empty where nobody can say."""
+    for pattern, hint in _HINTS:
+        if pattern.match(code):
+            return hint.format(ram_action=ram_action)
+    return ""
+
+
+def remedy_of(error: BackupError) -> Remedy:
+    if isinstance(error, ConnectionFailed):
+        return Remedy.NONE if error.permanent else Remedy.WAIT
+    if isinstance(error, BrokenAnswer):
+        return Remedy.WAIT if error.status < 300 or error.status >= 500 or error.status == 429 else Remedy.NONE
+    if isinstance(error, ServiceError):
+        for pattern, remedy in _REMEDIES:
+            if pattern.match(error.code):
+                return remedy
+        return Remedy.WAIT if error.status >= 500 or error.status == 429 else Remedy.NONE
+    return Remedy.NONE
