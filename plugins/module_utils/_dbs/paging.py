@@ -1,0 +1,132 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""All items of a paged operation, each once, while items are being added and whatever the service says of its pages."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import typing as t
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+T = t.TypeVar("T")
+
+#: Reading again ends here even if the list changes all the time: by then each item has had as many chances to be seen.
+MAX_SWEEPS = 6
+
+
+@dataclass(frozen=True)
+class Page(t.Generic[T]):
+    """``size`` of a page, ``total`` of items and ``pages`` as the answer states them; none where it does not."""
+
+    number: int
+    items: t.Sequence[T]
+    size: t.Optional[int] = None
+    total: t.Optional[int] = None
+    pages: t.Optional[int] = None
+
+    @property
+    def is_full(self) -> bool:
+        return bool(self.items) and len(self.items) >= (self.size or 0)
+
+    def leaves_more(self, seen: int) -> bool:
+        """Whether, after this page, with that many items seen, there can be another one.
+
+        The statements may contradict each other: a total is believed where it is what was seen, or where it is more.
+        """
+        if not self.is_full:
+            return bool(self.items) and self.total is not None and seen < self.total
+        return seen != self.total or self.number < (self.pages or 0)
+
+
+class Listing(t.Generic[T]):
+    """Reads pages 1, 2, 3 … until all is known.
+
+    ``fetch``     gives the page of a number
+    ``identify``  what makes two items the same
+    ``executor``  fetches pages ahead, up to ``ahead`` of them; without it, they are read one by one
+    ``enough``    told the items found so far: whether no more is wanted
+    """
+
+    def __init__(
+        self,
+        fetch: t.Callable[[int], Page[T]],
+        identify: t.Callable[[T], t.Hashable],
+        *,
+        executor: t.Optional[Executor] = None,
+        ahead: int = 1,
+        enough: t.Optional[t.Callable[[t.Collection[T]], bool]] = None,
+    ) -> None:
+        self._fetch = fetch
+        self._identify = identify
+        self._executor = executor
+        self._ahead = ahead if executor else 1
+        self._enough = enough or (lambda items: False)
+        self._found: dict[t.Hashable, T] = {}
+
+    def all(self) -> list[T]:
+        """Items that leave the list while it is read shift others from a page not yet read to one already read.
+
+        Then fewer come by than the first page announced: read again, until the count is right or nothing new comes.
+        """
+        for _ in range(MAX_SWEEPS):
+            known = len(self._found)
+            if self._sweep() or len(self._found) == known:
+                break
+        return list(self._found.values())
+
+    def _sweep(self) -> bool:
+        """Read all pages once; whether that must have been everything."""
+        seen: set[t.Hashable] = set()
+        first = last = self._fetch(1)
+        self._take(first, seen)
+        while last.leaves_more(len(seen)) and not self._enough(self._found.values()):
+            for page in self._pages(last.number + 1, self._last_page(first, last.number)):
+                last = page
+                if not self._take(page, seen):
+                    return self._is_complete(first, last, len(seen))
+                if self._enough(self._found.values()):
+                    return True
+        return self._is_complete(first, last, len(seen)) or self._enough(self._found.values())
+
+    def _take(self, page: Page[T], seen: set[t.Hashable]) -> bool:
+        """Keep the items; whether any was not seen in this sweep."""
+        before = len(seen)
+        for item in page.items:
+            identity = self._identify(item)
+            seen.add(identity)
+            self._found[identity] = item
+        return len(seen) > before
+
+    def _is_complete(self, first: Page[T], last: Page[T], seen: int) -> bool:
+        return last is first or first.total is None or seen >= first.total
+
+    def _last_page(self, first: Page[T], number: int) -> int:
+        """The last page that can be fetched ahead: none is, unless the first page was full as announced."""
+        if first.total is None or not first.size or not first.is_full:
+            return number + 1
+        return max(number + 1, -(-first.total // len(first.items)), first.pages or 0)
+
+    def _pages(self, begin: int, end: int) -> t.Iterator[Page[T]]:
+        """The pages of these numbers in their order, fetched ahead of what is read."""
+        if self._ahead == 1 or begin == end or self._executor is None:
+            yield from map(self._fetch, range(begin, end + 1))
+            return
+        under_way: collections.deque[Future[Page[T]]] = collections.deque()
+        upcoming = iter(range(begin, end + 1))
+        try:
+            for number in itertools.islice(upcoming, self._ahead):
+                under_way.append(self._executor.submit(self._fetch, number))
+            while under_way:
+                page = under_way.popleft().result()
+                for number in itertools.islice(upcoming, 1):
+                    under_way.append(self._executor.submit(self._fetch, number))
+                yield page
+        finally:
+            for future in under_way:
+                future.cancel()

@@ -1,0 +1,59 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The hosts of DBS and what its error codes ask of the user.
+
+Sources: the endpoint map of the official SDK (alibabacloud-dbs20210101), the endpoint page and the error code center of
+the DBS documentation.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
+
+_SERVED_BY_HANGZHOU = (
+    "cn-beijing",
+    "cn-hangzhou",
+    "cn-hangzhou-finance",
+    "cn-hongkong",
+    "cn-qingdao",
+    "cn-shanghai",
+    "cn-shanghai-finance-1",
+    "cn-shenzhen",
+    "cn-shenzhen-finance-1",
+    "cn-zhangjiakou",
+    "us-east-1",
+    "us-west-1",
+)
+
+_TASK = "DBS.DownloadTask."
+
+DBS = Service(
+    name="Database Backup (DBS)",
+    version="2021-01-01",
+    ram_prefix="dbs",
+    hosts={
+        "public": dict.fromkeys(_SERVED_BY_HANGZHOU, "dbs-api.cn-hangzhou.aliyuncs.com"),
+        "vpc": {},
+    },
+    host_rule={
+        "public": "dbs-api.{region}.aliyuncs.com",
+        "vpc": "dbs-api-vpc.{region}.aliyuncs.com",
+    },
+    hints={
+        "Forbidden.InstanceNotFound": "Check instance_name and region: an instance is found in its own region only",
+        "DBS.NotExists": "Check instance_name and region: an instance is found in its own region only",
+        _TASK + "CannotFind": "Check the task's ID, instance_name and region",
+        "DBS.ParamIsInValid": "Check the options against the documentation of the module",
+        "Param.NotFound": "Check instance_name and region",
+        _TASK + "CustinIdNotSupport": "Advanced download is not available for this instance",
+        _TASK + "CustinNameNotSupport": "Advanced download is not available for this instance",
+        _TASK
+        + "DbTypeNotSupport": "Advanced download exists for RDS MySQL, RDS PostgreSQL, PolarDB for MySQL and MongoDB",
+        _TASK + "InstanceStorageTypeNotSupport": "Advanced download needs an instance with cloud disks",
+        _TASK + "RegionNotSupport": "Advanced download does not exist in this region",
+    },
+)

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""One download task: the API's fields in snake case, typed, with states in one spelling."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer, iso8601, snake_case
+
+#: In the order of a task's life.
+STATES = ("initializing", "queueing", "running", "finished", "failed", "expired")
+
+#: Spellings that the service and its documentation also use.
+_SPELLINGS = {"queuing": "queueing", "queued": "queueing", "initialising": "initializing"}
+
+#: States whose spelling is beyond doubt, so that the service may be asked to filter by them.
+UNDISPUTED_STATES = frozenset({"running", "finished", "failed", "expired"})
+
+_INTEGERS = ("BackupSetTime", "ExportDataSize", "GmtCreate", "ImportDataSize")
+_TEXTS = ("BakSetId", "Format", "Progress", "RegionCode", "TargetPath", "TargetType", "TaskId")
+
+
+def canonical_state(text: object) -> str:
+    """The state in the collection's spelling; a state nobody knows comes back in lower case."""
+    folded = str(text or "").strip().lower()
+    return _SPELLINGS.get(folded, folded)
+
+
+def databases(text: object) -> list[str]:
+    """Of ``[a,b]`` or ``a``, which is not JSON."""
+    if isinstance(text, list):
+        return [str(name) for name in text]
+    names = (name.strip().strip("\"'") for name in str(text or "").strip().strip("[]").split(","))
+    return [name for name in names if name]
+
+
+def progress(text: object) -> dict[str, t.Any]:
+    """Of ``done/total``, which counts tables. ``0/0`` is a task that prepares: its percentage is not known."""
+    counts = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", str(text or ""))
+    done, total = (int(counts[1]), int(counts[2])) if counts else (None, None)
+    percent = round(100.0 * done / total, 1) if done is not None and total else None
+    return {"progress_done": done, "progress_total": total, "progress_percent": percent}
+
+
+def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> dict[str, t.Any]:
+    """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``."""
+    task: dict[str, t.Any] = {snake_case(name): value for name, value in raw.items()}
+    for name in _INTEGERS:
+        task[snake_case(name)] = integer(raw.get(name))
+    for name in _TEXTS:
+        value = raw.get(name)
+        task[snake_case(name)] = None if value is None else str(value)
+    task.update(
+        instance_name=instance_name,
+        region_code=task["region_code"] or region,
+        download_status=canonical_state(raw.get("DownloadStatus")),
+        db_list=databases(raw.get("DbList")),
+        gmt_create_iso=iso8601(task["gmt_create"]),
+        backup_set_time_iso=iso8601(task["backup_set_time"]),
+        **progress(raw.get("Progress")),
+    )
+    return task

@@ -1,0 +1,81 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Times, numbers and names between users and the API."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+from datetime import datetime, timezone
+
+#: Epoch times below this are in seconds: in milliseconds it is March of 1973.
+_SMALLEST_MILLISECONDS = 100_000_000_000
+
+#: Extended and basic format; datetime.fromisoformat of Python 3.9 and 3.10 reads only a part of it.
+_ISO_8601 = re.compile(
+    r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
+    r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+)
+
+
+def milliseconds(value: str) -> int:
+    """Epoch milliseconds of epoch milliseconds or of an ISO 8601 time with a zone.
+
+    Raises ValueError with what is wrong and what is allowed.
+    """
+    text = value.strip()
+    if re.fullmatch(r"-?\d+", text):
+        if int(text) < _SMALLEST_MILLISECONDS:
+            raise ValueError("is too small for milliseconds since 1970: multiply seconds by 1000")
+        return int(text)
+    parts = _ISO_8601.fullmatch(text)
+    try:
+        if not parts:
+            raise ValueError
+        date = "-".join(parts.group("year", "month", "day"))
+        clock = f"{parts['hour']}:{parts['minute']}:{parts['second'] or '00'}.{(parts['fraction'] or '')[:6]:0<6}"
+        offset = f"{parts['sign']}{parts['hours']}:{parts['minutes'] or '00'}" if parts["sign"] else ""
+        time = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if parts['utc'] else offset}")
+    except ValueError:
+        raise ValueError(
+            "is not a time: give milliseconds since 1970, or ISO 8601 with a zone such as 2026-01-31T00:00:00Z"
+        ) from None
+    if time.tzinfo is None:
+        raise ValueError("has no time zone: append Z for UTC, or an offset such as +08:00")
+    return round(time.timestamp() * 1000)
+
+
+def iso8601(epoch_ms: t.Optional[int]) -> t.Optional[str]:
+    """UTC, to the second."""
+    if epoch_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(epoch_ms // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def integer(value: object) -> t.Optional[int]:
+    """Of an integer or a string of digits; none of anything else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return int(value)
+    if isinstance(value, str):
+        try:
+            return int(value)
+        except ValueError:
+            return None
+    return None
+
+
+@functools.lru_cache(maxsize=512)
+def snake_case(name: str) -> str:
+    """``TaskId`` to ``task_id``, ``ExportOSSPath`` to ``export_oss_path``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
