@@ -1,0 +1,110 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    # Options to say who asks which service, and how. Their code: module_utils/_plugin/options.py
+    DOCUMENTATION = r"""
+options:
+  region:
+    description:
+      - The ID of the region in which the instances are, for example V(cn-hangzhou). C(RegionCode) in the API.
+      - If not set, the environment variables E(ALIBABA_CLOUD_REGION_ID), E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID)
+        of the host that runs the module are used, in this order.
+    type: str
+    required: true
+    aliases: [region_id, region_code, alicloud_region]
+  access_key_id:
+    description:
+      - The ID of the access key that signs the requests. Needs O(access_key_secret).
+      - If neither this nor O(profile) is set, the credential is taken whole from the first of these that has one -
+        the environment variables E(ALIBABA_CLOUD_ACCESS_KEY_ID), E(ALIBABA_CLOUD_ACCESS_KEY_SECRET) and
+        E(ALIBABA_CLOUD_SECURITY_TOKEN);
+        the older E(ALICLOUD_ACCESS_KEY) (or E(ALICLOUD_ACCESS_KEY_ID)), E(ALICLOUD_SECRET_KEY) (or
+        E(ALICLOUD_SECRET_ACCESS_KEY)) and E(ALICLOUD_SECURITY_TOKEN);
+        the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
+        the module (OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials
+        URI).
+    type: str
+    aliases: [access_key, alicloud_access_key]
+  access_key_secret:
+    description:
+      - The secret of the access key. Needs O(access_key_id).
+    type: str
+    aliases: [secret_key, alicloud_secret_key]
+  security_token:
+    description:
+      - The token of a temporary access key, as the Security Token Service (STS) issues it.
+    type: str
+    aliases: [alicloud_security_token]
+  profile:
+    description:
+      - The name of a profile in C(~/.aliyun/config.json), the configuration of the Alibaba Cloud command line tool,
+        or else of a section in C(~/.alibabacloud/credentials.ini).
+      - Needs the Python package C(alibabacloud-credentials) on the host that runs the module.
+      - Mutually exclusive with O(access_key_id).
+      - E(ALICLOUD_PROFILE) is used if no other source is set; E(ALICLOUD_SHARED_CREDENTIALS_FILE) and
+        E(ALIBABA_CLOUD_CREDENTIALS_FILE) name other files.
+    type: str
+    aliases: [alicloud_profile]
+  endpoint:
+    description:
+      - The host of the service, as C(host) or C(https://host[:port]), in place of the one that belongs to O(region)
+        and O(network).
+      - Needed for a region that is newer than this collection.
+      - Plain C(http://) is accepted for loopback addresses only.
+    type: str
+  network:
+    description:
+      - Which of the service's addresses in the region to use - that on the Internet, or that in the virtual private
+        cloud, which resolves only there.
+    type: str
+    choices: [public, vpc]
+    default: public
+  validate_certs:
+    description:
+      - Whether to check the certificate of the service. Set to V(false) only to find out what is wrong with it.
+    type: bool
+    default: true
+  ca_path:
+    description:
+      - A file or directory of CA certificates to trust in place of the default ones. Wins over the environment
+        variable E(REQUESTS_CA_BUNDLE).
+    type: path
+  connect_timeout:
+    description:
+      - How long to wait for a connection, in seconds, from V(0.1) to V(300).
+    type: float
+    default: 5.0
+  read_timeout:
+    description:
+      - How long to wait for an answer, in seconds, from V(0.1) to V(3600).
+    type: float
+    default: 30.0
+  max_retries:
+    description:
+      - How often a request is repeated, from V(0) to V(100), if it fails in a way that can pass - connection errors,
+        throttling, internal errors of the service, unreadable answers.
+      - The pauses between grow exponentially, at random, up to 20 seconds; a pause that the service asks for wins.
+    type: int
+    default: 5
+  total_timeout:
+    description:
+      - How long one request may take with all its repetitions and pauses, in seconds, from V(1) to V(86400).
+    type: float
+    default: 120.0
+  max_connections:
+    description:
+      - How many requests may be under way at the same time, from V(1) to V(64).
+    type: int
+    default: 8
+requirements:
+  - Python 3.9 or newer, on the host that runs the module
+  - requests
+notes:
+  - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
+  - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
+"""

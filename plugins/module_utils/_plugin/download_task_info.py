@@ -1,0 +1,132 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_download_task_info``: from its options to its result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
+    DownloadTaskQuery,
+    count_by_state,
+    list_download_tasks,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import STATES, canonical_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    Options,
+    client_of,
+    identifier,
+    one_of,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+
+MAX_PAGE_SIZE = 1000
+MAX_LIMIT = 1_000_000
+TARGET_TYPES = ("URL", "OSS")
+FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": {
+        "type": "list",
+        "elements": "str",
+        "required": True,
+        "aliases": ["instance_names", "instance_id", "instance_ids", "db_instance_id", "db_instance_ids"],
+    },
+    "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
+    "state": {"type": "list", "elements": "str", "aliases": ["states", "download_status"]},
+    "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
+    "datasource_id": {"type": "str", "aliases": ["data_source_id"]},
+    "cluster_name": {"type": "str"},
+    "task_type": {"type": "str", "choices": ["full", "pitr"]},
+    "start_time": {"type": "str"},
+    "end_time": {"type": "str"},
+    "target_type": {"type": "list", "elements": "str", "aliases": ["target_types"]},
+    "format": {"type": "list", "elements": "str", "aliases": ["formats", "format_type"]},
+    "order_direct": {"type": "str", "choices": ["asc", "desc"], "default": "desc", "aliases": ["order"]},
+    "order_column": {"type": "str", "choices": ["gmt_create"], "default": "gmt_create"},
+    "page_size": {"type": "int"},
+    "current_page": {"type": "int", "aliases": ["page_number"]},
+    "limit": {"type": "int"},
+    "query": {"type": "str"},
+    **CONNECTION_SPEC,
+}
+
+
+def download_task_info(options: Options) -> dict[str, t.Any]:
+    """The module's result. All options are checked before the first call."""
+    instance_names = [identifier("instance_name", name) for name in options["instance_name"]]
+    if not instance_names:
+        raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
+    query = _query_of(options)
+    apply = compiled(options["query"]) if options["query"] else None
+    client = client_of(options, DBS)
+    try:
+        tasks = list_download_tasks(client, instance_names, query)
+    finally:
+        client.close()
+    by_instance = dict.fromkeys(instance_names, 0)
+    for task in tasks:
+        by_instance[task["instance_name"]] += 1
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "download_tasks": tasks,
+        "count": len(tasks),
+        "count_by_state": count_by_state(tasks),
+        "count_by_instance": by_instance,
+        "missing_task_ids": sorted(query.task_ids - {task["task_id"] for task in tasks}),
+    }
+    if apply:
+        result["query_result"] = apply(result)
+    return result
+
+
+def _query_of(options: Options) -> DownloadTaskQuery:
+    start_time, end_time = _time(options, "start_time"), _time(options, "end_time")
+    if start_time is not None and end_time is not None and start_time > end_time:
+        raise ConfigurationError(
+            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
+        )
+
+    def each(option: str, check: t.Callable[[str, t.Any], str]) -> frozenset[str]:
+        return frozenset(check(option, value) for value in options[option] or ())
+
+    def optional(option: str) -> t.Optional[str]:
+        return None if options[option] is None else identifier(option, options[option])
+
+    return DownloadTaskQuery(
+        region=identifier("region", options["region"]),
+        backup_set_id=optional("backup_set_id"),
+        cluster_name=optional("cluster_name"),
+        datasource_id=optional("datasource_id"),
+        task_type=options["task_type"],
+        start_time=start_time,
+        end_time=end_time,
+        states=each("state", lambda option, value: one_of(option, value, STATES, canonical_state)),
+        task_ids=each("task_ids", identifier),
+        target_types=each("target_type", lambda option, value: one_of(option, value, TARGET_TYPES)),
+        formats=each("format", lambda option, value: one_of(option, value, FORMATS)),
+        order=options["order_direct"],
+        order_column=options["order_column"],
+        limit=within(options, "limit", 1, MAX_LIMIT),
+        page_size=within(options, "page_size", 1, MAX_PAGE_SIZE),
+        current_page=within(options, "current_page", 1, MAX_LIMIT),
+    )
+
+
+def _time(options: Options, option: str) -> t.Optional[int]:
+    value = options[option]
+    if value is None:
+        return None
+    try:
+        return milliseconds(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {value!r} {error}.") from None

@@ -1,0 +1,116 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Options that plugins share: their specification, their checks, and what is made of them.
+
+Works on a plain mapping of option values, so that a module, a lookup and an action plugin can all use it.
+Documented in the doc fragment ``connection``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible.module_utils.basic import env_fallback
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service, base_url
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+
+Options = t.Mapping[str, t.Any]
+
+REGION_VARIABLES = ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"]
+
+CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
+    "region": {
+        "type": "str",
+        "required": True,
+        "aliases": ["region_id", "region_code", "alicloud_region"],
+        "fallback": (env_fallback, REGION_VARIABLES),
+    },
+    "access_key_id": {"type": "str", "no_log": True, "aliases": ["access_key", "alicloud_access_key"]},
+    "access_key_secret": {"type": "str", "no_log": True, "aliases": ["secret_key", "alicloud_secret_key"]},
+    "security_token": {"type": "str", "no_log": True, "aliases": ["alicloud_security_token"]},
+    "profile": {"type": "str", "aliases": ["alicloud_profile"]},
+    "endpoint": {"type": "str"},
+    "network": {"type": "str", "choices": ["public", "vpc"], "default": "public"},
+    "validate_certs": {"type": "bool", "default": True},
+    "ca_path": {"type": "path"},
+    "connect_timeout": {"type": "float", "default": 5.0},
+    "read_timeout": {"type": "float", "default": 30.0},
+    "max_retries": {"type": "int", "default": 5},
+    "total_timeout": {"type": "float", "default": 120.0},
+    "max_connections": {"type": "int", "default": 8},
+}
+
+#: Identifiers as the services make them; loose, so that a new kind of instance is not refused.
+_IDENTIFIERS = {
+    "region": (r"[a-z]{2}(-[a-z0-9]+)+", "a region ID such as cn-hangzhou"),
+    "instance_name": (
+        r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)+",
+        "the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8 (not its address, nor its description)",
+    ),
+    "task_ids": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
+    "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
+    "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
+    "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
+}
+
+
+def identifier(option: str, value: t.Any) -> str:
+    """The value, stripped, if it looks like what the option holds."""
+    pattern, allowed = _IDENTIFIERS[option]
+    text = str(value).strip()
+    if not re.fullmatch(pattern, text):
+        raise ConfigurationError(f"{option} {text!r} is malformed: give {allowed}.")
+    return text
+
+
+def within(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:
+    """The number, none if it is not set, if it lies in a range."""
+    value = options.get(option)
+    if value is not None and not low <= value <= high:
+        raise ConfigurationError(f"{option} {value!r} is out of range: give {low} to {high}{unit}.")
+    return value
+
+
+def one_of(option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold) -> str:
+    """The value as folded, if it is one of those allowed."""
+    known = {fold(name) for name in allowed}
+    folded = fold(str(value).strip())
+    if folded not in known:
+        raise ConfigurationError(f"{option} {value!r} is not known: use one of {', '.join(allowed)}.")
+    return folded
+
+
+def client_of(options: Options, service: Service) -> Client:
+    """A client of the service in the region of the options. Checks them all first."""
+    region = identifier("region", options["region"])
+    url = base_url(service, region, network=options["network"], endpoint=options["endpoint"])
+    ca_path = options["ca_path"]
+    if ca_path and not os.path.exists(ca_path):
+        raise ConfigurationError(f"ca_path {ca_path!r} does not exist: give a file or directory of CA certificates.")
+    if ca_path and not options["validate_certs"]:
+        raise ConfigurationError("ca_path is set, but validate_certs is false: nothing would be checked against it.")
+    settings = ConnectionOptions(
+        connect_timeout=within(options, "connect_timeout", 0.1, 300, " seconds"),
+        read_timeout=within(options, "read_timeout", 0.1, 3600, " seconds"),
+        validate_certs=options["validate_certs"],
+        ca_path=ca_path,
+        max_connections=within(options, "max_connections", 1, 64),
+        retry=RetryPolicy(
+            retries=within(options, "max_retries", 0, 100),
+            total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
+        ),
+    )
+    source = credentials.resolve(
+        environ=os.environ,
+        **{name: options[name] for name in ("access_key_id", "access_key_secret", "security_token", "profile")},
+    )
+    return Client(service, url, source, settings)

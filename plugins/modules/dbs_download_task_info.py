@@ -1,0 +1,399 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_task_info
+short_description: List the download tasks of database backups on Alibaba Cloud
+version_added: 1.0.0
+description:
+  - Lists the tasks of the I(advanced download) feature of Alibaba Cloud Database Backup (DBS), which convert a backup set of
+    an RDS MySQL, RDS PostgreSQL, PolarDB for MySQL or MongoDB instance into files that can be downloaded.
+  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01, until all its pages are read. Tasks that
+    are created meanwhile neither hide nor repeat others.
+  - Needs the RAM action C(dbs:DescribeDownloadTask).
+options:
+  instance_name:
+    description:
+      - The IDs of the instances whose tasks to list. C(InstanceName) in the API.
+      - Several instances are asked at the same time, within O(max_connections).
+    type: list
+    elements: str
+    required: true
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  task_ids:
+    description:
+      - Only tasks with these IDs. Reading ends when all are found; those that are not come back in
+        RV(missing_task_ids).
+    type: list
+    elements: str
+    aliases: [task_id]
+  state:
+    description:
+      - Only tasks in one of these states - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired), in
+        any case, and also as V(queuing). C(State) in the API.
+    type: list
+    elements: str
+    aliases: [states, download_status]
+  backup_set_id:
+    description:
+      - Only tasks of the backup set with this ID. C(BackupSetId) in the API.
+    type: str
+    aliases: [bak_set_id, backup_id]
+  datasource_id:
+    description:
+      - Only tasks of this data source of DBS, C(ds-<instance>_<region>). C(DatasourceId) in the API.
+    type: str
+    aliases: [data_source_id]
+  cluster_name:
+    description:
+      - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
+    type: str
+  task_type:
+    description:
+      - Only tasks of full backup sets (V(full)), or only those of points in time (V(pitr)). C(TaskType) in the API.
+    type: str
+    choices: [full, pitr]
+  start_time:
+    description:
+      - Only tasks that were created at this time or later. C(StartTime) in the API.
+      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+    type: str
+  end_time:
+    description:
+      - Only tasks that were created at this time or earlier, written as O(start_time) is. C(EndTime) in the API.
+    type: str
+  target_type:
+    description:
+      - Only tasks with one of these targets - V(URL), a link, or V(OSS), a path in a bucket of the Object Storage Service.
+        In any case.
+    type: list
+    elements: str
+    aliases: [target_types]
+  format:
+    description:
+      - Only tasks with one of these formats - V(CSV), V(csv-with-header), V(SQL), V(Parquet), V(Bson) or V(qp.xb). In any case.
+    type: list
+    elements: str
+    aliases: [formats, format_type]
+  order_direct:
+    description:
+      - The order of RV(download_tasks) by creation - the newest first (V(desc)) or the oldest first (V(asc)).
+        C(OrderDirect) in the API.
+    type: str
+    choices: [asc, desc]
+    default: desc
+    aliases: [order]
+  order_column:
+    description:
+      - What to order by; the service knows the time of creation only. C(OrderColumn) in the API.
+    type: str
+    choices: [gmt_create]
+    default: gmt_create
+  page_size:
+    description:
+      - How many tasks to ask for in one request, from V(1) to V(1000). C(PageSize) in the API.
+      - Changes the number of requests, never the result. The service may give fewer.
+      - By default V(100), or what the service gives by itself if it refuses that.
+    type: int
+  current_page:
+    description:
+      - Read only the page of this number, counted from V(1), in place of all. C(CurrentPage) in the API.
+    type: int
+    aliases: [page_number]
+  limit:
+    description:
+      - Return this many tasks at the most, from V(1) to V(1000000), in the order of O(order_direct), of all instances together.
+        Reading ends when they are found.
+    type: int
+  query:
+    description:
+      - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
+      - Needs the Python package C(jmespath) on the host that runs the module.
+    type: str
+requirements:
+  - jmespath, if O(query) is set
+extends_documentation_fragment:
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.info_module
+  - apsaradb.backup.attributes.action_group
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - name: DescribeDownloadTask
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadtask
+"""
+
+EXAMPLES = r"""
+- name: List all download tasks of an instance, the newest first
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+  register: tasks
+
+- name: Show what is under way
+  ansible.builtin.debug:
+    msg: "{{ item.task_id }} is {{ item.download_status }}, {{ item.progress_done }} of {{ item.progress_total }} tables"
+  loop: "{{ tasks.download_tasks | rejectattr('download_status', 'in', ['finished', 'failed', 'expired']) }}"
+  loop_control:
+    label: "{{ item.task_id }}"
+
+- name: Find the newest finished task of a backup set
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    backup_set_id: "1482610001"
+    state: finished
+    limit: 1
+
+- name: Find failed tasks of several instances within a month
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name:
+      - rm-bp1a2b3c4d5e6f7g8
+      - pc-bp9z8y7x6w5v4u3t2
+    state: failed
+    start_time: "2026-10-01T00:00:00+08:00"
+    end_time: "2026-11-01T00:00:00+08:00"
+
+- name: Return the IDs and paths of tasks that wrote to OSS
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    target_type: OSS
+    query: "download_tasks[].{id: task_id, path: target_path}"
+
+- name: Set the region and the network for all modules of this collection
+  module_defaults:
+    group/apsaradb.backup.all:
+      region: cn-hangzhou
+      network: public
+  block:
+    - name: Look two tasks up
+      apsaradb.backup.dbs_download_task_info:
+        instance_name: rm-bp1a2b3c4d5e6f7g8
+        task_ids:
+          - dt-a1b2c3d4e5f6
+          - dt-f6e5d4c3b2a1
+"""
+
+RETURN = r"""
+download_tasks:
+  description:
+    - The tasks, ordered by creation, then by instance and ID.
+    - Every field of the API is there, also one that is newer than this collection, with its name in snake case. Fields without
+      a value are V(null).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    task_id:
+      description: The ID of the task. C(TaskId) in the API.
+      type: str
+      sample: dt-a1b2c3d4e5f6
+    instance_name:
+      description: The ID of the instance that was asked.
+      type: str
+      sample: rm-bp1a2b3c4d5e6f7g8
+    region_code:
+      description: The region of the task. C(RegionCode) in the API.
+      type: str
+      sample: cn-hangzhou
+    download_status:
+      description:
+        - The state, in one spelling - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired); a state that
+          is newer than this collection in lower case. C(DownloadStatus) in the API.
+      type: str
+      sample: running
+    progress:
+      description: Finished tables and all tables, as the service writes them. C(Progress) in the API.
+      type: str
+      sample: 3/8
+    progress_done:
+      description: The number of finished tables.
+      type: int
+      sample: 3
+    progress_total:
+      description: The number of all tables.
+      type: int
+      sample: 8
+    progress_percent:
+      description: Finished tables in percent. V(null) while the task prepares and the service says V(0/0).
+      type: float
+      sample: 37.5
+    format:
+      description: The format of the files, as the service writes it. C(Format) in the API.
+      type: str
+      sample: csv
+    db_list:
+      description: The databases. C(DbList) in the API.
+      type: list
+      elements: str
+      sample: [orders, billing]
+    bak_set_id:
+      description: The ID of the backup set. C(BakSetId) in the API.
+      type: str
+      sample: "1482610001"
+    backup_set_time:
+      description: The point in time of the data, in milliseconds since 1970. C(BackupSetTime) in the API.
+      type: int
+      sample: 1663162216000
+    backup_set_time_iso:
+      description: The same in ISO 8601, in UTC, to the second.
+      type: str
+      sample: "2022-09-14T13:30:16Z"
+    gmt_create:
+      description: When the task was created, in milliseconds since 1970. C(GmtCreate) in the API.
+      type: int
+      sample: 1663321957000
+    gmt_create_iso:
+      description: The same in ISO 8601, in UTC, to the second.
+      type: str
+      sample: "2022-09-16T09:52:37Z"
+    export_data_size:
+      description: The size of the data that was exported, in bytes. C(ExportDataSize) in the API.
+      type: int
+      sample: 1073741824
+    import_data_size:
+      description: The size of the data that was written to the target, in bytes. C(ImportDataSize) in the API.
+      type: int
+      sample: 268435456
+    target_type:
+      description: Where the files go, V(URL) or V(OSS). C(TargetType) in the API.
+      type: str
+      sample: OSS
+    target_path:
+      description:
+        - For V(OSS), the path in the bucket; the service does not return the bucket's name. C(TargetPath) in the API.
+      type: str
+      sample: restore/orders
+  sample:
+    - task_id: dt-a1b2c3d4e5f6
+      instance_name: rm-bp1a2b3c4d5e6f7g8
+      region_code: cn-hangzhou
+      download_status: running
+      progress: 3/8
+      progress_done: 3
+      progress_total: 8
+      progress_percent: 37.5
+      format: csv
+      db_list: [orders, billing]
+      bak_set_id: "1482610001"
+      backup_set_time: 1663162216000
+      backup_set_time_iso: "2022-09-14T13:30:16Z"
+      gmt_create: 1663321957000
+      gmt_create_iso: "2022-09-16T09:52:37Z"
+      export_data_size: 1073741824
+      import_data_size: 268435456
+      target_type: OSS
+      target_path: restore/orders
+count:
+  description: The number of tasks in RV(download_tasks).
+  returned: success
+  type: int
+  sample: 1
+count_by_state:
+  description: The number of tasks in RV(download_tasks) by state. The known states are always there.
+  returned: success
+  type: dict
+  sample:
+    initializing: 0
+    queueing: 0
+    running: 1
+    finished: 0
+    failed: 0
+    expired: 0
+count_by_instance:
+  description: The number of tasks in RV(download_tasks) by instance. All the instances asked for are there.
+  returned: success
+  type: dict
+  sample:
+    rm-bp1a2b3c4d5e6f7g8: 1
+missing_task_ids:
+  description:
+    - Those of O(task_ids) that are not in RV(download_tasks), sorted; they do not exist, belong to another instance or region,
+      or another filter excludes them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+query_result:
+  description: The value of O(query), of whichever type that is.
+  returned: success and O(query) is set
+  type: raw
+  sample: [dt-a1b2c3d4e5f6]
+error:
+  description: What went wrong, for programs; RV(ignore:msg) says the same to people.
+  returned: failure
+  type: dict
+  contains:
+    kind:
+      description:
+        - V(configuration) if the options cannot work and nothing was asked, V(connection) if there was no answer, V(answer) if
+          it could not be read, V(service) if the service refused.
+      type: str
+      sample: service
+    action:
+      description: The operation that was called.
+      type: str
+      sample: DescribeDownloadTask
+    code:
+      description: The service's error code, for the kind V(service).
+      type: str
+      sample: Forbidden.InstanceNotFound
+    message:
+      description: What the service said, for the kind V(service).
+      type: str
+      sample: The specified instance is not found.
+    request_id:
+      description: The service's ID of the request, to be given to its support, for the kind V(service).
+      type: str
+      sample: 5D285EB9-A443-592D-9F3D-A888FAC30001
+    http_status:
+      description: The HTTP status of the answer, if there was one.
+      type: int
+      sample: 200
+    access_denied_detail:
+      description: Which permission is missing and by which policy, if the service says so.
+      type: dict
+      sample: {}
+    attempts:
+      description: How often the request was sent.
+      type: int
+      sample: 1
+    elapsed:
+      description: How long that took, in seconds.
+      type: float
+      sample: 0.208
+  sample:
+    kind: service
+    action: DescribeDownloadTask
+    code: Forbidden.InstanceNotFound
+    message: The specified instance is not found.
+    request_id: 5D285EB9-A443-592D-9F3D-A888FAC30001
+    http_status: 200
+    access_denied_detail: {}
+    attempts: 1
+    elapsed: 0.208
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import (
+    ARGUMENT_SPEC,
+    download_task_info,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    exit_with(module, lambda: download_task_info(module.params))
+
+
+if __name__ == "__main__":
+    main()
