@@ -1,0 +1,186 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stand-in as a test or a demonstration uses it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from .authentication import Authenticator
+from .faults import Fault, FaultPlan
+from .gateway import Call
+from .model import ALL, AccessKey, Account, Clock, Instance, Schedule, Task
+from .registry import site_of
+from .web import Reply, Request, WebServer, is_loopback
+
+
+@dataclass
+class Habits:
+    """Where the real service varies, or nobody knows what it does. May be changed while it runs."""
+
+    page_size_max: int = 100
+    page_size_default: int = 10
+    page_size_over: Literal["clamp", "refuse"] = "clamp"
+    paging: Literal["page", "number"] = "page"
+    content: Literal["list", "array", "null", "null_list", "no_data"] = "list"
+    spelling: Literal["ue", "u"] = "ue"
+    totals: bool | Literal["wrong"] = True
+    success: str = "true"
+    code_beside_success: str | None = None
+    errors: Literal["json", "xml"] = "json"
+    denial: Literal["NoPermission", "Forbidden.RAM"] = "NoPermission"
+    unknown_instance: Literal["error", "empty"] = "error"
+
+
+class StandIn:
+    """A context manager: it listens from entry to exit. `**habits` are the fields of Habits."""
+
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        latency: float = 0.0,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        loopback_only: bool = True,
+        key: AccessKey | None = None,
+        log: Callable[[Call], None] | None = None,
+        **habits: Any,
+    ) -> None:
+        if loopback_only and not is_loopback(host):
+            raise ValueError(f"{host} is not a loopback address")
+        self.habits = Habits(**habits)
+        self.latency = latency
+        self.clock = Clock(speed)
+        self.clock_offset = 0.0
+        self.account = Account()
+        self.authenticator = Authenticator()
+        self.faults = FaultPlan()
+        self.log = log or (lambda _call: None)
+        self.key = self.authenticator.add(key) if key else self.add_key()
+        self._calls: list[Call] = []
+        self._callbacks: list[Callable[[Call], None]] = []
+        self._canned: dict[str, tuple[bytes, int | None]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._server = WebServer(host, port, tls, self._answer)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="stand-in", daemon=True)
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._server.close_connections()
+        self._thread.join()
+
+    # what there is
+
+    def add_key(
+        self, *, token: str | None = None, expires_in: float | None = None, may: Iterable[str] = ALL
+    ) -> AccessKey:
+        expires = None if expires_in is None else time.time() + self.clock_offset + expires_in
+        return self.authenticator.add(AccessKey.generate(token, may, expires))
+
+    def add_instance(
+        self, name: str, region: str = "cn-hangzhou", engine: str = "mysql", cluster_name: str | None = None
+    ) -> Instance:
+        return self.account.add_instance(name, region, engine, cluster_name)
+
+    def add_task(
+        self,
+        instance: str,
+        *,
+        task_id: str | None = None,
+        state: str = "finished",
+        schedule: Schedule | None = None,
+        region: str | None = None,
+        created: int | None = None,
+        **fields: Any,
+    ) -> Task:
+        """`fields` are Task's. Without a region, the first instance of the name is meant, or made in cn-hangzhou."""
+        now = self.clock.now()
+        with self.account.lock:
+            regions = [known.region for known in self.account.instances() if known.name == instance]
+            found = self.add_instance(instance, region or next(iter(regions), "cn-hangzhou"))
+            fields.setdefault("cluster_name", found.cluster_name)
+            created = now if created is None else created
+            task = Task(task_id or self.account.new_task_id(), found.region, created, **fields)
+            task.follow(schedule or [(state, None)], now)
+            found.add(task)
+        return task
+
+    def advance(self, seconds: float) -> None:
+        """Move the service's time, in which tasks live, ahead."""
+        self.clock.advance(seconds)
+
+    # what happens
+
+    def inject(self, *faults: Fault) -> None:
+        for fault in faults:
+            self.faults.add(fault)
+
+    def on_call(self, callback: Callable[[Call], None]) -> None:
+        """Have it called after authentication and before each operation."""
+        self._callbacks.append(callback)
+
+    def answer(self, action: str, body: bytes | Mapping[str, Any], times: int | None = None) -> None:
+        """Answer the next `times` calls of an action, or all, with this body as it is."""
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        with self._lock:
+            self._canned[action] = (encoded, times)
+
+    # what happened
+
+    @property
+    def calls(self) -> list[Call]:
+        with self._lock:
+            return list(self._calls)
+
+    def calls_of(self, action: str) -> list[Call]:
+        return [call for call in self.calls if call.action == action]
+
+    @property
+    def connections(self) -> int:
+        return self._server.connections
+
+    # for those who answer
+
+    def _answer(self, request: Request) -> Reply:
+        return site_of(request.path)(self, request)
+
+    def pause(self, seconds: float) -> None:
+        if seconds > 0:
+            self._stopped.wait(seconds)
+
+    def record(self, call: Call) -> None:
+        with self._lock:
+            self._calls.append(call)
+
+    def before_operation(self, call: Call) -> None:
+        for callback in list(self._callbacks):
+            callback(call)
+
+    def has_canned(self, action: str) -> bool:
+        return action in self._canned
+
+    def take_canned(self, action: str) -> bytes | None:
+        with self._lock:
+            body, times = self._canned.get(action, (None, None))
+            if times is not None:
+                if times <= 1:
+                    del self._canned[action]
+                elif body is not None:
+                    self._canned[action] = (body, times - 1)
+            return body

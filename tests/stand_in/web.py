@@ -1,0 +1,152 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HTTP/1.1 with kept-alive connections, for an application that answers one request with one reply."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import socketserver
+import ssl
+import struct
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from enum import Enum
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: list[tuple[str, str]]
+    headers: Message
+    body: bytes
+    connection: int
+
+    def header(self, name: str) -> str:
+        return str(self.headers.get(name, ""))
+
+
+class Delivery(Enum):
+    WHOLE = "whole"
+    TRUNCATED = "truncated"
+    RESET = "reset"
+
+
+@dataclass
+class Reply:
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json;charset=utf-8"
+    headers: dict[str, str] = field(default_factory=dict)
+    delivery: Delivery = Delivery.WHOLE
+
+    def encode(self, with_body: bool) -> bytes:
+        headers: Mapping[str, str] = {
+            **self.headers,
+            "Content-Type": self.content_type,
+            "Content-Length": str(len(self.body)),
+        }
+        phrase = HTTPStatus(self.status).phrase
+        lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        return "\r\n".join(lines).encode("latin-1") + (self.body if with_body else b"")
+
+
+Application = Callable[[Request], Reply]
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class WebServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, application: Application) -> None:
+        self.application = application
+        self.connections = 0
+        self._tls = tls
+        self._numbers: dict[socket.socket, int] = {}
+        self._lock = threading.Lock()
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer would ask the name service who we are
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self.connections += 1
+            self._numbers[connection] = self.connections
+        return connection, address
+
+    def close_request(self, request: Any) -> None:
+        with self._lock:
+            self._numbers.pop(request, None)
+        super().close_request(request)
+
+    def number_of(self, connection: socket.socket) -> int:
+        return self._numbers[connection]
+
+    def close_connections(self) -> None:
+        with self._lock:
+            connections = list(self._numbers)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients hang up as they please; anything else is a mistake of the stand-in and is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: WebServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self._number = self.server.number_of(self.request)
+
+    def _answer(self) -> None:
+        url = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        query = parse_qsl(url.query, keep_blank_values=True)
+        reply = self.server.application(Request(self.command, url.path or "/", query, self.headers, body, self._number))
+        if reply.delivery is Delivery.RESET:
+            self._reset()
+            return
+        data = reply.encode(with_body=self.command != "HEAD")
+        if reply.delivery is Delivery.TRUNCATED:
+            data = data[: -max(1, len(reply.body) // 2)]
+            self.close_connection = True
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Calls are logged by who knows what they mean."""
