@@ -1,0 +1,36 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lets the tests, and the commands that they run, find this checkout as the collection apsaradb.backup."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def collection_tree() -> Path:
+    """A directory for ANSIBLE_COLLECTIONS_PATH in which the collection is a link to this checkout."""
+    tree = ROOT / ".cache" / "collections"
+    link = tree / "ansible_collections" / "apsaradb" / "backup"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(os.path.relpath(ROOT, link.parent), target_is_directory=True)
+    return tree
+
+
+def clean_environment() -> None:
+    """Nothing of the machine's own credentials, proxies and configuration may reach a test, nor a test a real service."""
+    for name in list(os.environ):
+        if name.startswith(("ALIBABA_CLOUD_", "ALICLOUD_", "ANSIBLE_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ.pop("REQUESTS_CA_BUNDLE", None)
+    os.environ.pop("CURL_CA_BUNDLE", None)
+    os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+
+
+sys.path.insert(0, str(collection_tree()))
+clean_environment()

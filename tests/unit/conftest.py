@@ -1,0 +1,89 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, Callable
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+from stand_in import StandIn
+
+Result = dict[str, Any]
+
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    with StandIn() as running:
+        yield running
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., Client]]:
+    """A function that makes clients of a stand-in; they are closed after the test."""
+    clients = []
+
+    def make(
+        service: StandIn, *, source: Any = None, retries: int = 5, base_url: str | None = None, **options: Any
+    ) -> Client:
+        source = source or FixedSource(Credential(service.key.id, service.key.secret, service.key.token or ""))
+        options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, total_timeout=20.0))
+        clients.append(Client(DBS, base_url or service.url, source, ConnectionOptions(**options)))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+class Module:
+    """The module as a process of its own, in the interpreter of the tests, as Ansible runs it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"ansible_collections.apsaradb.backup.plugins.modules.{name}"
+        self.output = ""
+
+    def __call__(
+        self, arguments: dict[str, Any], *, environment: dict[str, str] | None = None, python: tuple[str, ...] = ()
+    ) -> Result:
+        process = subprocess.run(
+            [sys.executable, *(python or ("-m", self.name))],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
+        )
+        self.output = process.stdout + process.stderr
+        try:
+            result: Result = json.loads(process.stdout)
+        except ValueError:
+            raise AssertionError(f"the module did not end with a result:\n{self.output}") from None
+        assert process.returncode == (1 if result.get("failed") else 0), self.output
+        return result
+
+
+@pytest.fixture
+def info() -> Module:
+    return Module("dbs_download_task_info")
+
+
+@pytest.fixture
+def asked(service: StandIn) -> dict[str, Any]:
+    """Arguments with which the module reaches the stand-in."""
+    return {
+        "region": "cn-hangzhou",
+        "instance_name": "rm-bp1abc",
+        "endpoint": service.url,
+        "access_key_id": service.key.id,
+        "access_key_secret": service.key.secret,
+        "max_retries": 0,
+    }

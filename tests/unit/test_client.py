@@ -1,0 +1,388 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The signed client against the stand-in, over real HTTP: what it survives, what it reports, what it never shows."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+import trustme
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    BrokenAnswer,
+    ConnectionFailed,
+    ServiceError,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
+from stand_in import Fault, StandIn
+
+MakeClient = Callable[..., Client]
+ACTION = "DescribeDownloadTask"
+
+
+def ask(client: Client, instance: str = "rm-bp1abc") -> dict[str, Any]:
+    return client.call(
+        ACTION, {"RegionCode": "cn-hangzhou", "InstanceName": instance}, asked=f"list the tasks of {instance}"
+    )
+
+
+def failure_of(client: Client, kind: type[BackupError] = ServiceError) -> Any:
+    with pytest.raises(kind) as caught:
+        ask(client)
+    return caught.value
+
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    with StandIn() as running:
+        running.add_task("rm-bp1abc", task_id="dt-one")
+        yield running
+
+
+def test_an_answer(service: StandIn, client_of: MakeClient) -> None:
+    answer = ask(client_of(service))
+    assert answer["Data"]["Content"]["List"][0]["TaskId"] == "dt-one"
+    (call,) = service.calls
+    assert call.method == "POST"
+    assert call.headers["user-agent"].startswith(f"apsaradb.backup/{VERSION} ")
+
+
+def test_calls_share_one_connection(service: StandIn, client_of: MakeClient) -> None:
+    client = client_of(service)
+    for _ in range(20):
+        ask(client)
+    assert (len(service.calls), service.connections) == (20, 1)
+
+
+def test_a_temporary_key(service: StandIn, client_of: MakeClient) -> None:
+    key = service.add_key(token="sts-token", expires_in=900)
+    assert ask(client_of(service, source=FixedSource(Credential(key.id, key.secret, "sts-token"))))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("reset", 2),
+        Fault("reset", 2, executed=True),
+        Fault("truncated", 2),
+        Fault("not_json", 2),
+        Fault("html", 2),
+        Fault("unavailable", 2),
+        Fault("internal", 2),
+        Fault("throttled", 2, retry_after=10),
+        Fault("throttled", 2, status=429, retry_after=None),
+        Fault("nonce_used", 2),
+        Fault("error", 2, status=503, code="ServiceUnavailable", xml=True),
+        Fault("error", 2, status=500, code="SomethingNew"),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.details.get('status', '')}",
+)
+def test_what_can_pass_is_repeated(service: StandIn, client_of: MakeClient, fault: Fault) -> None:
+    service.inject(fault)
+    assert ask(client_of(service))["Data"]["TotalElements"] == 1
+    assert len(service.calls) == 3
+    assert len({call.headers["x-acs-signature-nonce"] for call in service.calls}) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "SignatureDoesNotMatch"),
+        (400, "IncompleteSignature"),
+        (404, "InvalidAccessKeyId.NotFound"),
+        (403, "Forbidden.RAM"),
+        (403, "NoPermission"),
+        (403, "Request.Forbidden"),
+        (403, "DBS.NoPermissionException"),
+        (404, "InvalidAction.NotFound"),
+        (400, "InvalidVersion"),
+        (404, "DBS.NotExists"),
+        (500, "DBS.ParamIsInValid"),
+        (400, "SomethingNew"),
+    ],
+)
+def test_what_cannot_pass_is_asked_once(service: StandIn, client_of: MakeClient, status: int, code: str) -> None:
+    service.inject(Fault("error", 9, status=status, code=code, message="No."))
+    error = failure_of(client_of(service))
+    assert (error.code, error.status, error.attempts, len(service.calls)) == (code, status, 1, 1)
+    assert error.request_id == service.calls[0].request_id
+    assert str(error).startswith(
+        f"Failed to list the tasks of rm-bp1abc: the service answered {code}: No (HTTP {status}, request ID {error.request_id})."
+    )
+
+
+def test_a_business_error_in_a_200(service: StandIn, client_of: MakeClient) -> None:
+    with pytest.raises(ServiceError) as caught:
+        ask(client_of(service), "rm-unknown")
+    assert caught.value.code == "Forbidden.InstanceNotFound"
+    assert caught.value.status == 200
+    assert "Check instance_name and region" in str(caught.value)
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "is_success"),
+    [
+        ({"Success": "true"}, True),
+        ({"Success": "True", "Code": "Success"}, True),
+        ({"Success": True, "Code": "DBS.InternalError", "ErrCode": "DBS.InternalError"}, True),
+        ({}, True),
+        ({"Code": "Success"}, True),
+        ({"Code": "200"}, True),
+        ({"Code": 200}, True),
+        ({"Success": "false"}, False),
+        ({"Success": "False", "Code": "Success"}, False),
+        ({"Success": False, "ErrCode": "DBS.InternalError", "ErrMessage": "Oh."}, False),
+        ({"Code": "DBS.InternalError"}, False),
+    ],
+)
+def test_success_alone_decides(service: StandIn, client_of: MakeClient, body: dict[str, Any], is_success: bool) -> None:
+    service.answer(ACTION, {"RequestId": "5D285EB9", **body})
+    client = client_of(service, retries=0)
+    if is_success:
+        assert ask(client)["RequestId"] == "5D285EB9"
+    else:
+        assert failure_of(client).request_id == "5D285EB9"
+
+
+def test_the_pause_that_the_service_asks_for_wins(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("throttled", retry_after=300))
+    began = time.monotonic()
+    ask(client_of(service))
+    assert 0.3 <= time.monotonic() - began < 1.0
+
+
+def test_a_pause_beyond_the_time_is_not_waited_for(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("throttled", retry_after=60_000))
+    began = time.monotonic()
+    error = failure_of(client_of(service, retry=RetryPolicy(total_timeout=2.0)))
+    assert time.monotonic() - began < 1.0
+    assert error.retry_after == 60.0
+    assert "Throttling.User" in str(error)
+
+
+def test_the_last_error_says_how_often_and_how_long(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("unavailable", 99))
+    error = failure_of(client_of(service, retries=3))
+    assert len(service.calls) == 4
+    assert "Gave up after 4 attempts in 0." in str(error)
+    assert error.facts()["attempts"] == 4
+
+
+def test_the_time_bounds_all_attempts(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("slow", 99, seconds=5.0))
+    began = time.monotonic()
+    error = failure_of(client_of(service, retry=RetryPolicy(retries=50, total_timeout=0.5)), ConnectionFailed)
+    assert time.monotonic() - began < 1.5
+    assert "did not answer within" in str(error)
+
+
+def test_a_wrong_clock_is_corrected_once(service: StandIn, client_of: MakeClient) -> None:
+    service.clock_offset = 3600.0
+    client = client_of(service)
+    assert ask(client)
+    assert ask(client)
+    assert [call.code for call in service.calls] == ["InvalidTimeStamp.Expired", None, None]
+
+    service.inject(Fault("error", 9, status=400, code="InvalidTimeStamp.Expired"))
+    error = failure_of(client)
+    assert error.attempts == 2
+    assert "clock" in str(error)
+
+
+class RenewingSource:
+    """As an instance's role: the next credential is there when asked for."""
+
+    def __init__(self, *credentials: Credential) -> None:
+        self.credentials = list(credentials)
+
+    def get(self) -> Credential:
+        return self.credentials[0]
+
+    def refresh(self) -> bool:
+        if len(self.credentials) == 1:
+            return False
+        self.credentials.pop(0)
+        return True
+
+
+def test_an_expired_token_is_renewed_once(service: StandIn, client_of: MakeClient) -> None:
+    old = service.add_key(token="old", expires_in=-1)
+    new = service.add_key(token="new", expires_in=900)
+    source = RenewingSource(Credential(old.id, old.secret, "old"), Credential(new.id, new.secret, "new"))
+    assert ask(client_of(service, source=source))
+    assert [call.code for call in service.calls] == ["InvalidSecurityToken.Expired", None]
+
+    fixed = FixedSource(Credential(old.id, old.secret, "old"))
+    error = failure_of(client_of(service, source=fixed))
+    assert error.attempts == 1
+    assert "get a new one" in str(error)
+
+
+def test_a_refusal_names_the_permission(service: StandIn, client_of: MakeClient) -> None:
+    key = service.add_key(may={"dbs:CreateDownload"})
+    error = failure_of(client_of(service, source=FixedSource(Credential(key.id, key.secret))))
+    assert "Grant the caller the RAM action dbs:DescribeDownloadTask." in str(error)
+    assert error.facts()["access_denied_detail"]["AuthAction"] == "dbs:DescribeDownloadTask"
+
+
+def test_a_wrong_secret(service: StandIn, client_of: MakeClient) -> None:
+    source = FixedSource(Credential(service.key.id, "not-the-secret"))
+    error = failure_of(client_of(service, source=source))
+    assert error.code == "SignatureDoesNotMatch"
+    assert "check access_key_secret" in str(error)
+    assert "not-the-secret" not in str(error) + repr(error.facts()) + repr(source.get())
+
+
+def test_what_a_service_repeats_of_a_credential_is_hidden(service: StandIn, client_of: MakeClient) -> None:
+    token = "a-very-secret-token"
+    key = service.add_key(token=token, expires_in=900)
+    said = f"bad {token} and {key.secret} of {key.id}"
+    service.inject(Fault("error", 1, status=400, code="Odd", message=said))
+    error = failure_of(client_of(service, source=FixedSource(Credential(key.id, key.secret, token))))
+    for secret in (token, key.secret, key.id):
+        assert secret not in str(error) + repr(error.facts())
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(service: StandIn, client_of: MakeClient, status: int) -> None:
+    with StandIn() as elsewhere:
+        service.inject(Fault("redirect", status=status, location=elsewhere.url))
+        error = failure_of(client_of(service), BrokenAnswer)
+        assert elsewhere.connections == 0
+    assert f"HTTP {status}, a redirect" in str(error)
+
+
+def test_a_page_of_a_proxy_is_described(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("html", 9, status=403, title="Access blocked"))
+    error = failure_of(client_of(service), BrokenAnswer)
+    assert error.attempts == 1
+    assert "HTTP 403" in str(error)
+    assert "titled 'Access blocked'" in str(error)
+    assert "A proxy or a wrong endpoint" in str(error)
+
+
+def test_netrc_does_not_break_the_signature(
+    service: StandIn, client_of: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert ask(client_of(service))
+
+
+def test_threads_share_a_client(service: StandIn, client_of: MakeClient) -> None:
+    client = client_of(service, max_connections=4)
+    service.inject(Fault("unavailable", 5), Fault("reset", 5))
+    threads = [threading.Thread(target=ask, args=(client,)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([call for call in service.calls if call.status == 200 and not call.fault]) == 20
+    assert service.connections <= 4 + 5  # a reset costs a connection
+
+
+# The network
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_service(authority: trustme.CA) -> Iterator[StandIn]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with StandIn(tls=context) as running:
+        running.add_task("rm-bp1abc")
+        yield running
+
+
+def test_a_certificate_that_is_not_trusted(tls_service: StandIn, client_of: MakeClient) -> None:
+    error = failure_of(client_of(tls_service), ConnectionFailed)
+    assert error.attempts == 1
+    assert "is not trusted" in str(error)
+    assert "ca_path" in str(error)
+
+
+def test_certificates_need_not_be_checked(tls_service: StandIn, client_of: MakeClient) -> None:
+    assert ask(client_of(tls_service, validate_certs=False))
+
+
+@pytest.mark.parametrize("elsewhere", ["other", "missing"])
+def test_ca_path_wins_over_the_environment(
+    tls_service: StandIn,
+    client_of: MakeClient,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    elsewhere: str,
+) -> None:
+    ca_path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_path))
+    other = tmp_path / f"{elsewhere}.pem"
+    if elsewhere == "other":
+        trustme.CA().cert_pem.write_to_path(str(other))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    assert ask(client_of(tls_service, ca_path=str(ca_path)))
+    failure_of(client_of(tls_service), ConnectionFailed)
+
+
+def test_the_environment_names_the_authorities(
+    tls_service: StandIn,
+    client_of: MakeClient,
+    authority: trustme.CA,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ca_path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_path))
+    assert ask(client_of(tls_service))
+
+
+def test_the_environment_names_the_proxy(
+    service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in plays the proxy, and answers for a host whose name means nothing."""
+    monkeypatch.setenv("HTTP_PROXY", service.url)
+    assert ask(client_of(service, base_url="http://dbs-api.invalid"))
+    assert service.calls[0].headers["host"] == "dbs-api.invalid"
+
+
+def test_a_proxy_that_is_not_there(service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", refused().replace("http://", "http://user:proxy-password@"))
+    error = failure_of(client_of(service, base_url="http://dbs-api.invalid", retries=0), ConnectionFailed)
+    assert "the proxy for dbs-api.invalid could not be used" in str(error)
+    assert "proxy-password" not in str(error)
+
+
+def refused() -> str:
+    with StandIn() as gone:
+        return gone.url
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://dbs-api.invalid", "the name of dbs-api.invalid could not be resolved"),
+        (refused(), "refused the connection"),
+    ],
+)
+def test_no_connection(service: StandIn, client_of: MakeClient, url: str, said: str) -> None:
+    error = failure_of(client_of(service, base_url=url, retries=2), ConnectionFailed)
+    assert said in str(error)
+    assert "Gave up after 3 attempts" in str(error)

@@ -1,0 +1,156 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who signs. The official package reads the environment when it is imported, so its part runs in processes of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from alibabacloud_credentials.provider import StaticSTSCredentialsProvider
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import (
+    ChainSource,
+    Credential,
+    resolve,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from stand_in import AccessKey, StandIn
+
+NEW = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "new-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "new-secret"}
+OLD = {"ALICLOUD_ACCESS_KEY": "old-id", "ALICLOUD_SECRET_KEY": "old-secret"}
+OPTIONS = {"access_key_id": "option-id", "access_key_secret": "option-secret"}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "credential"),
+    [
+        (OPTIONS, {}, Credential("option-id", "option-secret")),
+        ({**OPTIONS, "security_token": "t"}, {**NEW, **OLD}, Credential("option-id", "option-secret", "t")),
+        (OPTIONS, {"ALIBABA_CLOUD_SECURITY_TOKEN": "t"}, Credential("option-id", "option-secret")),
+        ({}, NEW, Credential("new-id", "new-secret")),
+        ({}, {**NEW, **OLD}, Credential("new-id", "new-secret")),
+        ({}, {**NEW, "ALIBABA_CLOUD_SECURITY_TOKEN": "t"}, Credential("new-id", "new-secret", "t")),
+        ({}, {**NEW, "ALICLOUD_SECURITY_TOKEN": "t"}, Credential("new-id", "new-secret")),
+        ({}, OLD, Credential("old-id", "old-secret")),
+        ({}, {**OLD, "ALICLOUD_SECURITY_TOKEN": "t"}, Credential("old-id", "old-secret", "t")),
+        (
+            {},
+            {"ALICLOUD_ACCESS_KEY_ID": "old-id", "ALICLOUD_SECRET_ACCESS_KEY": "old-secret"},
+            Credential("old-id", "old-secret"),
+        ),
+        ({}, {**OLD, "ALIBABA_CLOUD_ACCESS_KEY_ID": ""}, Credential("old-id", "old-secret")),
+    ],
+)
+def test_one_source_at_a_time(options: dict[str, str], environ: dict[str, str], credential: Credential) -> None:
+    source = resolve(environ=environ, **options)
+    assert source.get() == credential
+    assert not source.refresh()
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "complaint"),
+    [
+        ({"access_key_id": "a"}, NEW, "access_key_id is set, but access_key_secret is not"),
+        ({"access_key_secret": "a"}, NEW, "access_key_secret is set, but access_key_id is not"),
+        ({"security_token": "a"}, NEW, "security_token is set, but access_key_id and access_key_secret are not"),
+        (
+            {},
+            {"ALIBABA_CLOUD_ACCESS_KEY_ID": "a", **OLD},
+            "ALIBABA_CLOUD_ACCESS_KEY_ID is set, but ALIBABA_CLOUD_ACCESS_KEY_SECRET is not",
+        ),
+        ({}, {"ALICLOUD_SECRET_KEY": "a"}, "ALICLOUD_SECRET_KEY is set, but ALICLOUD_ACCESS_KEY is not"),
+        ({**OPTIONS, "profile": "p"}, {}, "profile and access_key_id are both set"),
+    ],
+)
+def test_half_a_credential(options: dict[str, str], environ: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(environ=environ, **options)
+    assert complaint in str(caught.value)
+
+
+def test_secrets_do_not_show() -> None:
+    shown = repr(Credential("some-id", "some-secret", "some-token"))
+    assert "some-secret" not in shown
+    assert "some-token" not in shown
+
+
+@pytest.fixture
+def home(tmp_path: Path, service: StandIn) -> Path:
+    """A home directory with profiles of the command line tool and a credentials file."""
+    service.add_task("rm-bp1abc")
+    temporary = service.add_key(token="profile-token", expires_in=900)
+    (tmp_path / ".aliyun").mkdir()
+    profiles = [
+        {"name": "default", "mode": "AK", **pair(service.key)},
+        {"name": "temporary", "mode": "StsToken", "sts_token": "profile-token", **pair(temporary)},
+        {"name": "wrong", "mode": "AK", "access_key_id": service.key.id, "access_key_secret": "wrong-secret"},
+    ]
+    (tmp_path / ".aliyun" / "config.json").write_text(json.dumps({"current": "default", "profiles": profiles}))
+    (tmp_path / ".alibabacloud").mkdir()
+    (tmp_path / ".alibabacloud" / "credentials.ini").write_text(
+        f"[ini]\ntype = access_key\naccess_key_id = {service.key.id}\naccess_key_secret = {service.key.secret}\n"
+    )
+    return tmp_path
+
+
+def pair(key: AccessKey) -> dict[str, str]:
+    return {"access_key_id": key.id, "access_key_secret": key.secret}
+
+
+@pytest.fixture
+def keyless(asked: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if not name.startswith("access_key")}
+
+
+@pytest.mark.parametrize(
+    ("profile", "environment"),
+    [
+        (None, {}),
+        ("default", {}),
+        ("temporary", {}),
+        ("ini", {}),
+        ("temporary", {"ALIBABA_CLOUD_ACCESS_KEY_ID": "x", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "y"}),
+        (None, {"ALIBABA_CLOUD_PROFILE": "temporary"}),
+        (None, {"ALICLOUD_PROFILE": "temporary"}),
+    ],
+)
+def test_profiles(
+    info: Any, home: Path, keyless: dict[str, Any], profile: str | None, environment: dict[str, str]
+) -> None:
+    result = info({**keyless, "profile": profile}, environment={"HOME": str(home), **environment})
+    assert result.get("count") == 1, result
+
+
+def test_a_profile_in_another_file(info: Any, home: Path, keyless: dict[str, Any], tmp_path: Path) -> None:
+    moved = (home / ".aliyun" / "config.json").rename(tmp_path / "elsewhere.json")
+    environment = {"HOME": str(home), "ALICLOUD_SHARED_CREDENTIALS_FILE": str(moved)}
+    assert info({**keyless, "profile": "temporary"}, environment=environment)["count"] == 1
+
+
+def test_an_unknown_profile(info: Any, home: Path, keyless: dict[str, Any], service: StandIn) -> None:
+    result = info({**keyless, "profile": "nobody"}, environment={"HOME": str(home)})
+    assert "No credentials from profile 'nobody'" in result["msg"]
+    assert "Set the options access_key_id and access_key_secret" in result["msg"]
+    assert not service.calls
+
+
+def test_no_credentials_with_the_package(info: Any, keyless: dict[str, Any], tmp_path: Path, service: StandIn) -> None:
+    result = info(keyless, environment={"HOME": str(tmp_path)})
+    assert "No credentials from the default chain of alibabacloud-credentials" in result["msg"]
+    assert "ALIBABA_CLOUD_ACCESS_KEY_ID" in result["msg"]
+    assert not service.calls
+
+
+def test_an_expired_credential_of_the_chain_is_asked_for_again(
+    client_of: Callable[..., Client], service: StandIn
+) -> None:
+    service.add_task("rm-bp1abc")
+    keys = [service.add_key(token="old", expires_in=-1), service.add_key(token="new", expires_in=900)]
+    providers = iter([StaticSTSCredentialsProvider(security_token=key.token, **pair(key)) for key in keys])
+    client = client_of(service, source=ChainSource(lambda: next(providers), "a test"))
+    assert client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou", "InstanceName": "rm-bp1abc"}, asked="ask")
+    assert [call.code for call in service.calls] == ["InvalidSecurityToken.Expired", None]
