@@ -27,6 +27,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 
+RawTask = dict[str, t.Any]
 Task = dict[str, t.Any]
 
 #: Asked for where the user does not say: the service's maximum is not documented, and it may give less.
@@ -146,17 +147,21 @@ class _InstanceTasks:
     def list(self, executor: ThreadPoolExecutor) -> list[Task]:
         query = self._query
         if query.current_page:
-            return list(self._page(query.current_page).items)
+            return [self._read(raw) for raw in self._page(query.current_page).items]
         listing = Listing(
             self._page,
+            self._read,
             identify=lambda task: task["task_id"] or repr(sorted(task.items())),
             executor=None if query.stops_early else executor,
-            ahead=self._client.max_connections,
+            ahead=2 * self._client.max_connections,
             enough=query.is_answered_by if query.stops_early else None,
         )
         return listing.all()
 
-    def _page(self, number: int) -> Page[Task]:
+    def _read(self, raw: RawTask) -> Task:
+        return normalised(raw, self._instance_name, self._query.region)
+
+    def _page(self, number: int) -> Page[RawTask]:
         try:
             return self._fetch(number)
         except ServiceError as error:
@@ -165,7 +170,7 @@ class _InstanceTasks:
         self._page_size = None
         return self._fetch(number)
 
-    def _fetch(self, number: int) -> Page[Task]:
+    def _fetch(self, number: int) -> Page[RawTask]:
         parameters = dict(self._parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
@@ -180,11 +185,7 @@ class _InstanceTasks:
         raw = content.get("List") if isinstance(content, dict) else content
         return Page(
             number,
-            [
-                normalised(task, self._instance_name, self._query.region)
-                for task in (raw if isinstance(raw, list) else ())
-                if isinstance(task, dict)
-            ],
+            [task for task in (raw if isinstance(raw, list) else ()) if isinstance(task, dict)],
             size=integer(data.get("PageSize", data.get("Size"))),
             total=integer(data.get("TotalElements")),
             pages=integer(data.get("TotalPages")),

@@ -14,6 +14,7 @@ import typing as t
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
+Raw = t.TypeVar("Raw")
 T = t.TypeVar("T")
 
 #: Reading again ends here even if the list changes all the time: by then each item has had as many chances to be seen.
@@ -21,11 +22,11 @@ MAX_SWEEPS = 6
 
 
 @dataclass(frozen=True)
-class Page(t.Generic[T]):
+class Page(t.Generic[Raw]):
     """``size`` of a page, ``total`` of items and ``pages`` as the answer states them; none where it does not."""
 
     number: int
-    items: t.Sequence[T]
+    items: t.Sequence[Raw]
     size: t.Optional[int] = None
     total: t.Optional[int] = None
     pages: t.Optional[int] = None
@@ -44,18 +45,20 @@ class Page(t.Generic[T]):
         return seen != self.total or self.number < (self.pages or 0)
 
 
-class Listing(t.Generic[T]):
+class Listing(t.Generic[Raw, T]):
     """Reads pages 1, 2, 3 … until all is known.
 
     ``fetch``     gives the page of a number
+    ``read``      makes of an item what is kept; not done in ``fetch``, lest it delay the requests of other threads
     ``identify``  what makes two items the same
-    ``executor``  fetches pages ahead, up to ``ahead`` of them; without it, they are read one by one
+    ``executor``  fetches pages ahead, up to ``ahead`` of them; without it, they are fetched one by one
     ``enough``    told the items found so far: whether no more is wanted
     """
 
     def __init__(
         self,
-        fetch: t.Callable[[int], Page[T]],
+        fetch: t.Callable[[int], Page[Raw]],
+        read: t.Callable[[Raw], T],
         identify: t.Callable[[T], t.Hashable],
         *,
         executor: t.Optional[Executor] = None,
@@ -63,6 +66,7 @@ class Listing(t.Generic[T]):
         enough: t.Optional[t.Callable[[t.Collection[T]], bool]] = None,
     ) -> None:
         self._fetch = fetch
+        self._read = read
         self._identify = identify
         self._executor = executor
         self._ahead = ahead if executor else 1
@@ -94,30 +98,30 @@ class Listing(t.Generic[T]):
                     return True
         return self._is_complete(first, last, len(seen)) or self._enough(self._found.values())
 
-    def _take(self, page: Page[T], seen: set[t.Hashable]) -> bool:
+    def _take(self, page: Page[Raw], seen: set[t.Hashable]) -> bool:
         """Keep the items; whether any was not seen in this sweep."""
         before = len(seen)
-        for item in page.items:
+        for item in map(self._read, page.items):
             identity = self._identify(item)
             seen.add(identity)
             self._found[identity] = item
         return len(seen) > before
 
-    def _is_complete(self, first: Page[T], last: Page[T], seen: int) -> bool:
+    def _is_complete(self, first: Page[Raw], last: Page[Raw], seen: int) -> bool:
         return last is first or first.total is None or seen >= first.total
 
-    def _last_page(self, first: Page[T], number: int) -> int:
+    def _last_page(self, first: Page[Raw], number: int) -> int:
         """The last page that can be fetched ahead: none is, unless the first page was full as announced."""
         if first.total is None or not first.size or not first.is_full:
             return number + 1
         return max(number + 1, -(-first.total // len(first.items)), first.pages or 0)
 
-    def _pages(self, begin: int, end: int) -> t.Iterator[Page[T]]:
+    def _pages(self, begin: int, end: int) -> t.Iterator[Page[Raw]]:
         """The pages of these numbers in their order, fetched ahead of what is read."""
         if self._ahead == 1 or begin == end or self._executor is None:
             yield from map(self._fetch, range(begin, end + 1))
             return
-        under_way: collections.deque[Future[Page[T]]] = collections.deque()
+        under_way: collections.deque[Future[Page[Raw]]] = collections.deque()
         upcoming = iter(range(begin, end + 1))
         try:
             for number in itertools.islice(upcoming, self._ahead):

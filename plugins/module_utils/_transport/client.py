@@ -323,4 +323,5 @@ def _last_cause(text: str) -> str:
     """The innermost reason, without addresses and queries."""
     cause = text.split(" | ")[-1]
     cause = re.sub(r"https?://\S+", "…", cause)
-    return cause[:200].strip(" ()")
+    cause = re.sub(r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*", "", cause)
+    return _shortened(cause).rstrip(".")
