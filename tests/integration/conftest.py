@@ -1,0 +1,154 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ansible's own commands against the stand-in.
+
+The service is reached as in real life: by its real name, over TLS, through a proxy that the environment names. So
+whatever the documentation shows can be run as it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+from stand_in import StandIn
+
+HOSTS = "*.cn-hangzhou.aliyuncs.com"
+TREE = Path(__file__).resolve().parents[2] / ".cache" / "collections"
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    """A proxy's CONNECT, which leads to the stand-in whatever host was asked for."""
+
+    def handle(self) -> None:
+        request = self.rfile.readline().decode()
+        while self.rfile.readline().strip():
+            pass
+        server: Any = self.server
+        server.asked_for.append(request.split()[1])
+        with socket.create_connection(server.leads_to) as upstream:
+            self.connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            ends = {self.connection: upstream, upstream: self.connection}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    data = end.recv(65536)
+                    if not data:
+                        return
+                    ends[end].sendall(data)
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, leads_to: str) -> None:
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        url = urlsplit(leads_to)
+        self.leads_to = (url.hostname, url.port)
+        self.asked_for: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Connections that are cut are no news here."""
+
+
+class World:
+    """The service, the way to it, and what is needed to call it."""
+
+    def __init__(self, service: StandIn, proxy: Proxy, ca_path: Path, directory: Path) -> None:
+        self.service = service
+        self.proxy = proxy
+        self.ca_path = ca_path
+        self.directory = directory
+        self.environment = {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": service.key.id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": service.key.secret,
+            "HTTPS_PROXY": proxy.url,
+            "REQUESTS_CA_BUNDLE": str(ca_path),
+            "ANSIBLE_COLLECTIONS_PATH": str(TREE),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_LOCAL_TEMP": str(directory / "controller"),
+            "ANSIBLE_REMOTE_TEMP": str(directory / "host"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        self.output = ""
+
+    def run(self, *command: str, check: bool = True, cwd: Path | None = None, **environment: str) -> str:
+        """What the command prints, on both outputs."""
+        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+        process = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            cwd=cwd or self.directory,
+            env={**os.environ, "PATH": path, **self.environment, **environment},
+        )
+        self.output = process.stdout
+        assert check == (process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
+        return process.stdout
+
+    def ad_hoc(self, arguments: str, *options: str, check: bool = True, **environment: str) -> str:
+        return self.run(
+            "ansible",
+            "localhost",
+            "-m",
+            "apsaradb.backup.dbs_download_task_info",
+            "-a",
+            arguments,
+            "-e",
+            f"ansible_python_interpreter={target_python()}",
+            *options,
+            check=check,
+            **environment,
+        )
+
+    def play(self, playbook: str, *options: str, check: bool = True, **environment: str) -> str:
+        path = self.directory / "playbook.yml"
+        path.write_text(playbook)
+        return self.run(
+            "ansible-playbook",
+            str(path),
+            "-e",
+            f"ansible_python_interpreter={target_python()}",
+            *options,
+            check=check,
+            **environment,
+        )
+
+
+def target_python() -> str:
+    """The interpreter that runs modules: that of the tests, unless another is to be tested."""
+    return os.environ.get("TEST_TARGET_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def world(authority: trustme.CA, tmp_path: Path) -> Iterator[World]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOSTS, "127.0.0.1").configure_cert(context)
+    ca_path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_path))
+    with StandIn(tls=context) as service, Proxy(service.url) as proxy:
+        threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
+        yield World(service, proxy, ca_path, tmp_path)
+        proxy.shutdown()

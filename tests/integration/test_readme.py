@@ -1,0 +1,135 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every command block of the README, in its order, as it stands, in a clone whose name has blanks and a dash."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_in import AccessKey
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"(?:`(?P<name>\w+\.yml)`:\n\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+MEANT_FOR_OTHERS = {
+    "make test\n",  # runs this test
+}
+EXPECTED = {
+    "make demo": ["apsaradb.backup.dbs_download_task_info", '"download_tasks"', "STATE", "finished"],
+    "ansible-galaxy collection build": ["was installed successfully"],
+    "your-access-key-id": ['"count": 1', "dt-readme", "1 task"],
+    "newest_download.yml": ["dt-readme of 2022-09-16T09:52:37Z: appdb as CSV"],
+    "ansible-doc": ["DescribeDownloadTask", "EXAMPLES", "RETURN"],
+    "LTAI-demo": ["rm-bp1demomysql0001", "tasks"],
+    "--help": ["--speed", "--fault"],
+}
+
+
+def blocks() -> list[re.Match[str]]:
+    return list(BLOCK.finditer((ROOT / "README.md").read_text()))
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The files that git knows or would know."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    target = tmp_path / "a clone - of mine"
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home of a user that has pip's configuration, and nothing else."""
+    home = tmp_path / "home"
+    for name in (".config/pip", ".pip"):
+        if (Path.home() / name).exists():
+            shutil.copytree(Path.home() / name, home / name)
+    home.mkdir(exist_ok=True)
+    return home
+
+
+@pytest.fixture
+def services() -> Iterator[list[subprocess.Popen[str]]]:
+    """What a block left running in another terminal."""
+    running: list[subprocess.Popen[str]] = []
+    yield running
+    for process in running:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=10)
+
+
+def test_every_command_block(world: Any, clone: Path, home: Path, services: list[subprocess.Popen[str]]) -> None:
+    world.service.authenticator.add(AccessKey("your-access-key-id", "your-access-key-secret"))
+    world.service.add_task("rm-bp1a2b3c4d5e6f7g8", task_id="dt-readme", created=1_663_321_957_000)
+    for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ANSIBLE_COLLECTIONS_PATH"):
+        del world.environment[name]
+    world.environment.update(HOME=str(home), PIP_CACHE_DIR=str(Path.home() / ".cache" / "pip"))
+    exports = ""
+    expected = dict(EXPECTED)
+    for block in blocks():
+        kind, text = block["kind"], block["text"]
+        if kind == "yaml":
+            assert block["name"], "a playbook must be introduced by its file's name"
+            (clone / block["name"]).write_text(text)
+            continue
+        assert kind == "shell"
+        if text in MEANT_FOR_OTHERS:
+            continue
+        if text == "make service\n":
+            services.append(start(clone))
+            continue
+        # Package indexes are not what the proxy leads to.
+        direct = {"HTTPS_PROXY": "", "REQUESTS_CA_BUNDLE": ""} if text.startswith("make ") else {}
+        output = world.run("bash", "-euc", exports + text, cwd=clone, **direct)
+        for sign in [sign for sign in expected if sign in text]:
+            for words in expected.pop(sign):
+                assert words in output, output
+        exports += "".join(line + "\n" for line in text.splitlines() if line.startswith("export "))
+    assert not expected, "blocks that are no longer there"
+
+
+def start(clone: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(["make", "service"], cwd=clone, text=True, start_new_session=True)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 8000)) == 0:
+                return process
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError("make service does not listen")
+
+
+def test_the_plugins_of_the_table_are_those_there_are() -> None:
+    table = set(re.findall(r"^\| `apsaradb\.backup\.(\w+)`", (ROOT / "README.md").read_text(), re.MULTILINE))
+    plugins = {
+        path.stem
+        for kind in ("modules", "lookup", "action", "playbooks")
+        for path in [*(ROOT / "plugins" / kind).glob("*.py"), *(ROOT / kind).glob("*.yml")]
+    }
+    roles = {path.name for path in (ROOT / "roles").glob("*")}
+    assert table == plugins | roles
+
+
+def test_every_module_is_in_the_action_group_and_the_versions_agree() -> None:
+    import yaml
+    from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
+
+    group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["all"]
+    assert sorted(group) == sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == VERSION
