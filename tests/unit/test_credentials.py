@@ -145,6 +145,28 @@ def test_no_credentials_with_the_package(info: Any, keyless: dict[str, Any], tmp
     assert not service.calls
 
 
+def without_package(module: Any) -> tuple[str, ...]:
+    """Python's arguments to run the module where the package is not installed."""
+    code = (
+        "import runpy, sys; sys.modules['alibabacloud_credentials'] = None; runpy.run_module(%r, run_name='__main__')"
+    )
+    return ("-c", code % module.name)
+
+
+def test_no_credentials_without_the_package(info: Any, keyless: dict[str, Any], service: StandIn) -> None:
+    result = info(keyless, python=without_package(info))
+    for way in ("access_key_id", "ALIBABA_CLOUD_ACCESS_KEY_ID", "install the Python package alibabacloud-credentials"):
+        assert way in result["msg"]
+    assert not service.calls
+
+
+def test_a_profile_without_the_package(info: Any, keyless: dict[str, Any], service: StandIn) -> None:
+    result = info({**keyless, "profile": "default"}, python=without_package(info))
+    assert "Failed to import the required Python library (alibabacloud-credentials)" in result["msg"]
+    assert "for the profile 'default'" in result["msg"]
+    assert not service.calls
+
+
 def test_an_expired_credential_of_the_chain_is_asked_for_again(
     client_of: Callable[..., Client], service: StandIn
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+import time
 from typing import Any, Callable
 
 import pytest
@@ -19,6 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
 from stand_in import Fault, StandIn, sample
+from stand_in.registry import GatewayError
 
 MakeClient = Callable[..., Client]
 INSTANCE = "rm-bp1abc"
@@ -218,6 +220,22 @@ def test_an_instance_that_fails_is_named(service: StandIn, client_of: MakeClient
         ServiceError, match="Failed to list the download tasks of instance 'rm-gone' in region 'cn-hangzhou'"
     ):
         listed(client_of(service), INSTANCE, "rm-gone", INSTANCE)
+
+
+def test_an_error_is_not_kept_waiting_by_other_instances(service: StandIn, client_of: MakeClient) -> None:
+    names = [f"rm-bp1n{number}" for number in range(7)]
+    for name in names:
+        fill(service, 1, name)
+
+    def throttle(call: Any) -> None:
+        if call.params["InstanceName"] != "rm-gone":
+            raise GatewayError(400, "Throttling.User", "No.", headers={"x-acs-retry-after": "15000"})
+
+    service.on_call(throttle)
+    began = time.monotonic()
+    with pytest.raises(ServiceError, match="rm-gone"):
+        listed(client_of(service), *names, "rm-gone")
+    assert time.monotonic() - began < 5
 
 
 def test_a_page_that_fails_for_good_is_an_error(service: StandIn, client_of: MakeClient) -> None:

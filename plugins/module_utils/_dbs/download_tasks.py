@@ -12,7 +12,7 @@ Source: DescribeDownloadTask in the API reference of DBS, 2021-01-01.
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
@@ -111,16 +111,19 @@ def list_download_tasks(client: Client, instance_names: t.Sequence[str], query: 
             return _InstanceTasks(client, name, query).list(pages)
 
         try:
-            lists = (
-                map(of_instance, instance_names)
-                if len(instance_names) == 1
-                else instances.map(of_instance, instance_names)
-            )
-            tasks = [task for found in lists for task in found if query.wants(task)]
+            if len(instance_names) == 1:
+                lists = [of_instance(instance_names[0])]
+            else:
+                under_way = [instances.submit(of_instance, name) for name in instance_names]
+                wait(under_way, return_when=FIRST_EXCEPTION)
+                failed = [one for one in under_way if one.done() and one.exception()]
+                lists = [one.result() for one in failed or under_way]
         except BaseException:
+            client.cancel()
             instances.shutdown(wait=False, cancel_futures=True)
             pages.shutdown(wait=False, cancel_futures=True)
             raise
+    tasks = [task for found in lists for task in found if query.wants(task)]
     sign = -1 if query.order == "desc" else 1
     tasks.sort(key=lambda task: (sign * (task["gmt_create"] or 0), task["instance_name"], task["task_id"] or ""))
     return tasks[: query.limit]

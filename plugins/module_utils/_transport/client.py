@@ -76,6 +76,7 @@ class Client:
         self._options = options
         self._lock = threading.Lock()
         self._clock_offset = 0.0
+        self._cancelled = threading.Event()
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
@@ -83,6 +84,10 @@ class Client:
         # Given with each request: what stands in the session loses to REQUESTS_CA_BUNDLE.
         verify = (options.ca_path or True) if options.validate_certs else False
         self._settings = self._session.merge_environment_settings(base_url, {}, False, verify, None)
+
+    def cancel(self) -> None:
+        """Let calls of other threads end with what they have: nothing is repeated any more."""
+        self._cancelled.set()
 
     def close(self) -> None:
         self._session.close()
@@ -106,9 +111,8 @@ class Client:
                 error.asked, error.action = asked, action
                 error.attempts, error.elapsed = attempts, time.monotonic() - began
                 pause = self._pause_before_repeating(error, credential, corrected)
-                if pause is None or error.elapsed + pause >= policy.total_timeout:
+                if pause is None or error.elapsed + pause >= policy.total_timeout or self._cancelled.wait(pause):
                     raise
-            time.sleep(pause)
 
     def _pause_before_repeating(
         self, error: BackupError, credential: Credential, corrected: set[Remedy]
