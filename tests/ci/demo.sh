@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Queries the stand-in of the service the way a user would query the real one.
+set -euo pipefail
+
+run=$(mktemp -d .cache/demo.XXXXXX)
+PYTHONPATH=tests python -m stand_in --port 0 --ready-file "$run/ready" >"$run/output" 2>&1 &
+service=$!
+trap 'kill "$service" 2>/dev/null; rm -rf "$run"' EXIT
+while [[ ! -e $run/ready ]]; do
+    kill -0 "$service" 2>/dev/null || { cat "$run/output"; exit 1; }
+    sleep 0.1
+done
+endpoint=$(python -c 'import json, sys; print(json.load(sys.stdin)["url"])' <"$run/ready")
+eval "$(grep '^export' "$run/output")"
+
+export ANSIBLE_COLLECTIONS_PATH="${ANSIBLE_COLLECTIONS_PATH:-$PWD/.cache/collections}"
+export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
+options="instance_name=rm-bp1demomysql0001 region=cn-hangzhou endpoint=$endpoint"
+
+show() {
+    printf '\n$ %s\n' "$1"
+    eval "$1"
+}
+
+show "ansible localhost -m apsaradb.backup.dbs_download_task_info -a '$options'"
+show "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
