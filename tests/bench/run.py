@@ -79,7 +79,7 @@ def run(command: list[str], environment: dict[str, str]) -> Run:
     with tempfile.TemporaryFile("w+") as output:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
-        _, status, usage = os.wait4(process.pid, 0)
+        dummy, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         wall = time.perf_counter() - began
         output.seek(0)
@@ -107,7 +107,7 @@ def ad_hoc() -> None:
         options = f"region=cn-hangzhou instance_name=rm-bp1demomysql0001 endpoint={service.url}"
         ping = [ansible, "localhost", "-m", "ansible.builtin.ping"]
         query = [ansible, "localhost", "-m", "apsaradb.backup.dbs_download_task_info", "-a", options]
-        pairs = [(run(query, environment), run(ping, environment)) for _ in range(runs + 1)][1:]
+        pairs = [(run(query, environment), run(ping, environment)) for dummy in range(runs + 1)][1:]
     ours, theirs = ([pair[side].wall for pair in pairs] for side in (0, 1))
     print(f"Ad-hoc query, {runs} pairs of runs")
     print(
@@ -126,11 +126,11 @@ def listing() -> None:
 
         def measure(script: str, times: int, *more: str) -> tuple[float, float, float]:
             """Seconds, CPU seconds of the process, MiB."""
-            done = [run([sys.executable, str(HERE / script), *target, *more], environment) for _ in range(times)]
+            done = [run([sys.executable, str(HERE / script), *target, *more], environment) for dummy in range(times)]
             results = [json.loads(one.output.splitlines()[-1]) for one in done]
-            assert all(count == tasks for count, _ in results), results
+            assert all(count == tasks for count, seconds in results), results
             return (
-                statistics.median(seconds for _, seconds in results),
+                statistics.median(seconds for count, seconds in results),
                 statistics.median(one.cpu for one in done),
                 statistics.median(one.memory for one in done),
             )

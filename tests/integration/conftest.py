@@ -27,7 +27,8 @@ import trustme
 from stand_in import StandIn
 
 HOSTS = "*.cn-hangzhou.aliyuncs.com"
-TREE = Path(__file__).resolve().parents[2] / ".cache" / "collections"
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / ".cache" / "collections"
 
 
 class Tunnel(socketserver.StreamRequestHandler):
@@ -84,6 +85,7 @@ class World:
             "ANSIBLE_REMOTE_TEMP": str(directory / "host"),
             "ANSIBLE_NOCOLOR": "1",
         }
+        self.interpreter = f"ansible_python_interpreter={target_python(directory)}"
         self.output = ""
 
     def run(self, *command: str, check: bool = True, cwd: Path | None = None, **environment: str) -> str:
@@ -96,8 +98,9 @@ class World:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=300,
-            cwd=cwd or self.directory,
+            cwd=cwd or ROOT,
             env={**os.environ, "PATH": path, **self.environment, **environment},
+            check=False,
         )
         self.output = process.stdout
         assert check == (process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
@@ -112,7 +115,7 @@ class World:
             "-a",
             arguments,
             "-e",
-            f"ansible_python_interpreter={target_python()}",
+            self.interpreter,
             *options,
             check=check,
             **environment,
@@ -125,16 +128,23 @@ class World:
             "ansible-playbook",
             str(path),
             "-e",
-            f"ansible_python_interpreter={target_python()}",
+            self.interpreter,
             *options,
             check=check,
             **environment,
         )
 
 
-def target_python() -> str:
-    """The interpreter that runs modules: that of the tests, unless another is to be tested."""
-    return os.environ.get("TEST_TARGET_PYTHON", sys.executable)
+def target_python(directory: Path) -> Path:
+    """A command for the interpreter that runs modules: that of the tests, unless another is to be tested.
+
+    ansible-core 2.16 takes no interpreter with blanks in its path, as a clone may have.
+    """
+    command = directory / "python"
+    python = ROOT / os.environ.get("TEST_TARGET_PYTHON", sys.executable)
+    command.write_text(f'#!/bin/sh\nexec "{python}" "$@"\n')
+    command.chmod(0o755)
+    return command
 
 
 @pytest.fixture(scope="session")

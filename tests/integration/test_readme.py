@@ -106,7 +106,7 @@ def test_every_command_block(world: Any, clone: Path, home: Path, services: list
 
 def start(clone: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(["make", "service"], cwd=clone, text=True, start_new_session=True)
-    for _ in range(100):
+    for dummy in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", 8000)) == 0:
                 return process

@@ -21,7 +21,7 @@ NOT_LOGGED = {"AccessKeyId", "SecurityToken", "Signature"}
 
 
 def fault(text: str) -> Fault:
-    kind, _, times = text.partition(":")
+    kind, dummy, times = text.partition(":")
     try:
         return Fault(kind, int(times or 1))
     except ValueError as error:
@@ -76,7 +76,7 @@ def main() -> None:
     options = arguments()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *dummy: stop.set())
     try:
         service = StandIn(
             speed=options.speed,

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+from ansible.module_utils import basic
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
@@ -45,30 +49,59 @@ def client_of() -> Iterator[Callable[..., Client]]:
 
 
 class Module:
-    """The module as a process of its own, in the interpreter of the tests, as Ansible runs it."""
+    """A module, run as Ansible runs it: from its arguments as JSON to the result that it prints."""
 
     def __init__(self, name: str) -> None:
         self.name = f"ansible_collections.apsaradb.backup.plugins.modules.{name}"
         self.output = ""
 
-    def __call__(
+    def __call__(self, arguments: dict[str, Any]) -> Result:
+        """Within this process."""
+        printed = io.StringIO()
+        with (
+            module_arguments(arguments),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            pytest.raises(SystemExit) as exited,
+        ):
+            importlib.import_module(self.name).main()
+        return self._result(printed.getvalue(), exited.value.code)
+
+    def process(
         self, arguments: dict[str, Any], *, environment: dict[str, str] | None = None, python: tuple[str, ...] = ()
     ) -> Result:
+        """In a process of its own, for what is read at its start."""
         process = subprocess.run(
             [sys.executable, *(python or ("-m", self.name))],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=60,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
+            check=False,
         )
-        self.output = process.stdout + process.stderr
+        return self._result(process.stdout, process.returncode)
+
+    def _result(self, output: str, code: Any) -> Result:
+        self.output = output
         try:
-            result: Result = json.loads(process.stdout)
+            result: Result = json.loads(output)
         except ValueError:
-            raise AssertionError(f"the module did not end with a result:\n{self.output}") from None
-        assert process.returncode == (1 if result.get("failed") else 0), self.output
+            raise AssertionError(f"the module did not end with a result:\n{output}") from None
+        assert code == (1 if result.get("failed") else 0), output
         return result
+
+
+@contextlib.contextmanager
+def module_arguments(arguments: dict[str, Any]) -> Iterator[None]:
+    """What ansible-core 2.19 and newer have as ansible.module_utils.testing.patch_module_args."""
+    encoded = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(basic, "_ANSIBLE_ARGS", encoded)
+        patch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        patch.setattr(basic, "_PARSED_MODULE_ARGS", None, raising=False)
+        yield
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_an_answer(service: StandIn, client_of: MakeClient) -> None:
 
 def test_calls_share_one_connection(service: StandIn, client_of: MakeClient) -> None:
     client = client_of(service)
-    for _ in range(20):
+    for dummy in range(20):
         ask(client)
     assert (len(service.calls), service.connections) == (20, 1)
 
@@ -285,7 +285,7 @@ def test_netrc_does_not_break_the_signature(
 def test_threads_share_a_client(service: StandIn, client_of: MakeClient) -> None:
     client = client_of(service, max_connections=4)
     service.inject(Fault("unavailable", 5), Fault("reset", 5))
-    threads = [threading.Thread(target=ask, args=(client,)) for _ in range(20)]
+    threads = [threading.Thread(target=ask, args=(client,)) for dummy in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:

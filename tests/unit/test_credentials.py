@@ -121,25 +121,25 @@ def keyless(asked: dict[str, Any]) -> dict[str, Any]:
 def test_profiles(
     info: Any, home: Path, keyless: dict[str, Any], profile: str | None, environment: dict[str, str]
 ) -> None:
-    result = info({**keyless, "profile": profile}, environment={"HOME": str(home), **environment})
+    result = info.process({**keyless, "profile": profile}, environment={"HOME": str(home), **environment})
     assert result.get("count") == 1, result
 
 
 def test_a_profile_in_another_file(info: Any, home: Path, keyless: dict[str, Any], tmp_path: Path) -> None:
     moved = (home / ".aliyun" / "config.json").rename(tmp_path / "elsewhere.json")
     environment = {"HOME": str(home), "ALICLOUD_SHARED_CREDENTIALS_FILE": str(moved)}
-    assert info({**keyless, "profile": "temporary"}, environment=environment)["count"] == 1
+    assert info.process({**keyless, "profile": "temporary"}, environment=environment)["count"] == 1
 
 
 def test_an_unknown_profile(info: Any, home: Path, keyless: dict[str, Any], service: StandIn) -> None:
-    result = info({**keyless, "profile": "nobody"}, environment={"HOME": str(home)})
+    result = info.process({**keyless, "profile": "nobody"}, environment={"HOME": str(home)})
     assert "No credentials from profile 'nobody'" in result["msg"]
     assert "Set the options access_key_id and access_key_secret" in result["msg"]
     assert not service.calls
 
 
 def test_no_credentials_with_the_package(info: Any, keyless: dict[str, Any], tmp_path: Path, service: StandIn) -> None:
-    result = info(keyless, environment={"HOME": str(tmp_path)})
+    result = info.process(keyless, environment={"HOME": str(tmp_path)})
     assert "No credentials from the default chain of alibabacloud-credentials" in result["msg"]
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID" in result["msg"]
     assert not service.calls
@@ -154,14 +154,14 @@ def without_package(module: Any) -> tuple[str, ...]:
 
 
 def test_no_credentials_without_the_package(info: Any, keyless: dict[str, Any], service: StandIn) -> None:
-    result = info(keyless, python=without_package(info))
+    result = info.process(keyless, python=without_package(info))
     for way in ("access_key_id", "ALIBABA_CLOUD_ACCESS_KEY_ID", "install the Python package alibabacloud-credentials"):
         assert way in result["msg"]
     assert not service.calls
 
 
 def test_a_profile_without_the_package(info: Any, keyless: dict[str, Any], service: StandIn) -> None:
-    result = info({**keyless, "profile": "default"}, python=without_package(info))
+    result = info.process({**keyless, "profile": "default"}, python=without_package(info))
     assert "Failed to import the required Python library (alibabacloud-credentials)" in result["msg"]
     assert "for the profile 'default'" in result["msg"]
     assert not service.calls

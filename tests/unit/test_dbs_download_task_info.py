@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""dbs_download_task_info as a process of its own: its options, its result, and the message for each bad input."""
+"""dbs_download_task_info: its options, its result, and the message for each bad input."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ def test_the_result(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     }
 
 
+def test_a_process_of_its_own_says_the_same(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, created=BEGINNING)
+    assert info(asked) == info.process(asked)
+
+
 def test_two_runs_are_the_same_to_the_byte(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     for number in range(50):
         service.add_task(INSTANCE, created=BEGINNING + number // 7)
@@ -108,10 +113,13 @@ def test_the_names_that_users_know(info: Any, asked: dict[str, Any], service: St
 
 
 @pytest.mark.parametrize("variable", ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"])
-def test_the_region_from_the_environment(info: Any, asked: dict[str, Any], service: StandIn, variable: str) -> None:
+def test_the_region_from_the_environment(
+    info: Any, asked: dict[str, Any], service: StandIn, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     service.add_task(INSTANCE)
     del asked["region"]
-    assert info(asked, environment={variable: "cn-hangzhou"})["count"] == 1
+    monkeypatch.setenv(variable, "cn-hangzhou")
+    assert info(asked)["count"] == 1
 
 
 def test_tasks_by_id(info: Any, asked: dict[str, Any], service: StandIn) -> None:

@@ -137,7 +137,7 @@ def test_nothing_is_lost_or_repeated_while_tasks_are_added(
 
     def add(call: Any) -> None:
         with lock:
-            for _ in range(chance.randrange(4)):
+            for dummy in range(chance.randrange(4)):
                 service.add_task(INSTANCE, created=next(created))
 
     service.on_call(add)
@@ -311,7 +311,7 @@ def test_what_the_service_does_not_filter(service: StandIn, client_of: MakeClien
 def test_the_same_tasks_in_the_same_order_whatever_came_first(service: StandIn, client_of: MakeClient) -> None:
     names = [f"rm-bp1n{number}" for number in range(6)]
     for name in names:
-        for _ in range(30):
+        for dummy in range(30):
             service.add_task(name, created=BEGINNING)
     client = client_of(service)
     results = [

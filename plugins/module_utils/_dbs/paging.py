@@ -78,7 +78,7 @@ class Listing(t.Generic[Raw, T]):
 
         Then fewer come by than the first page announced: read again, until the count is right or nothing new comes.
         """
-        for _ in range(MAX_SWEEPS):
+        for dummy in range(MAX_SWEEPS):
             known = len(self._found)
             if self._sweep() or len(self._found) == known:
                 break

@@ -19,7 +19,7 @@ try:
     from requests.auth import AuthBase
 except ImportError:
     REQUESTS_IMPORT_ERROR = traceback.format_exc()
-    requests = HTTPAdapter = None  # type: ignore[assignment,misc]
-    AuthBase = object  # type: ignore[assignment,misc]
+    requests = None  # type: ignore[assignment]
+    HTTPAdapter = AuthBase = object  # type: ignore[assignment,misc]
 
 __all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPAdapter", "requests"]

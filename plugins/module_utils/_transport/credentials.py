@@ -52,7 +52,8 @@ class Credential:
 
 
 class CredentialSource(t.Protocol):
-    def get(self) -> Credential: ...
+    def get(self) -> Credential:
+        """The credential to sign with now."""
 
     def refresh(self) -> bool:
         """Try to renew an expired credential; false where the source cannot."""

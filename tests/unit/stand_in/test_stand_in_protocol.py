@@ -219,13 +219,13 @@ def test_a_canned_answer_is_verbatim_and_only_for_those_with_a_key(raw: Raw) -> 
     assert raw.send(request).status == 400
     assert raw.send(raw.signed()).text.encode() == sample("DescribeDownloadTask")
     assert raw.send(raw.signed()).body["Data"]["TotalElements"] == 1
-    assert [raw.send(raw.signed("SomethingNew")).body for _ in range(2)] == [{"Success": "true"}] * 2
+    assert [raw.send(raw.signed("SomethingNew")).body for dummy in range(2)] == [{"Success": "true"}] * 2
 
 
 def test_faults_come_in_order_and_at_the_calls_meant(raw: Raw) -> None:
     raw.service.inject(Fault("internal", action="Nothing"), Fault("unavailable", times=2, after=1), Fault("html"))
 
-    assert [raw.send(raw.signed()).status for _ in range(5)] == [200, 503, 503, 502, 200]
+    assert [raw.send(raw.signed()).status for dummy in range(5)] == [200, 503, 503, 502, 200]
     assert [call.fault for call in raw.service.calls] == [None, "unavailable", "unavailable", "html", None]
 
 
@@ -254,7 +254,7 @@ def test_a_truncated_body(raw: Raw) -> None:
 def test_what_a_proxy_answers(raw: Raw) -> None:
     raw.service.inject(Fault("html", title="504 Gateway Time-out", status=504), Fault("redirect"), Fault("not_json"))
 
-    page, redirect, text = (raw.send(raw.signed()) for _ in range(3))
+    page, redirect, text = (raw.send(raw.signed()) for dummy in range(3))
 
     assert (page.status, page.headers["Content-Type"]) == (504, "text/html")
     assert "<title>504 Gateway Time-out</title>" in page.text
@@ -280,7 +280,7 @@ def test_errors_of_the_gateway_on_demand(raw: Raw) -> None:
         Fault("error", code="X", xml=True),
     )
 
-    clock, nonce, throttled, error = (raw.send(raw.signed()) for _ in range(4))
+    clock, nonce, throttled, error = (raw.send(raw.signed()) for dummy in range(4))
 
     assert clock.body["Code"] == "InvalidTimeStamp.Expired"
     assert parsedate_to_datetime(clock.headers["Date"]).timestamp() > time.time() + 3500
@@ -298,7 +298,7 @@ def test_faults_that_make_no_sense() -> None:
 
 def test_connections_are_kept_alive_and_end_with_the_service(raw: Raw) -> None:
     connection = http.client.HTTPConnection(raw.host)
-    for _ in range(3):
+    for dummy in range(3):
         request = raw.signed()
         connection.request("POST", "/?RegionCode=cn-hangzhou&InstanceName=rm-bp1abc", headers=request.headers)
         assert json.load(connection.getresponse())["Success"] == "true"
@@ -316,7 +316,7 @@ def test_requests_are_served_concurrently(raw: Raw) -> None:
     raw.service.latency = 0.1
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda request: raw.send(request).status, [raw.signed() for _ in range(8)]))
+        statuses = list(pool.map(lambda request: raw.send(request).status, [raw.signed() for dummy in range(8)]))
 
     assert statuses == [200] * 8
     assert 0.1 <= time.monotonic() - begin < 0.5
@@ -345,7 +345,7 @@ def test_tls(tmp_path: Path) -> None:
             doubting.connect()
         trusting = ssl.create_default_context(cafile=str(pem))
         connection = http.client.HTTPSConnection(urlsplit(service.url).netloc, timeout=5, context=trusting)
-        for _ in range(2):
+        for dummy in range(2):
             connection.request("GET", "/")
             assert json.load(connection.getresponse())["Code"] == "MissingParameter"
         connection.close()
