@@ -110,6 +110,11 @@ def info() -> Module:
 
 
 @pytest.fixture
+def wait() -> Module:
+    return Module("dbs_download_task_wait")
+
+
+@pytest.fixture
 def asked(service: StandIn) -> dict[str, Any]:
     """Arguments with which the module reaches the stand-in."""
     return {

@@ -22,7 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     normalised,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -100,33 +100,49 @@ class DownloadTaskQuery:
 
 
 def list_download_tasks(client: Client, instance_names: t.Sequence[str], query: DownloadTaskQuery) -> list[Task]:
-    """The tasks of all the instances that the query wants, in its order.
-
-    At most ``client.max_connections`` requests are under way at a time. Raises any BackupError.
-    """
-    instance_names = list(dict.fromkeys(instance_names))
-    with ThreadPoolExecutor(client.max_connections) as pages, ThreadPoolExecutor(client.max_connections) as instances:
-
-        def of_instance(name: str) -> list[Task]:
-            return _InstanceTasks(client, name, query).list(pages)
-
-        try:
-            if len(instance_names) == 1:
-                lists = [of_instance(instance_names[0])]
-            else:
-                under_way = [instances.submit(of_instance, name) for name in instance_names]
-                wait(under_way, return_when=FIRST_EXCEPTION)
-                failed = [one for one in under_way if one.done() and one.exception()]
-                lists = [one.result() for one in failed or under_way]
-        except BaseException:
-            client.cancel()
-            instances.shutdown(wait=False, cancel_futures=True)
-            pages.shutdown(wait=False, cancel_futures=True)
-            raise
-    tasks = [task for found in lists for task in found if query.wants(task)]
+    """The tasks of all the instances that the query wants, in its order. Raises any BackupError."""
+    answers = ask_instances(client, dict.fromkeys(instance_names, query))
+    tasks = [task for answer in answers.values() for task in t.cast("list[Task]", answer) if query.wants(task)]
     sign = -1 if query.order == "desc" else 1
     tasks.sort(key=lambda task: (sign * (task["gmt_create"] or 0), task["instance_name"], task["task_id"] or ""))
     return tasks[: query.limit]
+
+
+def ask_instances(
+    client: Client,
+    queries: t.Mapping[str, DownloadTaskQuery],
+    tolerate: t.Callable[[BackupError], bool] = lambda error: False,
+) -> dict[str, t.Union[list[Task], BackupError]]:
+    """By instance, the tasks on the pages that its query had to read, or the error if that is tolerated.
+
+    At most ``client.max_connections`` requests are under way at a time. Raises the first error that is not tolerated.
+    """
+    pages = ThreadPoolExecutor(client.max_connections)
+    instances = ThreadPoolExecutor(client.max_connections)
+
+    def ask(name: str) -> t.Union[list[Task], BackupError]:
+        try:
+            return _InstanceTasks(client, name, queries[name]).list(pages)
+        except BackupError as error:
+            if not tolerate(error):
+                raise
+            return error
+
+    try:
+        if len(queries) == 1:
+            return {name: ask(name) for name in queries}
+        under_way = {name: instances.submit(ask, name) for name in queries}
+        wait(under_way.values(), return_when=FIRST_EXCEPTION)
+        for future in under_way.values():
+            if future.done():
+                future.result()
+        return {name: future.result() for name, future in under_way.items()}
+    except BaseException:
+        client.cancel()
+        raise
+    finally:
+        instances.shutdown(wait=False, cancel_futures=True)
+        pages.shutdown(wait=False, cancel_futures=True)
 
 
 def count_by_state(tasks: t.Iterable[Task]) -> dict[str, int]:

@@ -20,9 +20,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import S
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
     Options,
     client_of,
     identifier,
+    instance_names,
     one_of,
     within,
 )
@@ -35,12 +37,7 @@ TARGET_TYPES = ("URL", "OSS")
 FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "instance_name": {
-        "type": "list",
-        "elements": "str",
-        "required": True,
-        "aliases": ["instance_names", "instance_id", "instance_ids", "db_instance_id", "db_instance_ids"],
-    },
+    "instance_name": INSTANCE_NAME_SPEC,
     "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
     "state": {"type": "list", "elements": "str", "aliases": ["states", "download_status"]},
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
@@ -63,17 +60,15 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 def download_task_info(options: Options) -> dict[str, t.Any]:
     """The module's result. All options are checked before the first call."""
-    instance_names = [identifier("instance_name", name) for name in options["instance_name"]]
-    if not instance_names:
-        raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
+    names = instance_names(options)
     query = _query_of(options)
     apply = compiled(options["query"]) if options["query"] else None
     client = client_of(options, DBS)
     try:
-        tasks = list_download_tasks(client, instance_names, query)
+        tasks = list_download_tasks(client, names, query)
     finally:
         client.close()
-    by_instance = dict.fromkeys(instance_names, 0)
+    by_instance = dict.fromkeys(names, 0)
     for task in tasks:
         by_instance[task["instance_name"]] += 1
     result: dict[str, t.Any] = {

@@ -49,6 +49,13 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "max_connections": {"type": "int", "default": 8},
 }
 
+INSTANCE_NAME_SPEC: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "str",
+    "required": True,
+    "aliases": ["instance_names", "instance_id", "instance_ids", "db_instance_id", "db_instance_ids"],
+}
+
 #: Identifiers as the services make them; loose, so that a new kind of instance is not refused.
 _IDENTIFIERS = {
     "region": (r"[a-z]{2}(-[a-z0-9]+)+", "a region ID such as cn-hangzhou"),
@@ -57,6 +64,7 @@ _IDENTIFIERS = {
         "the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8 (not its address, nor its description)",
     ),
     "task_ids": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
+    "backup_set_ids": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
@@ -70,6 +78,14 @@ def identifier(option: str, value: t.Any) -> str:
     if not re.fullmatch(pattern, text):
         raise ConfigurationError(f"{option} {text!r} is malformed: give {allowed}.")
     return text
+
+
+def instance_names(options: Options) -> list[str]:
+    """The instances, each once."""
+    names = dict.fromkeys(identifier("instance_name", name) for name in options["instance_name"])
+    if not names:
+        raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
+    return list(names)
 
 
 def within(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import re
 import threading
@@ -46,6 +47,9 @@ if t.TYPE_CHECKING:
     )
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
 
+#: A request that is begun before the deadline may end so many seconds after it.
+DEADLINE_GRACE = 5.0
+
 USER_AGENT = f"apsaradb.backup/{VERSION} Python/{platform.python_version()}"
 
 
@@ -62,7 +66,10 @@ class ConnectionOptions:
 
 
 class Client:
-    """Calls the operations of one service at one host. Threads may share it."""
+    """Calls the operations of one service at one host. Threads may share it.
+
+    ``deadline``: the time, by ``time.monotonic``, after which nothing is repeated.
+    """
 
     def __init__(
         self, service: Service, base_url: str, credentials: CredentialSource, options: ConnectionOptions
@@ -75,6 +82,7 @@ class Client:
         self._credentials = credentials
         self._options = options
         self._lock = threading.Lock()
+        self.deadline = math.inf
         self._clock_offset = 0.0
         self._cancelled = threading.Event()
         self._session = requests.Session()
@@ -102,16 +110,18 @@ class Client:
         attempts = 0
         corrected: set[Remedy] = set()
         while True:
-            left = policy.total_timeout - (time.monotonic() - began)
+            end = min(began + policy.total_timeout, max(self.deadline, began) + DEADLINE_GRACE)
             attempts += 1
             credential = self._credentials.get()
             try:
-                return self._send(action, parameters, credential, left)
+                return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:
                 error.asked, error.action = asked, action
                 error.attempts, error.elapsed = attempts, time.monotonic() - began
                 pause = self._pause_before_repeating(error, credential, corrected)
-                if pause is None or error.elapsed + pause >= policy.total_timeout or self._cancelled.wait(pause):
+                if pause is None or time.monotonic() + pause >= min(end, self.deadline):
+                    raise
+                if self._cancelled.wait(pause):
                     raise
 
     def _pause_before_repeating(

@@ -1,0 +1,73 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Waits by the module of the same name, in slices, and prints progress between them."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines
+
+#: A slice that ends early because a state changed lasts at least so many seconds, and so many times what it costs.
+MIN_SLICE = 5.0
+MIN_SLICE_COSTS = 30.0
+DEFAULT_INTERVAL = 60.0
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        if result.get("skipped"):
+            return result
+        if not self._is_read():
+            result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
+        else:
+            result.update(self._run_in_slices(task_vars))
+        return result
+
+    def _is_read(self) -> bool:
+        """Whether somebody sees what is printed while this runs, and wants to."""
+        wanted = boolean(self._task.args.get("progress", True), strict=False)
+        return wanted and not (self._task.async_val or self._task.no_log or self._task.check_mode)
+
+    def _interval(self) -> float:
+        try:
+            return float(self._task.args.get("progress_interval", DEFAULT_INTERVAL))
+        except (TypeError, ValueError):
+            return DEFAULT_INTERVAL  # the module says what is wrong with it
+
+    def _run_in_slices(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
+        began = time.monotonic()
+        shortest = MIN_SLICE
+        interval = self._interval()
+        lines = ProgressLines()
+        known: t.Optional[dict[str, t.Any]] = None
+        while True:
+            slice_began = time.monotonic()
+            module_args = dict(self._task.args, _slice=[min(shortest, interval), interval])
+            if known is not None:
+                known["elapsed"] = slice_began - began
+                module_args["_known"] = known
+            result: dict[str, t.Any] = self._execute_module(module_args=module_args, task_vars=task_vars)
+            waiting = result.get("_waiting")
+            if not waiting:
+                if known is not None:
+                    self._show(lines.of(result.get("download_tasks", []), {}, result.get("elapsed", 0.0)))
+                result.get("invocation", {}).get("module_args", {}).pop("_known", None)
+                return result
+            known = t.cast("dict[str, t.Any]", waiting["known"])
+            cost = time.monotonic() - slice_began - waiting["spent"]
+            shortest = max(MIN_SLICE, MIN_SLICE_COSTS * cost)
+            self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"]))
+
+    def _show(self, lines: t.Iterable[str]) -> None:
+        for line in lines:
+            self._display.display(line)

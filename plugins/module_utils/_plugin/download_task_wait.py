@@ -1,0 +1,188 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_download_task_wait``: from its options to its result.
+
+Its action plugin runs it in slices, to show progress between them: ``_known`` is what the slice before knew, as the
+module gave it back under ``_waiting``; ``_slice`` are the seconds after which a slice ends, if a state changed and
+otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task, count_by_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
+    Ending,
+    Knowledge,
+    Selection,
+    Verdict,
+    Waiting,
+    WaitPolicy,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
+    Options,
+    client_of,
+    identifier,
+    instance_names,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": INSTANCE_NAME_SPEC,
+    "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
+    "backup_set_ids": {"type": "list", "elements": "str", "aliases": ["backup_set_id", "bak_set_id", "backup_id"]},
+    "until": {"type": "str", "choices": ["finished", "ended"], "default": "finished"},
+    "timeout": {"type": "float", "default": 3600.0},
+    "poll_interval": {"type": "float", "default": 10.0},
+    "poll_interval_max": {"type": "float", "default": 60.0},
+    "appear_timeout": {"type": "float", "default": 120.0},
+    "on_missing": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
+    "fail_fast": {"type": "bool", "default": True},
+    "progress": {"type": "bool", "default": True},
+    "progress_interval": {"type": "float", "default": 60.0},
+    "_known": {"type": "dict"},
+    "_slice": {"type": "list", "elements": "float"},
+    **CONNECTION_SPEC,
+}
+
+#: A message names so many tasks; the result holds all.
+MAX_NAMED = 10
+
+_ADVICE = {
+    "failed": "retry it: a failed task blocks new ones of its instance",
+    "expired": "its files are gone, create a new task",
+}
+
+
+class WaitFailed(BackupError):
+    """What was waited for did not come."""
+
+    kind = "wait"
+
+    def __init__(self, reason: Ending, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def facts(self) -> dict[str, t.Any]:
+        return dict(super().facts(), reason=self.reason.value)
+
+
+class DownloadTaskWait:
+    """One run of the module, or a slice of one."""
+
+    def __init__(self, options: Options, check_mode: bool) -> None:
+        self._options = options
+        self._check_mode = check_mode
+        self._waiting: t.Optional[Waiting] = None
+
+    def answer(self) -> dict[str, t.Any]:
+        """The module's result once all are done, or in check mode at once. Raises WaitFailed, or any BackupError.
+
+        All options are checked before the first call.
+        """
+        began = time.monotonic()
+        options = self._options
+        selection, policy = _selection_of(options), _policy_of(options)
+        known = Knowledge(**(options["_known"] or {}))
+        self._waiting = waiting = Waiting(client_of(options, DBS), selection, policy, known)
+        if self._check_mode:
+            waiting.poll()
+            return self.so_far()
+        ending = waiting.run(tuple(options["_slice"]) if options["_slice"] else None)
+        if ending is Ending.SLICE_OVER:
+            progress = {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)}
+            spent = time.monotonic() - began
+            return {"_waiting": {"known": dataclasses.asdict(known), "progress": progress, "spent": spent}}
+        if ending is not Ending.DONE:
+            raise WaitFailed(ending, _message(ending, waiting, selection))
+        return self.so_far()
+
+    def so_far(self) -> dict[str, t.Any]:
+        """The result by what is known; empty before anything is."""
+        waiting = self._waiting
+        if not waiting:
+            return {}
+        tasks = waiting.tasks()
+        return {
+            "changed": False,
+            "download_tasks": tasks,
+            "count": len(tasks),
+            "count_by_state": count_by_state(tasks),
+            "failed_task_ids": _ids(waiting.tasks(Verdict.FAILURE)),
+            "pending_task_ids": _ids(waiting.tasks(Verdict.RETRY)),
+            "missing_ids": waiting.missing(),
+            "elapsed": round(waiting.known.elapsed, 3),
+            "polls": waiting.known.polls,
+        }
+
+
+def _selection_of(options: Options) -> Selection:
+    return Selection(
+        region=identifier("region", options["region"]),
+        instance_names=tuple(instance_names(options)),
+        task_ids=frozenset(identifier("task_ids", value) for value in options["task_ids"] or ()),
+        backup_set_ids=frozenset(identifier("backup_set_ids", value) for value in options["backup_set_ids"] or ()),
+    )
+
+
+def _policy_of(options: Options) -> WaitPolicy:
+    interval = within(options, "poll_interval", 0.1, 3600, " seconds")
+    if within(options, "poll_interval_max", 0.1, 3600, " seconds") < interval:
+        raise ConfigurationError(
+            f"poll_interval_max {options['poll_interval_max']} is less than poll_interval {interval}: exchange them."
+        )
+    within(options, "progress_interval", 1, 86400, " seconds")
+    return WaitPolicy(
+        timeout=within(options, "timeout", 0, 2592000, " seconds"),
+        interval=interval,
+        interval_max=options["poll_interval_max"],
+        appear_timeout=within(options, "appear_timeout", 0, 86400, " seconds"),
+        outage_timeout=options["total_timeout"],
+        any_end=options["until"] == "ended",
+        ignore_missing=options["on_missing"] == "ignore",
+        fail_fast=options["fail_fast"],
+    )
+
+
+def _message(ending: Ending, waiting: Waiting, selection: Selection) -> str:
+    known = waiting.known
+    failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
+    total = len(known.tasks) + len(missing)
+    counts = [
+        f"{len(found)} {what}"
+        for found, what in ((failed, "failed"), (pending, "not done"), (missing, "not there"))
+        if found
+    ]
+    where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
+    waited = f"{known.elapsed:.1f} seconds and {known.polls} poll{'s' if known.polls != 1 else ''}"
+    message = f"Waiting for {total} download task{'s' if total != 1 else ''} of {where} "
+    message += f"timed out after {waited}" if ending is Ending.TIMED_OUT else f"failed after {waited}"
+    details = [f"{_described(task)}: {_ADVICE[task['download_status']]}" for task in failed]
+    details += [_described(task) for task in pending] if ending is Ending.TIMED_OUT else []
+    kind = "task" if selection.task_ids else "backup set"
+    details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
+    more = len(details) - MAX_NAMED
+    shown = "; ".join(details[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    advice = " The tasks go on by themselves: wait again, or raise timeout." if ending is Ending.TIMED_OUT else ""
+    return f"{message}: {', '.join(counts)}. {shown}.{advice}"
+
+
+def _ids(tasks: t.Iterable[Task]) -> list[str]:
+    return [task["task_id"] for task in tasks]
+
+
+def _described(task: Task) -> str:
+    percent = "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
+    tables = f" at {task['progress']} tables{percent}" if task["progress"] else ""
+    return f"{task['task_id']} of {task['instance_name']} is {task['download_status']}{tables}"

@@ -1,0 +1,263 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_task_wait
+short_description: Wait until download tasks of database backups on Alibaba Cloud are done
+version_added: 1.0.0
+description:
+  - Waits until download tasks of Alibaba Cloud Database Backup (DBS) are done, and fails if one of them fails or expires.
+  - All tasks of an instance are asked for with one request at a time. Nothing is asked of instances whose tasks are done.
+  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action
+    C(dbs:DescribeDownloadTask).
+  - While it waits, it prints a line on the controller when a task changes its state, and after every O(progress_interval), with
+    finished tables, rate and estimated time.
+  - Requests that fail in a way that can pass are repeated; an outage is lived through for O(total_timeout).
+options:
+  instance_name:
+    description:
+      - The IDs of the instances whose tasks to wait for. C(InstanceName) in the API.
+    type: list
+    elements: str
+    required: true
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  task_ids:
+    description:
+      - The IDs of the tasks to wait for.
+      - If neither this nor O(backup_set_ids) is set, all tasks are waited for that are live at the start, which can be none.
+      - Mutually exclusive with O(backup_set_ids).
+    type: list
+    elements: str
+    aliases: [task_id]
+  backup_set_ids:
+    description:
+      - The IDs of backup sets. The newest task of each is waited for.
+      - Mutually exclusive with O(task_ids).
+    type: list
+    elements: str
+    aliases: [backup_set_id, bak_set_id, backup_id]
+  until:
+    description:
+      - When a task is done - when it is V(finished), or when it has V(ended), be it finished, failed or expired.
+      - With V(finished), a failed or expired task is a failure.
+    type: str
+    choices: [finished, ended]
+    default: finished
+  timeout:
+    description:
+      - How long to wait at the most, in seconds, from V(0) to V(2592000), which is 30 days. With V(0), the tasks must be done
+        already.
+    type: float
+    default: 3600.0
+  poll_interval:
+    description:
+      - The shortest pause between two polls, in seconds, from V(0.1) to V(3600).
+    type: float
+    default: 10.0
+  poll_interval_max:
+    description:
+      - The longest pause between two polls, in seconds, from V(0.1) to V(3600).
+      - Pauses become longer while tasks prepare, and shorter when their progress says that the end is near.
+    type: float
+    default: 60.0
+  appear_timeout:
+    description:
+      - How long a task may be missing, in seconds, from V(0) to V(86400); it can take a moment after its creation until it shows
+        up.
+    type: float
+    default: 120.0
+  on_missing:
+    description:
+      - What to do about a task that has not shown up within O(appear_timeout) - V(fail), or V(ignore) it. Its ID is in
+        RV(missing_ids) either way.
+    type: str
+    choices: [fail, ignore]
+    default: fail
+  fail_fast:
+    description:
+      - Whether to fail as soon as one task fails, or to wait for the others before.
+    type: bool
+    default: true
+  progress:
+    description:
+      - Whether to print progress on the controller.
+      - Nothing is printed with C(async), C(no_log) or in check mode.
+    type: bool
+    default: true
+  progress_interval:
+    description:
+      - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
+    type: float
+    default: 60.0
+extends_documentation_fragment:
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+    details: It answers with the present states at once, and does not wait.
+  diff_mode:
+    support: N/A
+    details: It changes nothing.
+  idempotent:
+    support: full
+    details: It changes nothing. Tasks that are done are not waited for.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+notes:
+  - O(total_timeout) bounds both a request with its repetitions, and how long the service may be out of reach while it is waited for.
+  - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after
+    it is finished, then it is expired.
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_download_task_info
+  - ref: wait_for_download_tasks role <ansible_collections.apsaradb.backup.wait_for_download_tasks_role>
+    description: A role on this module, for runbooks.
+  - name: DescribeDownloadTask
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadtask
+"""
+
+EXAMPLES = r"""
+- name: Wait for all download tasks of an instance that are under way
+  apsaradb.backup.dbs_download_task_wait:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    timeout: 7200
+
+- name: Wait for the newest task of a backup set, and look less often
+  apsaradb.backup.dbs_download_task_wait:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    backup_set_ids: "1482610001"
+    poll_interval: 30
+    poll_interval_max: 300
+
+- name: Wait until tasks of two instances have ended, well or not
+  apsaradb.backup.dbs_download_task_wait:
+    region: cn-hangzhou
+    instance_name:
+      - rm-bp1a2b3c4d5e6f7g8
+      - pc-bp9z8y7x6w5v4u3t2
+    task_ids:
+      - dt-a1b2c3d4e5f0
+      - dt-a1b2c3d4e5f1
+    until: ended
+  register: ended
+
+- name: Name those that did not finish
+  ansible.builtin.debug:
+    msg: "{{ ended.download_tasks | rejectattr('download_status', 'equalto', 'finished') | map(attribute='task_id') }}"
+"""
+
+RETURN = r"""
+download_tasks:
+  description:
+    - The tasks that were waited for with their last states, the newest first, with the fields that
+      M(apsaradb.backup.dbs_download_task_info) returns.
+  returned: always, once the options are accepted
+  type: list
+  elements: dict
+  sample:
+    - task_id: dt-a1b2c3d4e5f0
+      instance_name: rm-bp1a2b3c4d5e6f7g8
+      region_code: cn-hangzhou
+      download_status: finished
+      progress: 8/8
+      progress_done: 8
+      progress_total: 8
+      progress_percent: 100.0
+      format: csv
+      db_list: [orders, billing]
+      bak_set_id: "1482610001"
+      backup_set_time: 1663162216000
+      backup_set_time_iso: "2022-09-14T13:30:16Z"
+      gmt_create: 1663321957000
+      gmt_create_iso: "2022-09-16T09:52:37Z"
+      export_data_size: 1073741824
+      import_data_size: 268435456
+      target_type: URL
+      target_path: dt-a1b2c3d4e5f0/dbs_target_file_path
+count:
+  description: The number of tasks in RV(download_tasks).
+  returned: always, once the options are accepted
+  type: int
+  sample: 1
+count_by_state:
+  description: The number of tasks in RV(download_tasks) by state. The known states are always there.
+  returned: always, once the options are accepted
+  type: dict
+  sample:
+    initializing: 0
+    queueing: 0
+    running: 0
+    finished: 1
+    failed: 0
+    expired: 0
+failed_task_ids:
+  description: The IDs of the tasks that failed or expired, unless O(until=ended).
+  returned: always, once the options are accepted
+  type: list
+  elements: str
+  sample: []
+pending_task_ids:
+  description: The IDs of the tasks that are not done.
+  returned: always, once the options are accepted
+  type: list
+  elements: str
+  sample: []
+missing_ids:
+  description: Those of O(task_ids) or O(backup_set_ids) that have not shown up.
+  returned: always, once the options are accepted
+  type: list
+  elements: str
+  sample: []
+elapsed:
+  description: How long it waited, in seconds.
+  returned: always, once the options are accepted
+  type: float
+  sample: 312.402
+polls:
+  description: How often it asked.
+  returned: always, once the options are accepted
+  type: int
+  sample: 17
+error:
+  description:
+    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind is also V(wait), with a C(reason) that is V(failed) or V(timed out), if what was waited for did not come, and
+      V(interruption) if the module was told to end.
+  returned: failure
+  type: dict
+  sample:
+    kind: wait
+    reason: timed out
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import (
+    ARGUMENT_SPEC,
+    DownloadTaskWait,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        mutually_exclusive=[("task_ids", "backup_set_ids")],
+        supports_check_mode=True,
+    )
+    wait = DownloadTaskWait(module.params, module.check_mode)
+    exit_with(module, wait.answer, wait.so_far)
+
+
+if __name__ == "__main__":
+    main()
