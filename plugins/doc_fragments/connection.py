@@ -4,6 +4,30 @@
 
 from __future__ import annotations
 
+import re
+
+#: Options whose values have no place in a configuration file.
+SECRETS = {"access_key_id", "access_key_secret", "security_token"}
+
+
+def with_sources(documentation: str) -> str:
+    """The documentation of options of a plugin on the controller: each may also be set by a variable and so on."""
+
+    def sources(option: re.Match[str]) -> str:
+        name = option["name"]
+        lines = ["vars:", f"  - name: apsaradb_backup_{name}"]
+        if name not in SECRETS:
+            lines += ["env:", f"  - name: APSARADB_BACKUP_{name.upper()}"]
+            if name == "region":
+                lines += [f"  - name: {variable}" for variable in REGION_VARIABLES]
+            lines += ["ini:", "  - section: apsaradb_backup", f"    key: {name}"]
+        return option[0] + "".join(f"    {line}\n" for line in lines)
+
+    return re.sub(r"^  (?P<name>\w+):\n(?:    .*\n)+", sources, documentation, flags=re.MULTILINE)
+
+
+REGION_VARIABLES = ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"]
+
 
 class ModuleDocFragment:
     # Options to say who asks which service, and how. Their code: module_utils/_plugin/options.py
@@ -108,3 +132,6 @@ notes:
   - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
 """
+
+    # The same for plugins that run on the controller.
+    CONTROLLER = with_sources(DOCUMENTATION.replace("host that runs the module", "controller"))

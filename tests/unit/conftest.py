@@ -115,6 +115,11 @@ def wait() -> Module:
 
 
 @pytest.fixture
+def location_info() -> Module:
+    return Module("dbs_download_location_info")
+
+
+@pytest.fixture
 def asked(service: StandIn) -> dict[str, Any]:
     """Arguments with which the module reaches the stand-in."""
     return {

@@ -67,6 +67,7 @@ _IDENTIFIERS = {
     "backup_set_ids": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
+    "bucket": (r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket: lower case letters, digits and hyphens"),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
 }
 
@@ -125,8 +126,9 @@ def client_of(options: Options, service: Service) -> Client:
             total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
         ),
     )
-    source = credentials.resolve(
-        environ=os.environ,
-        **{name: options[name] for name in ("access_key_id", "access_key_secret", "security_token", "profile")},
-    )
-    return Client(service, url, source, settings)
+    return Client(service, url, credentials_of(options), settings)
+
+
+def credentials_of(options: Options) -> credentials.CredentialSource:
+    names = ("access_key_id", "access_key_secret", "security_token", "profile")
+    return credentials.resolve(environ=os.environ, **{name: options[name] for name in names})

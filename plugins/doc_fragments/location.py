@@ -1,0 +1,72 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import with_sources
+
+
+class ModuleDocFragment:
+    # Options of what tells where files are. Their code: module_utils/_plugin/download_location.py
+    DOCUMENTATION = r"""
+options:
+  network:
+    description:
+      - Whether to use the addresses on the Internet (V(public)) or those in the virtual private cloud (V(vpc)), both of the service
+        and of the files.
+      - With V(auto), the service is asked on the Internet, unless O(endpoint) says otherwise; the link is for the virtual private
+        cloud if O(endpoint) is a host of it (its name has C(-vpc) before the first dot), and else for the Internet.
+      - A link for the virtual private cloud works only there, and costs no traffic.
+    type: str
+    choices: [auto, public, vpc]
+    default: auto
+  cluster_name:
+    description:
+      - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
+    type: str
+  duration:
+    description:
+      - How long links are valid, in seconds, from V(300) to V(86400). C(Duration) in the API.
+    type: int
+    default: 7200
+  https:
+    description:
+      - Whether to make C(https://) of links, which the service gives as C(http://).
+    type: bool
+    default: true
+  bucket:
+    description:
+      - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.
+      - If set, the path is given as C(oss://bucket/path).
+    type: str
+  presign:
+    description:
+      - Whether to sign a link for each object under the path of a task with the target OSS. Needs O(bucket), the RAM actions
+        C(oss:ListObjects) and C(oss:GetObject), and the Python package C(alibabacloud-oss-v2).
+    type: bool
+    default: false
+  oss_endpoint:
+    description:
+      - The address of OSS for O(presign), in place of the one that belongs to O(region) and O(network).
+    type: str
+  on_missing:
+    description:
+      - What to do about a task that does not exist - fail (V(error)), leave it out with a warning (V(warn)), or without one
+        (V(skip)).
+    type: str
+    choices: [error, warn, skip]
+    default: error
+  on_unfinished:
+    description:
+      - What to do about a task that is not finished, or no longer - fail (V(error)), leave it out with a warning (V(warn)), or
+        without one (V(skip)).
+    type: str
+    choices: [error, warn, skip]
+    default: error
+requirements:
+  - alibabacloud-oss-v2, if O(presign) is set
+"""
+
+    # The same for plugins that run on the controller.
+    CONTROLLER = with_sources(DOCUMENTATION)

@@ -1,0 +1,150 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: dbs_download_location
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+short_description: Give the download links or OSS paths of download tasks
+version_added: 1.0.0
+description:
+  - Gives the link to the files of a finished download task of Alibaba Cloud Database Backup (DBS), or the path in a bucket of
+    the Object Storage Service (OSS) if the task wrote there.
+  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
+    target URL, and C(DescribeDownloadTask) once for each instance if IDs are given with O(instance_name). Needs the RAM actions
+    of these names, C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
+  - A link is as good as a password for as long as it is valid. This plugin shows it in no message; use C(no_log) where a task
+    would.
+options:
+  _terms:
+    description:
+      - The tasks - their IDs, or the objects that M(apsaradb.backup.dbs_download_task_info) returns.
+      - A task with the target OSS must be given as an object, or with O(instance_name).
+    type: list
+    elements: raw
+    required: true
+  instance_name:
+    description:
+      - The IDs of the instances that the tasks belong to, if IDs are given. C(InstanceName) in the API.
+      - Without it, tasks are taken to be finished ones with the target URL, and the service is asked for their links at once.
+    type: list
+    elements: str
+    vars:
+      - name: apsaradb_backup_instance_name
+    env:
+      - name: APSARADB_BACKUP_INSTANCE_NAME
+    ini:
+      - section: apsaradb_backup
+        key: instance_name
+  want:
+    description:
+      - What to give for each task - its link or OSS path, whichever it has (V(location)), its link (V(url)), its OSS path
+        (V(oss_path)), or a dictionary with all that is known (V(details)).
+      - With O(presign), V(location) and V(url) give the links of all objects of a task with the target OSS, one after the other.
+    type: str
+    choices: [location, url, oss_path, details]
+    default: location
+    vars:
+      - name: apsaradb_backup_want
+extends_documentation_fragment:
+  - apsaradb.backup.location.controller
+  - apsaradb.backup.connection.controller
+notes:
+  - A lookup runs on the controller, with the controller's credentials, each time the expression that holds it is evaluated; each
+    time, it asks the service for a new link, and the link before stays valid. Put it into a variable with
+    M(ansible.builtin.set_fact) if it is used more than once.
+  - Use M(apsaradb.backup.dbs_download_location_info) where the credentials are on the managed host, or where the task is to be
+    delegated, to be retried with C(until), or to report a failure as the result of a task.
+seealso:
+  - module: apsaradb.backup.dbs_download_location_info
+  - module: apsaradb.backup.dbs_download_task_info
+  - name: DescribeDownloadBackupSetStorageInfo
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadbackupsetstorageinfo
+"""
+
+EXAMPLES = r"""
+- name: Download the files of a task
+  ansible.builtin.get_url:
+    url: "{{ lookup('apsaradb.backup.dbs_download_location', 'dt-a1b2c3d4e5f0', region='cn-hangzhou') }}"
+    dest: "{{ playbook_dir }}/backup.tar.gz"
+    mode: "0600"
+  no_log: true
+
+- name: Find the finished tasks of an instance
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    state: finished
+  register: finished
+
+- name: Show where those are that wrote to OSS
+  ansible.builtin.debug:
+    msg: "{{ query('apsaradb.backup.dbs_download_location', *paths, region='cn-hangzhou', bucket='my-backups') }}"
+  vars:
+    paths: "{{ finished.download_tasks | selectattr('target_type', 'equalto', 'OSS') }}"
+
+- name: Show until when the links of the others are valid, and over which network they lead
+  ansible.builtin.debug:
+    msg: "{{ details | map('dict2items') | map('rejectattr', 'key', 'search', 'url') | map('items2dict') }}"
+  vars:
+    urls: "{{ finished.download_tasks | selectattr('target_type', 'equalto', 'URL') }}"
+    details: "{{ query('apsaradb.backup.dbs_download_location', *urls, region='cn-hangzhou', want='details', duration=300) }}"
+"""
+
+RETURN = r"""
+_raw:
+  description:
+    - The links, paths or dictionaries, in the order of the terms. Tasks that O(on_missing) or O(on_unfinished) leave out are not
+      there.
+    - The dictionaries of O(want=details) have C(task_id), C(instance_name), C(target_type), C(url), C(public_url), C(private_url),
+      C(expiration_time) (ISO 8601 in UTC), C(oss_path), and with O(presign) the C(urls) of a task with the target OSS.
+  type: list
+  elements: raw
+  sample:
+    - oss://my-backups/restore/orders
+"""
+
+import typing as t
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+
+display = Display()
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: list[t.Any], variables: t.Optional[dict[str, t.Any]] = None, **kwargs: t.Any) -> list[t.Any]:
+        self.set_options(var_options=variables, direct=kwargs)
+        options = {name: self.get_option(name) for name in (*LOCATION_SPEC, "instance_name")}
+        want = self.get_option("want")
+        values: list[t.Any] = []
+        try:
+            for found in locate(options, self._flatten(terms), display.warning):
+                values += [found] if want == "details" else _wanted(found, want)
+        except BackupError as error:
+            raise AnsibleLookupError(f"dbs_download_location: {error}") from None
+        return values
+
+
+def _wanted(found: t.Mapping[str, t.Any], want: str) -> list[t.Any]:
+    """The values of one task."""
+    if found["oss_path"] is None:
+        if want == "oss_path":
+            raise ConfigurationError(
+                f"task {found['task_id']!r} has the target URL, and so no OSS path: use want=location or want=url."
+            )
+        return [found["url"]]
+    if "urls" in found and want != "oss_path":
+        return list(found["urls"])
+    if want == "url":
+        raise ConfigurationError(
+            f"task {found['task_id']!r} has the target OSS, and so no link: use want=oss_path, or presign with bucket."
+        )
+    return [found["oss_path"]]

@@ -1,0 +1,175 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The operation DescribeDownloadBackupSetStorageInfo, and where the files of a task are: behind a link, or in a bucket.
+
+Source: DescribeDownloadBackupSetStorageInfo in the API reference of DBS, 2021-01-01.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
+    DownloadTaskQuery,
+    Task,
+    list_download_tasks,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer, iso8601
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+
+T = t.TypeVar("T")
+
+MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 300, 86400, 7200
+
+#: Described as milliseconds, shown as seconds: below this it is seconds.
+_SMALLEST_MILLISECONDS = 100_000_000_000
+
+
+class NoLocation(BackupError):
+    """A task that has no files to be had. ``is_missing``: there is no such task; otherwise it is not finished."""
+
+    kind = "location"
+
+    def __init__(self, message: str, *, is_missing: bool, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.is_missing = is_missing
+
+    @classmethod
+    def missing(cls, task_id: str) -> NoLocation:
+        hint = "Check its ID, the instance and the region"
+        return cls(f"there is no task {task_id!r}", is_missing=True, hint=hint)
+
+
+@dataclass(frozen=True)
+class Link:
+    """Signed: whoever has it can download the files, so it is not shown. ``expires`` in epoch milliseconds."""
+
+    public_url: t.Optional[str] = field(repr=False)
+    private_url: t.Optional[str] = field(repr=False)
+    expires: t.Optional[int]
+
+
+def request_link(
+    client: Client,
+    region: str,
+    task_id: str,
+    *,
+    duration: int = DEFAULT_DURATION,
+    cluster_name: t.Optional[str] = None,
+    https: bool = True,
+) -> Link:
+    """Links to the files of a URL task that are valid for ``duration`` seconds.
+
+    Raises NoLocation where the service knows no such task, or any other BackupError.
+    """
+    asked = f"get the download link of task {task_id!r} in region {region!r}"
+    parameters = {"RegionCode": region, "TaskId": task_id, "Duration": str(duration)}
+    if cluster_name:
+        parameters["ClusterName"] = cluster_name
+    try:
+        data = client.call("DescribeDownloadBackupSetStorageInfo", parameters, asked=asked).get("Data")
+    except ServiceError as error:
+        if error.code != "DBS.DownloadTask.CannotFind":
+            raise
+        raise NoLocation.missing(task_id) from error
+    data = data if isinstance(data, dict) else {}
+    urls = [_url(data.get(name), https) for name in ("PublicUrl", "PrivateUrl")]
+    if not any(urls):
+        raise NoLocation(
+            f"the service gives no link for task {task_id!r}",
+            is_missing=False,
+            hint="A task that is not finished, or writes to OSS, has none",
+        )
+    expires = integer(data.get("ExpirationTime"))
+    if expires is not None and expires < _SMALLEST_MILLISECONDS:
+        expires *= 1000
+    return Link(urls[0], urls[1], expires)
+
+
+def find_tasks(
+    client: Client, region: str, instance_names: t.Sequence[str], task_ids: t.Collection[str]
+) -> dict[str, Task]:
+    """The tasks by ID, those that exist."""
+    if not task_ids:
+        return {}
+    query = DownloadTaskQuery(region, task_ids=frozenset(task_ids))
+    return {task["task_id"]: task for task in list_download_tasks(client, instance_names, query)}
+
+
+def location(
+    task_id: str, task: t.Optional[Task], link: t.Callable[[str], Link], *, bucket: t.Optional[str], private: bool
+) -> dict[str, t.Any]:
+    """Where the files of a task are. ``task`` is none where only its ID is known, and it is taken for a URL task.
+
+    Raises NoLocation for a task that is not finished.
+    """
+    task = task or {}
+    state = task.get("download_status")
+    if state is not None and state != "finished":
+        raise NoLocation(
+            f"task {task_id!r} is {state}, not finished",
+            is_missing=False,
+            hint={"expired": "Its files are gone: create a new task", "failed": "Retry it"}.get(state, "Wait for it"),
+        )
+    found: dict[str, t.Any] = {
+        "task_id": task_id,
+        "instance_name": task.get("instance_name"),
+        "target_type": task.get("target_type") or "URL",
+        "url": None,
+        "public_url": None,
+        "private_url": None,
+        "expiration_time": None,
+        "oss_path": None,
+    }
+    if str(found["target_type"]).upper() == "OSS":
+        path = str(task.get("target_path") or "")
+        found["oss_path"] = f"oss://{bucket}/{path.lstrip('/')}" if bucket else path
+        return found
+    issued = link(task_id)
+    first, second = (issued.private_url, issued.public_url) if private else (issued.public_url, issued.private_url)
+    return dict(
+        found,
+        url=first or second,
+        public_url=issued.public_url,
+        private_url=issued.private_url,
+        expiration_time=iso8601(issued.expires),
+    )
+
+
+def concurrently(
+    client: Client, call: t.Callable[[str], T], arguments: t.Sequence[str]
+) -> list[t.Union[T, NoLocation]]:
+    """What the call returns for each argument, or the NoLocation that it raises. Raises any other error."""
+
+    def outcome(argument: str) -> t.Union[T, NoLocation]:
+        try:
+            return call(argument)
+        except NoLocation as error:
+            return error
+
+    if len(arguments) == 1:
+        return [outcome(arguments[0])]
+    executor = ThreadPoolExecutor(client.max_connections)
+    try:
+        return list(executor.map(outcome, arguments))
+    except BaseException:
+        client.cancel()
+        raise
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _url(value: object, https: bool) -> t.Optional[str]:
+    if not value:
+        return None
+    return re.sub(r"^http://", "https://", str(value)) if https else str(value)

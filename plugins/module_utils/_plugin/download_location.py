@@ -1,0 +1,148 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What the lookup ``dbs_download_location`` and the module ``dbs_download_location_info`` have in common."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.apsaradb.backup.plugins.module_utils import _oss
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import (
+    DEFAULT_DURATION,
+    MAX_DURATION,
+    MIN_DURATION,
+    NoLocation,
+    concurrently,
+    find_tasks,
+    location,
+    request_link,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import canonical_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    Options,
+    client_of,
+    credentials_of,
+    identifier,
+    instance_names,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+
+POLICIES = ["error", "warn", "skip"]
+
+#: Options of both, but for what they name tasks by.
+LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    "network": {"type": "str", "choices": ["auto", "public", "vpc"], "default": "auto"},
+    "cluster_name": {"type": "str"},
+    "duration": {"type": "int", "default": DEFAULT_DURATION},
+    "https": {"type": "bool", "default": True},
+    "bucket": {"type": "str"},
+    "presign": {"type": "bool", "default": False},
+    "oss_endpoint": {"type": "str"},
+    "on_missing": {"type": "str", "choices": POLICIES, "default": "error"},
+    "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
+}
+
+Term = t.Union[str, t.Mapping[str, t.Any]]
+
+
+def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any]) -> list[dict[str, t.Any]]:
+    """Where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
+
+    One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
+    Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
+    """
+    region = identifier("region", options["region"])
+    duration = within(options, "duration", MIN_DURATION, MAX_DURATION, " seconds")
+    cluster_name = options["cluster_name"] and identifier("cluster_name", options["cluster_name"])
+    bucket = options["bucket"] and identifier("bucket", options["bucket"])
+    private = _is_private(options)
+    if options["presign"] and not bucket:
+        raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+    known = {task["task_id"]: task for task in (_checked(term, region) for term in terms if not isinstance(term, str))}
+    bare = [identifier("task_ids", term) for term in terms if isinstance(term, str)]
+    asks_for_state = bool(options["instance_name"])
+    names = instance_names(options) if asks_for_state else []
+    client = client_of({**options, "network": "vpc" if options["network"] == "vpc" else "public"}, DBS)
+    try:
+        if asks_for_state:
+            known = {
+                **find_tasks(client, region, names, [task_id for task_id in bare if task_id not in known]),
+                **known,
+            }
+
+        def link(task_id: str) -> t.Any:
+            return request_link(
+                client, region, task_id, duration=duration, cluster_name=cluster_name, https=options["https"]
+            )
+
+        def found(task_id: str) -> dict[str, t.Any]:
+            if asks_for_state and task_id not in known:
+                raise NoLocation.missing(task_id)
+            return location(task_id, known.get(task_id), link, bucket=bucket, private=private)
+
+        task_ids = [term if isinstance(term, str) else str(term["task_id"]) for term in terms]
+        distinct = list(dict.fromkeys(task_ids))
+        outcomes = dict(zip(distinct, concurrently(client, found, distinct)))
+    finally:
+        client.close()
+    located = []
+    for task_id in task_ids:
+        outcome = outcomes[task_id]
+        if isinstance(outcome, NoLocation):
+            policy = options["on_missing" if outcome.is_missing else "on_unfinished"]
+            if policy == "error":
+                outcome.asked = f"locate the files of task {task_id!r} in region {region!r}"
+                raise outcome
+            if policy == "warn":
+                warn(f"Left out: {outcome}")
+            continue
+        located.append(outcome)
+    if options["presign"]:
+        _presign(options, located, region=region, bucket=t.cast(str, bucket), private=private, duration=duration)
+    return located
+
+
+def _presign(
+    options: Options, located: t.Sequence[dict[str, t.Any]], *, region: str, bucket: str, private: bool, duration: int
+) -> None:
+    for one in located:
+        if one["oss_path"] is not None:
+            one["urls"] = _oss.object_links(
+                bucket,
+                one["oss_path"].removeprefix(f"oss://{bucket}/"),
+                region=region,
+                private=private,
+                credential=credentials_of(options).get(),
+                duration=duration,
+                validate_certs=options["validate_certs"],
+                endpoint=options["oss_endpoint"],
+            )
+
+
+def _is_private(options: Options) -> bool:
+    """``auto``: the private network if the service itself is asked there."""
+    if options["network"] != "auto":
+        return bool(options["network"] == "vpc")
+    endpoint = str(options["endpoint"] or "")
+    host = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
+    return bool(re.match(r"[a-z]+(-api)?-vpc\.", host))
+
+
+def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:
+    """A task as dbs_download_task_info returns it."""
+    task_id = identifier("task_ids", term.get("task_id"))
+    if term.get("region_code") not in (None, region):
+        raise ConfigurationError(
+            f"task {task_id!r} is in region {term['region_code']!r}, but region is {region!r}: ask in the task's region."
+        )
+    return {**term, "task_id": task_id, "download_status": canonical_state(term.get("download_status")) or None}

@@ -1,0 +1,161 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_location_info
+short_description: Get the download links or OSS paths of download tasks
+version_added: 1.0.0
+description:
+  - Gets the links to the files of finished download tasks of Alibaba Cloud Database Backup (DBS), or their paths in a bucket of
+    the Object Storage Service (OSS) if they wrote there.
+  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
+    target URL, and C(DescribeDownloadTask) once for each instance. Needs the RAM actions
+    C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
+  - A link is as good as a password for as long as it is valid. The result holds it; use C(no_log) on the task.
+options:
+  instance_name:
+    description:
+      - The IDs of the instances that the tasks belong to. C(InstanceName) in the API.
+    type: list
+    elements: str
+    required: true
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  task_ids:
+    description:
+      - The IDs of the tasks.
+    type: list
+    elements: str
+    required: true
+    aliases: [task_id]
+extends_documentation_fragment:
+  - apsaradb.backup.location
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.info_module
+  - apsaradb.backup.attributes.action_group
+attributes:
+  idempotent:
+    support: full
+    details: It changes nothing; the service issues a new link each time.
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - plugin: apsaradb.backup.dbs_download_location
+    plugin_type: lookup
+  - module: apsaradb.backup.dbs_download_task_info
+"""
+
+EXAMPLES = r"""
+- name: Get the link to the files of a task
+  apsaradb.backup.dbs_download_location_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    task_ids: dt-a1b2c3d4e5f0
+  no_log: true
+  register: found
+
+- name: Show until when it is valid
+  ansible.builtin.debug:
+    msg: "{{ found.locations[0].expiration_time }}"
+
+- name: Get what there is of two tasks
+  apsaradb.backup.dbs_download_location_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    task_ids:
+      - dt-a1b2c3d4e5f0
+      - dt-a1b2c3d4e5f1
+    bucket: my-backups
+    on_unfinished: warn
+  no_log: true
+"""
+
+RETURN = r"""
+locations:
+  description: Where the files are, in the order of O(task_ids), without tasks that O(on_missing) or O(on_unfinished) leave out.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    task_id:
+      description: The ID of the task.
+      type: str
+      sample: dt-a1b2c3d4e5f0
+    instance_name:
+      description: The ID of its instance.
+      type: str
+      sample: rm-bp1a2b3c4d5e6f7g8
+    target_type:
+      description: Where the files went, V(URL) or V(OSS).
+      type: str
+      sample: OSS
+    url:
+      description: The link by O(network), or the other one if there is none. V(null) if the target is OSS.
+      type: str
+      sample: null
+    public_url:
+      description: The link for the Internet. C(PublicUrl) in the API.
+      type: str
+      sample: null
+    private_url:
+      description: The link for the virtual private cloud. C(PrivateUrl) in the API.
+      type: str
+      sample: null
+    expiration_time:
+      description: Until when the links are valid, in ISO 8601, in UTC. C(ExpirationTime) in the API.
+      type: str
+      sample: "2026-01-31T02:00:00Z"
+    oss_path:
+      description: The path in the bucket, as C(oss://bucket/path) if O(bucket) is set. V(null) if the target is URL.
+      type: str
+      sample: oss://my-backups/restore/orders
+    urls:
+      description: The links of all objects under the path.
+      returned: O(presign) is set and the target is OSS
+      type: list
+      elements: str
+      sample: []
+  sample:
+    - task_id: dt-a1b2c3d4e5f0
+      instance_name: rm-bp1a2b3c4d5e6f7g8
+      target_type: OSS
+      url: null
+      public_url: null
+      private_url: null
+      expiration_time: null
+      oss_path: oss://my-backups/restore/orders
+error:
+  description:
+    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind is also V(location) if a task does not exist, or has no files.
+  returned: failure
+  type: dict
+  sample:
+    kind: location
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import INSTANCE_NAME_SPEC
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "instance_name": INSTANCE_NAME_SPEC,
+            "task_ids": {"type": "list", "elements": "str", "required": True, "aliases": ["task_id"]},
+            **LOCATION_SPEC,
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    exit_with(module, lambda: {"changed": False, "locations": locate(options, options["task_ids"], module.warn)})
+
+
+if __name__ == "__main__":
+    main()
