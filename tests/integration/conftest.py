@@ -9,6 +9,7 @@ whatever the documentation shows can be run as it stands.
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import socket
@@ -24,10 +25,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+import yaml
 from stand_in import StandIn
 
-HOSTS = "*.cn-hangzhou.aliyuncs.com"
+HOSTS = ("*.cn-hangzhou.aliyuncs.com", "*.oss-cn-hangzhou.aliyuncs.com", "127.0.0.1")
 ROOT = Path(__file__).resolve().parents[2]
+INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 TREE = ROOT / ".cache" / "collections"
 
 
@@ -78,6 +81,7 @@ class World:
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": service.key.secret,
             "HTTPS_PROXY": proxy.url,
             "REQUESTS_CA_BUNDLE": str(ca_path),
+            "SSL_CERT_FILE": str(ca_path),
             "ANSIBLE_COLLECTIONS_PATH": str(TREE),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
@@ -86,11 +90,11 @@ class World:
             "ANSIBLE_NOCOLOR": "1",
         }
         self.interpreter = f"ansible_python_interpreter={target_python(directory)}"
+        self.path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         self.output = ""
 
     def run(self, *command: str, check: bool = True, cwd: Path | None = None, **environment: str) -> str:
         """What the command prints, on both outputs."""
-        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -99,19 +103,26 @@ class World:
             text=True,
             timeout=300,
             cwd=cwd or ROOT,
-            env={**os.environ, "PATH": path, **self.environment, **environment},
+            env={**os.environ, "PATH": self.path, **self.environment, **environment},
             check=False,
         )
         self.output = process.stdout
         assert check == (process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
         return process.stdout
 
-    def ad_hoc(self, arguments: str, *options: str, check: bool = True, **environment: str) -> str:
+    def ad_hoc(
+        self,
+        arguments: str,
+        *options: str,
+        module: str = "dbs_download_task_info",
+        check: bool = True,
+        **environment: str,
+    ) -> str:
         return self.run(
             "ansible",
             "localhost",
             "-m",
-            "apsaradb.backup.dbs_download_task_info",
+            f"apsaradb.backup.{module}",
             "-a",
             arguments,
             "-e",
@@ -134,6 +145,16 @@ class World:
             **environment,
         )
 
+    def play_examples(self, plugin: str, *options: str, kind: str = "modules") -> str:
+        """Run the examples of a plugin's documentation as they stand."""
+        module = importlib.import_module(f"ansible_collections.apsaradb.backup.plugins.{kind}.{plugin}")
+        tasks = yaml.safe_load(module.EXAMPLES)
+        play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+        output = self.play(yaml.safe_dump(play, sort_keys=False), *options)
+        for task in tasks:
+            assert task.get("block", [task])[0]["name"] in output
+        return output
+
 
 def target_python(directory: Path) -> Path:
     """A command for the interpreter that runs modules: that of the tests, unless another is to be tested.
@@ -152,13 +173,35 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+def fill(service: StandIn) -> None:
+    """What the examples of the documentation speak of."""
+    for number, state in enumerate(("finished", "finished", "running", "failed", "expired")):
+        service.add_task(
+            INSTANCE,
+            task_id=f"dt-a1b2c3d4e5f{number}",
+            state=state,
+            created=1_663_321_957_000 + number,
+            target_type="OSS" if number == 1 else "URL",
+            target_path="restore/orders" if number == 1 else None,
+            backup_set_id=f"148261000{number + 1}",
+            tables=10,
+        )
+    service.add_instance("pc-bp9z8y7x6w5v4u3t2", engine="polardb")
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    fill(world.service)
+    return world
+
+
 @pytest.fixture
 def world(authority: trustme.CA, tmp_path: Path) -> Iterator[World]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOSTS, "127.0.0.1").configure_cert(context)
+    authority.issue_cert(*HOSTS).configure_cert(context)
     ca_path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_path))
-    with StandIn(tls=context) as service, Proxy(service.url) as proxy:
+    with StandIn(tls=context, storage_host="real") as service, Proxy(service.url) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True).start()
         yield World(service, proxy, ca_path, tmp_path)
         proxy.shutdown()

@@ -1,0 +1,166 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The waiting module, its action plugin and its progress, by Ansible's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
+ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
+WAIT = "apsaradb.backup.dbs_download_task_wait"
+QUICK = [("running", 5.0), ("finished", None)]
+
+
+def wait(world: Any, arguments: str, *options: str, check: bool = True, **environment: str) -> Any:
+    output = world.ad_hoc(arguments, *options, module="dbs_download_task_wait", check=check, **environment)
+    return json.loads(output[output.index("=> {") + 3 :])
+
+
+def finish(world: Any) -> None:
+    """Let the task that is running finish soon."""
+    (task,) = [task for task in world.service.account.tasks() if task.task_id == "dt-a1b2c3d4e5f2"]
+    task.follow([("running", 4.0), ("finished", None)], world.service.clock.now())
+
+
+def test_progress_is_printed(world: Any) -> None:
+    for number in range(2):
+        world.service.add_task(INSTANCE, task_id=f"dt-{number}", schedule=QUICK, tables=1000)
+    result = wait(world, f"{ASKED} poll_interval=0.2 progress_interval=1")
+    lines = [line for line in world.output.splitlines() if line.startswith("dt-0 of ")]
+    assert "running" in lines[0]
+    assert any("/1000 tables, " in line and " tables/min, about " in line and " left, " in line for line in lines)
+    assert lines[-1].startswith(f"dt-0 of {INSTANCE}: finished, 1000/1000 tables, 100 %")
+    assert result["count_by_state"]["finished"] == 2
+    assert result["polls"] == len(world.service.calls)
+    assert "_known" not in world.output
+
+
+@pytest.mark.parametrize("options", [["progress=false"], ["progress_interval=0.1"], ["progress=maybe"]])
+def test_progress_is_not_printed(world: Any, options: list[str]) -> None:
+    world.service.add_task(INSTANCE, task_id="dt-0", schedule=[("running", 2.0), ("finished", None)])
+    result = wait(world, " ".join([ASKED, "poll_interval=0.2", *options]), check=options == ["progress=false"])
+    assert "dt-0 of" not in world.output
+    if options != ["progress=false"]:
+        assert options[0].split("=")[0] in result["msg"]
+        assert not world.service.calls
+
+
+def test_how_it_gets_along_with_ansible(world: Any) -> None:
+    """async, delegation, become, no_log, loops, check mode, and failures that are handled."""
+    world.service.add_task(INSTANCE, task_id="dt-0", schedule=[("running", 8.0), ("finished", None)])
+    world.service.add_task("rm-bad", task_id="dt-bad", state="failed")
+    output = world.play(
+        f"""
+- hosts: one
+  gather_facts: false
+  module_defaults:
+    group/apsaradb.backup.all:
+      region: cn-hangzhou
+      instance_name: {INSTANCE}
+      poll_interval: 0.2
+      progress_interval: 1
+  tasks:
+    - name: Not in check mode
+      {WAIT}:
+      check_mode: true
+      register: now
+
+    - name: Silently
+      {WAIT}:
+      no_log: true
+      async: 60
+      poll: 0
+      register: job
+
+    - name: Delegated, as another user
+      {WAIT}:
+        task_ids: [dt-0]
+      delegate_to: two
+      become: {os.geteuid() == 0}
+      become_method: ansible.builtin.su
+      register: elsewhere
+
+    - name: Asynchronously
+      {WAIT}:
+      async: 60
+      poll: 1
+      register: later
+
+    - name: The job that was begun first
+      ansible.builtin.async_status:
+        jid: "{{{{ job.ansible_job_id }}}}"
+      register: silent
+      until: silent.finished
+      delay: 1
+      retries: 20
+
+    - name: A failure
+      {WAIT}:
+        instance_name: rm-bad
+        task_ids: dt-bad
+      register: bad
+      ignore_errors: true
+
+    - name: Compare
+      ansible.builtin.assert:
+        that:
+          - now.pending_task_ids == ['dt-0']
+          - now.polls == 1
+          - elsewhere.count_by_state.finished == 1
+          - later.count == 0
+          - silent.count_by_state.finished == 1
+          - bad is failed
+          - bad.failed_task_ids == ['dt-bad']
+    """,
+        "-i",
+        "one,two",
+        "-c",
+        "local",
+    )
+    assert f"dt-0 of {INSTANCE}: running" in output
+
+
+def test_nothing_secret_at_any_verbosity(filled: Any) -> None:
+    key = filled.service.key
+    finish(filled)
+    arguments = f"{ASKED} poll_interval=0.2 progress_interval=1"
+    filled.ad_hoc(arguments, "-vvvvv", module="dbs_download_task_wait", ANSIBLE_DEBUG="1")
+    for secret in (key.secret, key.id, "Signature="):
+        assert secret not in filled.output
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_the_examples_of_the_documentation_run_as_they_stand(filled: Any, check: tuple[str, ...]) -> None:
+    finish(filled)
+    output = filled.play_examples("dbs_download_task_wait", *check)
+    assert "failed=0" in output
+
+
+def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
+    """Soon nobody asks any more: what waits on the host ends with its slice at the latest."""
+    world.service.add_task(INSTANCE, task_id="dt-0", state="running")
+    process = subprocess.Popen(
+        ["ansible", "localhost", "-m", WAIT, "-a", f"{ASKED} poll_interval=0.2 progress_interval=2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, **world.environment, "PATH": world.path},
+    )
+    while len(world.service.calls) < 3:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    output, dummy = process.communicate(timeout=10)
+    assert process.returncode != 0
+    time.sleep(0.5)
+    calls = len(world.service.calls)
+    time.sleep(1.0)
+    assert len(world.service.calls) == calls, output
