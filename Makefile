@@ -22,7 +22,7 @@ in = PATH="$$PWD/.cache/venv-$(1)/bin:$$PATH"
 in_tree = ANSIBLE_COLLECTIONS_PATH="$$PWD/.cache/collections" $(call in,newest)
 
 LINT := lint-ruff lint-format lint-types lint-ansible lint-docs lint-changelog lint-plugins
-TESTS := sanity-oldest sanity-newest tests-newest tests-oldest tests-target artifact
+TESTS := sanity-oldest sanity-newest tests-newest tests-oldest tests-target molecule artifact
 
 # Two steps at a time, all of them even if some fail, then the sum.
 define all
@@ -72,7 +72,7 @@ help:
 ##@ Steps
 
 .PHONY: $(LINT) $(TESTS)
-$(LINT) tests-newest tests-target artifact: .cache/venv-newest/.ready $(TREE)
+$(LINT) tests-newest tests-target molecule artifact: .cache/venv-newest/.ready $(TREE)
 tests-oldest: .cache/venv-oldest/.ready $(TREE)
 
 lint-ruff:
@@ -115,6 +115,9 @@ tests-target:
 
 sanity-newest sanity-oldest: sanity-%: .cache/venv-%/.ready
 	@$(call in,$*) $(STEP) python tests/ci/sanity.py
+
+molecule:
+	@$(in_tree) $(STEP) molecule test --all --report
 
 artifact:
 	@$(call in,newest) $(STEP) bash tests/ci/artifact.sh

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 run=$(mktemp -d .cache/demo.XXXXXX)
-PYTHONPATH=tests python -m stand_in --port 0 --ready-file "$run/ready" >"$run/output" 2>&1 &
+PYTHONPATH=tests python -m stand_in --port 0 --speed 4 --ready-file "$run/ready" >"$run/output" 2>&1 &
 service=$!
 trap 'kill "$service" 2>/dev/null; rm -rf "$run"' EXIT
 while [[ ! -e $run/ready ]]; do
@@ -21,9 +21,13 @@ export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
 options="instance_name=rm-bp1demomysql0001 region=cn-hangzhou endpoint=$endpoint"
 
 show() {
-    printf '\n$ %s\n' "$1"
-    eval "$1"
+    printf '\n# %s\n$ %s\n' "$1" "$2"
+    eval "$2"
 }
 
-show "ansible localhost -m apsaradb.backup.dbs_download_task_info -a '$options'"
-show "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
+show "The newest download task of an instance" \
+    "ansible localhost -m apsaradb.backup.dbs_download_task_info -a '$options limit=1'"
+show "All of them, as a table" \
+    "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
+show "Wait for what is under way, and say where the files are" \
+    "ansible-playbook apsaradb.backup.wait_and_locate -e '$options poll_interval=1 progress_interval=4 https=false'"
