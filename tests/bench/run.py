@@ -26,6 +26,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+
+from stand_in import StandIn  # noqa: E402
+
 TREE = ROOT / ".cache" / "collections"
 INSTANCE = "rm-bp1bench00000001"
 
@@ -152,7 +156,101 @@ def listing() -> None:
     goal("memory ours / official client, goal at most 1", ours[2] / same[2], ours[2] <= same[2])
 
 
-BENCHMARKS = {"ad_hoc": ad_hoc, "listing": listing}
+LOOP = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - apsaradb.backup.dbs_download_task_info:
+        instance_name: "{{ item.instance }}"
+        task_ids: "{{ item.task }}"
+        region: cn-hangzhou
+        endpoint: "{{ endpoint }}"
+      register: found
+      until: found.download_tasks[0].download_status == 'finished'
+      retries: 1000
+      delay: "{{ interval }}"
+      loop: "{{ tasks }}"
+"""
+
+ROLE = """
+- hosts: localhost
+  gather_facts: false
+  roles:
+    - role: apsaradb.backup.wait_for_download_tasks
+      vars:
+        wait_for_download_tasks_instance_name: "{{ tasks | map(attribute='instance') | unique }}"
+        wait_for_download_tasks_task_ids: "{{ tasks | map(attribute='task') }}"
+        wait_for_download_tasks_region: cn-hangzhou
+        wait_for_download_tasks_endpoint: "{{ endpoint }}"
+        wait_for_download_tasks_poll_interval: "{{ interval }}"
+        wait_for_download_tasks_poll_interval_max: "{{ interval }}"
+"""
+
+
+def wait(playbook: str, tasks: int, instances: int, seconds: float, interval: float) -> dict[str, float]:
+    """Run a playbook that waits for tasks which finish one after the other over that time."""
+    with StandIn() as service, tempfile.TemporaryDirectory() as directory:
+        names = [f"rm-bench{number:04}" for number in range(instances)]
+        pairs = [{"instance": names[number % instances], "task": f"dt-bench{number:06}"} for number in range(tasks)]
+        for number, pair in enumerate(pairs):
+            schedule = [("running", 5 + seconds * (number + 1) / tasks), ("finished", None)]
+            service.add_task(pair["instance"], task_id=pair["task"], schedule=schedule)
+        ends = time.time() + 5 + seconds
+        Path(directory, "play.yml").write_text(playbook)
+        variables = {"tasks": pairs, "endpoint": service.url, "interval": interval}
+        Path(directory, "variables.json").write_text(json.dumps(variables))
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(TREE),
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": service.key.id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": service.key.secret,
+        }
+        command = shutil.which("ansible-playbook", path=os.path.dirname(sys.executable)) or "ansible-playbook"
+        done = run([command, f"{directory}/play.yml", "-e", f"@{directory}/variables.json"], environment)
+        ended = time.time()
+        calls = service.calls
+        last = {name: max(call.at for call in calls if call.params["InstanceName"] == name) for name in names}
+        return {
+            "calls": len(calls),
+            "cpu": done.cpu,
+            "memory": done.memory,
+            "late": ended - ends,
+            "noticed": max(last.values()) - ends,
+            "polls": max(sum(call.params["InstanceName"] == name for call in calls) for name in names),
+        }
+
+
+def waiting() -> None:
+    """200 tasks on 20 instances that finish over 30 seconds: the role against a loop on the info module."""
+    interval = 2.0
+    role = wait(ROLE, 200, 20, 30, interval)
+    loop = wait(LOOP, 200, 20, 30, interval)
+    print("Waiting for 200 tasks on 20 instances that finish over 30 s, polled every 2 s")
+    for name, result in (("the role wait_for_download_tasks", role), ("a loop with until on the info module", loop)):
+        print(
+            f"  {name:40} {result['calls']:5.0f} calls  {result['cpu']:6.2f} s CPU"
+            f"  over {result['late']:6.2f} s after the last finish"
+        )
+    print(f"  the role: {role['polls']:.0f} polls, the end noticed after {role['noticed']:.2f} s", end="")
+    print(f"  {'(goal met)' if role['noticed'] <= interval + 0.5 else '(GOAL MISSED)'}")
+    met = role["calls"] <= 20 * role["polls"]
+    print(
+        f"  calls a poll: {role['calls'] / role['polls']:.1f}, live instances at the most 20  {'(goal met)' if met else '(GOAL MISSED)'}"
+    )
+    goal("CPU role / loop, goal at most 0.05", role["cpu"] / loop["cpu"], role["cpu"] / loop["cpu"] <= 0.05)
+
+
+def many() -> None:
+    """10,000 live tasks on 500 instances: that it holds."""
+    result = wait(ROLE, 10_000, 500, 60, 10.0)
+    print("Waiting for 10000 tasks on 500 instances that finish over 60 s, polled every 10 s")
+    print(
+        f"  {result['calls']:.0f} calls in {result['polls']:.0f} polls, {result['cpu']:.1f} s CPU,"
+        f" {result['memory']:.0f} MiB in the largest process, over {result['late']:.1f} s after the last finish"
+    )
+
+
+BENCHMARKS = {"ad_hoc": ad_hoc, "listing": listing, "waiting": waiting, "many": many}
 
 
 def main() -> None:
