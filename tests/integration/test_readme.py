@@ -27,8 +27,12 @@ MEANT_FOR_OTHERS = {
 EXPECTED = {
     "make demo": ["apsaradb.backup.dbs_download_task_info", '"download_tasks"', "STATE", "finished"],
     "ansible-galaxy collection build": ["was installed successfully"],
-    "your-access-key-id": ['"count": 1', "dt-readme", "1 task"],
+    "your-access-key-id": ['"count": 2', "dt-readme", "2 tasks"],
     "newest_download.yml": ["dt-readme of 2022-09-16T09:52:37Z: appdb as CSV"],
+    "-m apsaradb.backup.dbs_download_task_wait": ['"download_status": "finished"'],
+    "wait_and_locate": [".tar.gz until 20"],
+    "fetch_backup.yml": ["changed=1"],
+    "dbs_download_location_info": ["Signature=", '"expiration_time"'],
     "ansible-doc": ["DescribeDownloadTask", "EXAMPLES", "RETURN"],
     "LTAI-demo": ["rm-bp1demomysql0001", "tasks"],
     "--help": ["--speed", "--fault"],
@@ -76,7 +80,9 @@ def services() -> Iterator[list[subprocess.Popen[str]]]:
 
 def test_every_command_block(world: Any, clone: Path, home: Path, services: list[subprocess.Popen[str]]) -> None:
     world.service.authenticator.add(AccessKey("your-access-key-id", "your-access-key-secret"))
-    world.service.add_task("rm-bp1a2b3c4d5e6f7g8", task_id="dt-readme", created=1_663_321_957_000)
+    instance = "rm-bp1a2b3c4d5e6f7g8"
+    world.service.add_task(instance, task_id="dt-readme", created=1_663_321_957_000)
+    world.service.add_task(instance, task_id="dt-a1b2c3d4e5f0", created=1_663_321_950_000)
     for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ANSIBLE_COLLECTIONS_PATH"):
         del world.environment[name]
     world.environment.update(HOME=str(home), PIP_CACHE_DIR=str(Path.home() / ".cache" / "pip"))
@@ -96,6 +102,8 @@ def test_every_command_block(world: Any, clone: Path, home: Path, services: list
             continue
         # Package indexes are not what the proxy leads to.
         direct = {"HTTPS_PROXY": "", "REQUESTS_CA_BUNDLE": ""} if text.startswith("make ") else {}
+        if "wait" in text or "fetch" in text:
+            world.service.add_task(instance, schedule=[("running", 4.0), ("finished", None)])
         output = world.run("bash", "-euc", exports + text, cwd=clone, **direct)
         for sign in [sign for sign in expected if sign in text]:
             for words in expected.pop(sign):
