@@ -4,23 +4,28 @@
 
 from pathlib import Path
 
-from . import dbs  # noqa: F401  registers its operations
+from . import backups, dbs, dbs_create, dbs_location, storage  # noqa: F401  they register what they answer
 from .faults import FAULTS, Fault
 from .gateway import Call
-from .model import ALL, LIFE_CYCLE, AccessKey, Instance, Task
+from .model import ALL, LIFE_CYCLE, AccessKey, Backup, Instance, Task
+from .objects import StoredObject
 from .server import Habits, StandIn
+from .storage import Transfer
 
 __all__ = [
     "ALL",
     "FAULTS",
     "LIFE_CYCLE",
     "AccessKey",
+    "Backup",
     "Call",
     "Fault",
     "Habits",
     "Instance",
     "StandIn",
+    "StoredObject",
     "Task",
+    "Transfer",
     "sample",
 ]
 

@@ -16,8 +16,7 @@ from . import demo
 from .faults import FAULTS, Fault
 from .gateway import Call
 from .server import StandIn
-
-NOT_LOGGED = {"AccessKeyId", "SecurityToken", "Signature"}
+from .storage import Transfer
 
 
 def fault(text: str) -> Fault:
@@ -36,6 +35,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=1.0, help="seconds of the service per second of ours")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds each answer takes longer")
     parser.add_argument("--instance", default=demo.MYSQL, help=f"where --tasks go (default: {demo.MYSQL})")
+    parser.add_argument(
+        "--account",
+        type=Path,
+        metavar="FILE",
+        help='in place of the demonstration account, one from JSON: {"tasks": [{"instance": "rm-1", "state": "failed"}]}',
+    )
     parser.add_argument("--tasks", type=int, default=0, help="this many more finished tasks")
     parser.add_argument(
         "--fault",
@@ -49,10 +54,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def log(call: Call) -> None:
-    parameters = (f"{name}={value!r}" for name, value in call.params.items() if name not in NOT_LOGGED)
-    outcome = f"{call.status or 'reset'} {call.code or ''} {f'({call.fault})' if call.fault else ''}"
-    sys.stderr.write(" ".join([repr(call.action)[1:-1], *parameters, "->", *outcome.split()]) + "\n")
+def log(entry: Call | Transfer) -> None:
+    sys.stderr.write(f"{entry}\n")
 
 
 def announce(service: StandIn) -> None:
@@ -62,7 +65,8 @@ def announce(service: StandIn) -> None:
     print(f"export ALIBABA_CLOUD_REGION_ID={demo.REGION}\n")
     print("Instances:")
     for instance in service.account.instances():
-        print(f"  {instance.region:15} {instance.name:20} {instance.engine:11} {len(instance.tasks)} tasks")
+        counted = f"{len(instance.tasks)} tasks, {len(instance.backups)} backup sets"
+        print(f"  {instance.region:15} {instance.name:20} {instance.engine:11} {counted}")
     print("\nEnd it with Ctrl-C.", flush=True)
 
 
@@ -90,7 +94,11 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"stand_in: cannot listen on {options.host}:{options.port}: {error}")
     with service:
-        demo.seed(service)
+        if options.account:
+            for task in json.loads(options.account.read_text(encoding="utf-8"))["tasks"]:
+                service.add_task(**task)
+        else:
+            demo.seed(service)
         for number_of_task in range(options.tasks):
             created = service.clock.now() - (number_of_task + 1) * 60_000
             service.add_task(options.instance, created=created)

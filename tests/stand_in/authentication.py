@@ -54,6 +54,9 @@ class Authenticator:
         self._keys[key.id] = key
         return key
 
+    def find(self, key_id: str) -> AccessKey | None:
+        return self._keys.get(key_id)
+
     def check(self, request: Request, now: float) -> AccessKey:
         """Whose request this is, or the gateway's error when it is nobody's. `now` is the server's wall clock."""
         if not request.header("authorization"):

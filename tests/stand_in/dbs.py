@@ -150,3 +150,26 @@ def _page(habits: Any, rows: list[Body], page: int, size: int, total: int) -> Bo
         {"Number": page - 1, "Size": size} if habits.paging == "number" else {"PageNumber": page, "PageSize": size}
     )
     return {**numbers, **totals, "Extra": "", "Content": content}
+
+
+def argument(parameters: Parameters, name: str) -> str:
+    """A parameter that must be there, as the operations besides DescribeDownloadTask say it."""
+    value = parameters.get(name)
+    if not value:
+        raise BusinessError("DBS.ParamIsInValid", f"Argument: {name[0].lower()}{name[1:]} Must not be empty")
+    return value
+
+
+def existing_instance(service: StandIn, parameters: Parameters) -> Instance:
+    region, name = argument(parameters, "RegionCode"), argument(parameters, "InstanceName")
+    instance = service.account.find(region, name)
+    if instance is None:
+        raise BusinessError("Forbidden.InstanceNotFound", "The specified instance does not exist.")
+    return instance
+
+
+def task_of(service: StandIn, parameters: Parameters) -> tuple[Instance, Task]:
+    found = service.account.find_task(argument(parameters, "RegionCode"), argument(parameters, "TaskId"))
+    if found is None or parameters.get("InstanceName") not in (None, "", found[0].name):
+        raise BusinessError("DBS.DownloadTask.CannotFind", "The download task cannot be found.")
+    return found

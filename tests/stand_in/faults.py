@@ -8,9 +8,11 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .web import Reply
+
 FAULTS: Final[dict[str, dict[str, Any]]] = {
-    "reset": {},
-    "truncated": {"executed": True},
+    "reset": {"at": None},
+    "truncated": {"executed": True, "at": None},
     "not_json": {"executed": True, "body": "pong"},
     "html": {"status": 502, "title": "502 Bad Gateway"},
     "redirect": {"status": 302, "location": "/elsewhere"},
@@ -38,21 +40,42 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
         "code": "SignatureNonceUsed",
         "message": "Specified signature nonce was used already.",
     },
+    "expired": {"status": 403, "code": "AccessDenied", "message": "Request has expired."},
+    "stall": {"at": None, "seconds": 1.0},
+    "crawl": {"rate": 1024.0},
+    "flipped": {"at": None},
+    "whole": {},
+    "wrong_range": {"offset": 1},
+    "changed": {},
 }
-"""Each kind with the details it takes. `executed`, which every kind takes, lets the operation run first."""
+"""Each kind with the details it takes. `executed`, which every kind takes, lets the operation run first.
+
+`at` counts bytes of the answer's body. Without it, a reset comes before any answer, the rest in the middle.
+"""
+
+AT_THE_STORAGE: Final = frozenset({"expired", "stall", "crawl", "flipped", "whole", "wrong_range", "changed"})
+AT_THE_GATEWAY: Final = frozenset({"wrong_clock", "nonce_used"})
+STORAGE_ACTIONS: Final = frozenset({"GetObject", "HeadObject", "ListObjectsV2"})
 
 BEFORE_THE_GATEWAY: Final = frozenset({"reset", "html", "redirect", "not_json"})
 """Made by what stands between: unless executed, the gateway sees no such request, nor its nonce."""
 
 
 class Fault:
-    """`times` calls (of `action`, if given) go wrong, once `after` of them were left alone."""
+    """`times` calls go wrong, once `after` of them were left alone.
+
+    They are those of `action`. Without it they are any of the gateway's; for kinds that only the storage knows, GetObject.
+    """
 
     def __init__(self, kind: str, times: int = 1, action: str | None = None, after: int = 0, **details: Any) -> None:
         if kind not in FAULTS:
             raise ValueError(f"unknown fault {kind!r}, known are {', '.join(FAULTS)}")
         if unknown := details.keys() - FAULTS[kind].keys() - {"executed"}:
             raise ValueError(f"a {kind!r} fault does not take {', '.join(sorted(unknown))}")
+        if kind in AT_THE_STORAGE:
+            action = action or "GetObject"
+        if kind in (AT_THE_GATEWAY if action in STORAGE_ACTIONS else AT_THE_STORAGE):
+            raise ValueError(f"a {kind!r} fault cannot happen to {action}")
         self.kind = kind
         self.times = times
         self.action = action
@@ -68,6 +91,21 @@ class Fault:
     @property
     def spares_the_gateway(self) -> bool:
         return self.kind in BEFORE_THE_GATEWAY and not self.executed
+
+    def may_happen_to(self, action: str) -> bool:
+        return action == self.action or (self.action is None and action not in STORAGE_ACTIONS)
+
+
+def from_a_proxy(fault: Fault) -> Reply | None:
+    """What the client gets from whatever stands between it and the service, if this is such a fault."""
+    if fault.kind == "not_json":
+        return Reply(body=fault.body.encode())
+    if fault.kind == "html":
+        page = f"<html><head><title>{fault.title}</title></head><body><h1>{fault.title}</h1></body></html>"
+        return Reply(fault.status, page.encode(), "text/html", {"Server": "nginx"})
+    if fault.kind == "redirect":
+        return Reply(fault.status, b"", "text/html", {"Location": fault.location})
+    return None
 
 
 @dataclass
@@ -92,11 +130,11 @@ class FaultPlan:
         with self._lock:
             self._pending.clear()
 
-    def take(self, action: str | None) -> Fault | None:
+    def take(self, action: str) -> Fault | None:
         """The fault of this call, if it has one."""
         with self._lock:
             for pending in self._pending:
-                if pending.fault.action not in (None, action):
+                if not pending.fault.may_happen_to(action):
                     continue
                 if pending.after > 0:
                     pending.after -= 1

@@ -10,17 +10,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from .authentication import authorize, missing
-from .faults import Fault
+from .faults import Fault, from_a_proxy
 from .registry import OPERATIONS, GatewayError, Operation, site
-from .web import Delivery, Reply, Request
+from .web import Cut, Reply, Request
 
 if TYPE_CHECKING:
     from .server import StandIn
+
+NOT_SHOWN: Final = {"AccessKeyId", "SecurityToken", "Signature"}
 
 
 @dataclass
@@ -36,6 +38,11 @@ class Call:
     """None as long as it has no answer, and for good where the connection was reset."""
     code: str | None = None
     fault: str | None = None
+
+    def __str__(self) -> str:
+        parameters = (f"{name}={value!r}" for name, value in self.params.items() if name not in NOT_SHOWN)
+        outcome = f"{self.status or 'reset'} {self.code or ''} {f'({self.fault})' if self.fault else ''}"
+        return " ".join([repr(self.action)[1:-1], *parameters, "->", *outcome.split()])
 
 
 def parameters_of(request: Request) -> dict[str, str]:
@@ -89,7 +96,7 @@ class Exchange:
         reply.headers.setdefault("Date", formatdate(self._now(), usegmt=True))
         if reply.content_type != "text/html":
             reply.headers["x-acs-request-id"] = self.call.request_id
-        self.call.status = None if reply.delivery is Delivery.RESET else reply.status
+        self.call.status = None if reply.cut and reply.cut.after is None else reply.status
         return reply
 
     def _now(self) -> float:
@@ -165,27 +172,23 @@ class Exchange:
     def _broken(self, fault: Fault, reply: Reply) -> Reply:
         """What the client gets in place of the reply."""
         if fault.kind == "reset":
-            return Reply(delivery=Delivery.RESET)
+            reply.cut = Cut(fault.at)
+            return reply
         if fault.kind == "truncated":
-            reply.delivery = Delivery.TRUNCATED
+            reply.cut = Cut(len(reply.body) // 2 if fault.at is None else fault.at, reset=False)
             return reply
         if fault.kind == "slow":
             self._service.pause(fault.seconds)
             return reply
-        if fault.kind == "not_json":
-            return Reply(body=fault.body.encode())
-        if fault.kind == "html":
-            page = f"<html><head><title>{fault.title}</title></head><body><h1>{fault.title}</h1></body></html>"
-            return Reply(fault.status, page.encode(), "text/html", {"Server": "nginx"})
-        if fault.kind == "redirect":
-            return Reply(fault.status, b"", "text/html", {"Location": fault.location})
+        if page := from_a_proxy(fault):
+            return page
         retry_after = fault.details.get("retry_after")
         headers = {} if retry_after is None else {"x-acs-retry-after": str(retry_after)}
         error = GatewayError(fault.status, fault.code, fault.message, headers=headers)
         return self._error_reply(error, as_xml=fault.details.get("xml", False))
 
 
-@site("/")
+@site(lambda service, request: True)
 def gateway(service: StandIn, request: Request) -> Reply:
     service.pause(service.latency)
     exchange = Exchange(service, request)

@@ -19,6 +19,7 @@ ALL: Final = frozenset({"*"})
 DAY: Final = 24 * 3600.0
 EXPIRES_AFTER: Final = 3 * DAY
 LIFE_CYCLE: Final = (("initializing", 10.0), ("queueing", 10.0), ("running", 60.0), ("finished", None))
+ENGINES: Final = {"pc": "polardb", "pgm": "postgresql", "dds": "mongodb"}
 
 Schedule = Sequence[tuple[str, float | None]]
 """States in order, each with the seconds it lasts; `None`, for the last one, is for good."""
@@ -64,6 +65,11 @@ def canonical_state(state: str) -> str:
     return "queueing" if folded == "queuing" else folded
 
 
+def engine_of(name: str) -> str:
+    """What instances of such a name are."""
+    return ENGINES.get(name.partition("-")[0], "mysql")
+
+
 class Task:
     """A download task. Its state is worked out from the time asked about, never stored."""
 
@@ -76,6 +82,8 @@ class Task:
         format: str = "CSV",
         target_type: str = "URL",
         target_path: str | None = None,
+        target_bucket: str | None = None,
+        zstd: bool = False,
         databases: Sequence[str] = ("appdb",),
         backup_set_id: str = "1482610001",
         backup_set_time: int | None = None,
@@ -84,13 +92,17 @@ class Task:
         tables: int = 10,
         size: int = 64 << 20,
         extra: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> None:
+        """`parameters` are those of the call that created it."""
         self.task_id = task_id
         self.region = region
         self.created = created
         self.format = format
         self.target_type = target_type
         self.target_path = f"{task_id}/dbs_target_file_path" if target_path is None else target_path
+        self.target_bucket = target_bucket
+        self.zstd = zstd
         self.databases = tuple(databases)
         self.backup_set_id = backup_set_id
         self.backup_set_time = created - 3_600_000 if backup_set_time is None else backup_set_time
@@ -99,6 +111,9 @@ class Task:
         self.tables = tables
         self.size = size
         self.extra = dict(extra or {})
+        self.parameters = dict(parameters or {})
+        self.retries = 0
+        self.published = False
         self._phases: tuple[tuple[str, float, float], ...] = ()
 
     def follow(self, schedule: Schedule, now: int) -> None:
@@ -123,6 +138,9 @@ class Task:
 
     def state(self, now: int) -> str:
         return self._phase(now)[0]
+
+    def to_oss(self) -> bool:
+        return self.target_type.upper() == "OSS"
 
     def describe(self, now: int, spelling: Mapping[str, str]) -> dict[str, Any]:
         state, passed = self._phase(now)
@@ -153,12 +171,33 @@ class Task:
         }
 
 
+@dataclass(frozen=True)
+class Backup:
+    """A backup set. Times are in milliseconds."""
+
+    backup_id: str
+    started: int
+    ended: int
+    succeeded: bool = True
+    mode: str = "Automated"
+    method: str = "Snapshot"
+    type: str = "FullBackup"
+    scale: str = "DBInstance"
+    size: int = 2 << 30
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(eq=False)
 class Instance:
+    """Where `unsupported` is the code of a business error, no download tasks can be created."""
+
     name: str
     region: str
     engine: str = "mysql"
     cluster_name: str | None = None
+    unsupported: str | None = None
+    backups: list[Backup] = field(default_factory=list, repr=False)
+    """The newest first."""
     _tasks: list[Task] = field(default_factory=list, repr=False)
 
     def add(self, task: Task) -> None:
@@ -183,6 +222,7 @@ class Account:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._instances: dict[tuple[str, str], Instance] = {}
+        self._tasks: dict[tuple[str, str], tuple[Instance, Task]] = {}
         self._numbers = itertools.count(1)
 
     def add_instance(self, name: str, region: str, engine: str, cluster_name: str | None) -> Instance:
@@ -194,6 +234,22 @@ class Account:
 
     def instances(self) -> list[Instance]:
         return list(self._instances.values())
+
+    def add_task(self, instance: Instance, task: Task) -> Task:
+        with self.lock:
+            instance.add(task)
+            self._tasks[task.region, task.task_id] = instance, task
+        return task
+
+    def find_task(self, region: str, task_id: str) -> tuple[Instance, Task] | None:
+        return self._tasks.get((region, task_id))
+
+    def tasks(self) -> list[Task]:
+        with self.lock:
+            return [task for dummy, task in self._tasks.values()]
+
+    def new_backup_id(self) -> str:
+        return str(1_482_620_000 + next(self._numbers))
 
     def new_task_id(self) -> str:
         digest = hashlib.sha256(str(next(self._numbers)).encode()).digest()

@@ -16,6 +16,7 @@ Parameters = Mapping[str, str]
 Body = dict[str, Any]
 Run = Callable[["StandIn", Parameters], Body]
 Site = Callable[["StandIn", "Request"], "Reply"]
+Recognises = Callable[["StandIn", "Request"], bool]
 
 
 class GatewayError(Exception):
@@ -43,7 +44,7 @@ class Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}
-SITES: dict[str, Site] = {}
+SITES: list[tuple[Recognises, Site]] = []
 
 
 def operation(action: str, *, version: str, product: str) -> Callable[[Run], Run]:
@@ -56,15 +57,15 @@ def operation(action: str, *, version: str, product: str) -> Callable[[Run], Run
     return register
 
 
-def site(prefix: str) -> Callable[[Site], Site]:
-    """Have a function answer the requests whose path begins with `prefix`; the longest one wins."""
+def site(recognises: Recognises) -> Callable[[Site], Site]:
+    """Have a function answer the requests that it recognises, unless one registered later does."""
 
     def register(answer: Site) -> Site:
-        SITES[prefix] = answer
+        SITES.insert(0, (recognises, answer))
         return answer
 
     return register
 
 
-def site_of(path: str) -> Site:
-    return SITES[max((prefix for prefix in SITES if path.startswith(prefix)), key=len)]
+def site_of(service: StandIn, request: Request) -> Site:
+    return next(answer for recognises, answer in SITES if recognises(service, request))

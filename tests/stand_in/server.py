@@ -10,13 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self
 
+from . import exports
 from .authentication import Authenticator
 from .faults import Fault, FaultPlan
 from .gateway import Call
-from .model import ALL, AccessKey, Account, Clock, Instance, Schedule, Task
+from .model import ALL, LIFE_CYCLE, AccessKey, Account, Backup, Clock, Instance, Schedule, Task, engine_of
+from .objects import Objects, StoredObject
 from .registry import site_of
+from .storage import Transfer
 from .web import Reply, Request, WebServer, is_loopback
 
 
@@ -37,6 +41,34 @@ class Habits:
     denial: Literal["NoPermission", "Forbidden.RAM"] = "NoPermission"
     unknown_instance: Literal["error", "empty"] = "error"
 
+    life_cycle: Schedule = LIFE_CYCLE
+    """Of tasks that are created, and of those that are retried unless they have one of their own."""
+    retry_life_cycle: Schedule | None = None
+    same_job: Literal["live", "finished", "never"] = "live"
+    """Which tasks make another one of the same source, format and target a JobAlreadyExist."""
+    one_task: bool = True
+    """Whether a running or failed task of an instance keeps others from being created."""
+    unsupported: Literal["data", "error"] = "data"
+    """Whether DescribeDownloadSupport says no by its data, or by the error that says why."""
+    oss_denied: str | None = None
+    """The code of the error with which tasks for an OSS bucket are refused."""
+
+    duration_required: bool = False
+    expiration: Literal["s", "ms"] = "s"
+    oss_location: Literal["error", "null"] = "error"
+    """What is answered to who wants a link of a task that put its files into the user's bucket."""
+
+    url_scheme: str = "http"
+    storage_host: Literal["own", "real"] = "own"
+    """Links to this server, which anybody can follow, or with the names of real ones, which takes a proxy."""
+    presign: Literal["v1", "v4"] = "v1"
+    link_token: bool = False
+    link_lifetime: float | None = None
+    """Seconds that links last, whatever was asked for and is announced."""
+    object_crc: bool = True
+    rate: float | Callable[[int], float | None] | None = None
+    """Bytes a second for each connection, by its number if need be."""
+
 
 class StandIn:
     """A context manager: it listens from entry to exit. `**habits` are the fields of Habits."""
@@ -51,7 +83,7 @@ class StandIn:
         port: int = 0,
         loopback_only: bool = True,
         key: AccessKey | None = None,
-        log: Callable[[Call], None] | None = None,
+        log: Callable[[Call | Transfer], None] | None = None,
         **habits: Any,
     ) -> None:
         if loopback_only and not is_loopback(host):
@@ -65,7 +97,13 @@ class StandIn:
         self.faults = FaultPlan()
         self.log = log or (lambda _call: None)
         self.key = self.authenticator.add(key) if key else self.add_key()
+        self.created: list[Task] = []
+        """By CreateDownload, whatever became of its answer."""
+        self.objects = Objects()
+        self.link_key = AccessKey.generate(None, {"oss:GetObject"}, None)
+        self.link_token_key = AccessKey.generate("CAISlink+token/of=the==service", {"oss:GetObject"}, None)
         self._calls: list[Call] = []
+        self._transfers: list[Transfer] = []
         self._callbacks: list[Callable[[Call], None]] = []
         self._canned: dict[str, tuple[bytes, int | None]] = {}
         self._lock = threading.Lock()
@@ -94,9 +132,17 @@ class StandIn:
         return self.authenticator.add(AccessKey.generate(token, may, expires))
 
     def add_instance(
-        self, name: str, region: str = "cn-hangzhou", engine: str = "mysql", cluster_name: str | None = None
+        self,
+        name: str,
+        region: str = "cn-hangzhou",
+        engine: str | None = None,
+        cluster_name: str | None = None,
+        unsupported: str | None = None,
     ) -> Instance:
-        return self.account.add_instance(name, region, engine, cluster_name)
+        """Without an engine, it is that of the name's prefix. `unsupported` is the code of a business error."""
+        instance = self.account.add_instance(name, region, engine or engine_of(name), cluster_name)
+        instance.unsupported = unsupported or instance.unsupported
+        return instance
 
     def add_task(
         self,
@@ -112,14 +158,44 @@ class StandIn:
         """`fields` are Task's. Without a region, the first instance of the name is meant, or made in cn-hangzhou."""
         now = self.clock.now()
         with self.account.lock:
-            regions = [known.region for known in self.account.instances() if known.name == instance]
-            found = self.add_instance(instance, region or next(iter(regions), "cn-hangzhou"))
+            found = self._instance(instance, region)
             fields.setdefault("cluster_name", found.cluster_name)
             created = now if created is None else created
             task = Task(task_id or self.account.new_task_id(), found.region, created, **fields)
             task.follow(schedule or [(state, None)], now)
-            found.add(task)
-        return task
+            return self.account.add_task(found, task)
+
+    def add_backup(
+        self,
+        instance: str,
+        *,
+        backup_id: str | None = None,
+        started: int | None = None,
+        region: str | None = None,
+        minutes: float = 5,
+        **fields: Any,
+    ) -> Backup:
+        """A backup set; `fields` are Backup's. Once an instance has one, tasks are created for its own ones only."""
+        with self.account.lock:
+            found = self._instance(instance, region)
+            started = self.clock.now() - 3_600_000 if started is None else started
+            ended = started + int(minutes * 60_000)
+            backup = Backup(backup_id or self.account.new_backup_id(), started, ended, **fields)
+            found.backups.append(backup)
+            found.backups.sort(key=lambda one: one.started, reverse=True)
+        return backup
+
+    def _instance(self, name: str, region: str | None) -> Instance:
+        regions = [known.region for known in self.account.instances() if known.name == name]
+        return self.add_instance(name, region or next(iter(regions), "cn-hangzhou"))
+
+    def objects_of(self, task: Task) -> list[StoredObject]:
+        """One for a URL task, one for each database for an OSS task; made now unless they are there."""
+        return exports.publish(self, task)
+
+    def put_object(self, task: Task, content: bytes | int | Path) -> StoredObject:
+        """Have a task's first object be these bytes, so many made up ones, or what the file has."""
+        return exports.replace(self, task, content)
 
     def advance(self, seconds: float) -> None:
         """Move the service's time, in which tasks live, ahead."""
@@ -152,13 +228,19 @@ class StandIn:
         return [call for call in self.calls if call.action == action]
 
     @property
+    def transfers(self) -> list[Transfer]:
+        """The requests at the storage side."""
+        with self._lock:
+            return list(self._transfers)
+
+    @property
     def connections(self) -> int:
         return self._server.connections
 
     # for those who answer
 
     def _answer(self, request: Request) -> Reply:
-        return site_of(request.path)(self, request)
+        return site_of(self, request)(self, request)
 
     def pause(self, seconds: float) -> None:
         if seconds > 0:
@@ -167,6 +249,14 @@ class StandIn:
     def record(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
+
+    def record_transfer(self, transfer: Transfer) -> None:
+        with self._lock:
+            self._transfers.append(transfer)
+
+    def rate_of(self, connection: int) -> float | None:
+        rate = self.habits.rate
+        return rate(connection) if callable(rate) else rate
 
     def before_operation(self, call: Call) -> None:
         for callback in list(self._callbacks):

@@ -11,11 +11,10 @@ import ssl
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
-from enum import Enum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -35,21 +34,36 @@ class Request:
         return str(self.headers.get(name, ""))
 
 
-class Delivery(Enum):
-    WHOLE = "whole"
-    TRUNCATED = "truncated"
-    RESET = "reset"
+@dataclass(frozen=True)
+class Stream:
+    """A body that is made while it is sent."""
+
+    length: int
+    chunks: Iterable[bytes]
+
+    def __len__(self) -> int:
+        return self.length
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The connection ends too early: after so many bytes of the body or, where that is None, before any answer."""
+
+    after: int | None = None
+    reset: bool = True
 
 
 @dataclass
 class Reply:
     status: int = 200
-    body: bytes = b""
+    body: bytes | Stream = b""
     content_type: str = "application/json;charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
-    delivery: Delivery = Delivery.WHOLE
+    cut: Cut | None = None
+    sent: int = 0
+    """How much of the body was handed to the network."""
 
-    def encode(self, with_body: bool) -> bytes:
+    def head(self) -> bytes:
         headers: Mapping[str, str] = {
             **self.headers,
             "Content-Type": self.content_type,
@@ -57,7 +71,7 @@ class Reply:
         }
         phrase = HTTPStatus(self.status).phrase
         lines = [f"HTTP/1.1 {self.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-        return "\r\n".join(lines).encode("latin-1") + (self.body if with_body else b"")
+        return "\r\n".join(lines).encode("latin-1")
 
 
 Application = Callable[[Request], Reply]
@@ -132,20 +146,33 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = parse_qsl(url.query, keep_blank_values=True)
         reply = self.server.application(Request(self.command, url.path or "/", query, self.headers, body, self._number))
-        if reply.delivery is Delivery.RESET:
-            self._reset()
-            return
-        data = reply.encode(with_body=self.command != "HEAD")
-        if reply.delivery is Delivery.TRUNCATED:
-            data = data[: -max(1, len(reply.body) // 2)]
+        if reply.cut is None or reply.cut.after is not None:
+            self._send(reply)
+        if reply.cut:
             self.close_connection = True
-        self.wfile.write(data)
+            if reply.cut.reset:
+                self._reset()
+
+    def _send(self, reply: Reply) -> None:
+        end = len(reply.body) if reply.cut is None or reply.cut.after is None else reply.cut.after
+        if self.command == "HEAD":
+            self.wfile.write(reply.head())
+        elif isinstance(reply.body, bytes):
+            reply.sent = min(end, len(reply.body))
+            self.wfile.write(reply.head() + reply.body[:end])
+        else:
+            self.wfile.write(reply.head())
+            for chunk in reply.body.chunks:
+                piece = chunk[: end - reply.sent]
+                reply.sent += len(piece)
+                self.wfile.write(piece)
+                if reply.sent == end:
+                    break
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
         self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,16 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
     assert total("rm-more") == 30
     assert total("rm-bp1demomysql0001") == 4
     assert total("pgm-bp1demopgsql001", state="failed") == 1
+    location = models.DescribeDownloadBackupSetStorageInfoRequest(
+        region_code="cn-hangzhou", instance_name="rm-bp1demomysql0001", backup_set_id="1482600098", duration="300"
+    )
+    link = client.describe_download_backup_set_storage_info(location).body.data.public_url
+    with urllib.request.urlopen(link, timeout=5) as file:
+        assert file.read(2) == b"\x1f\x8b"
+    wanted = models.CreateDownloadRequest(
+        region_code="cn-hangzhou", instance_name="rm-bp1demomysql0002", bak_set_id="1482640100", format_type="CSV"
+    )
+    assert client.create_download(wanted).body.success == "true"
 
     process.send_signal(end)
     out, log = process.communicate(timeout=10)
@@ -79,8 +91,10 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
         "DescribeDownloadTask InstanceName='rm-more' RegionCode='cn-hangzhou' -> 400 Throttling.User (throttled)"
     )
     assert second.endswith("-> 200")
+    assert re.search(r"^GetObject /dbs-\S+\.tar\.gz -> 200$", log, re.MULTILINE)
     assert "demo-secret" not in log
     assert "Signature" not in log
+    assert "OSSAccessKeyId" not in log
 
 
 @pytest.mark.parametrize(
