@@ -52,16 +52,16 @@ class ActionModule(ActionBase):
         known: t.Optional[dict[str, t.Any]] = None
         while True:
             slice_began = time.monotonic()
-            module_args = dict(self._task.args, _slice=[min(shortest, interval), interval])
             if known is not None:
                 known["elapsed"] = slice_began - began
-                module_args["_known"] = known
+            part = {"seconds": [min(shortest, interval), interval], "known": known}
+            module_args = dict(self._task.args, slice=part)
             result: dict[str, t.Any] = self._execute_module(module_args=module_args, task_vars=task_vars)
             waiting = result.get("_waiting")
             if not waiting:
                 if known is not None:
                     self._show(lines.of(result.get("download_tasks", []), {}, result.get("elapsed", 0.0)))
-                result.get("invocation", {}).get("module_args", {}).pop("_known", None)
+                result.get("invocation", {}).get("module_args", {}).pop("slice", None)
                 return result
             known = t.cast("dict[str, t.Any]", waiting["known"])
             cost = time.monotonic() - slice_began - waiting["spent"]

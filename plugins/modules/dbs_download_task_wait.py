@@ -93,6 +93,10 @@ options:
       - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
     type: float
     default: 60.0
+  slice:
+    description:
+      - How this module and its action plugin speak with each other. Leave it alone.
+    type: dict
 extends_documentation_fragment:
   - apsaradb.backup.connection
   - apsaradb.backup.attributes

@@ -41,7 +41,7 @@ def test_progress_is_printed(world: Any) -> None:
     assert lines[-1].startswith(f"dt-0 of {INSTANCE}: finished, 1000/1000 tables, 100 %")
     assert result["count_by_state"]["finished"] == 2
     assert result["polls"] == len(world.service.calls)
-    assert "_known" not in world.output
+    assert "first_progress" not in world.output
 
 
 @pytest.mark.parametrize("options", [["progress=false"], ["progress_interval=0.1"], ["progress=maybe"]])

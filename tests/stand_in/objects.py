@@ -22,7 +22,8 @@ PART: Final = 100 << 20
 class Content(Protocol):
     size: int
 
-    def read(self, start: int, stop: int) -> bytes: ...
+    def read(self, start: int, stop: int) -> bytes:
+        """From one byte up to another."""
 
     def identity(self) -> bytes:
         """Differs where the content does."""

@@ -317,7 +317,7 @@ def test_slices_know_what_the_whole_knows(wait: Any, asked: dict[str, Any], serv
     service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     known, slices = None, 0
     while True:
-        result = wait({**asked, "task_ids": "dt-one", "_known": known, "_slice": [0.0, 0.2]})
+        result = wait({**asked, "task_ids": "dt-one", "slice": {"known": known, "seconds": [0.0, 0.2]}})
         if "_waiting" not in result:
             break
         known, slices = result["_waiting"]["known"], slices + 1

@@ -6,9 +6,9 @@
 
 """The module ``dbs_download_task_wait``: from its options to its result.
 
-Its action plugin runs it in slices, to show progress between them: ``_known`` is what the slice before knew, as the
-module gave it back under ``_waiting``; ``_slice`` are the seconds after which a slice ends, if a state changed and
-otherwise.
+Its action plugin runs it in slices, to show progress between them. The option ``slice`` holds ``seconds``, a pair after
+which the slice ends, if a state changed and otherwise, and ``known``, what the slice before knew. The module gives that
+back under ``_waiting``, with ``progress`` by task and the seconds ``spent``.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "fail_fast": {"type": "bool", "default": True},
     "progress": {"type": "bool", "default": True},
     "progress_interval": {"type": "float", "default": 60.0},
-    "_known": {"type": "dict"},
-    "_slice": {"type": "list", "elements": "float"},
+    "slice": {"type": "dict"},
     **CONNECTION_SPEC,
 }
 
@@ -94,12 +93,13 @@ class DownloadTaskWait:
         began = time.monotonic()
         options = self._options
         selection, policy = _selection_of(options), _policy_of(options)
-        known = Knowledge(**(options["_known"] or {}))
+        part = options["slice"] or {}
+        known = Knowledge(**(part.get("known") or {}))
         self._waiting = waiting = Waiting(client_of(options, DBS), selection, policy, known)
         if self._check_mode:
             waiting.poll()
             return self.so_far()
-        ending = waiting.run(tuple(options["_slice"]) if options["_slice"] else None)
+        ending = waiting.run(tuple(part["seconds"]) if "seconds" in part else None)
         if ending is Ending.SLICE_OVER:
             progress = {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)}
             spent = time.monotonic() - began
