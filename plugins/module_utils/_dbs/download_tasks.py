@@ -12,7 +12,7 @@ Source: DescribeDownloadTask in the API reference of DBS, 2021-01-01.
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
@@ -22,6 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     normalised,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
 
 if t.TYPE_CHECKING:
@@ -118,7 +119,6 @@ def ask_instances(
     At most ``client.max_connections`` requests are under way at a time. Raises the first error that is not tolerated.
     """
     pages = ThreadPoolExecutor(client.max_connections)
-    instances = ThreadPoolExecutor(client.max_connections)
 
     def ask(name: str) -> t.Union[list[Task], BackupError]:
         try:
@@ -129,19 +129,8 @@ def ask_instances(
             return error
 
     try:
-        if len(queries) == 1:
-            return {name: ask(name) for name in queries}
-        under_way = {name: instances.submit(ask, name) for name in queries}
-        wait(under_way.values(), return_when=FIRST_EXCEPTION)
-        for future in under_way.values():
-            if future.done():
-                future.result()
-        return {name: future.result() for name, future in under_way.items()}
-    except BaseException:
-        client.cancel()
-        raise
+        return dict(zip(queries, each_at_once(ask, queries, client)))
     finally:
-        instances.shutdown(wait=False, cancel_futures=True)
         pages.shutdown(wait=False, cancel_futures=True)
 
 

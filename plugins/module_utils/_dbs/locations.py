@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
@@ -26,8 +25,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-
-T = t.TypeVar("T")
 
 MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 300, 86400, 7200
 
@@ -144,29 +141,6 @@ def location(
         private_url=issued.private_url,
         expiration_time=iso8601(issued.expires),
     )
-
-
-def concurrently(
-    client: Client, call: t.Callable[[str], T], arguments: t.Sequence[str]
-) -> list[t.Union[T, NoLocation]]:
-    """What the call returns for each argument, or the NoLocation that it raises. Raises any other error."""
-
-    def outcome(argument: str) -> t.Union[T, NoLocation]:
-        try:
-            return call(argument)
-        except NoLocation as error:
-            return error
-
-    if len(arguments) == 1:
-        return [outcome(arguments[0])]
-    executor = ThreadPoolExecutor(client.max_connections)
-    try:
-        return list(executor.map(outcome, arguments))
-    except BaseException:
-        client.cancel()
-        raise
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _url(value: object, https: bool) -> t.Optional[str]:

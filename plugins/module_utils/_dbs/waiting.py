@@ -100,7 +100,7 @@ class Waiting:
         self, client: Client, selection: Selection, policy: WaitPolicy, known: t.Optional[Knowledge] = None
     ) -> None:
         self._client = client
-        self._selection = selection
+        self.selection = selection
         self._policy = policy
         self.known = known or Knowledge()
         self._began = time.monotonic() - self.known.elapsed
@@ -116,9 +116,9 @@ class Waiting:
     def missing(self) -> list[str]:
         """IDs that were asked for and have not shown up."""
         seen = set(self.known.tasks)
-        if self._selection.backup_set_ids and not self._selection.task_ids:
+        if self.selection.backup_set_ids and not self.selection.task_ids:
             seen = {task["bak_set_id"] for task in self.known.tasks.values()}
-        return sorted(self._selection.wanted - seen)
+        return sorted(self.selection.wanted - seen)
 
     def progress(self, task: Task) -> dict[str, t.Optional[float]]:
         """Tables per minute, and the seconds that are left at that rate; none where nobody can say."""
@@ -173,7 +173,7 @@ class Waiting:
 
     def _queries(self) -> dict[str, DownloadTaskQuery]:
         """One for each instance that has tasks to wait for, or may have."""
-        selection, known = self._selection, self.known
+        selection, known = self.selection, self.known
         missing = self.missing()
         live: dict[str, list[Task]] = {}
         for task in self.tasks(Verdict.RETRY):
@@ -194,7 +194,7 @@ class Waiting:
         return queries
 
     def _first_query(self) -> DownloadTaskQuery:
-        selection = self._selection
+        selection = self.selection
         only = next(iter(selection.backup_set_ids)) if len(selection.backup_set_ids) == 1 else None
         return DownloadTaskQuery(
             selection.region, task_ids=selection.task_ids, backup_set_id=None if selection.task_ids else only
@@ -202,7 +202,7 @@ class Waiting:
 
     def _learn(self, instance: str, tasks: t.Sequence[Task]) -> None:
         """Take the news of tasks that are waited for."""
-        selection, known = self._selection, self.known
+        selection, known = self.selection, self.known
         is_first = instance not in known.newest
         created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
         known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None

@@ -18,7 +18,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations imp
     MAX_DURATION,
     MIN_DURATION,
     NoLocation,
-    concurrently,
     find_tasks,
     location,
     request_link,
@@ -34,6 +33,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     instance_names,
     within,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 POLICIES = ["error", "warn", "skip"]
@@ -85,14 +85,17 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
                 client, region, task_id, duration=duration, cluster_name=cluster_name, https=options["https"]
             )
 
-        def found(task_id: str) -> dict[str, t.Any]:
+        def found(task_id: str) -> t.Union[dict[str, t.Any], NoLocation]:
             if asks_for_state and task_id not in known:
-                raise NoLocation.missing(task_id)
-            return location(task_id, known.get(task_id), link, bucket=bucket, private=private)
+                return NoLocation.missing(task_id)
+            try:
+                return location(task_id, known.get(task_id), link, bucket=bucket, private=private)
+            except NoLocation as error:
+                return error
 
         task_ids = [term if isinstance(term, str) else str(term["task_id"]) for term in terms]
         distinct = list(dict.fromkeys(task_ids))
-        outcomes = dict(zip(distinct, concurrently(client, found, distinct)))
+        outcomes = dict(zip(distinct, each_at_once(found, distinct, client)))
     finally:
         client.close()
     located = []

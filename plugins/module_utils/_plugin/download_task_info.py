@@ -17,7 +17,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import STATES, canonical_state
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
@@ -26,10 +25,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     identifier,
     instance_names,
     one_of,
+    time_range,
     within,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 MAX_PAGE_SIZE = 1000
 MAX_LIMIT = 1_000_000
@@ -85,11 +84,7 @@ def download_task_info(options: Options) -> dict[str, t.Any]:
 
 
 def _query_of(options: Options) -> DownloadTaskQuery:
-    start_time, end_time = _time(options, "start_time"), _time(options, "end_time")
-    if start_time is not None and end_time is not None and start_time > end_time:
-        raise ConfigurationError(
-            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
-        )
+    start_time, end_time = time_range(options)
 
     def each(option: str, check: t.Callable[[str, t.Any], str]) -> frozenset[str]:
         return frozenset(check(option, value) for value in options[option] or ())
@@ -115,13 +110,3 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         page_size=within(options, "page_size", 1, MAX_PAGE_SIZE),
         current_page=within(options, "current_page", 1, MAX_LIMIT),
     )
-
-
-def _time(options: Options, option: str) -> t.Optional[int]:
-    value = options[option]
-    if value is None:
-        return None
-    try:
-        return milliseconds(value)
-    except ValueError as error:
-        raise ConfigurationError(f"{option} {value!r} {error}.") from None

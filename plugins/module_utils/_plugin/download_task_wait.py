@@ -105,7 +105,7 @@ class DownloadTaskWait:
             spent = time.monotonic() - began
             return {"_waiting": {"known": dataclasses.asdict(known), "progress": progress, "spent": spent}}
         if ending is not Ending.DONE:
-            raise WaitFailed(ending, _message(ending, waiting, selection))
+            raise WaitFailed(ending, wait_message(ending, waiting))
         return self.so_far()
 
     def so_far(self) -> dict[str, t.Any]:
@@ -155,8 +155,9 @@ def _policy_of(options: Options) -> WaitPolicy:
     )
 
 
-def _message(ending: Ending, waiting: Waiting, selection: Selection) -> str:
-    known = waiting.known
+def wait_message(ending: Ending, waiting: Waiting) -> str:
+    """What was waited for, how long, what is not as it should be, and what to do."""
+    known, selection = waiting.known, waiting.selection
     failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
     total = len(known.tasks) + len(missing)
     counts = [

@@ -17,6 +17,7 @@ import re
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service, base_url
@@ -63,6 +64,8 @@ _IDENTIFIERS = {
         r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)+",
         "the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8 (not its address, nor its description)",
     ),
+    "task_id": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
+    "target_oss_region": (r"(oss-)?[a-z]{2}(-[a-z0-9]+)+", "the region of a bucket, such as cn-hangzhou"),
     "task_ids": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
     "backup_set_ids": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
@@ -87,6 +90,27 @@ def instance_names(options: Options) -> list[str]:
     if not names:
         raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
     return list(names)
+
+
+def moment(options: Options, option: str) -> t.Optional[int]:
+    """Epoch milliseconds of a time, none if it is not set."""
+    value = options[option]
+    if value is None:
+        return None
+    try:
+        return milliseconds(value)
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {value!r} {error}.") from None
+
+
+def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
+    """``start_time`` and ``end_time`` in epoch milliseconds, none where not set."""
+    start_time, end_time = moment(options, "start_time"), moment(options, "end_time")
+    if start_time is not None and end_time is not None and start_time > end_time:
+        raise ConfigurationError(
+            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
+        )
+    return start_time, end_time
 
 
 def within(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:

@@ -34,6 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     Remedy,
     ServiceError,
     hint_for,
+    may_have_had_effect,
     remedy_of,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
@@ -100,10 +101,13 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
-    def call(self, action: str, parameters: t.Mapping[str, str], *, asked: str) -> dict[str, t.Any]:
-        """The answer of one operation that may be repeated without harm.
+    def call(
+        self, action: str, parameters: t.Mapping[str, str], *, asked: str, at_most_once: bool = False
+    ) -> dict[str, t.Any]:
+        """The answer of one operation.
 
-        ``asked`` completes "Failed to …" in errors. Raises any BackupError.
+        ``asked`` completes "Failed to …" in errors. ``at_most_once``: not repeated where it may have had an effect.
+        Raises any BackupError.
         """
         policy = self._options.retry
         began = time.monotonic()
@@ -118,6 +122,8 @@ class Client:
             except BackupError as error:
                 error.asked, error.action = asked, action
                 error.attempts, error.elapsed = attempts, time.monotonic() - began
+                if at_most_once and may_have_had_effect(error):
+                    raise
                 pause = self._pause_before_repeating(error, credential, corrected)
                 if pause is None or time.monotonic() + pause >= min(end, self.deadline):
                     raise
@@ -293,17 +299,21 @@ def _connection_failed(error: Exception, base_url: str, timeouts: tuple[float, f
         return ConnectionFailed(
             f"the proxy for {host} could not be used",
             hint=f"Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the host that runs the module ({_last_cause(text)})",
+            # urllib3 1 also calls it a proxy's error if the connection breaks later.
+            sent=not re.search("Failed to establish a new connection|Tunnel connection failed|refused|resolve", text),
         )
     if isinstance(error, requests.exceptions.SSLError):
         return ConnectionFailed(
             f"the certificate of {host} is not trusted or TLS cannot be agreed on ({_last_cause(text)})",
             hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
             permanent="CERTIFICATE_VERIFY_FAILED" in text,
+            sent="CERTIFICATE_VERIFY_FAILED" not in text,
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return ConnectionFailed(
             f"{host} accepted no connection within {timeouts[0]:g} seconds",
             hint="Check network, firewall and endpoint, or raise connect_timeout",
+            sent=False,
         )
     if isinstance(error, requests.exceptions.ReadTimeout) or "timed out" in text:
         return ConnectionFailed(
@@ -313,14 +323,16 @@ def _connection_failed(error: Exception, base_url: str, timeouts: tuple[float, f
         return ConnectionFailed(
             f"the name of {host} could not be resolved",
             hint="Check DNS, region and endpoint; inside a VPC use network=vpc",
+            sent=False,
         )
     if "refused" in text:
-        return ConnectionFailed(f"{host} refused the connection", hint="Check endpoint, port and firewall")
+        return ConnectionFailed(f"{host} refused the connection", hint="Check endpoint, port and firewall", sent=False)
     if "CA certificate bundle" in text:
         return ConnectionFailed(
             f"the CA bundle cannot be read ({_last_cause(text)})",
             hint="Check ca_path and REQUESTS_CA_BUNDLE",
             permanent=True,
+            sent=False,
         )
     return ConnectionFailed(f"the connection to {host} broke ({_last_cause(text)})")
 

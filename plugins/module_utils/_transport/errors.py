@@ -76,13 +76,17 @@ class MissingLibrary(ConfigurationError):
 
 
 class ConnectionFailed(BackupError):
-    """``permanent``: nothing that a repetition could change, such as a certificate that is not trusted."""
+    """``permanent``: nothing that a repetition could change, such as a certificate that is not trusted.
+
+    ``sent``: whether the request may have reached the service.
+    """
 
     kind = "connection"
 
-    def __init__(self, message: str, *, hint: str = "", permanent: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str = "", permanent: bool = False, sent: bool = True) -> None:
         super().__init__(message, hint=hint)
         self.permanent = permanent
+        self.sent = sent
 
 
 class BrokenAnswer(BackupError):
@@ -203,3 +207,16 @@ def remedy_of(error: BackupError) -> Remedy:
                 return remedy
         return Remedy.WAIT if error.status >= 500 or error.status == 429 else Remedy.NONE
     return Remedy.NONE
+
+
+def may_have_had_effect(error: BackupError) -> bool:
+    """Whether the service may have done what it was asked for, although this error came back."""
+    if isinstance(error, ConnectionFailed):
+        return error.sent
+    if isinstance(error, BrokenAnswer):
+        return error.status < 300 or error.status >= 500
+    if isinstance(error, ServiceError):
+        return error.status >= 500 or bool(
+            re.search(r"(InternalError|InternalFailure|ServiceUnavailable)$", error.code)
+        )
+    return False

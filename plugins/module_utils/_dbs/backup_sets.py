@@ -1,0 +1,224 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The backup sets of an instance: of RDS by DescribeBackups, of PolarDB by DescribeBackupDataList, in one shape.
+
+Sources: DescribeBackups in the API reference of RDS, 2014-08-15; DescribeBackupDataList in that of DBS, 2021-01-01.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    integer,
+    iso8601,
+    milliseconds,
+    snake_case,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+
+BackupSet = dict[str, t.Any]
+
+METHODS = ("Physical", "Logical", "Snapshot")
+MODES = ("Automated", "Manual")
+
+_STATUSES = {"success": "success", "ok": "success", "failed": "failed", "error": "failed"}
+
+RDS = Service(
+    name="ApsaraDB RDS",
+    version="2014-08-15",
+    ram_prefix="rds",
+    hosts={
+        "public": dict.fromkeys(
+            (
+                "ap-southeast-1",
+                "cn-beijing",
+                "cn-beijing-finance-1",
+                "cn-hangzhou",
+                "cn-heyuan",
+                "cn-hongkong",
+                "cn-north-2-gov-1",
+                "cn-qingdao",
+                "cn-shanghai",
+                "cn-shanghai-finance-1",
+                "cn-shenzhen",
+                "cn-shenzhen-finance-1",
+                "us-east-1",
+                "us-west-1",
+            ),
+            "rds.aliyuncs.com",
+        ),
+        "vpc": {},
+    },
+    host_rule={"public": "rds.{region}.aliyuncs.com", "vpc": "rds-vpc.{region}.aliyuncs.com"},
+    hints={
+        "InvalidDBInstanceId.NotFound": "Check instance_name and region: an instance is found in its own region only",
+        "InvalidDBInstanceName.NotFound": "Check instance_name and region: an instance is found in its own region only",
+    },
+)
+
+
+@dataclass(frozen=True)
+class BackupSetQuery:
+    """What is asked of an instance; none means any. Times are those of the start, in epoch milliseconds."""
+
+    region: str
+    backup_id: t.Optional[str] = None
+    status: t.Optional[str] = None
+    mode: t.Optional[str] = None
+    method: t.Optional[str] = None
+    start_time: t.Optional[int] = None
+    end_time: t.Optional[int] = None
+
+    def wants(self, backup: BackupSet) -> bool:
+        """Asked again here, as not every service filters by everything, nor to the second."""
+        start = milliseconds(backup["backup_start_time"]) if backup["backup_start_time"] else None
+        return (
+            self.backup_id in (None, backup["backup_id"])
+            and self.status in (None, backup["backup_status"])
+            and self.mode in (None, backup["backup_mode"])
+            and self.method in (None, backup["backup_method"])
+            and (self.start_time is None or (start is not None and start >= self.start_time))
+            and (self.end_time is None or (start is not None and start <= self.end_time))
+        )
+
+
+class _Source(t.NamedTuple):
+    """How one of the services lists backup sets."""
+
+    service: Service
+    action: str
+    page_size: int
+    parameters: t.Callable[[str, BackupSetQuery], dict[str, t.Optional[str]]]
+    page: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any, t.Any]]
+
+
+def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
+    return {
+        "DBInstanceId": instance_name,
+        "BackupId": query.backup_id,
+        "BackupStatus": query.status and {"success": "Success", "failed": "Failed"}[query.status],
+        "BackupMode": query.mode,
+        "StartTime": _utc(query.start_time, "%Y-%m-%dT%H:%MZ"),
+        "EndTime": _utc(query.end_time, "%Y-%m-%dT%H:%MZ", round_up=60_000),
+    }
+
+
+def _rds_page(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+    return (answer.get("Items") or {}).get("Backup"), answer.get("TotalRecordCount"), None
+
+
+def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
+    return {
+        "RegionCode": query.region,
+        "InstanceName": instance_name,
+        "BackupId": query.backup_id,
+        "BackupStatus": query.status and {"success": "OK", "failed": "ERROR"}[query.status],
+        "BackupMode": query.mode,
+        "BackupMethod": query.method,
+        "StartTime": _utc(query.start_time, "%Y-%m-%dT%H:%M:%SZ"),
+        "EndTime": _utc(query.end_time, "%Y-%m-%dT%H:%M:%SZ", round_up=1000),
+    }
+
+
+def _polardb_page(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+    data = answer.get("Data") or {}
+    return data.get("Content"), data.get("TotalElements"), data.get("PageSize")
+
+
+_SOURCES = {
+    "rds": _Source(RDS, "DescribeBackups", 100, _rds_parameters, _rds_page),
+    "polardb": _Source(DBS, "DescribeBackupDataList", 100, _polardb_parameters, _polardb_page),
+}
+
+#: What the IDs of instances begin with, as far as it tells the service.
+_PREFIXES = {"pc-": "polardb", "rm-": "rds", "rr-": "rds", "pgm-": "rds", "pgr-": "rds"}
+
+
+def source_of(instance_name: str) -> t.Optional[str]:
+    """``rds`` or ``polardb``; none where the ID does not tell."""
+    return next((source for prefix, source in _PREFIXES.items() if instance_name.startswith(prefix)), None)
+
+
+def service_of(source: str) -> Service:
+    return _SOURCES[source].service
+
+
+def list_backup_sets(client: Client, source: str, instance_name: str, query: BackupSetQuery) -> list[BackupSet]:
+    """All backup sets that the query wants, the newest first. Raises any BackupError."""
+    lists = _SOURCES[source]
+    parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
+
+    def fetch(number: int) -> Page[t.Mapping[str, t.Any]]:
+        answer = client.call(
+            lists.action,
+            {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)},
+            asked=f"list the backup sets of instance {instance_name!r} in region {query.region!r}",
+        )
+        items, total, size = lists.page(answer)
+        rows = [item for item in items or () if isinstance(item, dict)]
+        return Page(number, rows, size=integer(size) or lists.page_size, total=integer(total))
+
+    listing = Listing(
+        fetch,
+        lambda raw: _normalised(raw, instance_name, query.region),
+        identify=lambda backup: backup["backup_id"] or repr(sorted(backup.items())),
+    )
+    found = [backup for backup in listing.all() if query.wants(backup)]
+    return sorted(
+        found, key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""), reverse=True
+    )
+
+
+def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
+    """In the shape that both services share. Links that they issue are left out: they are as good as passwords."""
+    backup: BackupSet = {
+        snake_case(name): value
+        for name, value in raw.items()
+        if "url" not in name.lower() and "link" not in name.lower()
+    }
+    backup.pop("db_instance_id", None)
+    status = str(raw.get("BackupStatus") or "").lower()
+    size, consistent = integer(raw.get("BackupSize")), integer(raw.get("ConsistentTime"))
+    for name in ("BackupId", "BackupMode", "BackupMethod", "BackupType", "Engine", "EngineVersion"):
+        value = raw.get(name)
+        backup[snake_case(name)] = None if value in (None, "") else str(value)
+    available = raw.get("IsAvail")
+    backup.update(
+        instance_name=instance_name,
+        region_code=region,
+        backup_status=_STATUSES.get(status, status),
+        backup_size=size,
+        backup_start_time=_instant(raw.get("BackupStartTime")),
+        backup_end_time=_instant(raw.get("BackupEndTime")),
+        consistent_time=consistent or None,
+        consistent_time_iso=iso8601(consistent * 1000) if consistent else None,
+        is_avail=None if available in (None, "") else str(available).lower() in ("1", "true"),
+    )
+    return backup
+
+
+def _instant(text: object) -> t.Optional[str]:
+    """ISO 8601 in UTC, to the second."""
+    try:
+        return iso8601(milliseconds(str(text))) if text else None
+    except ValueError:
+        return None
+
+
+def _utc(epoch_ms: t.Optional[int], form: str, round_up: int = 0) -> t.Optional[str]:
+    if epoch_ms is None:
+        return None
+    epoch_ms = -(-epoch_ms // round_up) * round_up if round_up else epoch_ms
+    return datetime.fromtimestamp(epoch_ms // 1000, timezone.utc).strftime(form)

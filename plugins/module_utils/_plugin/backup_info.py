@@ -1,0 +1,145 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The modules ``dbs_backup_set_info`` and ``dbs_download_support_info``: from their options to their results."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.backup_sets import (
+    METHODS,
+    MODES,
+    BackupSet,
+    BackupSetQuery,
+    list_backup_sets,
+    service_of,
+    source_of,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.support import download_support
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
+    Options,
+    client_of,
+    identifier,
+    instance_names,
+    time_range,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+
+MAX_LIMIT = 1_000_000
+
+BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": INSTANCE_NAME_SPEC,
+    "source": {"type": "str", "choices": ["auto", "rds", "polardb"], "default": "auto"},
+    "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
+    "status": {"type": "str", "choices": ["success", "failed"], "aliases": ["backup_status"]},
+    "mode": {"type": "str", "choices": list(MODES), "aliases": ["backup_mode"]},
+    "method": {"type": "str", "choices": list(METHODS), "aliases": ["backup_method"]},
+    "start_time": {"type": "str"},
+    "end_time": {"type": "str"},
+    "latest": {"type": "bool", "default": False},
+    "limit": {"type": "int"},
+    "query": {"type": "str"},
+    "rds_endpoint": {"type": "str"},
+    **CONNECTION_SPEC,
+}
+
+SUPPORT_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": INSTANCE_NAME_SPEC,
+    "cluster_name": {"type": "str"},
+    **CONNECTION_SPEC,
+}
+
+
+def backup_set_info(options: Options) -> dict[str, t.Any]:
+    """The module's result. All options are checked before the first call."""
+    names = instance_names(options)
+    sources = {name: _source(name, options) for name in names}
+    start_time, end_time = time_range(options)
+    latest = options["latest"]
+    status = options["status"] or ("success" if latest else None)
+    query = BackupSetQuery(
+        region=identifier("region", options["region"]),
+        backup_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),
+        status=status,
+        mode=options["mode"],
+        method=options["method"],
+        start_time=start_time,
+        end_time=end_time,
+    )
+    limit = within(options, "limit", 1, MAX_LIMIT)
+    apply = compiled(options["query"]) if options["query"] else None
+    clients = {source: _client(options, source) for source in set(sources.values())}
+    try:
+        lists = each_at_once(
+            lambda name: list_backup_sets(clients[sources[name]], sources[name], name, query),
+            names,
+            *clients.values(),
+        )
+    finally:
+        for client in clients.values():
+            client.close()
+    backups = [backup for found in lists for backup in (found[:1] if latest else found)]
+    # Two stable sorts: the newest first, and among equals by instance and ID.
+    backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
+    backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
+    backups = backups[:limit]
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "backup_sets": backups,
+        "count": len(backups),
+        "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
+    }
+    if apply:
+        result["query_result"] = apply(result)
+    return result
+
+
+def download_support_info(options: Options) -> dict[str, t.Any]:
+    """The module's result. All options are checked before the first call."""
+    names = instance_names(options)
+    region = identifier("region", options["region"])
+    cluster_name = options["cluster_name"] and identifier("cluster_name", options["cluster_name"])
+    client = client_of(options, DBS)
+    try:
+        found = each_at_once(lambda name: download_support(client, region, name, cluster_name), names, client)
+    finally:
+        client.close()
+    return {"changed": False, "instances": found, "all_supported": all(one["supported"] for one in found)}
+
+
+def find_backup_set(options: Options, instance_name: str, backup_set_id: str) -> t.Optional[BackupSet]:
+    """One backup set; none if there is no such, or it cannot be listed for that kind of instance."""
+    source = source_of(instance_name)
+    if not source:
+        return None
+    client = _client(options, source)
+    try:
+        query = BackupSetQuery(region=options["region"], backup_id=backup_set_id)
+        return next(iter(list_backup_sets(client, source, instance_name, query)), None)
+    finally:
+        client.close()
+
+
+def _source(instance_name: str, options: Options) -> str:
+    source = source_of(instance_name) if options["source"] == "auto" else options["source"]
+    if not source:
+        raise ConfigurationError(
+            f"instance_name {instance_name!r} does not tell which service lists its backup sets: set source to rds or"
+            " polardb. The backup sets of MongoDB instances cannot be listed."
+        )
+    return str(source)
+
+
+def _client(options: Options, source: str) -> t.Any:
+    endpoint = options["rds_endpoint"] if source == "rds" else options["endpoint"]
+    return client_of({**options, "endpoint": endpoint}, service_of(source))

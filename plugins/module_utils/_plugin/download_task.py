@@ -1,0 +1,372 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_download_task``: from its options to its result."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation import (
+    DownloadRequest,
+    DownloadTasks,
+    SlotTaken,
+    is_live,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Ending, Selection, Waiting, WaitPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import find_backup_set
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import FORMATS, TARGET_TYPES
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    Options,
+    client_of,
+    identifier,
+    moment,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+
+#: United States dollars for a gibibyte, as documented.
+DEFAULT_FEE = 0.03125
+
+#: Options that mean something for MongoDB instances only, by the API's names.
+MONGODB_OPTIONS = {
+    "primary_key_type_only": "PrimaryKeyTypeOnly",
+    "is_cluster": "IsCluster",
+    "admin_database": "AdminDatabase",
+    "cluster_name": "ClusterName",
+}
+OSS_OPTIONS = ("target_bucket", "target_path", "target_oss_region")
+
+#: What the IDs of instances begin with that are not of MongoDB.
+_NOT_MONGODB = ("rm-", "rr-", "pgm-", "pgr-", "pc-")
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": {"type": "str", "required": True, "aliases": ["instance_id", "db_instance_id"]},
+    "state": {"type": "str", "choices": ["present", "retried"], "default": "present"},
+    "task_id": {"type": "str"},
+    "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
+    "point_in_time": {"type": "str", "aliases": ["download_point_in_time", "restore_time"]},
+    "backup_set_size": {"type": "int", "aliases": ["bak_set_size"]},
+    "format": {"type": "str", "aliases": ["format_type"]},
+    "target_type": {"type": "str", "default": "URL"},
+    "target_bucket": {"type": "str", "aliases": ["bucket"]},
+    "target_path": {"type": "str"},
+    "target_oss_region": {"type": "str"},
+    "use_zstd": {"type": "bool"},
+    "is_physical": {"type": "bool"},
+    "primary_key_type_only": {"type": "bool"},
+    "is_cluster": {"type": "bool"},
+    "admin_database": {"type": "str"},
+    "cluster_name": {"type": "str"},
+    "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
+    "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
+    "wait_for_slot": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "float", "default": 3600.0},
+    "poll_interval": {"type": "float", "default": 10.0},
+    "poll_interval_max": {"type": "float", "default": 60.0},
+    "confirm_timeout": {"type": "float", "default": 60.0},
+    "fee_per_gib": {"type": "float", "default": DEFAULT_FEE},
+    "rds_endpoint": {"type": "str"},
+    **CONNECTION_SPEC,
+}
+
+
+class TaskInTheWay(BackupError):
+    """A task that was found is not as it must be."""
+
+    kind = "state"
+
+
+class DownloadTaskModule:
+    """One run of the module."""
+
+    def __init__(self, options: Options, check_mode: bool, warn: t.Callable[[str], t.Any]) -> None:
+        self._options = options
+        self._check_mode = check_mode
+        self._warn = warn
+        self._known: dict[str, t.Any] = {}
+
+    def so_far(self) -> dict[str, t.Any]:
+        """What has been done, for an error that comes after."""
+        return dict(self._known)
+
+    def answer(self) -> dict[str, t.Any]:
+        """The module's result. All options are checked before the first call. Raises any BackupError."""
+        options = self._options
+        self._check_limits()
+        if options["state"] == "retried":
+            task_id = options["task_id"] and identifier("task_id", options["task_id"])
+            request = None
+        else:
+            task_id = None
+            request = request_of(options)
+        self._instance_name = identifier("instance_name", options["instance_name"])
+        self._region = identifier("region", options["region"])
+        client = client_of(options, DBS)
+        tasks = DownloadTasks(client, self._region, self._instance_name, look_timeout=options["confirm_timeout"])
+        try:
+            if request:
+                self._present(tasks, client, request)
+            else:
+                self._retried(tasks, self._to_retry(tasks, task_id))
+            if options["wait"] and not self._check_mode:
+                self._wait(client, self._known["task"]["task_id"])
+        finally:
+            client.close()
+        return self.so_far()
+
+    def _check_limits(self) -> None:
+        options = self._options
+        within(options, "wait_timeout", 0, 2592000, " seconds")
+        within(options, "confirm_timeout", 0, 3600, " seconds")
+        within(options, "fee_per_gib", 0, 1000)
+        within(options, "backup_set_size", 0, 2**63)
+        interval = within(options, "poll_interval", 0.1, 3600, " seconds")
+        within(options, "poll_interval_max", interval, 3600, " seconds")
+
+    # state=present
+
+    def _present(self, tasks: DownloadTasks, client: Client, request: DownloadRequest) -> None:
+        options = self._options
+        deadline = time.monotonic() + options["wait_timeout"]
+        while True:
+            known = tasks.all()
+            task = next((one for one in known if request.is_met_by(one) and self._counts(one)), None)
+            if task and task["download_status"] == "failed":
+                if options["on_failed"] == "retry":
+                    return self._retried(tasks, task)
+                raise TaskInTheWay(
+                    f"task {task['task_id']!r} for {request.described} has failed",
+                    hint="Retry it with on_failed=retry or state=retried: until then it blocks new tasks of its instance",
+                )
+            if task:
+                return self._found(task)
+            if self._check_mode:
+                return self._would_create(request, known)
+            try:
+                created, is_new = tasks.create(request, known)
+            except SlotTaken as error:
+                if not (options["wait_for_slot"] and error.task and is_live(error.task)):
+                    raise
+                self._wait_until_ended(client, error.task["task_id"], deadline)
+                continue
+            if not is_new:
+                return self._found(created)
+            self._known = {
+                "changed": True,
+                "action": "created",
+                "task": created,
+                **self._cost(options["backup_set_size"]),
+                "diff": {"before": "", "after": shown(created)},
+            }
+            return None
+
+    def _counts(self, task: Task) -> bool:
+        """Whether a task that meets the request is one; an expired one is none if a new one is to be created."""
+        if task["download_status"] != "expired":
+            return True
+        if self._options["on_expired"] == "create":
+            return False
+        raise TaskInTheWay(
+            f"task {task['task_id']!r} has expired: its files are gone",
+            hint="Set on_expired=create to create a new one, and pay for it again",
+        )
+
+    def _found(self, task: Task) -> None:
+        self._known = {
+            "changed": False,
+            "action": "none",
+            "task": task,
+            **self._cost(None),
+            "diff": {"before": shown(task), "after": shown(task)},
+        }
+
+    def _would_create(self, request: DownloadRequest, known: t.Sequence[Task]) -> None:
+        size = self._options["backup_set_size"]
+        if size is None and request.backup_set_id:
+            size = self._size_of(request.backup_set_id)
+        blocking = next((one for one in known if is_live(one) or one["download_status"] == "failed"), None)
+        self._known = {
+            "changed": True,
+            "action": "create",
+            "task": None,
+            **self._cost(size),
+            "blocking_task": blocking,
+            "diff": {
+                "before": "",
+                "after": "".join(f"{name}: {value}\n" for name, value in request.parameters().items()),
+            },
+        }
+
+    def _size_of(self, backup_set_id: str) -> t.Optional[int]:
+        """Of the backup set, if it can be found out; that needs another permission, so it is not worth a failure."""
+        try:
+            backup = find_backup_set(self._options, self._instance_name, backup_set_id)
+        except BackupError as error:
+            self._warn(f"The size of the backup set is not known, nor so the fee: {error}")
+            return None
+        return backup["backup_size"] if backup else None
+
+    def _cost(self, size: t.Optional[int]) -> dict[str, t.Any]:
+        fee = None if size is None else round(size / 2**30 * self._options["fee_per_gib"], 4)
+        return {"backup_set_size": size, "estimated_fee": fee}
+
+    # state=retried
+
+    def _to_retry(self, tasks: DownloadTasks, task_id: t.Optional[str]) -> Task:
+        """The task by its ID, or else the failed one of the instance, or else its newest."""
+        known = tasks.all()
+        if task_id:
+            found = [task for task in known if task["task_id"] == task_id]
+        else:
+            found = [task for task in known if task["download_status"] == "failed"] or known
+        if not found:
+            what = f"task {task_id!r}" if task_id else "download task"
+            raise TaskInTheWay(
+                f"instance {self._instance_name!r} in region {self._region!r} has no {what} to retry",
+                hint="Check task_id, instance_name and region",
+            )
+        return found[0]
+
+    def _retried(self, tasks: DownloadTasks, task: Task) -> None:
+        if task["download_status"] == "expired":
+            raise TaskInTheWay(
+                f"task {task['task_id']!r} has expired, and cannot be retried",
+                hint="Create a new one with state=present, and pay for it again",
+            )
+        if task["download_status"] != "failed":
+            return self._found(task)
+        after = task if self._check_mode else tasks.retry(task, self._options["cluster_name"])
+        self._known = {
+            "changed": True,
+            "action": "retry" if self._check_mode else "retried",
+            "task": after,
+            **self._cost(None),
+            "diff": {"before": shown(task), "after": shown({**after, "download_status": "retried"})},
+        }
+        return None
+
+    # Waiting
+
+    def _wait(self, client: Client, task_id: str) -> None:
+        waiting = self._waiting(client, task_id, time.monotonic() + self._options["wait_timeout"])
+        ending = waiting.run()
+        for task in waiting.tasks():
+            self._known["task"] = task
+        if ending is not Ending.DONE:
+            raise WaitFailed(ending, wait_message(ending, waiting))
+
+    def _wait_until_ended(self, client: Client, task_id: str, deadline: float) -> None:
+        """Until the task no longer takes the slot, or blocks it for good by its failure."""
+        waiting = self._waiting(client, task_id, deadline, any_end=True)
+        ending = waiting.run()
+        client.deadline = float("inf")
+        if ending is not Ending.DONE:
+            raise WaitFailed(ending, wait_message(ending, waiting))
+
+    def _waiting(self, client: Client, task_id: str, deadline: float, any_end: bool = False) -> Waiting:
+        options = self._options
+        policy = WaitPolicy(
+            timeout=max(0.0, deadline - time.monotonic()),
+            interval=options["poll_interval"],
+            interval_max=options["poll_interval_max"],
+            appear_timeout=options["confirm_timeout"],
+            outage_timeout=options["total_timeout"],
+            any_end=any_end,
+        )
+        selection = Selection(self._region, (self._instance_name,), task_ids=frozenset({task_id}))
+        return Waiting(client, selection, policy)
+
+
+def request_of(options: Options) -> DownloadRequest:
+    """What is to be created. Raises ConfigurationError for options that do not fit each other."""
+    if options["task_id"]:
+        raise ConfigurationError("task_id is for state=retried: a new task gets its ID from the service.")
+    instance_name = identifier("instance_name", options["instance_name"])
+    if bool(options["backup_set_id"]) == bool(options["point_in_time"]):
+        raise ConfigurationError("give one of backup_set_id and point_in_time: what to download.")
+    if not options["format"]:
+        raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
+    format = next((name for name in FORMATS if name.casefold() == str(options["format"]).casefold()), None)
+    if format is None:
+        raise ConfigurationError(f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}.")
+    target_type = str(options["target_type"]).upper()
+    if target_type not in TARGET_TYPES:
+        raise ConfigurationError(
+            f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
+        )
+    _check_target(options, target_type)
+    _check_format(options, instance_name, format)
+    point_in_time = moment(options, "point_in_time")
+    if point_in_time is not None and point_in_time > time.time() * 1000:
+        raise ConfigurationError(
+            f"point_in_time {options['point_in_time']!r} ({iso8601(point_in_time)}) is in the future: give a time that a"
+            " backup covers."
+        )
+    flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
+    flags.pop("cluster_name")
+    more = {api_name: _text(options[name]) for name, api_name in flags.items() if options[name] is not None}
+    if format == "qp.xb":
+        more["IsPhysical"] = "true"
+    for name, api_name in (("backup_set_size", "BakSetSize"), ("target_oss_region", "TargetOssRegion")):
+        if options[name] is not None:
+            more[api_name] = _text(options[name])
+    if options["target_bucket"]:
+        more["TargetBucket"] = identifier("bucket", options["target_bucket"])
+    return DownloadRequest(
+        region=identifier("region", options["region"]),
+        instance_name=instance_name,
+        format=format,
+        backup_set_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),
+        point_in_time=point_in_time,
+        target_type=target_type,
+        target_path=options["target_path"],
+        cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
+        more=more,
+    )
+
+
+def _check_target(options: Options, target_type: str) -> None:
+    given = [name for name in OSS_OPTIONS if options[name]]
+    if target_type == "OSS" and len(given) < len(OSS_OPTIONS):
+        lacking = [name for name in OSS_OPTIONS if name not in given]
+        raise ConfigurationError(f"target_type OSS needs {', '.join(lacking)} as well.")
+    if target_type == "URL" and given:
+        raise ConfigurationError(f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS.")
+    if options["target_oss_region"]:
+        identifier("target_oss_region", options["target_oss_region"])
+
+
+def _check_format(options: Options, instance_name: str, format: str) -> None:
+    if format != "qp.xb" and options["is_physical"]:
+        raise ConfigurationError(f"is_physical needs the format qp.xb, not {format}: leave one of the two out.")
+    if format == "qp.xb" and options["is_physical"] is False:
+        raise ConfigurationError("format qp.xb is a physical one: leave is_physical out, or set it to true.")
+    if instance_name.startswith(_NOT_MONGODB):
+        given = [name for name in MONGODB_OPTIONS if options[name] is not None]
+        if given or format == "Bson":
+            what = ", ".join(given) if given else "format Bson"
+            raise ConfigurationError(f"{what} is for MongoDB instances, and {instance_name!r} is none.")
+
+
+def _text(value: t.Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def shown(task: Task) -> str:
+    """A task in the lines of a diff."""
+    names = ("task_id", "download_status", "bak_set_id", "backup_set_time_iso", "format", "target_type", "target_path")
+    return "".join(f"{name}: {task.get(name)}\n" for name in names)

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The same call for several things at once."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+
+T = t.TypeVar("T")
+
+
+def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clients: Client) -> list[T]:
+    """What the call returns for each argument, in their order.
+
+    The first error of any ends it: it is raised, and what the other calls ask of the clients is not repeated any more.
+    """
+    executor = ThreadPoolExecutor(max(client.max_connections for client in clients))
+    try:
+        if len(arguments) == 1:
+            return [call(argument) for argument in arguments]
+        under_way = [executor.submit(call, argument) for argument in arguments]
+        wait(under_way, return_when=FIRST_EXCEPTION)
+        for future in under_way:
+            if future.done():
+                future.result()
+        return [future.result() for future in under_way]
+    except BaseException:
+        for client in clients:
+            client.cancel()
+        raise
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
