@@ -47,7 +47,7 @@ test: ## all that CI runs: lint, unit and integration tests, sanity, the artifac
 
 .PHONY: test-fast
 test-fast: .cache/venv-newest/.ready $(TREE) ## the unit tests, on one Python
-	@$(call in,newest) python -m pytest tests/unit
+	@$(call in,newest) python -m pytest -m 'not campaign' tests/unit
 
 .PHONY: lint
 lint: ## ruff, mypy, ansible-lint, and the linters of documentation and changelog

@@ -120,6 +120,21 @@ def location_info() -> Module:
 
 
 @pytest.fixture
+def task() -> Module:
+    return Module("dbs_download_task")
+
+
+@pytest.fixture
+def backups() -> Module:
+    return Module("dbs_backup_set_info")
+
+
+@pytest.fixture
+def support() -> Module:
+    return Module("dbs_download_support_info")
+
+
+@pytest.fixture
 def asked(service: StandIn) -> dict[str, Any]:
     """Arguments with which the module reaches the stand-in."""
     return {

@@ -1,0 +1,253 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_backup_set_info
+short_description: List the backup sets of database instances on Alibaba Cloud
+version_added: 1.0.0
+description:
+  - Lists the backup sets of RDS instances and PolarDB for MySQL clusters, from which to create download tasks, in one shape for
+    both.
+  - Calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, for RDS instances, and C(DescribeBackupDataList) of
+    the DBS API, version 2021-01-01, for PolarDB clusters, until all pages are read. Needs the RAM action C(rds:DescribeBackups) or
+    C(dbs:DescribeBackupDataList).
+options:
+  instance_name:
+    description:
+      - The IDs of the instances and clusters. C(DBInstanceId) or C(InstanceName) in the APIs.
+    type: list
+    elements: str
+    required: true
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  source:
+    description:
+      - Which service lists the backup sets. With V(auto), the beginning of the ID tells - V(pc-) is PolarDB; V(rm-), V(rr-), V(pgm-)
+        and V(pgr-) are RDS.
+    type: str
+    choices: [auto, rds, polardb]
+    default: auto
+  backup_set_id:
+    description:
+      - Only the backup set with this ID. C(BackupId) in the APIs.
+    type: str
+    aliases: [bak_set_id, backup_id]
+  status:
+    description:
+      - Only backup sets that succeeded, or only those that failed. C(BackupStatus) in the APIs.
+      - With O(latest), V(success) by default.
+    type: str
+    choices: [success, failed]
+    aliases: [backup_status]
+  mode:
+    description:
+      - Only backup sets that were made by schedule, or only those that were asked for. C(BackupMode) in the APIs.
+    type: str
+    choices: [Automated, Manual]
+    aliases: [backup_mode]
+  method:
+    description:
+      - Only backup sets that were made this way. C(BackupMethod) in the APIs.
+    type: str
+    choices: [Physical, Logical, Snapshot]
+    aliases: [backup_method]
+  start_time:
+    description:
+      - Only backup sets that were begun at this time or later. C(StartTime) in the APIs.
+      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+    type: str
+  end_time:
+    description:
+      - Only backup sets that were begun at this time or earlier, written as O(start_time) is. C(EndTime) in the APIs.
+    type: str
+  latest:
+    description:
+      - Return only the newest backup set of each instance that fits.
+    type: bool
+    default: false
+  limit:
+    description:
+      - Return this many backup sets at the most, from V(1) to V(1000000), the newest of all instances together.
+    type: int
+  query:
+    description:
+      - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
+      - Needs the Python package C(jmespath) on the host that runs the module.
+    type: str
+  rds_endpoint:
+    description:
+      - The host of RDS, as O(endpoint) is that of DBS.
+    type: str
+requirements:
+  - jmespath, if O(query) is set
+extends_documentation_fragment:
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.info_module
+  - apsaradb.backup.attributes.action_group
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_download_task
+  - name: DescribeBackups
+    description: The operation in the API reference of RDS.
+    link: https://www.alibabacloud.com/help/en/rds/developer-reference/api-rds-2014-08-15-describebackups
+  - name: DescribeBackupDataList
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describebackupdatalist
+"""
+
+EXAMPLES = r"""
+- name: Find the newest good backup set of an instance
+  apsaradb.backup.dbs_backup_set_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    latest: true
+  register: newest
+
+- name: Say which it is
+  ansible.builtin.debug:
+    msg: "{{ item.backup_id }} of {{ item.backup_start_time }}, {{ item.backup_size | human_readable }}"
+  loop: "{{ newest.backup_sets }}"
+  loop_control:
+    label: "{{ item.instance_name }}"
+
+- name: List what was backed up by hand in a month, of an instance and a cluster
+  apsaradb.backup.dbs_backup_set_info:
+    region: cn-hangzhou
+    instance_name:
+      - rm-bp1a2b3c4d5e6f7g8
+      - pc-bp9z8y7x6w5v4u3t2
+    mode: Manual
+    start_time: "2026-10-01T00:00:00+08:00"
+    end_time: "2026-11-01T00:00:00+08:00"
+"""
+
+RETURN = r"""
+backup_sets:
+  description:
+    - The backup sets, the newest first.
+    - Further fields of the APIs are there with their names in snake case. Links to backup files, which the services return as well,
+      are left out, as they are as good as passwords.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    backup_id:
+      description: The ID of the backup set. C(BackupId) in the APIs.
+      type: str
+      sample: "1482610001"
+    instance_name:
+      description: The ID of the instance that was asked.
+      type: str
+      sample: rm-bp1a2b3c4d5e6f7g8
+    region_code:
+      description: The region that was asked.
+      type: str
+      sample: cn-hangzhou
+    backup_status:
+      description: V(success) or V(failed); another state of the service in lower case. C(BackupStatus) in the APIs.
+      type: str
+      sample: success
+    backup_mode:
+      description: V(Automated) or V(Manual). C(BackupMode) in the APIs.
+      type: str
+      sample: Automated
+    backup_method:
+      description: V(Physical), V(Logical) or V(Snapshot). C(BackupMethod) in the APIs.
+      type: str
+      sample: Physical
+    backup_type:
+      description: V(FullBackup), or an incremental one. C(BackupType) in the APIs.
+      type: str
+      sample: FullBackup
+    backup_size:
+      description: The size in bytes. C(BackupSize) in the APIs.
+      type: int
+      sample: 1073741824
+    backup_start_time:
+      description: When the backup was begun, in ISO 8601, in UTC. C(BackupStartTime) in the APIs.
+      type: str
+      sample: "2026-01-31T00:00:00Z"
+    backup_end_time:
+      description: When the backup was done, in ISO 8601, in UTC. C(BackupEndTime) in the APIs.
+      type: str
+      sample: "2026-01-31T00:05:00Z"
+    consistent_time:
+      description: The point in time of the data, in seconds since 1970. C(ConsistentTime) in the APIs.
+      type: int
+      sample: 1769817600
+    consistent_time_iso:
+      description: The same in ISO 8601, in UTC.
+      type: str
+      sample: "2026-01-31T00:00:00Z"
+    is_avail:
+      description: Whether the backup set can be used. C(IsAvail) in the APIs.
+      type: bool
+      sample: true
+    engine:
+      description: The database engine. C(Engine) in the APIs.
+      type: str
+      sample: MySQL
+    engine_version:
+      description: Its version. C(EngineVersion) in the APIs.
+      type: str
+      sample: "8.0"
+  sample:
+    - backup_id: "1482610001"
+      instance_name: rm-bp1a2b3c4d5e6f7g8
+      region_code: cn-hangzhou
+      backup_status: success
+      backup_mode: Automated
+      backup_method: Physical
+      backup_type: FullBackup
+      backup_size: 1073741824
+      backup_start_time: "2026-01-31T00:00:00Z"
+      backup_end_time: "2026-01-31T00:05:00Z"
+      consistent_time: 1769817600
+      consistent_time_iso: "2026-01-31T00:00:00Z"
+      is_avail: true
+      engine: MySQL
+      engine_version: "8.0"
+count:
+  description: The number of backup sets in RV(backup_sets).
+  returned: success
+  type: int
+  sample: 1
+count_by_instance:
+  description: The number of backup sets in RV(backup_sets) by instance. All the instances asked for are there.
+  returned: success
+  type: dict
+  sample:
+    rm-bp1a2b3c4d5e6f7g8: 1
+query_result:
+  description: The value of O(query), of whichever type that is.
+  returned: success and O(query) is set
+  type: raw
+  sample: ["1482610001"]
+error:
+  description: What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+  returned: failure
+  type: dict
+  sample:
+    kind: configuration
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
+    BACKUP_SET_SPEC,
+    backup_set_info,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=BACKUP_SET_SPEC, supports_check_mode=True)
+    exit_with(module, lambda: backup_set_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

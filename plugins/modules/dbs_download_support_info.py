@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_support_info
+short_description: Find out whether database instances on Alibaba Cloud have advanced downloads
+version_added: 1.0.0
+description:
+  - Finds out whether backup sets of instances can be converted and downloaded by the I(advanced download) feature of Alibaba Cloud
+    Database Backup (DBS), and the reason if the service gives one why not.
+  - Calls the operation C(DescribeDownloadSupport) of the DBS API, version 2021-01-01. Needs the RAM action
+    C(dbs:DescribeDownloadSupport).
+options:
+  instance_name:
+    description:
+      - The IDs of the instances. C(InstanceName) in the API.
+    type: list
+    elements: str
+    required: true
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  cluster_name:
+    description:
+      - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
+    type: str
+extends_documentation_fragment:
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.info_module
+  - apsaradb.backup.attributes.action_group
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_download_task
+  - name: DescribeDownloadSupport
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadsupport
+"""
+
+EXAMPLES = r"""
+- name: Find out whether backup sets of two instances can be downloaded
+  apsaradb.backup.dbs_download_support_info:
+    region: cn-hangzhou
+    instance_name:
+      - rm-bp1a2b3c4d5e6f7g8
+      - pc-bp9z8y7x6w5v4u3t2
+  register: support
+
+- name: Stop if one of them has no advanced downloads
+  ansible.builtin.assert:
+    that: support.all_supported
+    fail_msg: "{{ support.instances | rejectattr('supported') }}"
+"""
+
+RETURN = r"""
+instances:
+  description: The instances in the order they were asked for.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    instance_name:
+      description: The ID of the instance.
+      type: str
+      sample: rm-bp1a2b3c4d5e6f7g8
+    region_code:
+      description: The region that was asked.
+      type: str
+      sample: cn-hangzhou
+    supported:
+      description: Whether it has advanced downloads. C(Data) in the API.
+      type: bool
+      sample: true
+    reason:
+      description: Why not - C(code) and C(message) of the service. V(null) if it gives none.
+      type: dict
+      sample: null
+  sample:
+    - instance_name: rm-bp1a2b3c4d5e6f7g8
+      region_code: cn-hangzhou
+      supported: true
+      reason: null
+all_supported:
+  description: Whether all of them have advanced downloads.
+  returned: success
+  type: bool
+  sample: true
+error:
+  description: What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+  returned: failure
+  type: dict
+  sample:
+    kind: configuration
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
+    SUPPORT_SPEC,
+    download_support_info,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SUPPORT_SPEC, supports_check_mode=True)
+    exit_with(module, lambda: download_support_info(module.params))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_task
+short_description: Create or retry a download task of a database backup on Alibaba Cloud
+version_added: 1.0.0
+description:
+  - Makes sure that there is a download task of Alibaba Cloud Database Backup (DBS) for a backup set or a point in time, in a format
+    and at a target; or that a failed one is retried.
+  - A task for the same source, format and target that is live, or finished and not expired, is returned as it is, whoever created
+    it. Of a target in OSS the service tells the path but not the bucket, so tasks for two buckets with the same path are the same.
+    Neither are O(use_zstd) and the options for MongoDB told.
+  - Creating a task costs money. It is created once - the API knows no token for that, so the tasks that exist are listed before,
+    and where the answer to the creation is lost, the tasks are listed again until the new one shows up. The creation is never
+    sent a second time, but where the service certainly did nothing.
+  - Of two controllers that do the same at the same moment, the service refuses the second as long as the first task is live, and
+    this module then returns that task. Nothing prevents a second task if the first is finished within that moment.
+  - Calls the operations C(DescribeDownloadTask), C(CreateDownload) and C(RetryDownloadTask) of the DBS API, version 2021-01-01.
+    Needs the RAM actions of these names, such as C(dbs:CreateDownload).
+options:
+  instance_name:
+    description:
+      - The ID of the instance. C(InstanceName) in the API.
+    type: str
+    required: true
+    aliases: [instance_id, db_instance_id]
+  state:
+    description:
+      - With V(present), there is a task for O(backup_set_id) or O(point_in_time).
+      - With V(retried), a failed task is started again by C(RetryDownloadTask). A task that is live or finished is left as it is.
+    type: str
+    choices: [present, retried]
+    default: present
+  task_id:
+    description:
+      - With O(state=retried), the ID of the task; by default the newest failed task of the instance. C(TaskId) in the API.
+    type: str
+  backup_set_id:
+    description:
+      - The ID of the backup set to download. Mutually exclusive with O(point_in_time), and one of them is required with
+        O(state=present). C(BakSetId) in the API.
+    type: str
+    aliases: [bak_set_id, backup_id]
+  point_in_time:
+    description:
+      - The point in time to download. C(DownloadPointInTime) in the API.
+      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+    type: str
+    aliases: [download_point_in_time, restore_time]
+  backup_set_size:
+    description:
+      - The size of the backup set in bytes, to be told to the service, and to estimate the fee. C(BakSetSize) in the API.
+    type: int
+    aliases: [bak_set_size]
+  format:
+    description:
+      - The format of the files - V(CSV), V(csv-with-header), V(SQL), V(Parquet), V(Bson) for MongoDB, or V(qp.xb) for a physical
+        backup. In any case. Required with O(state=present). C(FormatType) in the API.
+    type: str
+    aliases: [format_type]
+  target_type:
+    description:
+      - Where the files go - V(URL), to be downloaded by a link, or V(OSS), a bucket of the Object Storage Service. In any case.
+        C(TargetType) in the API.
+    type: str
+    default: URL
+  target_bucket:
+    description:
+      - The name of the bucket. Required with the target OSS. C(TargetBucket) in the API.
+    type: str
+    aliases: [bucket]
+  target_path:
+    description:
+      - The path in the bucket. Required with the target OSS. C(TargetPath) in the API.
+    type: str
+  target_oss_region:
+    description:
+      - The region of the bucket. Required with the target OSS. C(TargetOssRegion) in the API.
+    type: str
+  use_zstd:
+    description:
+      - Whether to compress with Zstandard in place of gzip. C(UseZstd) in the API.
+    type: bool
+  is_physical:
+    description:
+      - Whether to download the physical backup, which is what the format V(qp.xb) means. C(IsPhysical) in the API.
+    type: bool
+  primary_key_type_only:
+    description:
+      - For MongoDB instances. C(PrimaryKeyTypeOnly) in the API.
+    type: bool
+  is_cluster:
+    description:
+      - For MongoDB instances, whether it is a sharded cluster. C(IsCluster) in the API.
+    type: bool
+  admin_database:
+    description:
+      - For MongoDB instances, the database to authenticate against. C(AdminDatabase) in the API.
+    type: str
+  cluster_name:
+    description:
+      - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
+    type: str
+  on_failed:
+    description:
+      - With O(state=present), what to do about a task for the same source, format and target that has failed - V(fail), or V(retry)
+        it. Failed tasks cost nothing, and block new ones of their instance.
+    type: str
+    choices: [fail, retry]
+    default: fail
+  on_expired:
+    description:
+      - With O(state=present), what to do about a task for the same source, format and target that has expired - V(create) a new
+        one, which is to be paid for again, or V(fail).
+    type: str
+    choices: [create, fail]
+    default: create
+  wait_for_slot:
+    description:
+      - An instance has one running or failed task at a time. Whether to wait, at most O(wait_timeout), until another one that is
+        running is done, and then to create the task.
+    type: bool
+    default: false
+  wait:
+    description:
+      - Whether to wait until the task is finished, at most O(wait_timeout), as M(apsaradb.backup.dbs_download_task_wait) does, which
+        also shows progress.
+    type: bool
+    default: false
+  wait_timeout:
+    description:
+      - How long to wait, in seconds, from V(0) to V(2592000).
+    type: float
+    default: 3600.0
+  poll_interval:
+    description:
+      - The shortest pause between two polls, in seconds, from V(0.1) to V(3600).
+    type: float
+    default: 10.0
+  poll_interval_max:
+    description:
+      - The longest pause between two polls, in seconds, from O(poll_interval) to V(3600).
+    type: float
+    default: 60.0
+  confirm_timeout:
+    description:
+      - How long to look for the effect of a creation or retry whose answer was lost, in seconds, from V(0) to V(3600).
+    type: float
+    default: 60.0
+  fee_per_gib:
+    description:
+      - The fee for converting a gibibyte, in the currency in which RV(estimated_fee) is to be. The default is the documented one in
+        United States dollars.
+    type: float
+    default: 0.03125
+  rds_endpoint:
+    description:
+      - The host of RDS, which is asked in check mode for the size of the backup set if O(backup_set_size) is not set.
+    type: str
+extends_documentation_fragment:
+  - apsaradb.backup.connection
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+    details: It lists the tasks, and returns what would be created with its size and fee.
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_backup_set_info
+  - module: apsaradb.backup.dbs_download_task_wait
+  - module: apsaradb.backup.dbs_download_location_info
+  - name: CreateDownload
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-createdownload
+  - name: RetryDownloadTask
+    description: The operation in the API reference of DBS.
+    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-retrydownloadtask
+"""
+
+EXAMPLES = r"""
+- name: See what a download task would cost
+  apsaradb.backup.dbs_download_task:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    backup_set_id: "1482610009"
+    format: CSV
+  check_mode: true
+  register: planned
+
+- name: Show size and fee
+  ansible.builtin.debug:
+    msg: "{{ planned.backup_set_size }} bytes, {{ planned.estimated_fee }} USD"
+
+- name: Create it unless there is one, and wait until it is finished
+  apsaradb.backup.dbs_download_task:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    backup_set_id: "1482610009"
+    format: CSV
+    on_failed: retry
+    wait_for_slot: true
+    wait: true
+    wait_timeout: 14400
+
+- name: Write the state of an instance at a point in time to a bucket
+  apsaradb.backup.dbs_download_task:
+    region: cn-hangzhou
+    instance_name: pc-bp9z8y7x6w5v4u3t2
+    point_in_time: "2026-10-31T23:59:59+08:00"
+    format: Parquet
+    target_type: OSS
+    target_bucket: my-backups
+    target_path: restore/orders
+    target_oss_region: cn-hangzhou
+
+- name: Start the failed task of an instance again, if it has one
+  apsaradb.backup.dbs_download_task:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    state: retried
+"""
+
+RETURN = r"""
+task:
+  description:
+    - The task, with the fields that M(apsaradb.backup.dbs_download_task_info) returns. V(null) in check mode if it would be created.
+  returned: success, and failure if a task was created or found before
+  type: dict
+  sample:
+    task_id: dt-a1b2c3d4e5f0
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    region_code: cn-hangzhou
+    download_status: initializing
+    progress: 0/0
+    progress_done: 0
+    progress_total: 0
+    progress_percent: null
+    format: CSV
+    db_list: [orders, billing]
+    bak_set_id: "1482610001"
+    backup_set_time: 1663162216000
+    backup_set_time_iso: "2022-09-14T13:30:16Z"
+    gmt_create: 1663321957000
+    gmt_create_iso: "2022-09-16T09:52:37Z"
+    export_data_size: 0
+    import_data_size: 0
+    target_type: URL
+    target_path: null
+action:
+  description: What was done - V(created), V(retried) or V(none); in check mode what would be, V(create), V(retry) or V(none).
+  returned: success, and failure if a task was created or found before
+  type: str
+  sample: created
+backup_set_size:
+  description: The size of the backup set in bytes, if it is known.
+  returned: success, and failure if a task was created or found before
+  type: int
+  sample: 1073741824
+estimated_fee:
+  description: RV(backup_set_size) in gibibytes times O(fee_per_gib). V(null) if the size is not known.
+  returned: success, and failure if a task was created or found before
+  type: float
+  sample: 0.0313
+blocking_task:
+  description: In check mode, the running or failed task of the instance because of which the service may refuse to create another.
+  returned: check mode, if a task would be created
+  type: dict
+  sample: null
+error:
+  description:
+    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind is also V(slot taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
+      task has failed or expired; V(wait) as M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome unknown) if the answer
+      was lost and no effect has shown.
+  returned: failure
+  type: dict
+  sample:
+    kind: slot taken
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task import (
+    ARGUMENT_SPEC,
+    DownloadTaskModule,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    job = DownloadTaskModule(module.params, module.check_mode, module.warn)
+    exit_with(module, job.answer, job.so_far)
+
+
+if __name__ == "__main__":
+    main()

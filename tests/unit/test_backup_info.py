@@ -1,0 +1,174 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""dbs_backup_set_info and dbs_download_support_info against the stand-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from stand_in import Fault, StandIn
+
+RDS = "rm-bp1abc"
+CLUSTER = "pc-bp1abc"
+START = 1_769_817_600_000  # 2026-01-31T00:00:00Z
+DAY = 86_400_000
+
+
+@pytest.fixture
+def asked(asked: dict[str, Any], service: StandIn) -> dict[str, Any]:
+    return {**asked, "rds_endpoint": service.url}
+
+
+def ids(result: dict[str, Any]) -> list[str]:
+    return [backup["backup_id"] for backup in result["backup_sets"]]
+
+
+@pytest.mark.parametrize(("instance", "engine"), [(RDS, "MySQL"), (CLUSTER, "polardb_mysql")])
+def test_one_shape_for_both(backups: Any, asked: dict[str, Any], service: StandIn, instance: str, engine: str) -> None:
+    service.add_backup(instance, backup_id="7", started=START, minutes=5, size=1024, method="Snapshot")
+    result = backups({**asked, "instance_name": instance, "_ansible_check_mode": True})
+    (backup,) = result["backup_sets"]
+    expected = {
+        "backup_id": "7",
+        "instance_name": instance,
+        "region_code": "cn-hangzhou",
+        "backup_status": "success",
+        "backup_mode": "Automated",
+        "backup_method": "Snapshot",
+        "backup_type": "FullBackup",
+        "backup_size": 1024,
+        "backup_start_time": "2026-01-31T00:00:00Z",
+        "backup_end_time": "2026-01-31T00:05:00Z",
+        "consistent_time": START // 1000,
+        "consistent_time_iso": "2026-01-31T00:00:00Z",
+        "is_avail": True,
+        "engine": engine,
+        "engine_version": "8.0",
+    }
+    assert expected.items() <= backup.items()
+    assert not [name for name in backup if "url" in name or "link" in name]
+    assert (result["count"], result["count_by_instance"], result["changed"]) == (1, {instance: 1}, False)
+
+
+def test_no_link_leaks(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    links = {"BackupDownloadURL": "http://x/?Signature=1", "BackupDownloadLinkByDB": {"a": "http://x/?Signature=2"}}
+    service.add_backup(RDS, extra=links)
+    backups({**asked, "instance_name": RDS})
+    assert "Signature" not in backups.output
+
+
+@pytest.mark.parametrize("instance", [RDS, CLUSTER])
+def test_all_pages(backups: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    expected = [
+        service.add_backup(instance, backup_id=str(number), started=START + number * DAY).backup_id
+        for number in range(250)
+    ]
+    assert ids(backups({**asked, "instance_name": instance})) == expected[::-1]
+    assert len(service.calls) == 3
+
+
+@pytest.mark.parametrize("instance", [RDS, CLUSTER])
+def test_filters(backups: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    service.add_backup(instance, backup_id="1", started=START, method="Physical")
+    service.add_backup(instance, backup_id="2", started=START + DAY, mode="Manual", method="Logical")
+    service.add_backup(instance, backup_id="3", started=START + 2 * DAY + 30_500, method="Physical")
+    service.add_backup(instance, backup_id="4", started=START + 3 * DAY, succeeded=False)
+
+    def found(**options: Any) -> list[str]:
+        return ids(backups({**asked, "instance_name": instance, **options}))
+
+    assert found() == ["4", "3", "2", "1"]
+    assert found(status="failed") == ["4"]
+    assert found(status="success") == ["3", "2", "1"]
+    assert found(mode="Manual") == ["2"]
+    assert found(method="Logical") == ["2"]
+    assert found(backup_set_id="1") == ["1"]
+    assert found(latest=True) == ["3"]
+    assert found(latest=True, status="failed") == ["4"]
+    assert found(limit=2) == ["4", "3"]
+    assert found(start_time="2026-02-01T00:00:00Z", end_time="2026-02-02T00:00:30.500Z") == ["3", "2"]
+    assert found(start_time="2026-02-02T00:00:30.501Z") == ["4"]
+    assert found(end_time=str(START)) == ["1"]
+
+
+def test_instances_of_both_services(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(RDS, backup_id="1", started=START)
+    service.add_backup(CLUSTER, backup_id="2", started=START + 1000)
+    service.add_backup(RDS, backup_id="3", started=START + 2000)
+    result = backups({**asked, "instance_name": [RDS, CLUSTER], "query": "backup_sets[].backup_id"})
+    assert result["query_result"] == ids(result) == ["3", "2", "1"]
+    assert ids(backups({**asked, "instance_name": [RDS, CLUSTER], "latest": True})) == ["3", "2"]
+    assert {(call.action, call.headers["x-acs-version"]) for call in service.calls} == {
+        ("DescribeBackups", "2014-08-15"),
+        ("DescribeBackupDataList", "2021-01-01"),
+    }
+
+
+def test_an_instance_that_tells_no_service(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    said = backups({**asked, "instance_name": "dds-bp1abc"})["msg"]
+    assert "instance_name 'dds-bp1abc' does not tell which service lists its backup sets: set source to rds" in said
+    assert not service.calls
+    service.add_backup("mysql-odd", backup_id="1")
+    assert ids(backups({**asked, "instance_name": "mysql-odd", "source": "rds"})) == ["1"]
+
+
+def test_no_such_instance(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    for instance, code in ((RDS, "InvalidDBInstanceId.NotFound"), (CLUSTER, "Forbidden.InstanceNotFound")):
+        result = backups({**asked, "instance_name": instance})
+        assert result["error"]["code"] == code
+        assert f"Failed to list the backup sets of instance '{instance}' in region 'cn-hangzhou'" in result["msg"]
+        assert "found in its own region only" in result["msg"]
+
+
+def test_forbidden(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    key = service.add_key(may={"dbs:*"})
+    service.add_backup(RDS)
+    arguments = {**asked, "access_key_id": key.id, "access_key_secret": key.secret, "instance_name": RDS}
+    assert "Grant the caller the RAM action rds:DescribeBackups" in backups(arguments)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"status": "OK"}, "value of status must be one of: success, failed, got: OK"),
+        ({"limit": 0}, "limit 0 is out of range: give 1 to 1000000."),
+        ({"start_time": "2026-01-31"}, "start_time '2026-01-31' is not a time"),
+        ({"start_time": "2026-02-01T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"}, "is after end_time"),
+        ({"backup_set_id": "a b"}, "backup_set_id 'a b' is malformed"),
+        ({"query": "["}, "is not a JMESPath expression"),
+        ({"rds_endpoint": "http://rds.aliyuncs.com"}, "is not encrypted"),
+    ],
+)
+def test_bad_input(backups: Any, asked: dict[str, Any], service: StandIn, options: dict[str, Any], said: str) -> None:
+    assert said in backups({**asked, "instance_name": RDS, **options})["msg"]
+    assert not service.calls
+
+
+# Support
+
+
+@pytest.mark.parametrize("style", ["error", "false"])
+def test_support(support: Any, asked: dict[str, Any], service: StandIn, style: Any) -> None:
+    service.habits.unsupported = style
+    service.add_instance("rm-good")
+    service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
+    asked.pop("rds_endpoint")
+    result = support({**asked, "instance_name": ["rm-local", "rm-good"], "cluster_name": "shard-1"})
+    local, good = result["instances"]
+    assert (good["supported"], good["reason"]) == (True, None)
+    assert local["supported"] is False
+    if style == "error":
+        assert local["reason"]["code"] == "DBS.DownloadTask.InstanceStorageTypeNotSupport"
+    assert (result["all_supported"], result["changed"]) == (False, False)
+    assert service.calls[0].params["ClusterName"] == "shard-1"
+    assert support({**asked, "instance_name": "rm-good"})["all_supported"] is True
+
+
+def test_other_errors_say_nothing_about_support(support: Any, asked: dict[str, Any], service: StandIn) -> None:
+    asked.pop("rds_endpoint")
+    assert support({**asked, "instance_name": "rm-gone"})["error"]["code"] == "Forbidden.InstanceNotFound"
+    service.add_instance("rm-good")
+    service.inject(Fault("error", status=403, code="NoPermission"))
+    assert "dbs:DescribeDownloadSupport" in support({**asked, "instance_name": "rm-good"})["msg"]

@@ -1,0 +1,514 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""dbs_download_task against the stand-in: a task exists, exactly one, whatever goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from stand_in import Fault, StandIn
+from stand_in.registry import GatewayError
+
+INSTANCE = "rm-bp1abc"
+QUICK = [("running", 0.5), ("finished", None)]
+SLOW = [("running", 1e6), ("finished", None)]
+OSS = {
+    "target_type": "OSS",
+    "target_bucket": "my-backups",
+    "target_path": "restore/orders",
+    "target_oss_region": "cn-hangzhou",
+}
+
+
+@pytest.fixture
+def service(service: StandIn) -> StandIn:
+    service.add_instance(INSTANCE)
+    return service
+
+
+@pytest.fixture
+def asked(asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **asked,
+        "backup_set_id": "1482610001",
+        "format": "CSV",
+        "poll_interval": 0.1,
+        "confirm_timeout": 0.3,
+        "max_retries": 3,
+    }
+
+
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs import creation
+
+    monkeypatch.setattr(creation, "LOOK_INTERVAL", 0.1)
+
+
+def creations(service: StandIn) -> int:
+    return len(service.calls_of("CreateDownload"))
+
+
+def test_a_task_is_created_once(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    result = task({**asked, "_ansible_diff": True})
+    assert (result["changed"], result["action"]) == (True, "created")
+    assert result["task"]["task_id"] == service.created[0].task_id
+    assert result["task"]["download_status"] == "initializing"
+    assert result["task"]["bak_set_id"] == "1482610001"
+    assert isinstance(result["task"]["gmt_create"], int)
+    assert "task_id: dt-" in result["diff"]["after"]
+    again = task(asked)
+    assert (again["changed"], again["action"]) == (False, "none")
+    assert again["task"]["task_id"] == result["task"]["task_id"]
+    assert (len(service.created), creations(service)) == (1, 1)
+
+
+def test_every_parameter_of_the_api(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_instance("dds-bp1abc", engine="mongodb")
+    task(
+        {
+            **asked,
+            **OSS,
+            "instance_name": "dds-bp1abc",
+            "backup_set_size": 1024,
+            "format": "bson",
+            "use_zstd": True,
+            "primary_key_type_only": False,
+            "is_cluster": True,
+            "admin_database": "admin",
+            "cluster_name": "shard-1",
+        }
+    )
+    assert service.calls_of("CreateDownload")[0].params == {
+        "RegionCode": "cn-hangzhou",
+        "InstanceName": "dds-bp1abc",
+        "BakSetType": "full",
+        "BakSetId": "1482610001",
+        "BakSetSize": "1024",
+        "FormatType": "Bson",
+        "TargetType": "OSS",
+        "TargetBucket": "my-backups",
+        "TargetPath": "restore/orders",
+        "TargetOssRegion": "cn-hangzhou",
+        "UseZstd": "true",
+        "PrimaryKeyTypeOnly": "false",
+        "IsCluster": "true",
+        "AdminDatabase": "admin",
+        "ClusterName": "shard-1",
+    }
+
+
+def test_a_physical_backup(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    task({**asked, "format": "QP.XB"})
+    assert service.calls_of("CreateDownload")[0].params["FormatType"] == "qp.xb"
+    assert service.calls_of("CreateDownload")[0].params["IsPhysical"] == "true"
+
+
+def test_a_point_in_time(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    arguments = {**asked, "backup_set_id": None, "point_in_time": "2022-09-16T09:52:37.123Z"}
+    assert task(arguments)["changed"]
+    assert service.calls_of("CreateDownload")[0].params["DownloadPointInTime"] == "1663321957123"
+    assert not task(arguments)["changed"]
+    assert not task({**arguments, "point_in_time": "1663321957000"})["changed"]
+
+
+@pytest.mark.parametrize("state", ["initializing", "queueing", "running", "finished", "Archiving"])
+def test_whoever_created_it(task: Any, asked: dict[str, Any], service: StandIn, state: str) -> None:
+    service.add_task(INSTANCE, task_id="dt-theirs", state=state, format="csv")
+    result = task(asked)
+    assert (result["changed"], result["task"]["task_id"]) == (False, "dt-theirs")
+    assert not creations(service)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"backup_set_id": "1482610002"},
+        {"format": "SQL"},
+        {"target_type": "OSS", "target_path": "elsewhere"},
+        {"task_type": "pitr", "backup_set_id": ""},
+    ],
+)
+def test_another_task_is_not_the_same(
+    task: Any, asked: dict[str, Any], service: StandIn, other: dict[str, Any]
+) -> None:
+    service.add_task(INSTANCE, **other)
+    assert task(asked)["changed"]
+
+
+def test_the_same_path_in_oss(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    assert task({**asked, **OSS})["changed"]
+    assert not task({**asked, **OSS, "target_path": "/restore/orders/"})["changed"]
+
+
+def test_an_expired_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-old", state="expired")
+    refused = task({**asked, "on_expired": "fail"})
+    assert "task 'dt-old' has expired: its files are gone. Set on_expired=create" in refused["msg"]
+    assert not creations(service)
+    assert task(asked)["task"]["task_id"] != "dt-old"
+
+
+def test_a_failed_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed")
+    refused = task(asked)
+    assert refused["error"]["kind"] == "state"
+    assert "task 'dt-bad' for backup set '1482610001' of instance 'rm-bp1abc'" in refused["msg"]
+    assert "on_failed=retry" in refused["msg"]
+    result = task({**asked, "on_failed": "retry"})
+    assert (result["changed"], result["action"], failed.retries) == (True, "retried", 1)
+    assert not creations(service)
+
+
+@pytest.mark.parametrize(
+    ("state", "advice"), [("running", "Wait until it is done"), ("failed", "Retry it with state=retried")]
+)
+def test_a_task_in_the_way(task: Any, asked: dict[str, Any], service: StandIn, state: str, advice: str) -> None:
+    service.add_task(INSTANCE, task_id="dt-other", state=state, backup_set_id="7")
+    result = task(asked)
+    assert result["error"]["kind"] == "slot taken"
+    assert result["error"]["blocking_task"]["task_id"] == "dt-other"
+    assert f"task 'dt-other' is {state}" in result["msg"]
+    assert advice in result["msg"]
+
+
+def test_it_can_wait_for_the_slot(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, schedule=QUICK, backup_set_id="7")
+    result = task({**asked, "wait_for_slot": True, "wait_timeout": 10})
+    assert result["action"] == "created"
+    assert creations(service) == 2
+
+
+def test_the_slot_does_not_become_free(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-slow", schedule=SLOW, backup_set_id="7")
+    result = task({**asked, "wait_for_slot": True, "wait_timeout": 0.5})
+    assert result["error"]["reason"] == "timed out"
+    assert "dt-slow" in result["msg"]
+    assert not service.created
+
+
+def test_a_slot_that_a_failure_blocks(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-bad", schedule=[("running", 0.3), ("failed", None)], backup_set_id="7")
+    result = task({**asked, "wait_for_slot": True, "wait_timeout": 10})
+    assert result["error"]["kind"] == "slot taken"
+    assert "task 'dt-bad' is failed" in result["msg"]
+
+
+def test_it_can_wait_for_the_end(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.habits.life_cycle = QUICK
+    result = task({**asked, "wait": True, "wait_timeout": 10})
+    assert (result["changed"], result["task"]["download_status"]) == (True, "finished")
+
+
+def test_a_created_task_that_fails_is_named(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.habits.life_cycle = [("running", 0.2), ("failed", None)]
+    result = task({**asked, "wait": True, "wait_timeout": 10})
+    assert result["failed"]
+    assert result["changed"]
+    assert result["task"]["task_id"] == service.created[0].task_id
+    assert service.created[0].task_id in result["msg"]
+
+
+def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(INSTANCE, backup_id="1482610001", size=3 << 30)
+    blocking = service.add_task(INSTANCE, state="running", backup_set_id="7")
+    arguments = {**asked, "_ansible_check_mode": True, "_ansible_diff": True, "rds_endpoint": service.url}
+    result = task(arguments)
+    assert (result["changed"], result["action"], result["task"]) == (True, "create", None)
+    assert result["backup_set_size"] == 3 << 30
+    assert result["estimated_fee"] == 0.0938
+    assert result["blocking_task"]["task_id"] == blocking.task_id
+    assert "FormatType: CSV" in result["diff"]["after"]
+    given = task({**arguments, "backup_set_size": 1 << 30, "fee_per_gib": 2})
+    assert given["estimated_fee"] == 2.0
+    assert not creations(service)
+
+
+def test_check_mode_without_the_permission_to_list_backups(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    key = service.add_key(may={"dbs:DescribeDownloadTask"})
+    arguments = {**asked, "access_key_id": key.id, "access_key_secret": key.secret, "rds_endpoint": service.url}
+    result = task({**arguments, "_ansible_check_mode": True})
+    assert (result["changed"], result["estimated_fee"]) == (True, None)
+    assert "rds:DescribeBackups" in str(result["warnings"])
+
+
+def test_an_unsupported_instance(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
+    result = task({**asked, "instance_name": "rm-local"})
+    assert result["error"]["code"] == "DBS.DownloadTask.InstanceStorageTypeNotSupport"
+    assert "cloud disks" in result["msg"]
+
+
+# Retry
+
+
+def test_a_failed_task_is_retried(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, state="finished", created=2)
+    failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed", created=1)
+    arguments = {**asked, "state": "retried"}
+    checked = task({**arguments, "_ansible_check_mode": True})
+    assert (checked["changed"], checked["action"], failed.retries) == (True, "retry", 0)
+    result = task(arguments)
+    assert (result["changed"], result["action"]) == (True, "retried")
+    assert result["task"]["task_id"] == "dt-bad"
+    assert result["task"]["download_status"] != "failed"
+    assert not task({**arguments, "task_id": "dt-bad"})["changed"]
+    assert failed.retries == 1
+
+
+@pytest.mark.parametrize("state", ["running", "finished"])
+def test_nothing_to_retry(task: Any, asked: dict[str, Any], service: StandIn, state: str) -> None:
+    service.add_task(INSTANCE, task_id="dt-one", state=state)
+    assert task({**asked, "state": "retried", "task_id": "dt-one"})["changed"] is False
+    assert not service.calls_of("RetryDownloadTask")
+
+
+def test_what_cannot_be_retried(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    arguments = {**asked, "state": "retried"}
+    assert "has no download task to retry" in task(arguments)["msg"]
+    assert "has no task 'dt-gone' to retry" in task({**arguments, "task_id": "dt-gone"})["msg"]
+    service.add_task(INSTANCE, task_id="dt-old", state="expired")
+    assert "task 'dt-old' has expired, and cannot be retried" in task(arguments)["msg"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("reset", executed=True),
+        Fault("truncated"),
+        Fault("unavailable", executed=True),
+        Fault("html", executed=True),
+    ],
+)
+def test_a_retry_whose_answer_is_lost(task: Any, asked: dict[str, Any], service: StandIn, fault: Fault) -> None:
+    failed = service.add_task(INSTANCE, state="failed")
+    fault.action = "RetryDownloadTask"
+    service.inject(fault)
+    result = task({**asked, "state": "retried"})
+    assert (result["changed"], failed.retries) == (True, 1)
+
+
+def test_a_retry_that_did_not_arrive(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-bad", state="failed")
+    service.inject(Fault("reset", action="RetryDownloadTask"))
+    result = task({**asked, "state": "retried"})
+    assert result["error"]["kind"] == "outcome unknown"
+    assert "Failed to retry download task 'dt-bad'" in result["msg"]
+    assert "Run it again" in result["msg"]
+
+
+# Exactly once
+
+
+LOST = [
+    Fault("reset", executed=True, action="CreateDownload"),
+    Fault("truncated", action="CreateDownload"),
+    Fault("not_json", action="CreateDownload"),
+    Fault("html", executed=True, action="CreateDownload"),
+    Fault("unavailable", executed=True, action="CreateDownload"),
+    Fault("internal", executed=True, action="CreateDownload"),
+    Fault("slow", executed=True, seconds=2.0, action="CreateDownload"),
+]
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)
+def test_a_lost_answer_is_found_by_listing(task: Any, asked: dict[str, Any], service: StandIn, fault: Fault) -> None:
+    service.habits.same_job, service.habits.one_task = "never", False
+    service.inject(fault)
+    result = task({**asked, "read_timeout": 0.3})
+    assert (result["changed"], result["action"]) == (True, "created")
+    assert result["task"]["task_id"] == service.created[0].task_id
+    assert (len(service.created), creations(service)) == (1, 1)
+
+
+def test_a_task_that_shows_up_late(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """The service was slow: it works on after the time-out, when the task is not there yet."""
+    service.habits.same_job, service.habits.one_task = "never", False
+    service.inject(Fault("slow", seconds=1.0, action="CreateDownload"))
+    result = task({**asked, "read_timeout": 0.3, "confirm_timeout": 5})
+    assert result["task"]["task_id"] == service.created[0].task_id
+    assert (len(service.created), creations(service)) == (1, 1)
+
+
+def test_a_task_like_one_that_was_there_before(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-old", state="expired")
+    service.inject(Fault("reset", executed=True, action="CreateDownload"))
+    assert task(asked)["task"]["task_id"] == service.created[0].task_id
+
+
+def test_what_did_not_arrive_is_not_sent_again(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.inject(Fault("reset", action="CreateDownload"))
+    result = task(asked)
+    assert result["error"]["kind"] == "outcome unknown"
+    assert "no such task has shown up within 0.3 seconds. Run it again" in result["msg"]
+    assert (len(service.created), creations(service)) == (0, 1)
+    assert task(asked)["changed"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("throttled", 2, retry_after=10, action="CreateDownload"),
+        Fault("nonce_used", 1, action="CreateDownload"),
+        Fault("error", 1, action="CreateDownload", status=400, code="InvalidTimeStamp.Expired"),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_what_was_refused_is_sent_again(task: Any, asked: dict[str, Any], service: StandIn, fault: Fault) -> None:
+    service.inject(fault)
+    assert task(asked)["action"] == "created"
+    assert len(service.created) == 1
+
+
+def test_another_controller_was_faster(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """Between listing and creating."""
+
+    def intrude(call: Any) -> None:
+        if call.action == "CreateDownload" and not service.account.tasks():
+            service.add_task(INSTANCE, task_id="dt-theirs", state="running")
+
+    service.on_call(intrude)
+    result = task(asked)
+    assert (result["changed"], result["task"]["task_id"]) == (False, "dt-theirs")
+    assert not service.created
+
+
+def test_two_controllers_at_once(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    meeting = threading.Barrier(2)
+    service.on_call(lambda call: meeting.wait(timeout=10) and None if call.action == "CreateDownload" else None)
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(task.process(asked))) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(result["changed"] for result in results) == [False, True]
+    assert len({result["task"]["task_id"] for result in results}) == len(service.created) == 1
+
+
+@pytest.mark.parametrize("executed", [False, True])
+def test_killed_in_the_middle_of_a_creation(task: Any, asked: dict[str, Any], service: StandIn, executed: bool) -> None:
+    service.habits.same_job, service.habits.one_task = "never", False
+    service.inject(Fault("slow", seconds=1.0, executed=executed, action="CreateDownload"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", task.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
+    process.stdin.close()
+    while not creations(service) or (executed and not service.created):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while not service.created:
+        time.sleep(0.02)
+    result = task(asked)
+    assert (result["changed"], result["task"]["task_id"]) == (False, service.created[0].task_id)
+    assert len(service.created) == 1
+
+
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("reset", {"executed": True}),
+    ("slow", {"executed": True, "seconds": 0.4}),
+    ("slow", {"seconds": 0.4}),
+    ("unavailable", {}),
+    ("unavailable", {"executed": True}),
+    ("internal", {}),
+    ("throttled", {"retry_after": 10}),
+    ("truncated", {}),
+    ("truncated", {"executed": False}),
+    ("html", {"executed": True}),
+    ("not_json", {}),
+]
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", range(240))
+def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], service: StandIn, seed: int) -> None:
+    """Random faults at creating and at listing. The service would create as often as it is asked to."""
+    chance = random.Random(seed)
+    service.habits.same_job, service.habits.one_task = "never", False
+    for dummy in range(chance.randrange(1, 4)):
+        kind, details = chance.choice(FAULTS)
+        action = chance.choice(["CreateDownload", "CreateDownload", "DescribeDownloadTask"])
+        service.inject(Fault(kind, 1, action, **details))
+    arguments = {**asked, "read_timeout": 0.2, "confirm_timeout": 1.0, "max_retries": 5, "total_timeout": 10}
+    result = task(arguments)
+    if result.get("failed"):
+        assert not service.created, "a failure was reported for a task that was created"
+    else:
+        assert [one.task_id for one in service.created] == [result["task"]["task_id"]]
+    service.faults.clear()
+    again = task(arguments)
+    assert again["changed"] is bool(result.get("failed"))
+    assert [one.task_id for one in service.created] == [again["task"]["task_id"]]
+    assert task(arguments)["changed"] is False
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backup_set_id": None}, "give one of backup_set_id and point_in_time"),
+        ({"point_in_time": "2022-09-16T09:52:37Z"}, "give one of backup_set_id and point_in_time"),
+        ({"backup_set_id": "a/b"}, "backup_set_id 'a/b' is malformed"),
+        ({"backup_set_id": None, "point_in_time": "now"}, "point_in_time 'now' is not a time"),
+        ({"backup_set_id": None, "point_in_time": "2099-01-01T00:00:00Z"}, "(2099-01-01T00:00:00Z) is in the future"),
+        ({"format": None}, "format is not set: use one of CSV"),
+        ({"format": "xml"}, "format 'xml' is not known: use one of CSV"),
+        ({"format": "Bson"}, "format Bson is for MongoDB instances, and 'rm-bp1abc' is none."),
+        ({"is_cluster": True}, "is_cluster is for MongoDB instances"),
+        ({"is_physical": True}, "is_physical needs the format qp.xb, not CSV"),
+        ({"format": "qp.xb", "is_physical": False}, "format qp.xb is a physical one"),
+        ({"target_type": "ftp"}, "target_type 'ftp' is not known: use one of URL, OSS."),
+        ({"target_type": "OSS"}, "target_type OSS needs target_bucket, target_path, target_oss_region as well."),
+        ({"target_path": "a"}, "target_path cannot be used with target_type URL"),
+        ({**OSS, "target_bucket": "My_Bucket"}, "bucket 'My_Bucket' is malformed"),
+        ({**OSS, "target_oss_region": "hangzhou"}, "target_oss_region 'hangzhou' is malformed"),
+        ({"task_id": "dt-one"}, "task_id is for state=retried"),
+        ({"state": "retried", "task_id": "one"}, "task_id 'one' is malformed"),
+        ({"wait_timeout": -1}, "wait_timeout -1.0 is out of range"),
+        (
+            {"poll_interval": 5, "poll_interval_max": 1},
+            "poll_interval_max 1.0 is out of range: give 5.0 to 3600 seconds.",
+        ),
+        ({"confirm_timeout": -1}, "confirm_timeout -1.0 is out of range"),
+        ({"fee_per_gib": -1}, "fee_per_gib -1.0 is out of range"),
+        ({"backup_set_size": -1}, "backup_set_size -1 is out of range"),
+        ({"instance_name": "a b"}, "instance_name 'a b' is malformed"),
+    ],
+)
+def test_bad_input(task: Any, asked: dict[str, Any], service: StandIn, options: dict[str, Any], said: str) -> None:
+    result = task({**asked, **options})
+    assert said in result["msg"]
+    assert result["error"] == {"kind": "configuration"}
+    assert not service.calls
+
+
+def test_refused_by_the_service(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    def refuse(call: Any) -> None:
+        if call.action == "CreateDownload":
+            raise GatewayError(403, "NoPermission", "No.")
+
+    service.on_call(refuse)
+    result = task(asked)
+    assert "Failed to create a download task for backup set '1482610001' of instance 'rm-bp1abc'" in result["msg"]
+    assert "Grant the caller the RAM action dbs:CreateDownload" in result["msg"]
+    assert creations(service) == 1
