@@ -37,9 +37,8 @@ options:
     description:
       - The ID of the region in which the instances are, for example V(cn-hangzhou). C(RegionCode) in the API.
       - If not set, the environment variables E(ALIBABA_CLOUD_REGION_ID), E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID)
-        of the host that runs the module are used, in this order.
+        of the host that runs the module are used, in this order. It must be set one way or another.
     type: str
-    required: true
     aliases: [region_id, region_code, alicloud_region]
   access_key_id:
     description:
@@ -48,7 +47,7 @@ options:
         the environment variables E(ALIBABA_CLOUD_ACCESS_KEY_ID), E(ALIBABA_CLOUD_ACCESS_KEY_SECRET) and
         E(ALIBABA_CLOUD_SECURITY_TOKEN);
         the older E(ALICLOUD_ACCESS_KEY) (or E(ALICLOUD_ACCESS_KEY_ID)), E(ALICLOUD_SECRET_KEY) (or
-        E(ALICLOUD_SECRET_ACCESS_KEY)) and E(ALICLOUD_SECURITY_TOKEN);
+        E(ALICLOUD_SECRET_ACCESS_KEY), or E(ALICLOUD_ACCESS_KEY_SECRET)) and E(ALICLOUD_SECURITY_TOKEN);
         the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
         the module (OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials
         URI).
@@ -70,8 +69,8 @@ options:
         or else of a section in C(~/.alibabacloud/credentials.ini).
       - Needs the Python package C(alibabacloud-credentials) on the host that runs the module.
       - Mutually exclusive with O(access_key_id).
-      - E(ALICLOUD_PROFILE) is used if no other source is set; E(ALICLOUD_SHARED_CREDENTIALS_FILE) and
-        E(ALIBABA_CLOUD_CREDENTIALS_FILE) name other files.
+      - E(ALICLOUD_PROFILE) or E(ALIBABA_CLOUD_PROFILE) is used if no other source is set; E(ALICLOUD_SHARED_CREDENTIALS_FILE)
+        and E(ALIBABA_CLOUD_CREDENTIALS_FILE) name other files.
     type: str
     aliases: [alicloud_profile]
   endpoint:
@@ -105,19 +104,24 @@ options:
     default: 5.0
   read_timeout:
     description:
-      - How long to wait for an answer, in seconds, from V(0.1) to V(3600).
+      - How long to wait for an answer until its end, in seconds, from V(0.1) to V(3600).
     type: float
     default: 30.0
   max_retries:
     description:
       - How often a request is repeated, from V(0) to V(100), if it fails in a way that can pass - connection errors,
-        throttling, internal errors of the service, unreadable answers.
-      - The pauses between grow exponentially, at random, up to 20 seconds; a pause that the service asks for wins.
+        internal errors of the service, unreadable answers. Throttled requests are repeated until O(total_timeout) is over,
+        unless this is V(0).
+      - The pauses in between grow exponentially up to 20 seconds, by chance shorter, and come on top of what the service asks
+        for.
+      - A wrong clock, a used nonce and an expired token are corrected, and the request repeated, whatever this is.
     type: int
     default: 5
   total_timeout:
     description:
-      - How long one request may take with all its repetitions and pauses, in seconds, from V(1) to V(86400).
+      - How long all requests may take together, with their repetitions and pauses, in seconds, from V(1) to V(86400). The last
+        request may end five seconds later.
+      - For M(apsaradb.backup.dbs_download_task_wait) and M(apsaradb.backup.dbs_download_task), how long one request may take.
     type: float
     default: 120.0
   max_connections:
@@ -128,8 +132,10 @@ options:
 requirements:
   - Python 3.9 or newer, on the host that runs the module
   - requests
+  - alibabacloud-credentials, if O(profile) or the default chain is to be used
 notes:
-  - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
+  - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback
+    addresses.
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
 """
 

@@ -141,11 +141,11 @@ backup_sets:
       type: str
       sample: "1482610001"
     instance_name:
-      description: The ID of the instance that was asked.
+      description: The ID of the instance that was queried.
       type: str
       sample: rm-bp1a2b3c4d5e6f7g8
     region_code:
-      description: The region that was asked.
+      description: The region that was queried.
       type: str
       sample: cn-hangzhou
     backup_status:

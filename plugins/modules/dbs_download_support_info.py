@@ -67,7 +67,7 @@ instances:
       type: str
       sample: rm-bp1a2b3c4d5e6f7g8
     region_code:
-      description: The region that was asked.
+      description: The region that was queried.
       type: str
       sample: cn-hangzhou
     supported:

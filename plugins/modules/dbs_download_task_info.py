@@ -18,8 +18,8 @@ description:
 options:
   instance_name:
     description:
-      - The IDs of the instances whose tasks to list. C(InstanceName) in the API.
-      - Several instances are asked at the same time, within O(max_connections).
+      - The IDs of the instances whose tasks are listed. C(InstanceName) in the API.
+      - Several instances are queried at the same time, within O(max_connections).
     type: list
     elements: str
     required: true
@@ -28,13 +28,14 @@ options:
     description:
       - Only tasks with these IDs. Reading ends when all are found; those that are not come back in
         RV(missing_task_ids).
+      - An empty list is no filter, as with the other lists.
     type: list
     elements: str
     aliases: [task_id]
   state:
     description:
       - Only tasks in one of these states - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired), in
-        any case, and also as V(queuing). C(State) in the API.
+        any case, and also as V(queuing), V(queued) or V(initialising). C(State) in the API.
     type: list
     elements: str
     aliases: [states, download_status]
@@ -96,12 +97,15 @@ options:
   page_size:
     description:
       - How many tasks to ask for in one request, from V(1) to V(1000). C(PageSize) in the API.
-      - Changes the number of requests, never the result. The service may give fewer.
+      - Changes the number of requests, and not the result, unless O(current_page) is set. The service may give fewer.
       - By default V(100), or what the service gives by itself if it refuses that.
     type: int
   current_page:
     description:
-      - Read only the page of this number, counted from V(1), in place of all. C(CurrentPage) in the API.
+      - Read only the page of this number, counted from V(1) in the order of O(order_direct), instead of all pages.
+        C(CurrentPage) in the API.
+      - What the service does not filter by (O(task_ids), O(target_type), O(format), several or disputed states in O(state)) is
+        filtered within that page.
     type: int
     aliases: [page_number]
   limit:
@@ -187,7 +191,7 @@ download_tasks:
   description:
     - The tasks, ordered by creation, then by instance and ID.
     - Every field of the API is there, also one that is newer than this collection, with its name in snake case. Fields without
-      a value are V(null).
+      a value are V(null), and RV(download_tasks[].db_list) is empty.
   returned: success
   type: list
   elements: dict
@@ -197,7 +201,7 @@ download_tasks:
       type: str
       sample: dt-a1b2c3d4e5f6
     instance_name:
-      description: The ID of the instance that was asked.
+      description: The ID of the instance that was queried.
       type: str
       sample: rm-bp1a2b3c4d5e6f7g8
     region_code:
@@ -215,11 +219,11 @@ download_tasks:
       type: str
       sample: 3/8
     progress_done:
-      description: The number of finished tables.
+      description: The number of finished tables. V(null) if the service does not say.
       type: int
       sample: 3
     progress_total:
-      description: The number of all tables.
+      description: The number of all tables. V(null) if the service does not say.
       type: int
       sample: 8
     progress_percent:
@@ -298,7 +302,9 @@ count:
   type: int
   sample: 1
 count_by_state:
-  description: The number of tasks in RV(download_tasks) by state. The known states are always there.
+  description:
+    - The number of tasks in RV(download_tasks) by state. The known states are always there; tasks for which the service gives no
+      state are V(unknown).
   returned: success
   type: dict
   sample:
@@ -317,7 +323,7 @@ count_by_instance:
 missing_task_ids:
   description:
     - Those of O(task_ids) that are not in RV(download_tasks), sorted; they do not exist, belong to another instance or region,
-      or another filter excludes them.
+      or another filter, O(limit) or O(current_page) excludes them.
   returned: success
   type: list
   elements: str
@@ -329,13 +335,14 @@ query_result:
   sample: [dt-a1b2c3d4e5f6]
 error:
   description: What went wrong, for programs; RV(ignore:msg) says the same to people.
-  returned: failure
+  returned: failure, unless Ansible itself refuses the options
   type: dict
   contains:
     kind:
       description:
-        - V(configuration) if the options cannot work and nothing was asked, V(connection) if there was no answer, V(answer) if
-          it could not be read, V(service) if the service refused.
+        - V(configuration) if the options cannot work, V(connection) if there was no answer, V(answer) if it could not be read,
+          V(service) if the service refused, V(interruption) if a signal ended the module.
+        - All options are checked before the service is asked, but for an O(query) that does not fit the result.
       type: str
       sample: service
     action:
@@ -351,7 +358,7 @@ error:
       type: str
       sample: The specified instance is not found.
     request_id:
-      description: The service's ID of the request, to be given to its support, for the kind V(service).
+      description: The service's ID of the request, to be given to its support, if there was an answer that has one.
       type: str
       sample: 5D285EB9-A443-592D-9F3D-A888FAC30001
     http_status:
@@ -363,11 +370,11 @@ error:
       type: dict
       sample: {}
     attempts:
-      description: How often the request was sent.
+      description: How often the request that failed was sent.
       type: int
       sample: 1
     elapsed:
-      description: How long that took, in seconds.
+      description: How long that request took with its repetitions, in seconds.
       type: float
       sample: 0.208
   sample:
@@ -392,7 +399,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: download_task_info(module.params))
+    exit_with(module, lambda: download_task_info(module.params, module.warn))
 
 
 if __name__ == "__main__":

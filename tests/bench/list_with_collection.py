@@ -18,5 +18,5 @@ options.update(
     endpoint=url, access_key_id=key_id, access_key_secret=key_secret, instance_name=[instance], region="cn-hangzhou"
 )
 began = time.perf_counter()
-count = len({task["task_id"] for task in download_task_info(options)["download_tasks"]})
+count = len({task["task_id"] for task in download_task_info(options, print)["download_tasks"]})
 print(json.dumps([count, time.perf_counter() - began]))

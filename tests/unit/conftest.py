@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 import pytest
 from ansible.module_utils import basic
+from ansible.module_utils.common import warnings
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
@@ -101,6 +102,7 @@ def module_arguments(arguments: dict[str, Any]) -> Iterator[None]:
         patch.setattr(basic, "_ANSIBLE_ARGS", encoded)
         patch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         patch.setattr(basic, "_PARSED_MODULE_ARGS", None, raising=False)
+        patch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
         yield
 
 

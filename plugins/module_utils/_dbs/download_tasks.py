@@ -11,6 +11,7 @@ Source: DescribeDownloadTask in the API reference of DBS, 2021-01-01.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +24,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    BrokenAnswer,
+    ServiceError,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -33,7 +38,6 @@ Task = dict[str, t.Any]
 
 #: Asked for where the user does not say: the service's maximum is not documented, and it may give less.
 DEFAULT_PAGE_SIZE = 100
-_REFUSALS_OF_A_PAGE_SIZE = ("DBS.ParamIsInValid",)
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,10 @@ class DownloadTaskQuery:
             and (not self.formats or str(task["format"]).casefold() in self.formats)
         )
 
-    def is_answered_by(self, tasks: t.Collection[Task]) -> bool:
-        """Whether more pages cannot change the result."""
-        if self.limit is not None and sum(map(self.wants, tasks)) >= self.limit:
-            return True
-        return bool(self.task_ids) and self.task_ids.issubset({task["task_id"] for task in tasks})
-
     @property
-    def stops_early(self) -> bool:
-        return self.limit is not None or bool(self.task_ids)
+    def state_for_the_service(self) -> t.Optional[str]:
+        """It filters by one state, and by those alone whose spelling is beyond doubt."""
+        return next(iter(self.states)) if len(self.states) == 1 and self.states <= UNDISPUTED_STATES else None
 
     def parameters(self) -> dict[str, str]:
         """The API's, but for the instance and the page."""
@@ -92,17 +91,21 @@ class DownloadTaskQuery:
             "StartTime": self.start_time,
             "EndTime": self.end_time,
             "OrderColumn": self.order_column,
-            # In ascending order a new task comes after all others, and moves none to another page.
-            "OrderDirect": self.order if self.stops_early or self.current_page else "asc",
         }
-        if len(self.states) == 1 and self.states <= UNDISPUTED_STATES:
-            parameters["State"] = next(iter(self.states))
         return {name: str(value) for name, value in parameters.items() if value is not None}
 
 
-def list_download_tasks(client: Client, instance_names: t.Sequence[str], query: DownloadTaskQuery) -> list[Task]:
-    """The tasks of all the instances that the query wants, in its order. Raises any BackupError."""
-    answers = ask_instances(client, dict.fromkeys(instance_names, query))
+def list_download_tasks(
+    client: Client,
+    instance_names: t.Sequence[str],
+    query: DownloadTaskQuery,
+    warn: t.Callable[[str], t.Any] = lambda text: None,
+) -> list[Task]:
+    """The tasks of all the instances that the query wants, in its order. Raises any BackupError.
+
+    ``warn`` is told where the service gives fewer than it announces.
+    """
+    answers = ask_instances(client, dict.fromkeys(instance_names, query), warn=warn)
     tasks = [task for answer in answers.values() for task in t.cast("list[Task]", answer) if query.wants(task)]
     sign = -1 if query.order == "desc" else 1
     tasks.sort(key=lambda task: (sign * (task["gmt_create"] or 0), task["instance_name"], task["task_id"] or ""))
@@ -113,16 +116,18 @@ def ask_instances(
     client: Client,
     queries: t.Mapping[str, DownloadTaskQuery],
     tolerate: t.Callable[[BackupError], bool] = lambda error: False,
+    warn: t.Callable[[str], t.Any] = lambda text: None,
 ) -> dict[str, t.Union[list[Task], BackupError]]:
     """By instance, the tasks on the pages that its query had to read, or the error if that is tolerated.
 
     At most ``client.max_connections`` requests are under way at a time. Raises the first error that is not tolerated.
     """
     pages = ThreadPoolExecutor(client.max_connections)
+    found_ids: set[t.Any] = set()
 
     def ask(name: str) -> t.Union[list[Task], BackupError]:
         try:
-            return _InstanceTasks(client, name, queries[name]).list(pages)
+            return _InstanceTasks(client, name, queries[name], found_ids, warn).read(pages)
         except BackupError as error:
             if not tolerate(error):
                 raise
@@ -138,63 +143,126 @@ def count_by_state(tasks: t.Iterable[Task]) -> dict[str, int]:
     """With a zero for each known state that none is in."""
     counts = dict.fromkeys(STATES, 0)
     for task in tasks:
-        counts[task["download_status"]] = counts.get(task["download_status"], 0) + 1
+        state = task["download_status"] or "unknown"
+        counts[state] = counts.get(state, 0) + 1
     return counts
 
 
 class _InstanceTasks:
-    """The pages of one instance."""
+    """The pages of one instance. ``found_ids`` are those of all the instances that are read at the same time."""
 
-    def __init__(self, client: Client, instance_name: str, query: DownloadTaskQuery) -> None:
+    def __init__(
+        self,
+        client: Client,
+        instance_name: str,
+        query: DownloadTaskQuery,
+        found_ids: set[t.Any],
+        warn: t.Callable[[str], t.Any],
+    ) -> None:
         self._client = client
         self._instance_name = instance_name
         self._query = query
+        self._found_ids = found_ids
+        self._warn = warn
+        self._asked = f"list the download tasks of instance {instance_name!r} in region {query.region!r}"
         self._parameters = dict(query.parameters(), InstanceName=instance_name)
         self._page_size: t.Optional[int] = query.page_size or DEFAULT_PAGE_SIZE
 
-    def list(self, executor: ThreadPoolExecutor) -> list[Task]:
-        query = self._query
-        if query.current_page:
-            return [self._read(raw) for raw in self._page(query.current_page).items]
-        listing = Listing(
-            self._page,
-            self._read,
-            identify=lambda task: task["task_id"] or repr(sorted(task.items())),
-            executor=None if query.stops_early else executor,
-            ahead=2 * self._client.max_connections,
-            enough=query.is_answered_by if query.stops_early else None,
-        )
-        return listing.all()
+    def read(self, executor: ThreadPoolExecutor) -> list[Task]:
+        """All that the service may have for the query; what it does not filter is still among it.
 
-    def _read(self, raw: RawTask) -> Task:
+        Often the first page in the query's order is enough. If not, all pages are read in ascending order, in which a new
+        task comes after all others and moves none to another page; and without a filter by state, as tasks would leave
+        the list while it is read. Of a limit, pages are read one after the other, for the same reason.
+        """
+        query = self._query
+        ordered = dict(self._parameters, OrderDirect=query.order)
+        state = query.state_for_the_service
+        if query.current_page:
+            parameters = dict(ordered, State=state) if state else ordered
+            return [self._made(raw) for raw in self._page(parameters, query.current_page).items]
+        first: t.Optional[Page[RawTask]] = None
+        if query.limit or query.task_ids or state:
+            first = self._page(dict(ordered, State=state) if state else ordered, 1)
+            tasks = [self._made(raw) for raw in first.items]
+            if self._is_enough(tasks) or not first.leaves_more(len(tasks)):
+                return tasks
+            first = None if state else first
+        if query.task_ids:
+            return self._listed(ordered, first, executor)
+        if query.limit and not (first and first.total and first.total <= query.limit):
+            return self._listed(ordered, first, None)
+        return self._listed(dict(ordered, OrderDirect="asc"), None, executor)
+
+    def _listed(
+        self,
+        parameters: t.Mapping[str, str],
+        first: t.Optional[Page[RawTask]],
+        executor: t.Optional[ThreadPoolExecutor],
+    ) -> list[Task]:
+        listing = Listing(
+            lambda number: self._page(parameters, number),
+            self._made,
+            identify=lambda task: task["task_id"] or repr(sorted(task.items())),
+            executor=executor,
+            ahead=2 * self._client.max_connections,
+            enough=self._is_enough if self._query.task_ids or (self._query.limit and not executor) else None,
+            first=first,
+        )
+        tasks = listing.all()
+        if listing.shortfall:
+            self._warn(
+                f"The service announced {len(tasks) + listing.shortfall} download tasks of instance"
+                f" {self._instance_name!r}, but gave {len(tasks)}."
+            )
+        return tasks
+
+    def _is_enough(self, tasks: t.Collection[Task]) -> bool:
+        """Whether more pages cannot change the result."""
+        query = self._query
+        if query.task_ids:
+            self._found_ids.update(task["task_id"] for task in tasks)
+            return query.task_ids <= self._found_ids
+        return query.limit is not None and sum(map(query.wants, tasks)) >= query.limit
+
+    def _made(self, raw: RawTask) -> Task:
         return normalised(raw, self._instance_name, self._query.region)
 
-    def _page(self, number: int) -> Page[RawTask]:
+    def _page(self, parameters: t.Mapping[str, str], number: int) -> Page[RawTask]:
         try:
-            return self._fetch(number)
+            return self._fetch(parameters, number)
         except ServiceError as error:
-            if self._query.page_size or not self._page_size or error.code not in _REFUSALS_OF_A_PAGE_SIZE:
+            if self._query.page_size or not self._page_size or number > 1 or not _refuses_page_size(error):
                 raise
         self._page_size = None
-        return self._fetch(number)
+        return self._fetch(parameters, number)
 
-    def _fetch(self, number: int) -> Page[RawTask]:
-        parameters = dict(self._parameters, CurrentPage=str(number))
+    def _fetch(self, parameters: t.Mapping[str, str], number: int) -> Page[RawTask]:
+        parameters = dict(parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
-        answer = self._client.call(
-            "DescribeDownloadTask",
-            parameters,
-            asked=f"list the download tasks of instance {self._instance_name!r} in region {self._query.region!r}",
-        )
+        answer = self._client.call("DescribeDownloadTask", parameters, asked=self._asked)
         data = answer.get("Data")
         data = data if isinstance(data, dict) else {"Content": data}
         content = data.get("Content")
         raw = content.get("List") if isinstance(content, dict) else content
+        if not isinstance(raw, (list, type(None))) or not all(isinstance(task, dict) for task in raw or ()):
+            error = BrokenAnswer(
+                "the answer holds no list of tasks where one belongs",
+                status=200,
+                request_id=str(answer.get("RequestId") or ""),
+                hint="Check endpoint; if it is the service's, report this as a defect of the collection",
+            )
+            error.asked, error.action = self._asked, "DescribeDownloadTask"
+            raise error
         return Page(
             number,
-            [task for task in (raw if isinstance(raw, list) else ()) if isinstance(task, dict)],
+            raw or [],
             size=integer(data.get("PageSize", data.get("Size"))),
             total=integer(data.get("TotalElements")),
             pages=integer(data.get("TotalPages")),
         )
+
+
+def _refuses_page_size(error: ServiceError) -> bool:
+    return error.code == "DBS.ParamIsInValid" or bool(re.search(r"page.?size", f"{error.code} {error.message}", re.I))

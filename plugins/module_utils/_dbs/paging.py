@@ -53,6 +53,7 @@ class Listing(t.Generic[Raw, T]):
     ``identify``  what makes two items the same
     ``executor``  fetches pages ahead, up to ``ahead`` of them; without it, they are fetched one by one
     ``enough``    told the items found so far: whether no more is wanted
+    ``first``     the first page, if it was fetched already
     """
 
     def __init__(
@@ -64,14 +65,18 @@ class Listing(t.Generic[Raw, T]):
         executor: t.Optional[Executor] = None,
         ahead: int = 1,
         enough: t.Optional[t.Callable[[t.Collection[T]], bool]] = None,
+        first: t.Optional[Page[Raw]] = None,
     ) -> None:
         self._fetch = fetch
         self._read = read
         self._identify = identify
         self._executor = executor
-        self._ahead = ahead if executor else 1
-        self._enough = enough or (lambda items: False)
+        self._ahead = ahead
+        self._enough = enough
+        self._first = first
         self._found: dict[t.Hashable, T] = {}
+        #: Items that were announced and not given.
+        self.shortfall = 0
 
     def all(self) -> list[T]:
         """Items that leave the list while it is read shift others from a page not yet read to one already read.
@@ -80,23 +85,31 @@ class Listing(t.Generic[Raw, T]):
         """
         for dummy in range(MAX_SWEEPS):
             known = len(self._found)
-            if self._sweep() or len(self._found) == known:
+            if self._sweep(self._first) or len(self._found) == known:
                 break
+            self._first = None
         return list(self._found.values())
 
-    def _sweep(self) -> bool:
+    def _sweep(self, first: t.Optional[Page[Raw]] = None) -> bool:
         """Read all pages once; whether that must have been everything."""
         seen: set[t.Hashable] = set()
-        first = last = self._fetch(1)
+        first = last = first or self._fetch(1)
         self._take(first, seen)
-        while last.leaves_more(len(seen)) and not self._enough(self._found.values()):
-            for page in self._pages(last.number + 1, self._last_page(first, last.number)):
-                last = page
-                if not self._take(page, seen):
-                    return self._is_complete(first, last, len(seen))
-                if self._enough(self._found.values()):
-                    return True
-        return self._is_complete(first, last, len(seen)) or self._enough(self._found.values())
+        useless = 0
+        if first.leaves_more(len(seen)) and not self._is_enough():
+            for last in self._pages(2, self._announced(first)):
+                # One page with nothing new can stand among others; after a second one there are no more.
+                useless = 0 if self._take(last, seen) else useless + 1
+                if useless == 2 or self._is_enough():
+                    break
+        while not useless and last.leaves_more(len(seen)) and not self._is_enough():
+            last = self._fetch(last.number + 1)
+            useless = 0 if self._take(last, seen) else 1
+        self.shortfall = 0 if self._is_enough() else max(0, (first.total or 0) - len(seen))
+        return last is first or not self.shortfall
+
+    def _is_enough(self) -> bool:
+        return self._enough is not None and self._enough(self._found.values())
 
     def _take(self, page: Page[Raw], seen: set[t.Hashable]) -> bool:
         """Keep the items; whether any was not seen in this sweep."""
@@ -107,29 +120,35 @@ class Listing(t.Generic[Raw, T]):
             self._found[identity] = item
         return len(seen) > before
 
-    def _is_complete(self, first: Page[Raw], last: Page[Raw], seen: int) -> bool:
-        return last is first or first.total is None or seen >= first.total
-
-    def _last_page(self, first: Page[Raw], number: int) -> int:
-        """The last page that can be fetched ahead: none is, unless the first page was full as announced."""
+    def _announced(self, first: Page[Raw]) -> int:
+        """The last page that may be fetched ahead: none, unless the first page was full as announced."""
         if first.total is None or not first.size or not first.is_full:
-            return number + 1
-        return max(number + 1, -(-first.total // len(first.items)), first.pages or 0)
+            return 1
+        return max(-(-first.total // len(first.items)), first.pages or 0)
 
     def _pages(self, begin: int, end: int) -> t.Iterator[Page[Raw]]:
-        """The pages of these numbers in their order, fetched ahead of what is read."""
-        if self._ahead == 1 or begin == end or self._executor is None:
+        """The pages of these numbers in their order, fetched ahead of what is read.
+
+        Where it may be enough soon, only one is fetched at first, and then more and more.
+        """
+        if self._executor is None:
             yield from map(self._fetch, range(begin, end + 1))
             return
+        ahead = 1 if self._enough else self._ahead
         under_way: collections.deque[Future[Page[Raw]]] = collections.deque()
         upcoming = iter(range(begin, end + 1))
         try:
-            for number in itertools.islice(upcoming, self._ahead):
-                under_way.append(self._executor.submit(self._fetch, number))
-            while under_way:
-                page = under_way.popleft().result()
-                for number in itertools.islice(upcoming, 1):
+            while True:
+                for number in itertools.islice(upcoming, ahead - len(under_way)):
                     under_way.append(self._executor.submit(self._fetch, number))
+                if not under_way:
+                    return
+                page = under_way.popleft().result()
+                if not under_way:
+                    ahead = min(2 * ahead, self._ahead)
+                elif not self._enough:
+                    for number in itertools.islice(upcoming, 1):
+                        under_way.append(self._executor.submit(self._fetch, number))
                 yield page
         finally:
             for future in under_way:

@@ -13,6 +13,9 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer, iso8601, snake_case
 
+TARGET_TYPES = ("URL", "OSS")
+FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
+
 #: In the order of a task's life.
 STATES = ("initializing", "queueing", "running", "finished", "failed", "expired")
 
@@ -59,7 +62,7 @@ def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> d
     task.update(
         instance_name=instance_name,
         region_code=task["region_code"] or region,
-        download_status=canonical_state(raw.get("DownloadStatus")),
+        download_status=canonical_state(raw.get("DownloadStatus")) or None,
         db_list=databases(raw.get("DbList")),
         gmt_create_iso=iso8601(task["gmt_create"]),
         backup_set_time_iso=iso8601(task["backup_set_time"]),

@@ -15,12 +15,15 @@ from datetime import datetime, timezone
 
 #: Epoch times below this are in seconds: in milliseconds it is March of 1973.
 _SMALLEST_MILLISECONDS = 100_000_000_000
+#: The last one of the year 9999.
+_LARGEST_MILLISECONDS = 253_402_300_799_999
 
 #: Extended and basic format; datetime.fromisoformat of Python 3.9 and 3.10 reads only a part of it.
 _ISO_8601 = re.compile(
     r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
     r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
-    r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
+    r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
+    re.ASCII,
 )
 
 
@@ -30,10 +33,15 @@ def milliseconds(value: str) -> int:
     Raises ValueError with what is wrong and what is allowed.
     """
     text = value.strip()
-    if re.fullmatch(r"-?\d+", text):
-        if int(text) < _SMALLEST_MILLISECONDS:
-            raise ValueError("is too small for milliseconds since 1970: multiply seconds by 1000")
-        return int(text)
+    number = re.fullmatch(r"([0-9]+)(\.0+)?", text)
+    if number:
+        if not _SMALLEST_MILLISECONDS <= int(number[1]) <= _LARGEST_MILLISECONDS:
+            small = int(number[1]) < _SMALLEST_MILLISECONDS
+            raise ValueError(
+                f"is too {'small' if small else 'large'} for milliseconds since 1970"
+                + (": multiply seconds by 1000" if small else "")
+            )
+        return int(number[1])
     parts = _ISO_8601.fullmatch(text)
     try:
         if not parts:
@@ -48,6 +56,8 @@ def milliseconds(value: str) -> int:
         ) from None
     if time.tzinfo is None:
         raise ValueError("has no time zone: append Z for UTC, or an offset such as +08:00")
+    if time.year < 1973:
+        raise ValueError("is before 1973, when there were no backups to be had")
     return round(time.timestamp() * 1000)
 
 
@@ -65,14 +75,12 @@ def integer(value: object) -> t.Optional[int]:
     """Of an integer or a string of digits; none of anything else."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, (int, float)):
+    if not isinstance(value, (int, float, str)):
+        return None
+    try:
         return int(value)
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            return None
-    return None
+    except (OverflowError, ValueError):
+        return None
 
 
 @functools.lru_cache(maxsize=512)

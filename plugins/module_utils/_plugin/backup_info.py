@@ -28,6 +28,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     client_of,
     identifier,
     instance_names,
+    region_of,
     time_range,
     within,
 )
@@ -68,7 +69,7 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
     latest = options["latest"]
     status = options["status"] or ("success" if latest else None)
     query = BackupSetQuery(
-        region=identifier("region", options["region"]),
+        region=region_of(options),
         backup_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),
         status=status,
         mode=options["mode"],
@@ -100,14 +101,14 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
         "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
     }
     if apply:
-        result["query_result"] = apply(result)
+        result["query_result"] = apply(dict(result))
     return result
 
 
 def download_support_info(options: Options) -> dict[str, t.Any]:
     """The module's result. All options are checked before the first call."""
     names = instance_names(options)
-    region = identifier("region", options["region"])
+    region = region_of(options)
     cluster_name = options["cluster_name"] and identifier("cluster_name", options["cluster_name"])
     client = client_of(options, DBS)
     try:
@@ -124,7 +125,7 @@ def find_backup_set(options: Options, instance_name: str, backup_set_id: str) ->
         return None
     client = _client(options, source)
     try:
-        query = BackupSetQuery(region=options["region"], backup_id=backup_set_id)
+        query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
         return next(iter(list_backup_sets(client, source, instance_name, query)), None)
     finally:
         client.close()

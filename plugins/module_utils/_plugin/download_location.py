@@ -31,6 +31,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     credentials_of,
     identifier,
     instance_names,
+    region_of,
     within,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
@@ -61,7 +62,7 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
     Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
     """
-    region = identifier("region", options["region"])
+    region = region_of(options)
     duration = within(options, "duration", MIN_DURATION, MAX_DURATION, " seconds")
     cluster_name = options["cluster_name"] and identifier("cluster_name", options["cluster_name"])
     bucket = options["bucket"] and identifier("bucket", options["bucket"])

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import typing as t
 
@@ -19,10 +20,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import FORMATS, TARGET_TYPES
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Ending, Selection, Waiting, WaitPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import find_backup_set
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import FORMATS, TARGET_TYPES
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
@@ -30,6 +31,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     client_of,
     identifier,
     moment,
+    region_of,
     within,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
@@ -114,8 +116,10 @@ class DownloadTaskModule:
             task_id = None
             request = request_of(options)
         self._instance_name = identifier("instance_name", options["instance_name"])
-        self._region = identifier("region", options["region"])
+        self._region = region_of(options)
         client = client_of(options, DBS)
+        # Each step has a time-out of its own.
+        client.deadline = math.inf
         tasks = DownloadTasks(client, self._region, self._instance_name, look_timeout=options["confirm_timeout"])
         try:
             if request:
@@ -273,7 +277,7 @@ class DownloadTaskModule:
         """Until the task no longer takes the slot, or blocks it for good by its failure."""
         waiting = self._waiting(client, task_id, deadline, any_end=True)
         ending = waiting.run()
-        client.deadline = float("inf")
+        client.deadline = math.inf
         if ending is not Ending.DONE:
             raise WaitFailed(ending, wait_message(ending, waiting))
 
@@ -327,7 +331,7 @@ def request_of(options: Options) -> DownloadRequest:
     if options["target_bucket"]:
         more["TargetBucket"] = identifier("bucket", options["target_bucket"])
     return DownloadRequest(
-        region=identifier("region", options["region"]),
+        region=region_of(options),
         instance_name=instance_name,
         format=format,
         backup_set_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),

@@ -16,7 +16,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     list_download_tasks,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import STATES, canonical_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
+    FORMATS,
+    STATES,
+    TARGET_TYPES,
+    canonical_state,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
@@ -25,6 +30,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     identifier,
     instance_names,
     one_of,
+    region_of,
     time_range,
     within,
 )
@@ -32,8 +38,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query impo
 
 MAX_PAGE_SIZE = 1000
 MAX_LIMIT = 1_000_000
-TARGET_TYPES = ("URL", "OSS")
-FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
@@ -57,14 +61,14 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def download_task_info(options: Options) -> dict[str, t.Any]:
+def download_task_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
     """The module's result. All options are checked before the first call."""
     names = instance_names(options)
     query = _query_of(options)
     apply = compiled(options["query"]) if options["query"] else None
     client = client_of(options, DBS)
     try:
-        tasks = list_download_tasks(client, names, query)
+        tasks = list_download_tasks(client, names, query, warn)
     finally:
         client.close()
     by_instance = dict.fromkeys(names, 0)
@@ -79,7 +83,7 @@ def download_task_info(options: Options) -> dict[str, t.Any]:
         "missing_task_ids": sorted(query.task_ids - {task["task_id"] for task in tasks}),
     }
     if apply:
-        result["query_result"] = apply(result)
+        result["query_result"] = apply(dict(result))
     return result
 
 
@@ -93,7 +97,7 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         return None if options[option] is None else identifier(option, options[option])
 
     return DownloadTaskQuery(
-        region=identifier("region", options["region"]),
+        region=region_of(options),
         backup_set_id=optional("backup_set_id"),
         cluster_name=optional("cluster_name"),
         datasource_id=optional("datasource_id"),

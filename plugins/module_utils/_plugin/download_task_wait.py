@@ -34,6 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     client_of,
     identifier,
     instance_names,
+    region_of,
     within,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
@@ -129,7 +130,7 @@ class DownloadTaskWait:
 
 def _selection_of(options: Options) -> Selection:
     return Selection(
-        region=identifier("region", options["region"]),
+        region=region_of(options),
         instance_names=tuple(instance_names(options)),
         task_ids=frozenset(identifier("task_ids", value) for value in options["task_ids"] or ()),
         backup_set_ids=frozenset(identifier("backup_set_ids", value) for value in options["backup_set_ids"] or ()),

@@ -32,7 +32,9 @@ def exit_with(
         with _ended_by_signals():
             result = answer()
     except MissingLibrary as error:
-        module.fail_json(msg=missing_required_lib(error.library, reason=error.reason), exception=error.trace)
+        module.fail_json(
+            msg=missing_required_lib(error.library, reason=error.reason), error=error.facts(), exception=error.trace
+        )
     except BackupError as error:
         module.fail_json(msg=str(error), error=error.facts(), **so_far())
     except Interrupted as interruption:

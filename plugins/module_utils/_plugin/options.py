@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import typing as t
 
-from ansible.module_utils.basic import env_fallback
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
@@ -26,14 +26,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 
 Options = t.Mapping[str, t.Any]
 
+#: Read here and not as a fallback of Ansible, which takes empty ones, and warns of an alias beside them.
 REGION_VARIABLES = ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"]
 
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "region": {
         "type": "str",
-        "required": True,
         "aliases": ["region_id", "region_code", "alicloud_region"],
-        "fallback": (env_fallback, REGION_VARIABLES),
     },
     "access_key_id": {"type": "str", "no_log": True, "aliases": ["access_key", "alicloud_access_key"]},
     "access_key_secret": {"type": "str", "no_log": True, "aliases": ["secret_key", "alicloud_secret_key"]},
@@ -75,13 +74,28 @@ _IDENTIFIERS = {
 }
 
 
+_LONGEST_IDENTIFIER = 200
+
+
 def identifier(option: str, value: t.Any) -> str:
     """The value, stripped, if it looks like what the option holds."""
     pattern, allowed = _IDENTIFIERS[option]
     text = str(value).strip()
-    if not re.fullmatch(pattern, text):
-        raise ConfigurationError(f"{option} {text!r} is malformed: give {allowed}.")
+    if not re.fullmatch(pattern, text) or len(text) > _LONGEST_IDENTIFIER:
+        shown = text if len(text) <= _LONGEST_IDENTIFIER else text[:_LONGEST_IDENTIFIER] + "…"
+        raise ConfigurationError(f"{option} {shown!r} is malformed: give {allowed}.")
     return text
+
+
+def region_of(options: Options) -> str:
+    """By the option, or else by the environment."""
+    given = str(options["region"] or "").strip()
+    names = [name for name in REGION_VARIABLES if os.environ.get(name, "").strip()]
+    if not given and not names:
+        raise ConfigurationError(
+            f"region is not set: give a region ID such as cn-hangzhou, or set one of {', '.join(REGION_VARIABLES)}."
+        )
+    return identifier("region", given or os.environ[names[0]])
 
 
 def instance_names(options: Options) -> list[str]:
@@ -132,7 +146,7 @@ def one_of(option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable
 
 def client_of(options: Options, service: Service) -> Client:
     """A client of the service in the region of the options. Checks them all first."""
-    region = identifier("region", options["region"])
+    region = region_of(options)
     url = base_url(service, region, network=options["network"], endpoint=options["endpoint"])
     ca_path = options["ca_path"]
     if ca_path and not os.path.exists(ca_path):
@@ -150,7 +164,9 @@ def client_of(options: Options, service: Service) -> Client:
             total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
         ),
     )
-    return Client(service, url, credentials_of(options), settings)
+    client = Client(service, url, credentials_of(options), settings)
+    client.deadline = time.monotonic() + settings.retry.total_timeout
+    return client
 
 
 def credentials_of(options: Options) -> credentials.CredentialSource:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import traceback
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.answer import shortened
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     ConfigurationError,
     MissingLibrary,
@@ -26,19 +27,27 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
         import jmespath
     except ImportError:
         raise MissingLibrary("jmespath", "for the option query", traceback.format_exc()) from None
+    # jmespath lets some errors of Python's through.
+    failures = (jmespath.exceptions.JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
     try:
         parsed = jmespath.compile(expression)
-    except jmespath.exceptions.JMESPathError as error:
-        raise ConfigurationError(f"query {expression!r} is not a JMESPath expression: {_one_line(error)}.") from None
+    except failures as error:
+        raise ConfigurationError(
+            f"query {_quoted(expression)} is not a JMESPath expression: {_one_line(error)}."
+        ) from None
 
     def apply(data: t.Any) -> t.Any:
         try:
             return parsed.search(data)
-        except jmespath.exceptions.JMESPathError as error:
-            raise ConfigurationError(f"query {expression!r} fails on the result: {_one_line(error)}.") from None
+        except failures as error:
+            raise ConfigurationError(f"query {_quoted(expression)} fails on the result: {_one_line(error)}.") from None
 
     return apply
 
 
+def _quoted(expression: str) -> str:
+    return repr(shortened(expression))
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return shortened(str(error)).rstrip(".")

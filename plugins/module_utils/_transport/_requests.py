@@ -17,9 +17,11 @@ try:
     import requests
     from requests.adapters import HTTPAdapter
     from requests.auth import AuthBase
+    from urllib3.exceptions import HTTPError
 except ImportError:
     REQUESTS_IMPORT_ERROR = traceback.format_exc()
     requests = None  # type: ignore[assignment]
+    HTTPError = OSError  # type: ignore[assignment,misc]
     HTTPAdapter = AuthBase = object  # type: ignore[assignment,misc]
 
-__all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPAdapter", "requests"]
+__all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPAdapter", "HTTPError", "requests"]

@@ -31,9 +31,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 _PACKAGE = "alibabacloud-credentials"
 _WAYS = (
     "Set the options access_key_id and access_key_secret (with security_token for a temporary key), or the environment"
-    " variables ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with ALIBABA_CLOUD_SECURITY_TOKEN) of"
-    f" the host that runs the module, or install the Python package {_PACKAGE} there to use profiles, OIDC, the role of"
-    " an ECS instance or a credentials URI."
+    " variables ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with ALIBABA_CLOUD_SECURITY_TOKEN), or"
+    " the older ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY, of the host that runs the module"
+)
+_INSTALL = (
+    f"{_WAYS}, or install the Python package {_PACKAGE} there to use profiles, OIDC, the role of an ECS instance or a"
+    " credentials URI."
 )
 
 
@@ -92,8 +95,9 @@ class ChainSource:
                     f"No credentials from {self._described}: {_shortened(error)}. {_WAYS}"
                 ) from None
         if not (found.get_access_key_id() and found.get_access_key_secret()):
-            raise ConfigurationError(f"The credentials from {self._described} are incomplete. {_WAYS}")
-        return Credential(found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token() or "")
+            raise ConfigurationError(f"The credentials from {self._described} are incomplete. {_WAYS}.")
+        parts = (found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token() or "")
+        return Credential(*(_checked(part, f"a part of the credential from {self._described}") for part in parts))
 
     def refresh(self) -> bool:
         with self._lock:
@@ -103,12 +107,13 @@ class ChainSource:
 
 def _shortened(error: Exception) -> str:
     """What the package says, without the answers and addresses that it quotes: they may hold secrets."""
-    text = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]*", r"\1", str(error))
+    text = re.sub(r"\?[^\s'\"]*", "", str(error))
     return re.sub(r"\{.*?\}", "{…}", text, flags=re.DOTALL)[:800].rstrip(". ")
 
 
 def _pair(key_id: str, key_secret: str, token: str, names: tuple[str, str, str]) -> t.Optional[Credential]:
     """A credential of one source; none where nothing of it is set."""
+    key_id, key_secret, token = (_checked(value, name) for value, name in zip((key_id, key_secret, token), names))
     if key_id and key_secret:
         return Credential(key_id, key_secret, token)
     if not (key_id or key_secret or token):
@@ -121,10 +126,18 @@ def _pair(key_id: str, key_secret: str, token: str, names: tuple[str, str, str])
     )
 
 
+def _checked(value: str, name: str) -> str:
+    """Without white space around it, as a file's line has at its end. The value is not shown."""
+    value = value.strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", value):
+        raise ConfigurationError(f"{name} holds white space or other characters that no key has: copy it once more.")
+    return value
+
+
 def _first(environ: t.Mapping[str, str], *names: str) -> tuple[str, str]:
     """The first variable of these that is set, as its name and value; the first name where none is."""
     for name in names:
-        if environ.get(name):
+        if environ.get(name, "").strip():
             return name, environ[name]
     return names[0], ""
 
@@ -180,7 +193,7 @@ def _chain(environ: t.Mapping[str, str], profile: t.Optional[str]) -> Credential
     except ImportError:
         if profile:
             raise MissingLibrary(_PACKAGE, f"for the profile {profile!r}", traceback.format_exc()) from None
-        raise ConfigurationError(f"No credentials were found. {_WAYS}") from None
+        raise ConfigurationError(f"No credentials were found. {_INSTALL}") from None
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:
         return ChainSource(provider.DefaultCredentialsProvider, f"the default chain of {_PACKAGE}")

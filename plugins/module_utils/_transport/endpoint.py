@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
+import re
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ class Service:
     ``hosts``      per network (``public``, ``vpc``) the hosts of regions that the rule does not fit
     ``host_rule``  per network the host of any other region, with ``{region}`` in it
     ``ram_prefix`` of the names of its RAM actions
+    ``final_codes`` of errors that no repetition cures, whatever their HTTP status
     ``hints``      what users can do about error codes of its own
     """
 
@@ -33,7 +34,11 @@ class Service:
     hosts: t.Mapping[str, t.Mapping[str, str]]
     host_rule: t.Mapping[str, str]
     hints: t.Mapping[str, str]
+    final_codes: t.Pattern[str] = re.compile("(?!)")
 
+
+#: A name of labels, or an address in numbers.
+_HOST = re.compile(r"(?!.{254})[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*|[0-9a-f:.]+")
 
 #: Regions of Alibaba Cloud, to tell a slip of the pen from a region before anything is asked.
 REGIONS = (
@@ -83,6 +88,8 @@ def base_url(service: Service, region: str, *, network: str = "public", endpoint
     if endpoint:
         return _checked(endpoint)
     if region not in REGIONS:
+        import difflib  # needed here alone
+
         alike = difflib.get_close_matches(region, REGIONS, n=3)
         raise ConfigurationError(
             f"region {region!r} is not known"
@@ -99,7 +106,7 @@ def _checked(endpoint: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if parts.scheme not in ("https", "http") or not host or any(char.isspace() for char in url):
+    if parts.scheme not in ("https", "http") or not _HOST.fullmatch(host):
         raise ConfigurationError(
             f"endpoint {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
             " or https://host[:port]."
@@ -107,7 +114,7 @@ def _checked(endpoint: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         # Not shown: it may hold a password.
         raise ConfigurationError("endpoint holds more than https://host[:port]: leave out user, path and query.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"endpoint {endpoint!r} is not encrypted: plain http:// is accepted for loopback addresses only, use https://."
         )
@@ -115,7 +122,7 @@ def _checked(endpoint: str) -> str:
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -27,6 +27,7 @@ class Remedy(enum.Enum):
 
     NONE = "give up"
     WAIT = "repeat after a pause"
+    WAIT_IN_TURN = "repeat after a pause, as others have to"
     NEW_NONCE = "repeat with a new nonce, as every repetition has one"
     SET_CLOCK = "repeat once, by the service's clock"
     REFRESH_CREDENTIAL = "repeat once, with a renewed credential"
@@ -47,12 +48,16 @@ class BackupError(Exception):
         self.elapsed = 0.0
 
     def __str__(self) -> str:
-        parts = [f"Failed to {self.asked}: {self.message}" if self.asked else self.message]
+        said = self._said()
+        parts = [f"Failed to {self.asked}: {said}" if self.asked else said]
         if self.hint:
             parts.append(self.hint)
         if self.attempts > 1:
             parts.append(f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds.")
         return " ".join(part if part[-1] in ".!?" else part + "." for part in parts)
+
+    def _said(self) -> str:
+        return self.message
 
     def facts(self) -> dict[str, t.Any]:
         facts: dict[str, t.Any] = {"kind": self.kind}
@@ -92,16 +97,23 @@ class ConnectionFailed(BackupError):
 class BrokenAnswer(BackupError):
     kind = "answer"
 
-    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.request_id = request_id
+
+    def _said(self) -> str:
+        return self.message + (f" (request ID {self.request_id})" if self.request_id else "")
 
     def facts(self) -> dict[str, t.Any]:
-        return dict(super().facts(), http_status=self.status)
+        return dict(super().facts(), http_status=self.status, request_id=self.request_id)
 
 
 class ServiceError(BackupError):
-    """``retry_after``: seconds that the service asks to wait; ``clock_offset``: seconds that its clock is ahead."""
+    """``retry_after``: seconds that the service asks to wait; ``clock_offset``: seconds that its clock is ahead.
+
+    ``code`` is empty where the service gives none. ``is_final``: the service's own code says that it is no passing fault.
+    """
 
     kind = "service"
 
@@ -113,6 +125,7 @@ class ServiceError(BackupError):
         status: int,
         request_id: str = "",
         retry_after: t.Optional[float] = None,
+        clock_offset: t.Optional[float] = None,
         denied: t.Optional[t.Mapping[str, str]] = None,
         hint: str = "",
     ) -> None:
@@ -121,19 +134,20 @@ class ServiceError(BackupError):
         self.status = status
         self.request_id = request_id
         self.retry_after = retry_after
+        self.clock_offset = clock_offset
         self.denied = dict(denied or {})
-        self.clock_offset: t.Optional[float] = None
+        self.is_final = False
 
-    def __str__(self) -> str:
-        said = f"the service answered {self.code}"
+    def _said(self) -> str:
+        said = f"the service answered {self.code or 'an error without a code'}"
         if self.message:
             said += f": {self.message.rstrip('. ')}"
         if self.denied:
             said += " (" + ", ".join(f"{name} {value}" for name, value in self.denied.items()) + ")"
         said += f" (HTTP {self.status}, request ID {self.request_id or 'not given'})"
-        whole = BackupError(said, hint=self.hint)
-        whole.asked, whole.attempts, whole.elapsed = self.asked, self.attempts, self.elapsed
-        return str(whole)
+        if self.retry_after:
+            said += f", and asks to wait {self.retry_after:g} seconds"
+        return said
 
     def facts(self) -> dict[str, t.Any]:
         return dict(
@@ -148,7 +162,7 @@ class ServiceError(BackupError):
 
 #: Codes decide before the HTTP status does: the same class comes with different statuses per product.
 _REMEDIES = (
-    (re.compile(r"Throttling"), Remedy.WAIT),
+    (re.compile(r"Throttling"), Remedy.WAIT_IN_TURN),
     (re.compile(r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)"), Remedy.WAIT),
     (re.compile(r"SignatureNonceUsed$"), Remedy.NEW_NONCE),
     (re.compile(r"InvalidTimeStamp\.Expired$"), Remedy.SET_CLOCK),
@@ -156,7 +170,7 @@ _REMEDIES = (
     (
         re.compile(
             r"(SignatureDoesNotMatch|IncompleteSignature|InvalidAccessKeyId|InvalidSecurityToken|Forbidden"
-            r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|DBS\.|Param\.|MissingParameter)"
+            r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|MissingParameter)"
         ),
         Remedy.NONE,
     ),
@@ -179,11 +193,14 @@ _HINTS = (
         " parts of it",
     ),
     (
-        re.compile(r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|DBS\.NoPermission)"),
+        re.compile(r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)"),
         "Grant the caller the RAM action {ram_action}",
     ),
     (re.compile(r"InvalidTimeStamp"), "The clock of this host differs from the service's: synchronize it"),
-    (re.compile(r"Throttling"), "Ask less often, or allow more time with max_retries and total_timeout"),
+    (
+        re.compile(r"Throttling"),
+        "Send fewer requests at a time with max_connections, or allow more time with total_timeout",
+    ),
     (re.compile(r"InvalidVersion|InvalidAction"), "The host that was asked does not serve this API: check endpoint"),
 )
 
@@ -202,6 +219,8 @@ def remedy_of(error: BackupError) -> Remedy:
     if isinstance(error, BrokenAnswer):
         return Remedy.WAIT if error.status < 300 or error.status >= 500 or error.status == 429 else Remedy.NONE
     if isinstance(error, ServiceError):
+        if error.is_final:
+            return Remedy.NONE
         for pattern, remedy in _REMEDIES:
             if pattern.match(error.code):
                 return remedy

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 class RetryPolicy:
     """Exponential back-off with full jitter, bounded in number and in time.
 
+    What a service asks for comes first, and the jitter on top of it, lest all who wait come back at once.
+
     ``retries``        repetitions at the most
     ``total_timeout``  seconds from the first request to the last answer
     ``base``, ``cap``  seconds: the n-th pause lies between 0 and ``min(cap, base * 2**n)``
@@ -28,7 +30,5 @@ class RetryPolicy:
     cap: float = 20.0
 
     def pause(self, repetition: int, server_given: t.Optional[float] = None) -> float:
-        """Seconds to wait before the repetition of that number, counted from 0. What the server asks for wins."""
-        if server_given is not None:
-            return server_given
-        return random.uniform(0.0, min(self.cap, self.base * 2.0**repetition))
+        """Seconds to wait before the repetition of that number, counted from 0."""
+        return (server_given or 0.0) + random.uniform(0.0, min(self.cap, self.base * 2.0 ** min(repetition, 30)))

@@ -8,9 +8,11 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +45,23 @@ def start() -> Iterator[Start]:
         yield run
 
 
+def url_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    match = re.match(r"Listening on (\S+),", process.stdout.readline())
+    assert match, process.communicate()
+    return match[1]
+
+
+def client_of(url: str) -> Client:
+    config = Config(
+        access_key_id="LTAI-demo-not-a-real-key",
+        access_key_secret="demo-secret-not-a-real-one",
+        protocol="HTTP",
+        endpoint=url.removeprefix("http://"),
+    )
+    return Client(config)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> None:
     ready = tmp_path / "ready.json"
@@ -53,13 +72,7 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
         assert time.monotonic() < deadline
         time.sleep(0.02)
     url = json.loads(ready.read_text())["url"]
-    config = Config(
-        access_key_id="LTAI-demo-not-a-real-key",
-        access_key_secret="demo-secret-not-a-real-one",
-        protocol="HTTP",
-        endpoint=url.removeprefix("http://"),
-    )
-    client = Client(config)
+    client = client_of(url)
 
     def total(instance: str, **more: Any) -> int:
         request = models.DescribeDownloadTaskRequest(region_code="cn-hangzhou", instance_name=instance, **more)
@@ -97,16 +110,96 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
     assert "OSSAccessKeyId" not in log
 
 
+def test_habits(start: Start) -> None:
+    habits = ["page_size_over=refuse", "page_size_max=20", "totals=false", "code_beside_success=null", "success=true"]
+    process = start(*(part for habit in habits for part in ("--habit", habit)))
+    client = client_of(url_of(process))
+
+    def ask(page_size: str) -> Any:
+        request = models.DescribeDownloadTaskRequest(
+            region_code="cn-hangzhou", instance_name="rm-bp1demomysql0001", page_size=page_size
+        )
+        return client.describe_download_task(request).body
+
+    answer = ask("20")
+    assert answer.success == "true"
+    assert answer.data.total_elements is None
+    assert ask("21").code == "DBS.ParamIsInValid"
+
+
+def test_a_life_cycle_from_json(start: Start, tmp_path: Path) -> None:
+    """As a habit, and as the schedule of a task: either way a finished task expires."""
+    schedule = '[["running", 0.0], ["finished", null]]'
+    account = tmp_path / "account.json"
+    account.write_text(f'{{"tasks": [{{"instance": "rm-1", "schedule": {schedule}}}]}}')
+    process = start("--account", str(account), "--speed", "1000000", "--habit", f"life_cycle={schedule}")
+    client = client_of(url_of(process))
+    wanted = models.CreateDownloadRequest(
+        region_code="cn-hangzhou", instance_name="rm-1", bak_set_id="1482610002", format_type="CSV"
+    )
+    assert client.create_download(wanted).body.success == "true"
+    time.sleep(0.5)  # 5 days
+    request = models.DescribeDownloadTaskRequest(region_code="cn-hangzhou", instance_name="rm-1")
+    tasks = client.describe_download_task(request).body.data.content.list
+    assert [task.download_status for task in tasks] == ["expired", "expired"]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+def test_ipv6(start: Start) -> None:
+    url = url_of(start("--host", "::1"))
+    assert re.fullmatch(r"http://\[::1\]:\d+", url)
+    with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=5):
+        pass
+
+
+ACCOUNTS = {
+    "{": "Expecting property name enclosed in double quotes",
+    "[]": 'it is not {"tasks": [{...}, ...]}',
+    '{"tasks": [1]}': 'it is not {"tasks": [{...}, ...]}',
+    '{"tasks": [{"state": "failed"}]}': "a task has no instance: {'state': 'failed'}",
+    '{"tasks": [{"instance": "rm-1", "size": "big"}]}': "a task cannot have size='big'",
+    '{"tasks": [{"instance": "rm-1", "sise": 1}]}': "a task cannot have sise=1",
+    '{"tasks": [{"instance": "rm-1", "schedule": ["running"]}]}': "a task cannot have schedule=['running']",
+}
+
+
+@pytest.mark.parametrize(("account", "message"), ACCOUNTS.items())
+def test_unusable_accounts(start: Start, tmp_path: Path, account: str, message: str) -> None:
+    path = tmp_path / "account.json"
+    path.write_text(account)
+    refused(start("--account", str(path)), message)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "0.0.0.0 is not a loopback address"),
+        (["--port", "99999"], "--port: '99999' is not a whole number from 0 to 65535"),
+        (["--port", "http"], "--port: 'http' is not a whole number from 0 to 65535"),
+        (["--speed", "-1"], "--speed: '-1' is not a number from 0 to 1000000"),
+        (["--speed", "nan"], "--speed: 'nan' is not a number from 0 to 1000000"),
+        (["--latency", "-0.1"], "--latency: '-0.1' is not a number from 0 to 3600"),
+        (["--tasks", "-1"], "--tasks: '-1' is not a whole number from 0 to 1000000"),
         (["--fault", "earthquake"], "unknown fault 'earthquake', known are reset"),
+        (["--fault", "slow:x"], "--fault: 'x' is not a whole number from 1 to 1000000"),
+        (["--fault", "slow:0"], "--fault: '0' is not a whole number from 1 to 1000000"),
+        (["--habit", "page_size_over"], "'page_size_over' is not NAME=VALUE with one of the names page_size_max,"),
+        (["--habit", "mood=bad"], "'mood=bad' is not NAME=VALUE with one of the names page_size_max,"),
+        (["--habit", "page_size_over=ignore"], "page_size_over takes Literal['clamp', 'refuse'], not 'ignore'"),
+        (["--habit", "page_size_max=true"], "page_size_max takes int, not 'true'"),
+        (["--habit", "one_task=1"], "one_task takes bool, not '1'"),
+        (["--account", "/nonexistent"], "--account: /nonexistent: [Errno 2] No such file or directory"),
+        (["--ready-file", "/nonexistent/x"], "cannot write /nonexistent/x: No such file or directory"),
     ],
 )
 def test_refusals(start: Start, arguments: list[str], message: str) -> None:
-    process = start(*arguments)
-    dummy, errors = process.communicate(timeout=20)
+    refused(start(*arguments), message)
 
+
+def refused(process: subprocess.Popen[str], message: str) -> None:
+    """In one line."""
+    dummy, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert message in errors
+    assert errors.startswith("stand_in: ")
+    assert errors.count("\n") == 1
