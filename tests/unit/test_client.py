@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
 import time
@@ -280,6 +282,130 @@ def test_netrc_does_not_break_the_signature(
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     assert ask(client_of(service))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("wrong_clock"),
+        Fault("nonce_used"),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_corrections_need_no_retries(service: StandIn, client_of: MakeClient, fault: Fault) -> None:
+    if fault.kind == "wrong_clock":
+        service.clock_offset = -7200.0
+    else:
+        service.inject(fault)
+    assert ask(client_of(service, retries=0))
+
+
+def test_throttling_is_bounded_by_time_alone(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("throttled", 12, retry_after=10))
+    assert ask(client_of(service, retry=RetryPolicy(retries=1, base=0.001, total_timeout=20)))
+    service.inject(Fault("throttled", 12, retry_after=10))
+    assert failure_of(client_of(service, retries=0)).attempts == 1
+
+
+def test_no_pause_is_the_same_as_another() -> None:
+    policy = RetryPolicy(base=0.5, cap=20)
+    pauses = [policy.pause(3, server_given=2.0) for dummy in range(100)]
+    assert len(set(pauses)) == 100
+    assert all(2.0 <= pause <= 6.0 for pause in pauses)
+    assert max(policy.pause(60) for dummy in range(100)) <= 20
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"status": "ok"}', b"[]", b"null", b"[" * 100_000])
+def test_an_answer_that_is_not_the_services(service: StandIn, client_of: MakeClient, body: bytes) -> None:
+    service.answer(ACTION, body)
+    error = failure_of(client_of(service, retries=1), BrokenAnswer)
+    assert "a body that is not the service's (application/json" in str(error)
+    assert f"request ID {service.calls[-1].request_id}" in str(error)
+    assert len(service.calls) == 2
+
+
+def test_an_error_in_xml_with_a_namespace(client_of: MakeClient, service: StandIn) -> None:
+    body = b"<Error xmlns='http://x'><Code>Forbidden.RAM</Code><RequestId>5D28</RequestId></Error>"
+    with Responder(
+        b"HTTP/1.1 403 No\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    ) as url:
+        error = failure_of(client_of(service, base_url=url))
+    assert (error.code, error.request_id) == ("Forbidden.RAM", "5D28")
+
+
+class Responder:
+    """A server that answers each connection with the same bytes, and then, every so often, with one more."""
+
+    def __init__(self, answer: bytes, drip: float | None = None) -> None:
+        self._answer = answer
+        self._drip = drip
+        self._ended = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __exit__(self, *reason: object) -> None:
+        self._ended.set()
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(OSError):
+                connection, dummy = self._socket.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(self._answer)
+                    while self._drip is not None and not self._ended.wait(self._drip):
+                        connection.sendall(b" ")
+
+
+def test_an_answer_that_drips(client_of: MakeClient, service: StandIn) -> None:
+    with Responder(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n", 0.05) as url:
+        began = time.monotonic()
+        error = failure_of(client_of(service, base_url=url, retries=0, read_timeout=0.5), ConnectionFailed)
+    assert time.monotonic() - began < 1.5
+    assert "did not end within 0.5 seconds" in str(error)
+
+
+def test_loopback_needs_no_proxy(service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(client_of(service))
+
+
+def test_tls_to_what_does_not_speak_it(service: StandIn, client_of: MakeClient) -> None:
+    error = failure_of(client_of(service, base_url=service.url.replace("http:", "https:")), ConnectionFailed)
+    assert "does not speak TLS. Check endpoint and port." in str(error)
+    assert error.attempts == 1
+
+
+def test_a_bundle_without_certificates(tls_service: StandIn, client_of: MakeClient, tmp_path: Path) -> None:
+    bundle = tmp_path / "empty.pem"
+    bundle.write_text("nothing\n")
+    error = failure_of(client_of(tls_service, ca_path=str(bundle)), ConnectionFailed)
+    assert "the CA bundle cannot be read" in str(error)
+    assert error.attempts == 1
+
+
+def test_the_time_for_all_requests(service: StandIn, client_of: MakeClient) -> None:
+    client = client_of(service)
+    client.deadline = time.monotonic() - 60
+    error = failure_of(client, ConnectionFailed)
+    assert "the time for all requests is over. Raise total_timeout." in str(error)
+    assert not service.calls
+
+
+def test_a_service_that_asks_for_too_long_a_pause_is_quoted(service: StandIn, client_of: MakeClient) -> None:
+    service.inject(Fault("throttled", retry_after=200_000))
+    assert "asks to wait 200 seconds" in str(failure_of(client_of(service)))
+
+
+def test_a_signature_that_is_wrong_is_not_explained_at_length(service: StandIn, client_of: MakeClient) -> None:
+    said = str(failure_of(client_of(service, source=FixedSource(Credential(service.key.id, "wrong")))))
+    assert "x-acs" not in said
+    assert len(said) < 500
 
 
 def test_threads_share_a_client(service: StandIn, client_of: MakeClient) -> None:

@@ -72,6 +72,25 @@ def test_half_a_credential(options: dict[str, str], environ: dict[str, str], com
     assert complaint in str(caught.value)
 
 
+def test_white_space_around_keys_is_none_of_them() -> None:
+    source = resolve(environ={}, access_key_id=" id\n", access_key_secret="secret\r\n", security_token="token\n")
+    assert source.get() == Credential("id", "secret", "token")
+
+
+@pytest.mark.parametrize("bad", ["a b", "a\nb", "LTAI漢", "LTAI\udcff", "a\x00b"])
+@pytest.mark.parametrize("name", ["access_key_id", "access_key_secret", "security_token"])
+def test_characters_that_no_key_has(name: str, bad: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(environ={}, **{**OPTIONS, name: bad})
+    assert str(caught.value) == f"{name} holds white space or other characters that no key has: copy it once more."
+
+
+def test_a_credentials_uri_is_not_shown(info: Any, keyless: dict[str, Any], tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:9/x?token=TOPSECRET"}
+    assert "No credentials from the default chain" in info.process(keyless, environment=environment)["msg"]
+    assert "TOPSECRET" not in info.output
+
+
 def test_secrets_do_not_show() -> None:
     shown = repr(Credential("some-id", "some-secret", "some-token"))
     assert "some-secret" not in shown

@@ -122,6 +122,38 @@ def test_the_region_from_the_environment(
     assert info(asked)["count"] == 1
 
 
+def test_an_empty_variable_is_no_region(
+    info: Any, asked: dict[str, Any], service: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.add_task(INSTANCE)
+    monkeypatch.setenv("ALIBABA_CLOUD_REGION_ID", "")
+    monkeypatch.setenv("ALICLOUD_REGION", "cn-hangzhou")
+    assert info({**asked, "region": ""})["count"] == 1
+    monkeypatch.delenv("ALICLOUD_REGION")
+    del asked["region"]
+    assert "region is not set: give a region ID such as cn-hangzhou, or set one of ALIBABA" in info(asked)["msg"]
+
+
+def test_an_alias_of_the_region_beside_the_environment(
+    info: Any, asked: dict[str, Any], service: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.add_task(INSTANCE)
+    monkeypatch.setenv("ALIBABA_CLOUD_REGION_ID", "eu-central-1")
+    asked["region_id"] = asked.pop("region")
+    result = info(asked)
+    assert result["count"] == 1
+    assert "warnings" not in result
+
+
+def test_a_shortfall_is_a_warning(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    body = {"Success": "true", "Data": {"TotalElements": 35, "PageSize": 10, "Content": {"List": []}}}
+    body["Data"]["Content"]["List"] = [{"TaskId": f"dt-{number}"} for number in range(10)]  # type: ignore[index]
+    service.answer("DescribeDownloadTask", body)
+    result = info(asked)
+    assert result["count"] == 10
+    assert "The service announced 35 download tasks of instance 'rm-bp1abc', but gave 10." in str(result["warnings"])
+
+
 def test_tasks_by_id(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one")
     result = info({**asked, "task_ids": ["dt-one", "dt-two"]})
@@ -153,6 +185,8 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     result = info({**asked, "query": "download_tasks[?download_status=='failed'].task_id"})
     assert result["query_result"] == ["dt-two"]
     assert result["count"] == 2
+    whole = info({**asked, "query": "@"})
+    assert whole["query_result"]["download_tasks"] == whole["download_tasks"]
 
 
 # Bad input: each is refused before anything is asked, in words that name the option, the value and what is allowed.
@@ -216,6 +250,13 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
             "http://dbs-api.cn-hangzhou.aliyuncs.com",
             "endpoint 'http://dbs-api.cn-hangzhou.aliyuncs.com' is not encrypted",
         ),
+        ("endpoint", "https://a..b", "endpoint 'https://a..b' is not an address"),
+        ("endpoint", "https://*", "endpoint 'https://*' is not an address"),
+        ("endpoint", "https://" + "a" * 300, "is not an address"),
+        ("instance_name", "rm-" + "a" * 100_000, "is malformed"),
+        ("start_time", "99999999999999999999", "start_time '99999999999999999999' is too large for milliseconds"),
+        ("start_time", "0001-01-01T00:00:00+08:00", "is before 1973"),
+        ("query", "[" * 3000, "is not a JMESPath expression"),
         ("network", "private", "value of network must be one of: public, vpc, got: private"),
         ("ca_path", "/no/such/file", "ca_path '/no/such/file' does not exist"),
         ("connect_timeout", 0, "connect_timeout 0.0 is out of range: give 0.1 to 300 seconds."),
@@ -241,6 +282,7 @@ def test_a_start_after_the_end(info: Any, asked: dict[str, Any], service: StandI
     ("query", "said"),
     [
         ("abs(download_tasks)", "query 'abs(download_tasks)' fails on the result: In function abs(), invalid type"),
+        ("download_tasks[::0]", "query 'download_tasks[::0]' fails on the result: "),
         ("no_such(@)", "query 'no_such(@)' fails on the result: Unknown function: no_such()."),
     ],
 )

@@ -18,7 +18,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     list_download_tasks,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer, ServiceError
 from stand_in import Fault, StandIn, sample
 from stand_in.registry import GatewayError
 
@@ -118,6 +118,71 @@ def test_a_refused_page_size_is_left_to_the_service(service: StandIn, client_of:
 
     with pytest.raises(ServiceError, match=r"DBS\.ParamIsInValid"):
         listed(client_of(service), page_size=51)
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, "DBS.InternalError"), (400, "InvalidParameter.PageSize")])
+def test_a_page_size_that_is_refused_in_other_words(
+    service: StandIn, client_of: MakeClient, status: int, code: str
+) -> None:
+    ids = fill(service, 25)
+
+    def refuse(call: Any) -> None:
+        if "PageSize" in call.params:
+            raise GatewayError(status, code, "The pageSize is too large.", Success="false")
+
+    service.on_call(refuse)
+    assert listed(client_of(service)) == ids[::-1]
+
+
+def test_an_empty_page_among_others(service: StandIn, client_of: MakeClient) -> None:
+    """It loses what was on it, and says so, but not what comes after it."""
+    ids = [f"dt-{number}" for number in range(50)]
+    warnings: list[str] = []
+
+    def page(call: Any) -> None:
+        number = int(call.params["CurrentPage"])
+        rows = [{"TaskId": one} for one in ids[number * 10 - 10 : number * 10]] if number != 3 else []
+        data = {"PageSize": 10, "TotalElements": 50, "Content": {"List": rows}}
+        service.answer("DescribeDownloadTask", {"Success": "true", "Data": data})
+
+    service.on_call(page)
+    service.answer("DescribeDownloadTask", {})
+    query = DownloadTaskQuery(region="cn-hangzhou")
+    found = list_download_tasks(client_of(service, max_connections=1), [INSTANCE], query, warnings.append)
+    assert {task["task_id"] for task in found} == set(ids) - set(ids[20:30])
+    assert warnings == [f"The service announced 50 download tasks of instance '{INSTANCE}', but gave 40."]
+
+
+@pytest.mark.parametrize("content", ["oops", {"List": "oops"}, {"List": ["dt-1"]}, 5])
+def test_what_is_no_list_of_tasks(service: StandIn, client_of: MakeClient, content: Any) -> None:
+    service.answer("DescribeDownloadTask", {"Success": "true", "Data": {"Content": content}})
+    with pytest.raises(BrokenAnswer, match="the answer holds no list of tasks where one belongs"):
+        listed(client_of(service))
+
+
+def test_a_filter_by_state_hides_none_that_comes_later(service: StandIn, client_of: MakeClient) -> None:
+    """Tasks leave the filtered list while as many come to it, so that its length tells nothing."""
+    ids = fill(service, 60, state="failed")
+    leaving = [service.add_task(INSTANCE, state="failed", created=BEGINNING - number - 1) for number in range(5)]
+    lock = threading.Lock()
+
+    def churn(call: Any) -> None:
+        with lock:
+            if call.params["CurrentPage"] != "1" and leaving:
+                leaving.pop().follow([("running", None)], service.clock.now())
+                service.add_task(INSTANCE, state="failed", created=BEGINNING + 1_000_000 + len(leaving))
+
+    service.on_call(churn)
+    for query in ({}, {"limit": 100_000}):
+        assert set(ids) <= set(listed(client_of(service), page_size=10, states=frozenset({"failed"}), **query))
+
+
+def test_ids_of_several_instances(service: StandIn, client_of: MakeClient) -> None:
+    """Reading ends in all instances when all are found in any."""
+    one, two = fill(service, 1000, "rm-bp1one"), fill(service, 1000, "rm-bp1two")
+    wanted = {one[-1], two[-1]}
+    assert set(listed(client_of(service), "rm-bp1one", "rm-bp1two", page_size=10, task_ids=frozenset(wanted))) == wanted
+    assert len(service.calls) < 20
 
 
 def test_the_sample_answer_of_the_documentation(service: StandIn, client_of: MakeClient) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import threading
 import time
@@ -203,9 +204,11 @@ class Client:
             return answer.judged(read)
         except ServiceError as error:
             error.is_final = bool(self.service.final_codes.match(error.code))
-            # Redacted first: the answer to a bad signature repeats the whole request, a security token included.
             text = credential.redact(error.message)
-            error.message = answer.shortened(text.split("server string to sign")[0].split("Server string")[0])
+            if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
+                # What follows the first sentence repeats the whole request, a security token included.
+                text = re.split(r"[.:\n]", text)[0]
+            error.message = answer.shortened(text)
             ram_action = f"{self.service.ram_prefix}:{action}"
             error.hint = self.service.hints.get(error.code) or hint_for(error.code, ram_action)
             raise
