@@ -15,7 +15,10 @@ PYTHONS_newest := 3.11-
 PYTHONS_oldest := 3.10-3.12
 PYTHONS_target := 3.9
 
+PORT := 8000
+
 export NO_COLOR := 1
+export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 TREE := .cache/collections/ansible_collections/apsaradb/backup
 STEP = python3 tests/ci/steps.py run $@
 in = PATH="$$PWD/.cache/venv-$(1)/bin:$$PATH"
@@ -38,8 +41,8 @@ demo: .cache/venv-demo/.ready $(TREE) ## query the embedded stand-in of the serv
 	@$(call in,demo) bash tests/ci/demo.sh
 
 .PHONY: service
-service: ## run the stand-in of the service until Ctrl-C
-	@PYTHONPATH=tests exec "$$(python3 tests/ci/pythons.py 3.11-)" -m stand_in
+service: ## run the stand-in of the service until Ctrl-C, at PORT=8000
+	@PYTHONPATH=tests exec "$$(python3 tests/ci/pythons.py 3.11-)" -m stand_in --port $(PORT)
 
 .PHONY: test
 test: ## all that CI runs: lint, unit and integration tests, sanity, the artifact
@@ -63,7 +66,7 @@ bench: .cache/venv-newest/.ready $(TREE) ## the benchmarks
 
 .PHONY: clean
 clean: ## remove everything that the other targets made
-	@rm -rf .cache .ansible tests/output "$${XDG_CACHE_HOME:-$$HOME/.cache}/apsaradb.backup"
+	@rm -rf .cache .ansible dist tests/output "$${XDG_CACHE_HOME:-$$HOME/.cache}/apsaradb.backup"
 
 .PHONY: help
 help:
@@ -88,7 +91,7 @@ lint-ansible:
 	@$(in_tree) $(STEP) ansible-lint --offline --profile production --strict
 
 lint-docs:
-	@$(in_tree) $(STEP) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --check-extra-docs-refs .
+	@HOME="$$PWD/.cache" $(in_tree) $(STEP) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --check-extra-docs-refs .
 
 lint-changelog:
 	@$(in_tree) $(STEP) antsibull-changelog lint
@@ -117,7 +120,7 @@ sanity-newest sanity-oldest: sanity-%: .cache/venv-%/.ready
 	@$(call in,$*) $(STEP) python tests/ci/sanity.py
 
 molecule:
-	@$(in_tree) $(STEP) molecule test --all --report
+	@$(in_tree) $(STEP) bash -c 'molecule reset --all >/dev/null && molecule test --all --report'
 
 artifact:
 	@$(call in,newest) $(STEP) bash tests/ci/artifact.sh

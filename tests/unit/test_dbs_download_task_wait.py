@@ -228,6 +228,8 @@ def test_the_time_is_kept_though_nobody_answers(wait: Any, asked: dict[str, Any]
     assert result["error"]["reason"] == "timed out"
     assert result["elapsed"] < 2.0
     assert result["pending_task_ids"] == ["dt-one"]
+    assert "The last poll failed: Failed to list the download tasks" in result["msg"]
+    assert "ServiceUnavailable" in result["msg"]
 
 
 @pytest.mark.parametrize("code", ["Forbidden.RAM", "InvalidAccessKeyId.NotFound"])

@@ -101,6 +101,8 @@ class Waiting:
     ) -> None:
         self._client = client
         self.selection = selection
+        #: Why the last poll, or a part of it, failed; none if it did not.
+        self.outage: t.Optional[BackupError] = None
         self._policy = policy
         self.known = known or Knowledge()
         self._began = time.monotonic() - self.known.elapsed
@@ -228,6 +230,7 @@ class Waiting:
     def _survive(self, failures: t.Sequence[BackupError]) -> None:
         """An outage is lived through for a while."""
         known = self.known
+        self.outage = failures[0] if failures else None
         if not failures:
             known.outage_since = None
             return

@@ -160,24 +160,32 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
     """What was waited for, how long, what is not as it should be, and what to do."""
     known, selection = waiting.known, waiting.selection
     failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
-    total = len(known.tasks) + len(missing)
-    counts = [
-        f"{len(found)} {what}"
-        for found, what in ((failed, "failed"), (pending, "not done"), (missing, "not there"))
-        if found
-    ]
+    timed_out = ending is Ending.TIMED_OUT
     where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
-    waited = f"{known.elapsed:.1f} seconds and {known.polls} poll{'s' if known.polls != 1 else ''}"
-    message = f"Waiting for {total} download task{'s' if total != 1 else ''} of {where} "
-    message += f"timed out after {waited}" if ending is Ending.TIMED_OUT else f"failed after {waited}"
+    sentences = [
+        f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
+        f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
+    ]
+    counts = ((failed, "failed"), (pending, "not done"), (missing, "not there"))
+    summary = ", ".join(f"{len(found)} {what}" for found, what in counts if found)
+    if summary:
+        sentences[0] += f": {summary}"
     details = [f"{_described(task)}: {_ADVICE[task['download_status']]}" for task in failed]
-    details += [_described(task) for task in pending] if ending is Ending.TIMED_OUT else []
+    details += [_described(task) for task in pending] if timed_out else []
     kind = "task" if selection.task_ids else "backup set"
     details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
-    more = len(details) - MAX_NAMED
-    shown = "; ".join(details[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
-    advice = " The tasks go on by themselves: wait again, or raise timeout." if ending is Ending.TIMED_OUT else ""
-    return f"{message}: {', '.join(counts)}. {shown}.{advice}"
+    if details:
+        more = len(details) - MAX_NAMED
+        sentences.append("; ".join(details[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else ""))
+    if waiting.outage:
+        sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
+    if timed_out and pending:
+        sentences.append("The tasks go on by themselves: wait again, or raise timeout")
+    return ". ".join(sentences) + "."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _ids(tasks: t.Iterable[Task]) -> list[str]:
