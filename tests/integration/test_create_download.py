@@ -1,0 +1,100 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finding, creating and retrying, by Ansible's own commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
+CLUSTER = "pc-bp9z8y7x6w5v4u3t2"
+QUICK = [("running", 1.0), ("finished", None)]
+
+
+@pytest.fixture
+def stocked(filled: Any) -> Any:
+    """With backup sets, and a slot that becomes free."""
+    for instance in (INSTANCE, CLUSTER):
+        filled.service.add_backup(instance, backup_id="1482610009", size=2 << 30, mode="Manual")
+    for task in filled.service.account.tasks():
+        if task.task_id == "dt-a1b2c3d4e5f2":
+            task.follow(QUICK, filled.service.clock.now())
+        if task.task_id == "dt-a1b2c3d4e5f3":
+            task.follow([("finished", None)], filled.service.clock.now())
+    filled.service.habits.life_cycle = QUICK
+    return filled
+
+
+@pytest.mark.parametrize("plugin", ["dbs_backup_set_info", "dbs_download_support_info"])
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_the_examples_that_only_read(stocked: Any, plugin: str, check: tuple[str, ...]) -> None:
+    output = stocked.play_examples(plugin, *check)
+    assert "failed=0" in output
+    assert "changed=0" in output
+
+
+def test_the_examples_that_create(stocked: Any) -> None:
+    output = stocked.play_examples("dbs_download_task", "--diff")
+    assert "2147483648 bytes, 0.0625 USD" in output
+    assert "+task_id: dt-" in output
+    assert [task.parameters["InstanceName"] for task in stocked.service.created] == [INSTANCE, CLUSTER]
+    again = stocked.play_examples("dbs_download_task")
+    assert "changed=0" in again.replace("changed=1", "changed=0", 1)  # what check mode says of the first example
+    assert len(stocked.service.created) == 2
+
+
+def create(world: Any, *options: str, check: bool = True) -> str:
+    output: str = world.run(
+        "ansible-playbook",
+        "apsaradb.backup.create_download",
+        "-e",
+        f"instance_name={INSTANCE} region=cn-hangzhou format=CSV poll_interval=0.5 {world.interpreter}",
+        *options,
+        check=check,
+    )
+    return output
+
+
+def test_from_an_instance_to_its_files(stocked: Any) -> None:
+    checked = create(stocked, "--check")
+    assert "create: a task for backup set 1482610009 of " in checked
+    assert "2.00 GB, a fee of about 0.06 USD" in checked
+    assert not stocked.service.created
+    output = create(stocked)
+    task_id = stocked.service.created[0].task_id
+    assert f"created: {task_id} for backup set 1482610009" in output
+    assert f"{task_id}_1482610009.tar.gz until 20" in output
+    again = create(stocked)
+    assert f"none: {task_id} for backup set 1482610009" in again
+    assert "changed=0" in again
+    assert len(stocked.service.created) == 1
+    for secret in ("Signature=", stocked.service.key.secret):
+        assert secret not in output
+
+
+def test_a_failed_task_is_retried(stocked: Any) -> None:
+    stocked.service.habits.life_cycle = [("running", 0.5), ("failed", None)]
+    stocked.service.habits.retry_life_cycle = QUICK
+    output = create(stocked)
+    assert stocked.service.created[0].retries == 1
+    assert ".tar.gz until 20" in output
+
+
+def test_into_a_bucket(stocked: Any) -> None:
+    output = create(stocked, "-e", "target_bucket=my-backups target_path=restore target_oss_region=cn-hangzhou")
+    assert "oss://my-backups/restore" in output
+
+
+def test_what_stops_it(stocked: Any) -> None:
+    assert "Give the ID of an instance with -e instance_name=" in stocked.run(
+        "ansible-playbook", "apsaradb.backup.create_download", check=False
+    )
+    assert "has no backup set that succeeded with that ID" in " ".join(
+        create(stocked, "-e", "backup_set_id=1", check=False).split()
+    )
+    stocked.service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
+    assert "rm-local has no advanced downloads" in create(stocked, "-e", "instance_name=rm-local", check=False)
+    assert not stocked.service.created
