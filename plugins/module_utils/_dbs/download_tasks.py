@@ -12,8 +12,8 @@ Source: DescribeDownloadTask in the API reference of DBS, 2021-01-01.
 from __future__ import annotations
 
 import re
+import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
@@ -31,6 +31,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 )
 
 if t.TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 
 RawTask = dict[str, t.Any]
@@ -122,8 +124,18 @@ def ask_instances(
 
     At most ``client.max_connections`` requests are under way at a time. Raises the first error that is not tolerated.
     """
-    pages = ThreadPoolExecutor(client.max_connections)
+    executors: list[ThreadPoolExecutor] = []
+    lock = threading.Lock()
     found_ids: set[t.Any] = set()
+
+    def pages() -> ThreadPoolExecutor:
+        """One for all instances, once the first of them has more than a page."""
+        from concurrent.futures import ThreadPoolExecutor  # often not needed
+
+        with lock:
+            if not executors:
+                executors.append(ThreadPoolExecutor(client.max_connections))
+            return executors[0]
 
     def ask(name: str) -> t.Union[list[Task], BackupError]:
         try:
@@ -136,7 +148,8 @@ def ask_instances(
     try:
         return dict(zip(queries, each_at_once(ask, queries, client)))
     finally:
-        pages.shutdown(wait=False, cancel_futures=True)
+        for executor in executors:
+            executor.shutdown(wait=False, cancel_futures=True)
 
 
 def count_by_state(tasks: t.Iterable[Task]) -> dict[str, int]:
@@ -168,7 +181,7 @@ class _InstanceTasks:
         self._parameters = dict(query.parameters(), InstanceName=instance_name)
         self._page_size: t.Optional[int] = query.page_size or DEFAULT_PAGE_SIZE
 
-    def read(self, executor: ThreadPoolExecutor) -> list[Task]:
+    def read(self, executor: t.Callable[[], ThreadPoolExecutor]) -> list[Task]:
         """All that the service may have for the query; what it does not filter is still among it.
 
         Often the first page in the query's order is enough. If not, all pages are read in ascending order, in which a new
@@ -198,7 +211,7 @@ class _InstanceTasks:
         self,
         parameters: t.Mapping[str, str],
         first: t.Optional[Page[RawTask]],
-        executor: t.Optional[ThreadPoolExecutor],
+        executor: t.Optional[t.Callable[[], ThreadPoolExecutor]],
     ) -> list[Task]:
         listing = Listing(
             lambda number: self._page(parameters, number),

@@ -11,8 +11,10 @@ from __future__ import annotations
 import collections
 import itertools
 import typing as t
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+
+if t.TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
 
 Raw = t.TypeVar("Raw")
 T = t.TypeVar("T")
@@ -51,7 +53,7 @@ class Listing(t.Generic[Raw, T]):
     ``fetch``     gives the page of a number
     ``read``      makes of an item what is kept; not done in ``fetch``, lest it delay the requests of other threads
     ``identify``  what makes two items the same
-    ``executor``  fetches pages ahead, up to ``ahead`` of them; without it, they are fetched one by one
+    ``executor``  gives one that fetches pages ahead, up to ``ahead`` of them; without it, they are fetched one by one
     ``enough``    told the items found so far: whether no more is wanted
     ``first``     the first page, if it was fetched already
     """
@@ -62,7 +64,7 @@ class Listing(t.Generic[Raw, T]):
         read: t.Callable[[Raw], T],
         identify: t.Callable[[T], t.Hashable],
         *,
-        executor: t.Optional[Executor] = None,
+        executor: t.Optional[t.Callable[[], Executor]] = None,
         ahead: int = 1,
         enough: t.Optional[t.Callable[[t.Collection[T]], bool]] = None,
         first: t.Optional[Page[Raw]] = None,
@@ -131,16 +133,17 @@ class Listing(t.Generic[Raw, T]):
 
         Where it may be enough soon, only one is fetched at first, and then more and more.
         """
-        if self._executor is None:
+        if self._executor is None or begin > end:
             yield from map(self._fetch, range(begin, end + 1))
             return
+        executor = self._executor()
         ahead = 1 if self._enough else self._ahead
         under_way: collections.deque[Future[Page[Raw]]] = collections.deque()
         upcoming = iter(range(begin, end + 1))
         try:
             while True:
                 for number in itertools.islice(upcoming, ahead - len(under_way)):
-                    under_way.append(self._executor.submit(self._fetch, number))
+                    under_way.append(executor.submit(self._fetch, number))
                 if not under_way:
                     return
                 page = under_way.popleft().result()
@@ -148,7 +151,7 @@ class Listing(t.Generic[Raw, T]):
                     ahead = min(2 * ahead, self._ahead)
                 elif not self._enough:
                     for number in itertools.islice(upcoming, 1):
-                        under_way.append(self._executor.submit(self._fetch, number))
+                        under_way.append(executor.submit(self._fetch, number))
                 yield page
         finally:
             for future in under_way:

@@ -12,8 +12,6 @@ the DBS documentation.
 
 from __future__ import annotations
 
-import re
-
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
 
 _SERVED_BY_HANGZHOU = (
@@ -45,7 +43,7 @@ DBS = Service(
         "public": "dbs-api.{region}.aliyuncs.com",
         "vpc": "dbs-api-vpc.{region}.aliyuncs.com",
     },
-    final_codes=re.compile(r"DBS\.|Param\."),
+    final_codes=r"DBS\.|Param\.",
     hints={
         "Forbidden.InstanceNotFound": "Check instance_name and region: an instance is found in its own region only",
         "DBS.NotExists": "Check instance_name and region: an instance is found in its own region only",

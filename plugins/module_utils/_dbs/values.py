@@ -19,11 +19,10 @@ _SMALLEST_MILLISECONDS = 100_000_000_000
 _LARGEST_MILLISECONDS = 253_402_300_799_999
 
 #: Extended and basic format; datetime.fromisoformat of Python 3.9 and 3.10 reads only a part of it.
-_ISO_8601 = re.compile(
+_ISO_8601 = (
     r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"
     r"(?P<hour>\d\d):?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
-    r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?",
-    re.ASCII,
+    r"(?:(?P<utc>[Zz])|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?"
 )
 
 
@@ -42,7 +41,7 @@ def milliseconds(value: str) -> int:
                 + (": multiply seconds by 1000" if small else "")
             )
         return int(number[1])
-    parts = _ISO_8601.fullmatch(text)
+    parts = re.fullmatch(_ISO_8601, text, re.ASCII)
     try:
         if not parts:
             raise ValueError

@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 import threading
 import time
 import typing as t
-import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
@@ -186,7 +186,7 @@ class Client:
                 action=action,
                 version=self.service.version,
                 date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                nonce=uuid.uuid4().hex,
+                nonce=os.urandom(16).hex(),
             ),
         )
         try:
@@ -203,7 +203,7 @@ class Client:
         try:
             return answer.judged(read)
         except ServiceError as error:
-            error.is_final = bool(self.service.final_codes.match(error.code))
+            error.is_final = bool(re.match(self.service.final_codes, error.code))
             text = credential.redact(error.message)
             if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
                 # What follows the first sentence repeats the whole request, a security token included.

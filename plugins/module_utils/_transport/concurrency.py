@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import typing as t
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -22,10 +21,12 @@ def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clie
 
     The first error of any ends it: it is raised, and what the other calls ask of the clients is not repeated any more.
     """
+    if len(arguments) == 1:
+        return _alone(call, next(iter(arguments)), clients)
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # often not needed
+
     executor = ThreadPoolExecutor(max(client.max_connections for client in clients))
     try:
-        if len(arguments) == 1:
-            return [call(argument) for argument in arguments]
         under_way = [executor.submit(call, argument) for argument in arguments]
         wait(under_way, return_when=FIRST_EXCEPTION)
         for future in under_way:
@@ -38,3 +39,13 @@ def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clie
         raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone(call: t.Callable[[str], T], argument: str, clients: t.Sequence[Client]) -> list[T]:
+    """In this thread, where a signal can interrupt it."""
+    try:
+        return [call(argument)]
+    except BaseException:
+        for client in clients:
+            client.cancel()
+        raise

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Service:
     ``hosts``      per network (``public``, ``vpc``) the hosts of regions that the rule does not fit
     ``host_rule``  per network the host of any other region, with ``{region}`` in it
     ``ram_prefix`` of the names of its RAM actions
-    ``final_codes`` of errors that no repetition cures, whatever their HTTP status
+    ``final_codes`` a pattern of error codes that no repetition cures, whatever their HTTP status
     ``hints``      what users can do about error codes of its own
     """
 
@@ -34,7 +33,7 @@ class Service:
     hosts: t.Mapping[str, t.Mapping[str, str]]
     host_rule: t.Mapping[str, str]
     hints: t.Mapping[str, str]
-    final_codes: t.Pattern[str] = re.compile("(?!)")
+    final_codes: str = "(?!)"
 
 
 #: A name of labels, or an address in numbers.
@@ -108,7 +107,7 @@ def _checked(endpoint: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if parts.scheme not in ("https", "http") or not _HOST.fullmatch(host):
+    if parts.scheme not in ("https", "http") or not re.fullmatch(_HOST, host):
         raise ConfigurationError(
             f"endpoint {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
             " or https://host[:port]."
@@ -125,7 +124,4 @@ def _checked(endpoint: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == "localhost" or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}|::1|::ffff:127(\.[0-9]{1,3}){3}", host))

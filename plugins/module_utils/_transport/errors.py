@@ -160,15 +160,16 @@ class ServiceError(BackupError):
         )
 
 
-#: Codes decide before the HTTP status does: the same class comes with different statuses per product.
+#: Codes decide before the HTTP status does: the same class comes with different statuses per product. The patterns are
+#: compiled when an error comes: every module would wait for it otherwise.
 _REMEDIES = (
-    (re.compile(r"Throttling"), Remedy.WAIT_IN_TURN),
-    (re.compile(r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)"), Remedy.WAIT),
-    (re.compile(r"SignatureNonceUsed$"), Remedy.NEW_NONCE),
-    (re.compile(r"InvalidTimeStamp\.Expired$"), Remedy.SET_CLOCK),
-    (re.compile(r"InvalidSecurityToken\.Expired$"), Remedy.REFRESH_CREDENTIAL),
+    (r"Throttling", Remedy.WAIT_IN_TURN),
+    (r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)", Remedy.WAIT),
+    (r"SignatureNonceUsed$", Remedy.NEW_NONCE),
+    (r"InvalidTimeStamp\.Expired$", Remedy.SET_CLOCK),
+    (r"InvalidSecurityToken\.Expired$", Remedy.REFRESH_CREDENTIAL),
     (
-        re.compile(
+        (
             r"(SignatureDoesNotMatch|IncompleteSignature|InvalidAccessKeyId|InvalidSecurityToken|Forbidden"
             r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|MissingParameter)"
         ),
@@ -178,37 +179,37 @@ _REMEDIES = (
 
 _HINTS = (
     (
-        re.compile(r"(SignatureDoesNotMatch|IncompleteSignature)"),
+        r"(SignatureDoesNotMatch|IncompleteSignature)",
         "The access key secret does not belong to the access key ID, or something between here and the service changes"
         " the request: check access_key_secret (or ALIBABA_CLOUD_ACCESS_KEY_SECRET)",
     ),
     (
-        re.compile(r"InvalidAccessKeyId"),
+        r"InvalidAccessKeyId",
         "The access key ID does not exist or is disabled: check access_key_id (or ALIBABA_CLOUD_ACCESS_KEY_ID); a"
         " temporary key needs its security_token as well",
     ),
     (
-        re.compile(r"InvalidSecurityToken|MissingSecurityToken"),
+        r"InvalidSecurityToken|MissingSecurityToken",
         "The temporary credential is expired or its token does not belong to the key: get a new one and give all three"
         " parts of it",
     ),
     (
-        re.compile(r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)"),
+        r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)",
         "Grant the caller the RAM action {ram_action}",
     ),
-    (re.compile(r"InvalidTimeStamp"), "The clock of this host differs from the service's: synchronize it"),
+    (r"InvalidTimeStamp", "The clock of this host differs from the service's: synchronize it"),
     (
-        re.compile(r"Throttling"),
+        r"Throttling",
         "Send fewer requests at a time with max_connections, or allow more time with total_timeout",
     ),
-    (re.compile(r"InvalidVersion|InvalidAction"), "The host that was asked does not serve this API: check endpoint"),
+    (r"InvalidVersion|InvalidAction", "The host that was asked does not serve this API: check endpoint"),
 )
 
 
 def hint_for(code: str, ram_action: str) -> str:
     """What the user can do about an error of the gateway; empty where nobody can say."""
     for pattern, hint in _HINTS:
-        if pattern.match(code):
+        if re.match(pattern, code):
             return hint.format(ram_action=ram_action)
     return ""
 
@@ -222,7 +223,7 @@ def remedy_of(error: BackupError) -> Remedy:
         if error.is_final:
             return Remedy.NONE
         for pattern, remedy in _REMEDIES:
-            if pattern.match(error.code):
+            if re.match(pattern, error.code):
                 return remedy
         return Remedy.WAIT if error.status >= 500 or error.status == 429 else Remedy.NONE
     return Remedy.NONE

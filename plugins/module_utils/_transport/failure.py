@@ -16,7 +16,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.answer 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConnectionFailed
 
 #: The connection was never made, so that no request can have been sent.
-_NOT_CONNECTED = re.compile(
+_NOT_CONNECTED = (
     "Failed to establish a new connection|Tunnel connection failed|refused|[Ff]ailed to resolve|Name or service not known"
     "|getaddrinfo|CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|NO_CERTIFICATE_OR_CRL_FOUND|CA certificate bundle"
 )
@@ -25,7 +25,7 @@ _NOT_CONNECTED = re.compile(
 def connection_failed(error: Exception, host: str, connect_timeout: float, read_timeout: float) -> ConnectionFailed:
     """What went wrong, and what to do about it. The time-outs are those that were in force, in seconds."""
     text = _chain(error)
-    sent = not (_NOT_CONNECTED.search(text) or isinstance(error, requests.exceptions.ConnectTimeout))
+    sent = not (re.search(_NOT_CONNECTED, text) or isinstance(error, requests.exceptions.ConnectTimeout))
     cause = _cause(text)
 
     def failed(message: str, hint: str = "", permanent: bool = False) -> ConnectionFailed:
