@@ -50,7 +50,8 @@ def main() -> int:
         count += len(plugins)
     roles = [f"{COLLECTION}.{path.name}" for path in sorted(pathlib.Path("roles").glob("[!.]*"))]
     if roles:
-        documented, errors = documentation("role", roles)
+        # Asked for roles by name, ansible-core 2.21 looks into all collections, and complains about one of its own.
+        documented, errors = documentation("role", ["--list", COLLECTION])
         complaints += errors or [f"{role}: no argument specification" for role in roles if role not in documented]
         count += len(roles)
     print(*complaints, f"{count} plugins and roles", sep="\n")

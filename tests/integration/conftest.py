@@ -28,7 +28,7 @@ import trustme
 import yaml
 from stand_in import StandIn
 
-HOSTS = ("*.cn-hangzhou.aliyuncs.com", "*.oss-cn-hangzhou.aliyuncs.com", "127.0.0.1")
+HOSTS = ("rds.aliyuncs.com", "*.cn-hangzhou.aliyuncs.com", "*.oss-cn-hangzhou.aliyuncs.com", "127.0.0.1")
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 TREE = ROOT / ".cache" / "collections"
@@ -85,6 +85,8 @@ class World:
             "ANSIBLE_COLLECTIONS_PATH": str(TREE),
             "ANSIBLE_LOCALHOST_WARNING": "false",
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+            "ANSIBLE_ASYNC_DIR": str(directory / "jobs"),
+            "ANSIBLE_HOME": str(directory / "ansible"),
             "ANSIBLE_LOCAL_TEMP": str(directory / "controller"),
             "ANSIBLE_REMOTE_TEMP": str(directory / "host"),
             "ANSIBLE_NOCOLOR": "1",

@@ -4,44 +4,50 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import sys
 import threading
+from argparse import ArgumentParser, Namespace
+from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 from . import demo
-from .faults import FAULTS, Fault
+from .faults import FAULTS
 from .gateway import Call
-from .server import StandIn
+from .options import account, fault, habit, number
+from .server import Habits, StandIn
 from .storage import Transfer
 
 
-def fault(text: str) -> Fault:
-    kind, dummy, times = text.partition(":")
-    try:
-        return Fault(kind, int(times or 1))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+class Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="stand_in", description="A stand-in of Alibaba Cloud DBS to try things on.")
+def arguments() -> Namespace:
+    parser = Parser(prog="stand_in", description="A stand-in of Alibaba Cloud DBS to try things on.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--allow-remote", action="store_true", help="accept a --host that others can reach")
-    parser.add_argument("--port", type=int, default=8000, help="0 for any free one (default: %(default)s)")
-    parser.add_argument("--speed", type=float, default=1.0, help="seconds of the service per second of ours")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds each answer takes longer")
+    parser.add_argument(
+        "--port", type=number(int, 0, 65535), default=8000, help="0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--speed", type=number(float, 0, 1_000_000), default=1.0, help="seconds of the service per second of ours"
+    )
+    parser.add_argument("--latency", type=number(float, 0, 3600), default=0.0, help="seconds each answer takes longer")
     parser.add_argument("--instance", default=demo.MYSQL, help=f"where --tasks go (default: {demo.MYSQL})")
     parser.add_argument(
         "--account",
-        type=Path,
+        type=account,
         metavar="FILE",
         help='in place of the demonstration account, one from JSON: {"tasks": [{"instance": "rm-1", "state": "failed"}]}',
     )
-    parser.add_argument("--tasks", type=int, default=0, help="this many more finished tasks")
+    parser.add_argument(
+        "--tasks", type=number(int, 0, 1_000_000), default=0, help="this many more finished tasks (default: 0)"
+    )
     parser.add_argument(
         "--fault",
         type=fault,
@@ -49,6 +55,15 @@ def arguments() -> argparse.Namespace:
         default=[],
         metavar="KIND[:TIMES]",
         help=f"have the next calls go wrong: {', '.join(FAULTS)}; may be given more than once",
+    )
+    parser.add_argument(
+        "--habit",
+        type=habit,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="have it behave otherwise where the real service varies, or nobody knows what it does; the names are those of "
+        f"Habits in tests/stand_in/server.py: {', '.join(one.name for one in fields(Habits))}; may be given more than once",
     )
     parser.add_argument("--ready-file", type=Path, help="write the URL here, as JSON, once there is one")
     return parser.parse_args()
@@ -72,15 +87,18 @@ def announce(service: StandIn) -> None:
 
 def write_ready_file(path: Path, url: str) -> None:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps({"url": url}) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(json.dumps({"url": url}) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        sys.exit(f"stand_in: cannot write {path}: {error.strerror}")
 
 
 def main() -> None:
     options = arguments()
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *dummy: stop.set())
+    for number_of_signal in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number_of_signal, lambda *dummy: stop.set())
     try:
         service = StandIn(
             speed=options.speed,
@@ -90,15 +108,15 @@ def main() -> None:
             loopback_only=not options.allow_remote,
             key=demo.KEY,
             log=log,
+            **dict(options.habit),
         )
     except (OSError, ValueError) as error:
         sys.exit(f"stand_in: cannot listen on {options.host}:{options.port}: {error}")
     with service:
-        if options.account:
-            for task in json.loads(options.account.read_text(encoding="utf-8"))["tasks"]:
-                service.add_task(**task)
-        else:
+        if options.account is None:
             demo.seed(service)
+        for task in options.account or ():
+            service.add_task(**task)
         for number_of_task in range(options.tasks):
             created = service.clock.now() - (number_of_task + 1) * 60_000
             service.add_task(options.instance, created=created)

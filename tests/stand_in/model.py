@@ -119,7 +119,7 @@ class Task:
     def follow(self, schedule: Schedule, now: int) -> None:
         """Enter these states, one after the other, from `now` (ms) on."""
         steps = list(schedule)
-        if steps[-1] == ("finished", None):
+        if tuple(steps[-1]) == ("finished", None):
             steps[-1:] = [("finished", EXPIRES_AFTER), ("expired", None)]
         phases = []
         begin: float = now

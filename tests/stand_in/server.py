@@ -110,7 +110,8 @@ class StandIn:
         self._stopped = threading.Event()
         self._server = WebServer(host, port, tls, self._answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="stand-in", daemon=True)
-        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
+        name = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if tls else 'http'}://{name}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -95,6 +95,7 @@ class WebServer(ThreadingHTTPServer):
         self._tls = tls
         self._numbers: dict[socket.socket, int] = {}
         self._lock = threading.Lock()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
