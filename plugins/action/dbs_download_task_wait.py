@@ -46,9 +46,10 @@ class ActionModule(ActionBase):
 
     def _run_in_slices(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
         began = time.monotonic()
-        shortest = MIN_SLICE
         interval = self._interval()
-        lines = ProgressLines()
+        lines = ProgressLines(interval)
+        # The first slice ends with the first poll, if there is anything to wait for then.
+        shortest = 0.0
         known: t.Optional[dict[str, t.Any]] = None
         while True:
             slice_began = time.monotonic()
@@ -60,13 +61,13 @@ class ActionModule(ActionBase):
             waiting = result.get("_waiting")
             if not waiting:
                 if known is not None:
-                    self._show(lines.of(result.get("download_tasks", []), {}, result.get("elapsed", 0.0)))
+                    self._show(lines.last(result))
                 result.get("invocation", {}).get("module_args", {}).pop("slice", None)
                 return result
             known = t.cast("dict[str, t.Any]", waiting["known"])
             cost = time.monotonic() - slice_began - waiting["spent"]
             shortest = max(MIN_SLICE, MIN_SLICE_COSTS * cost)
-            self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"]))
+            self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"], waiting["outage"]))
 
     def _show(self, lines: t.Iterable[str]) -> None:
         for line in lines:

@@ -140,4 +140,4 @@ notes:
 """
 
     # The same for plugins that run on the controller.
-    CONTROLLER = with_sources(DOCUMENTATION.replace("host that runs the module", "controller"))
+    CONTROLLER: str = with_sources(re.sub(r"host that runs\s+the\s+module", "controller", DOCUMENTATION))

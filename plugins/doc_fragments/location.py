@@ -46,9 +46,13 @@ options:
         C(oss:ListObjects) and C(oss:GetObject), and the Python package C(alibabacloud-oss-v2).
     type: bool
     default: false
+  oss_region:
+    description:
+      - The region of the bucket for O(presign); by default O(region).
+    type: str
   oss_endpoint:
     description:
-      - The address of OSS for O(presign), in place of the one that belongs to O(region) and O(network).
+      - The address of OSS for O(presign), in place of the one that belongs to O(oss_region) and O(network).
     type: str
   on_missing:
     description:
@@ -69,4 +73,4 @@ requirements:
 """
 
     # The same for plugins that run on the controller.
-    CONTROLLER = with_sources(DOCUMENTATION)
+    CONTROLLER: str = with_sources(DOCUMENTATION)

@@ -65,7 +65,7 @@ options:
     type: str
   latest:
     description:
-      - Return only the newest backup set of each instance that fits.
+      - Return only the newest backup set of each instance that fits - of those that succeeded, the newest full one that can be used.
     type: bool
     default: false
   limit:

@@ -18,6 +18,7 @@ description:
   - Creating a task costs money. It is created once - the API knows no token for that, so the tasks that exist are listed before,
     and where the answer to the creation is lost, the tasks are listed again until the new one shows up. The creation is never
     sent a second time, but where the service certainly did nothing.
+  - A task of a point in time is known by RV(task.backup_set_time), to the second.
   - Of two controllers that do the same at the same moment, the service refuses the second as long as the first task is live, and
     this module then returns that task. Nothing prevents a second task if the first is finished within that moment.
   - Calls the operations C(DescribeDownloadTask), C(CreateDownload) and C(RetryDownloadTask) of the DBS API, version 2021-01-01.
@@ -38,7 +39,8 @@ options:
     default: present
   task_id:
     description:
-      - With O(state=retried), the ID of the task; by default the newest failed task of the instance. C(TaskId) in the API.
+      - With O(state=retried), the ID of the task; by default the newest failed task of the instance, or of O(backup_set_id) if that
+        is set. C(TaskId) in the API.
     type: str
   backup_set_id:
     description:
@@ -128,8 +130,8 @@ options:
     default: false
   wait:
     description:
-      - Whether to wait until the task is finished, at most O(wait_timeout), as M(apsaradb.backup.dbs_download_task_wait) does, which
-        also shows progress.
+      - Whether to wait until the task is finished, at most O(wait_timeout), which begins anew after O(wait_for_slot).
+      - No progress is shown. Use M(apsaradb.backup.dbs_download_task_wait) after this module to see some.
     type: bool
     default: false
   wait_timeout:
@@ -149,7 +151,8 @@ options:
     default: 60.0
   confirm_timeout:
     description:
-      - How long to look for the effect of a creation or retry whose answer was lost, in seconds, from V(0) to V(3600).
+      - How long to look for the effect of a creation or retry, or for the task because of which it was refused, in seconds, from
+        V(0) to V(3600). The list of tasks may lag behind.
     type: float
     default: 60.0
   fee_per_gib:
@@ -300,7 +303,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     job = DownloadTaskModule(module.params, module.check_mode, module.warn)
-    exit_with(module, job.answer, job.so_far)
+    exit_with(module, job.answer, job.so_far, job.in_doubt)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ description:
   - All tasks of an instance are asked for with one request at a time. Nothing is asked of instances whose tasks are done.
   - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action
     C(dbs:DescribeDownloadTask).
-  - While it waits, it prints a line on the controller when a task changes its state, and after every O(progress_interval), with
-    finished tables, rate and estimated time.
+  - While it waits, it prints a line on the controller when a task changes its state, and about every O(progress_interval), with
+    finished tables, rate and estimated time; of more than ten tasks, ten lines and a summary. The lines are on the standard
+    output, as all that Ansible displays.
   - Requests that fail in a way that can pass are repeated; an outage is lived through for O(total_timeout).
 options:
   instance_name:
@@ -35,11 +36,16 @@ options:
     aliases: [task_id]
   backup_set_ids:
     description:
-      - The IDs of backup sets. The newest task of each is waited for.
+      - The IDs of backup sets. The newest task of each is waited for. While O(appear_timeout) is not over, one that has expired
+        is not taken for it.
       - Mutually exclusive with O(task_ids).
     type: list
     elements: str
     aliases: [backup_set_id, bak_set_id, backup_id]
+  cluster_name:
+    description:
+      - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
+    type: str
   until:
     description:
       - When a task is done - when it is V(finished), or when it has V(ended), be it finished, failed or expired.
@@ -116,6 +122,8 @@ attributes:
     support: full
 notes:
   - O(total_timeout) bounds both a request with its repetitions, and how long the service may be out of reach while it is waited for.
+  - A signal ends the module at once, and its result says what was known. If Ansible itself is ended on the controller, by Ctrl-C
+    for example, nobody reads that result; the last lines of progress say what was known.
   - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after
     it is finished, then it is expired.
 author:

@@ -18,21 +18,44 @@ Rates = t.Mapping[str, t.Mapping[str, t.Optional[float]]]
 
 
 class ProgressLines:
-    """Remembers what it has told."""
+    """Remembers what it has told. ``interval``: seconds after which something is told though nothing is new."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
         self._told: dict[str, str] = {}
+        self._last = float("-inf")
 
-    def of(self, tasks: t.Iterable[Task], rates: Rates, elapsed: float) -> t.Iterator[str]:
-        """Lines for tasks whose state is news, or else for those that are live. ``rates`` has the live ones."""
+    def of(
+        self, tasks: t.Iterable[Task], rates: Rates, elapsed: float, outage: t.Optional[str] = None
+    ) -> t.Iterator[str]:
+        """A line for each task whose state is news, and at the interval for those that are live.
+
+        ``rates`` has the live ones. ``outage``: why the last poll failed, if it did.
+        """
         tasks = sorted(tasks, key=lambda task: (task["gmt_create"] or 0, task["task_id"]))
         news = [task for task in tasks if self._told.get(task["task_id"]) != task["download_status"]]
+        is_time = elapsed - self._last >= 0.75 * self._interval
+        if not news and not is_time:
+            return
+        self._last = elapsed
         self._told.update((task["task_id"], task["download_status"]) for task in news)
-        shown = news or [task for task in tasks if task["task_id"] in rates]
+        if outage:
+            yield f"no answer at the moment, {duration(elapsed)} elapsed: {outage}"
+        live = [task for task in tasks if task["task_id"] in rates]
+        shown = news if news or len(live) > MAX_LINES or outage else live
         for task in shown[:MAX_LINES]:
             yield line_of(task, rates.get(task["task_id"], {}), elapsed)
-        if len(shown) > MAX_LINES or len(tasks) > MAX_LINES:
-            yield f"{len(rates)} of {len(tasks)} download tasks are not done, {duration(elapsed)} elapsed"
+        if len(shown) > MAX_LINES:
+            yield f"and {len(shown) - MAX_LINES} more download tasks changed their state"
+        if len(tasks) > MAX_LINES:
+            yield f"{len(live)} of {len(tasks)} download tasks are not done, {duration(elapsed)} elapsed"
+
+    def last(self, result: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+        """What is news at the end, by the module's result."""
+        tasks = result.get("download_tasks", [])
+        if any(self._told.get(task["task_id"]) != task["download_status"] for task in tasks):
+            rates: Rates = {task_id: {} for task_id in result.get("pending_task_ids", [])}
+            yield from self.of(tasks, rates, result.get("elapsed", 0.0))
 
 
 def line_of(task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float) -> str:

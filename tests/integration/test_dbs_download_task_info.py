@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,34 @@ def test_the_playbook_prints_a_table(filled: Any) -> None:
     assert header.index("STATE") == row.index("running")
     assert header.index("TABLES") == row.index("5/10 (50 %)")
     assert any('"5 tasks"' in line for line in lines)
+
+
+def table(world: Any, *options: str, check: bool = True) -> str:
+    playbook = "apsaradb.backup.list_download_tasks"
+    output: str = world.run("ansible-playbook", playbook, "-e", world.interpreter, *options, check=check)
+    return output
+
+
+def test_the_playbook_says_what_is_missing(world: Any) -> None:
+    assert "Give the ID of an instance" in table(world, check=False)
+    assert not world.service.calls
+
+
+def test_the_playbook_reads_no_variables_of_the_inventory(filled: Any) -> None:
+    inventory = filled.directory / "inventory"
+    inventory.write_text(
+        "localhost ansible_connection=local state=failed region=eu-central-1 limit=1 endpoint=http://x\n"
+    )
+    assert '"2 tasks"' in table(filled, "-i", str(inventory), "-e", f"{ASKED} format=CSV state=finished")
+
+
+def test_the_playbook_prints_many_tasks(world: Any) -> None:
+    """In seconds, not in minutes."""
+    for number in range(1000):
+        world.service.add_task(INSTANCE, created=1_663_321_957_000 + number)
+    began = time.monotonic()
+    assert '"1000 tasks"' in table(world, "-e", ASKED)
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)])

@@ -93,6 +93,13 @@ def test_filters(backups: Any, asked: dict[str, Any], service: StandIn, instance
     assert found(end_time=str(START)) == ["1"]
 
 
+def test_the_latest_is_one_that_can_be_used(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(RDS, backup_id="1", started=START)
+    service.add_backup(RDS, backup_id="2", started=START + 1000, extra={"BackupType": "IncrementalBackup"})
+    service.add_backup(RDS, backup_id="3", started=START + 2000, extra={"IsAvail": 0})
+    assert ids(backups({**asked, "instance_name": RDS, "latest": True})) == ["1"]
+
+
 def test_instances_of_both_services(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_backup(RDS, backup_id="1", started=START)
     service.add_backup(CLUSTER, backup_id="2", started=START + 1000)

@@ -55,6 +55,14 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(creation, "LOOK_INTERVAL", 0.1)
 
 
+@pytest.fixture
+def retried(asked: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in asked.items() if name not in ("format", "backup_set_id")},
+        "state": "retried",
+    }
+
+
 def creations(service: StandIn) -> int:
     return len(service.calls_of("CreateDownload"))
 
@@ -151,10 +159,42 @@ def test_the_same_path_in_oss(task: Any, asked: dict[str, Any], service: StandIn
     assert not task({**asked, **OSS, "target_path": "/restore/orders/"})["changed"]
 
 
+def test_full_and_point_in_time_are_not_the_same(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    moment = 1_663_321_957_123
+    service.add_task(INSTANCE, task_type="pitr", backup_set_id="1482610001", backup_set_time=moment)
+    service.add_task(INSTANCE, task_type="full", backup_set_id="7", backup_set_time=moment + 1000)
+    assert task(asked)["action"] == "created"
+    service.created[0].follow([("finished", None)], service.clock.now())
+    arguments = {**asked, "backup_set_id": None, "point_in_time": str(moment + 1000)}
+    assert task(arguments)["action"] == "created"
+
+
+def test_each_shard_has_its_own(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task("dds-bp1abc", backup_set_id="1482610001", cluster_name="shard-1")
+    arguments = {**asked, "instance_name": "dds-bp1abc", "cluster_name": "shard-2"}
+    assert task(arguments)["action"] == "created"
+    assert not task(arguments)["changed"]
+
+
+def test_a_finished_task_comes_before_a_newer_failure(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, state="expired", created=3)
+    service.add_task(INSTANCE, state="failed", created=2)
+    service.add_task(INSTANCE, task_id="dt-good", created=1)
+    assert task({**asked, "on_expired": "fail"})["task"]["task_id"] == "dt-good"
+
+
+def test_the_bucket_of_a_task_that_there_was_is_not_known(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, target_type="OSS", target_path="restore/orders", target_bucket="another")
+    result = task({**asked, **OSS})
+    assert result["action"] == "none"
+    assert "wrote to the path 'restore/orders' of a bucket that the service does not name" in str(result["warnings"])
+
+
 def test_an_expired_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
     refused = task({**asked, "on_expired": "fail"})
-    assert "task 'dt-old' has expired: its files are gone. Set on_expired=create" in refused["msg"]
+    assert "task 'dt-old' for backup set '1482610001'" in refused["msg"]
+    assert "has expired: its files are gone. Set on_expired=create" in refused["msg"]
     assert not creations(service)
     assert task(asked)["task"]["task_id"] != "dt-old"
 
@@ -228,6 +268,7 @@ def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], servic
     assert result["backup_set_size"] == 3 << 30
     assert result["estimated_fee"] == 0.0938
     assert result["blocking_task"]["task_id"] == blocking.task_id
+    assert "is running: the service may refuse to create another one" in str(result["warnings"])
     assert "FormatType: CSV" in result["diff"]["after"]
     given = task({**arguments, "backup_set_size": 1 << 30, "fee_per_gib": 2})
     assert given["estimated_fee"] == 2.0
@@ -252,10 +293,10 @@ def test_an_unsupported_instance(task: Any, asked: dict[str, Any], service: Stan
 # Retry
 
 
-def test_a_failed_task_is_retried(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+def test_a_failed_task_is_retried(task: Any, retried: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, state="finished", created=2)
     failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed", created=1)
-    arguments = {**asked, "state": "retried"}
+    arguments = retried
     checked = task({**arguments, "_ansible_check_mode": True})
     assert (checked["changed"], checked["action"], failed.retries) == (True, "retry", 0)
     result = task(arguments)
@@ -267,14 +308,14 @@ def test_a_failed_task_is_retried(task: Any, asked: dict[str, Any], service: Sta
 
 
 @pytest.mark.parametrize("state", ["running", "finished"])
-def test_nothing_to_retry(task: Any, asked: dict[str, Any], service: StandIn, state: str) -> None:
+def test_nothing_to_retry(task: Any, retried: dict[str, Any], service: StandIn, state: str) -> None:
     service.add_task(INSTANCE, task_id="dt-one", state=state)
-    assert task({**asked, "state": "retried", "task_id": "dt-one"})["changed"] is False
+    assert task({**retried, "task_id": "dt-one"})["changed"] is False
     assert not service.calls_of("RetryDownloadTask")
 
 
-def test_what_cannot_be_retried(task: Any, asked: dict[str, Any], service: StandIn) -> None:
-    arguments = {**asked, "state": "retried"}
+def test_what_cannot_be_retried(task: Any, retried: dict[str, Any], service: StandIn) -> None:
+    arguments = retried
     assert "has no download task to retry" in task(arguments)["msg"]
     assert "has no task 'dt-gone' to retry" in task({**arguments, "task_id": "dt-gone"})["msg"]
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
@@ -290,18 +331,18 @@ def test_what_cannot_be_retried(task: Any, asked: dict[str, Any], service: Stand
         Fault("html", executed=True),
     ],
 )
-def test_a_retry_whose_answer_is_lost(task: Any, asked: dict[str, Any], service: StandIn, fault: Fault) -> None:
+def test_a_retry_whose_answer_is_lost(task: Any, retried: dict[str, Any], service: StandIn, fault: Fault) -> None:
     failed = service.add_task(INSTANCE, state="failed")
     fault.action = "RetryDownloadTask"
     service.inject(fault)
-    result = task({**asked, "state": "retried"})
+    result = task(retried)
     assert (result["changed"], failed.retries) == (True, 1)
 
 
-def test_a_retry_that_did_not_arrive(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+def test_a_retry_that_did_not_arrive(task: Any, retried: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-bad", state="failed")
     service.inject(Fault("reset", action="RetryDownloadTask"))
-    result = task({**asked, "state": "retried"})
+    result = task(retried)
     assert result["error"]["kind"] == "outcome unknown"
     assert "Failed to retry download task 'dt-bad'" in result["msg"]
     assert "Run it again" in result["msg"]
@@ -318,6 +359,9 @@ LOST = [
     Fault("unavailable", executed=True, action="CreateDownload"),
     Fault("internal", executed=True, action="CreateDownload"),
     Fault("slow", executed=True, seconds=2.0, action="CreateDownload"),
+    # Something on the way sent it twice.
+    Fault("nonce_used", executed=True, action="CreateDownload"),
+    Fault("html", executed=True, status=408, action="CreateDownload"),
 ]
 
 
@@ -359,7 +403,6 @@ def test_what_did_not_arrive_is_not_sent_again(task: Any, asked: dict[str, Any],
     "fault",
     [
         Fault("throttled", 2, retry_after=10, action="CreateDownload"),
-        Fault("nonce_used", 1, action="CreateDownload"),
         Fault("error", 1, action="CreateDownload", status=400, code="InvalidTimeStamp.Expired"),
     ],
     ids=lambda fault: fault.kind,
@@ -381,6 +424,57 @@ def test_another_controller_was_faster(task: Any, asked: dict[str, Any], service
     result = task(asked)
     assert (result["changed"], result["task"]["task_id"]) == (False, "dt-theirs")
     assert not service.created
+
+
+@pytest.mark.parametrize("code", ["JobAlreadyExist", "OnlyOneRunningOrFailedTask"])
+def test_the_list_lags_behind_a_refusal(task: Any, asked: dict[str, Any], service: StandIn, code: str) -> None:
+    theirs = service.add_task(INSTANCE, task_id="dt-theirs", state="running")
+    empty = {"Success": "true", "Data": {"Content": {"List": []}, "TotalElements": 0}}
+    service.answer("DescribeDownloadTask", empty, times=3)
+    result = task({**asked, "confirm_timeout": 5})
+    assert (result["action"], result["task"]["task_id"]) == ("none", theirs.task_id)
+
+
+def test_a_slot_that_became_free_meanwhile(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.answer(
+        "CreateDownload", {"Success": "false", "Code": "DBS.DownloadTask.OnlyOneRunningOrFailedTask"}, times=1
+    )
+    result = task({**asked, "wait_for_slot": True, "confirm_timeout": 0.2})
+    assert result["action"] == "created"
+    service.advance(4 * 86400)
+    service.answer(
+        "CreateDownload", {"Success": "false", "Code": "DBS.DownloadTask.OnlyOneRunningOrFailedTask"}, times=1
+    )
+    refused = task({**asked, "confirm_timeout": 0.2})
+    assert "the service refused it (DBS.DownloadTask.OnlyOneRunningOrFailedTask" in refused["msg"]
+    assert refused["error"]["blocking_task"] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interrupted_while_the_service_creates(
+    task: Any, asked: dict[str, Any], service: StandIn, number: signal.Signals
+) -> None:
+    service.inject(Fault("slow", seconds=5, executed=True, action="CreateDownload"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", task.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
+    process.stdin.close()
+    process.stdin = None
+    while not service.created:
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, dummy = process.communicate(timeout=3)
+    said = json.loads(output)["msg"]
+    assert said.startswith(
+        f"Interrupted by {number.name}. Whether it could create a download task for backup set '1482610001'"
+    )
+    assert "run it again" in said
 
 
 def test_two_controllers_at_once(task: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -433,6 +527,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("truncated", {}),
     ("truncated", {"executed": False}),
     ("html", {"executed": True}),
+    ("html", {"executed": True, "status": 408}),
+    ("nonce_used", {"executed": True}),
     ("not_json", {}),
 ]
 
@@ -480,10 +576,11 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
         ({"target_type": "ftp"}, "target_type 'ftp' is not known: use one of URL, OSS."),
         ({"target_type": "OSS"}, "target_type OSS needs target_bucket, target_path, target_oss_region as well."),
         ({"target_path": "a"}, "target_path cannot be used with target_type URL"),
-        ({**OSS, "target_bucket": "My_Bucket"}, "bucket 'My_Bucket' is malformed"),
+        ({**OSS, "target_bucket": "My_Bucket"}, "target_bucket 'My_Bucket' is malformed"),
         ({**OSS, "target_oss_region": "hangzhou"}, "target_oss_region 'hangzhou' is malformed"),
         ({"task_id": "dt-one"}, "task_id is for state=retried"),
-        ({"state": "retried", "task_id": "one"}, "task_id 'one' is malformed"),
+        ({"state": "retried"}, "format cannot be used with state=retried"),
+        ({"state": "retried", "format": None, "task_id": "one"}, "task_id 'one' is malformed"),
         ({"wait_timeout": -1}, "wait_timeout -1.0 is out of range"),
         (
             {"poll_interval": 5, "poll_interval_max": 1},

@@ -206,11 +206,50 @@ def test_an_outage_is_lived_through(wait: Any, asked: dict[str, Any], service: S
     assert result["polls"] > 10
 
 
+def test_outages_of_different_instances_are_not_one(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
+    names = [f"rm-i{number}" for number in range(4)]
+    for name in names:
+        service.add_task(name, task_id=f"dt-{name}", schedule=[("running", 60.0), ("finished", None)])
+    service.inject(*[Fault("unavailable", 1, action="DescribeDownloadTask", after=4) for number in range(40)])
+    arguments = {**asked, "instance_name": names, "max_retries": 0, "total_timeout": 1, "max_connections": 1}
+    assert wait(arguments)["count_by_state"]["finished"] == 4
+
+
+def test_an_expired_task_of_a_backup_set_may_have_a_successor(
+    wait: Any, asked: dict[str, Any], service: StandIn
+) -> None:
+    service.add_task(INSTANCE, task_id="dt-old", state="expired", backup_set_id="9", created=BEGINNING)
+    arguments = {**asked, "backup_set_ids": "9", "appear_timeout": 0.5}
+    result = wait(arguments)
+    assert result["failed_task_ids"] == ["dt-old"]
+    assert result["elapsed"] >= 0.5
+    timer = threading.Timer(0.2, lambda: service.add_task(INSTANCE, backup_set_id="9", schedule=QUICK))
+    timer.start()
+    assert wait({**arguments, "appear_timeout": 3})["count_by_state"]["finished"] == 1
+
+
+def test_a_task_that_was_listed_late(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """Created before the newest task that was seen."""
+    service.add_task(INSTANCE, created=BEGINNING)
+    timer = threading.Timer(
+        0.2, lambda: service.add_task(INSTANCE, task_id="dt-late", created=BEGINNING - 60_000, schedule=QUICK)
+    )
+    timer.start()
+    assert wait({**asked, "task_ids": "dt-late", "appear_timeout": 3})["count_by_state"]["finished"] == 1
+
+
+def test_the_cluster(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-one", cluster_name="shard-1", schedule=QUICK)
+    wait({**asked, "cluster_name": "shard-1"})
+    assert {call.params["ClusterName"] for call in service.calls} == {"shard-1"}
+
+
 def test_an_outage_that_is_too_long(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
     service.inject(Fault("unavailable", 10_000, after=2))
     result = wait({**asked, "max_retries": 0, "total_timeout": 1})
     assert result["error"]["code"] == "ServiceUnavailable"
+    assert "while waiting: raise total_timeout to live through more" in result["msg"]
     assert result["pending_task_ids"] == ["dt-one"]
     assert 1.0 < result["elapsed"] < 3.0
 
@@ -373,16 +412,43 @@ def test_lines_for_people() -> None:
     rates = {"dt-one": {"tables_per_minute": 1.5, "seconds_left": 200.0}}
     said = "dt-one of rm-bp1abc: running, 3/8 tables, 37.5 %, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed"
     assert line_of(task, rates["dt-one"], 125.0) == said
-    lines = ProgressLines()
+    lines = ProgressLines(60)
     assert list(lines.of([task], rates, 125.0)) == [said]
-    assert list(lines.of([task], rates, 125.0)) == [said]
+    assert list(lines.of([task], rates, 130.0)) == []
+    assert list(lines.of([task], rates, 185.0)) == [said.replace("2m 05s", "3m 05s")]
+    assert next(lines.of([task], rates, 245.0, "The host is gone.")) == (
+        "no answer at the moment, 4m 05s elapsed: The host is gone."
+    )
     done = {**task, "download_status": "finished"}
-    others = [{**task, "task_id": f"dt-{number}"} for number in range(30)]
-    assert list(lines.of([done], {}, 130.0)) == ["dt-one of rm-bp1abc: finished, 3/8 tables, 37.5 %, 2m 10s elapsed"]
-    assert list(lines.of([done], {}, 130.0)) == []
-    many = list(lines.of(others, {other["task_id"]: {} for other in others}, 10.0))
-    assert len(many) == 11
-    assert many[-1] == "30 of 30 download tasks are not done, 10s elapsed"
+    result = {"download_tasks": [done], "pending_task_ids": [], "elapsed": 250.0}
+    assert list(lines.last(result)) == ["dt-one of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"]
+    assert list(lines.last(result)) == []
+
+
+def test_lines_for_many_tasks() -> None:
+    tasks = [
+        {
+            "task_id": f"dt-{number}",
+            "instance_name": "rm-bp1abc",
+            "gmt_create": number,
+            "download_status": "running",
+            "progress": "0/8",
+            "progress_total": 8,
+            "progress_percent": 0.0,
+        }
+        for number in range(30)
+    ]
+    rates: dict[str, Any] = {str(task["task_id"]): {} for task in tasks}
+    lines = ProgressLines(60)
+    first = list(lines.of(tasks, rates, 10.0))
+    assert len(first) == 12
+    assert first[-2:] == [
+        "and 20 more download tasks changed their state",
+        "30 of 30 download tasks are not done, 10s elapsed",
+    ]
+    assert list(lines.of(tasks, rates, 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
+    pending = {"download_tasks": tasks, "pending_task_ids": list(rates), "elapsed": 80.0}
+    assert list(lines.last(pending)) == []
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,13 @@ def test_a_task_that_does_not_exist(located: Locate, service: StandIn, warnings:
     assert warnings == ["Left out: there is no task 'dt-gone'. Check its ID, the instance and the region."]
 
 
+def test_the_service_says_that_it_is_not_finished(located: Locate, service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-one", state="running")
+    assert located("dt-one", instance_name=None, on_unfinished="skip") == []
+    with pytest.raises(BackupError, match="task 'dt-one' has none: The download task dt-one is not finished"):
+        located("dt-one", instance_name=None)
+
+
 def test_no_link_is_no_answer(located: Locate, service: StandIn) -> None:
     service.habits.oss_location = "null"
     service.add_task(INSTANCE, task_id="dt-oss", target_type="OSS", target_path="restore")
@@ -212,7 +219,8 @@ def test_other_errors_are_errors(located: Locate, service: StandIn) -> None:
         (["dt-one"], {"duration": 299}, "duration 299 is out of range: give 300 to 86400 seconds."),
         (["dt-one"], {"duration": 86401}, "duration 86401 is out of range"),
         (["dt one"], {}, "task_ids 'dt one' is malformed"),
-        ([{"id": "dt-one"}], {}, "task_ids 'None' is malformed"),
+        ([{"id": "dt-one"}], {}, "a term is neither the ID of a task"),
+        ([123], {}, "a term is neither the ID of a task"),
         (["dt-one"], {"presign": True}, "presign needs bucket"),
         (["dt-one"], {"bucket": "My_Bucket"}, "bucket 'My_Bucket' is malformed"),
         (

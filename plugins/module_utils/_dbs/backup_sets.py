@@ -160,7 +160,7 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
     lists = _SOURCES[source]
     parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
 
-    def fetch(number: int) -> Page[t.Mapping[str, t.Any]]:
+    def fetch(number: int) -> Page:
         answer = client.call(
             lists.action,
             {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)},
@@ -170,7 +170,7 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
         rows = [item for item in items or () if isinstance(item, dict)]
         return Page(number, rows, size=integer(size) or lists.page_size, total=integer(total))
 
-    listing = Listing(
+    listing: Listing[t.Mapping[str, t.Any], BackupSet] = Listing(
         fetch,
         lambda raw: _normalised(raw, instance_name, query.region),
         identify=lambda backup: backup["backup_id"] or repr(sorted(backup.items())),

@@ -24,11 +24,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     list_download_tasks,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import normalised
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import VERDICTS, Verdict
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
+    Remedy,
     ServiceError,
     may_have_had_effect,
+    remedy_of,
 )
 
 if t.TYPE_CHECKING:
@@ -92,8 +94,18 @@ class DownloadRequest:
         }
         return {name: str(value) for name, value in parameters.items() if value is not None}
 
+    @property
+    def query(self) -> DownloadTaskQuery:
+        """For tasks of the same kind, and of the same backup set."""
+        return DownloadTaskQuery(
+            self.region,
+            backup_set_id=self.backup_set_id,
+            cluster_name=self.cluster_name,
+            task_type="full" if self.backup_set_id else "pitr",
+        )
+
     def is_met_by(self, task: Task) -> bool:
-        """Whether the task has the same source, format and target; the service does not return the bucket."""
+        """Whether a task that its query found has the same source, format and target; the bucket is not returned."""
         if str(task["format"]).casefold() != self.format.casefold():
             return False
         if str(task["target_type"]).upper() != self.target_type:
@@ -111,24 +123,38 @@ class DownloadRequest:
         return f"{source} of instance {self.instance_name!r} in region {self.region!r}"
 
 
-def is_live(task: Task) -> bool:
-    return VERDICTS.get(task["download_status"], Verdict.RETRY) is Verdict.RETRY
-
-
 class DownloadTasks:
     """The tasks of one instance, to find, create and retry."""
 
-    def __init__(self, client: Client, region: str, instance_name: str, *, look_timeout: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        region: str,
+        instance_name: str,
+        *,
+        cluster_name: t.Optional[str] = None,
+        look_timeout: float,
+    ) -> None:
         self._client = client
         self._region = region
         self._instance_name = instance_name
+        self._cluster_name = cluster_name
         self._look_timeout = look_timeout
+        #: What was sent whose effect is not known yet; empty otherwise.
+        self.in_doubt = ""
 
-    def all(self, *, since: t.Optional[int] = None) -> list[Task]:
-        """The newest first. ``since``: of their creation, in epoch milliseconds."""
-        return list_download_tasks(
-            self._client, [self._instance_name], DownloadTaskQuery(self._region, start_time=since)
-        )
+    def all(self) -> list[Task]:
+        """The newest first."""
+        return self._list(DownloadTaskQuery(self._region, cluster_name=self._cluster_name))
+
+    def meeting(self, request: DownloadRequest) -> list[Task]:
+        """Those that meet the request: live and finished ones, then failed, then expired ones; the newest first of each."""
+        rank = {"failed": 1, "expired": 2}
+        found = [task for task in self._list(request.query) if request.is_met_by(task)]
+        return sorted(found, key=lambda task: rank.get(task["download_status"], 0))
+
+    def _list(self, query: DownloadTaskQuery) -> list[Task]:
+        return list_download_tasks(self._client, [self._instance_name], query)
 
     def create(self, request: DownloadRequest, known: t.Sequence[Task]) -> tuple[Task, bool]:
         """The task that meets the request, and whether it was created by this. ``known``: those there are.
@@ -136,45 +162,50 @@ class DownloadTasks:
         Raises SlotTaken, OutcomeUnknown, or any other BackupError; after them, nothing was created that they do not name.
         """
         asked = f"create a download task for {request.described}"
+        self.in_doubt = asked
         try:
             answer = self._client.call("CreateDownload", request.parameters(), asked=asked, at_most_once=True)
-        except ServiceError as error:
-            if error.code in (JOB_EXISTS, SLOT_TAKEN):
-                return self._that_exists(request, asked), False
-            if not may_have_had_effect(error):
-                raise
-            return self._found_out(request, known, error), True
         except BackupError as error:
+            if isinstance(error, ServiceError) and error.code in (JOB_EXISTS, SLOT_TAKEN):
+                self.in_doubt = ""
+                return self._that_exists(request, error), False
             if not may_have_had_effect(error):
+                self.in_doubt = ""
                 raise
             return self._found_out(request, known, error), True
         data = answer.get("Data")
         if isinstance(data, dict) and data.get("TaskId"):
+            self.in_doubt = ""
             return normalised(data, self._instance_name, self._region), True
         lost = OutcomeUnknown("the service's answer names no task")
         lost.asked, lost.action = asked, "CreateDownload"
         return self._found_out(request, known, lost), True
 
-    def _that_exists(self, request: DownloadRequest, asked: str) -> Task:
+    def _that_exists(self, request: DownloadRequest, refusal: ServiceError) -> Task:
         """The task that another has created meanwhile; raises SlotTaken if it is not what was requested."""
-        tasks = [task for task in self.all() if task["download_status"] != "expired"]
-        for task in tasks:
-            if request.is_met_by(task) and task["download_status"] != "failed":
-                return task
-        in_the_way = next((task for task in tasks if task["download_status"] != "finished"), None)
-        if in_the_way is None:
-            message = "another task of the instance is in the way"
+
+        def in_the_way() -> t.Optional[Task]:
+            same = [task for task in self.meeting(request) if is_live(task) or task["download_status"] == "finished"]
+            return next(iter(same), None) or next(
+                (task for task in self.all() if is_live(task) or task["download_status"] == "failed"), None
+            )
+
+        task = self._look(in_the_way)
+        if task and request.is_met_by(task) and task["download_status"] != "failed":
+            return task
+        said = f"the service refused it ({refusal.code}, request ID {refusal.request_id}): "
+        if task is None:
+            said += "another task of the instance is in the way"
             hint = "List its tasks: wait for one that is running, retry one that failed"
         else:
-            message = (
-                f"task {in_the_way['task_id']!r} is {in_the_way['download_status']}, and an instance has one running"
+            said += (
+                f"task {task['task_id']!r} is {task['download_status']}, and an instance has one running or failed task"
             )
-            message += " or failed task at a time"
             hint = "Retry it with state=retried: until then it blocks new ones"
-            if is_live(in_the_way):
+            if is_live(task):
                 hint = "Wait until it is done, for example with wait_for_slot"
-        error = SlotTaken(message, in_the_way, hint=hint)
-        error.asked, error.action = asked, "CreateDownload"
+        error = SlotTaken(said, task, hint=hint)
+        error.asked, error.action = refusal.asked, refusal.action
         raise error
 
     def _found_out(self, request: DownloadRequest, known: t.Sequence[Task], error: BackupError) -> Task:
@@ -182,52 +213,59 @@ class DownloadTasks:
         before = {task["task_id"] for task in known}
 
         def created() -> t.Optional[Task]:
-            return next((one for one in self.all() if one["task_id"] not in before and request.is_met_by(one)), None)
+            return next((one for one in self.meeting(request) if one["task_id"] not in before), None)
 
         task = self._look(created)
         if task:
+            self.in_doubt = ""
             return task
         raise self._unknown(error, "no such task has shown up", "a task that was created after all is found then")
 
     def _look(self, find: t.Callable[[], t.Optional[Task]]) -> t.Optional[Task]:
-        """What is found, looked for again and again for a while; an error is not the end of it."""
+        """What is found, looked for again and again for a while; an error that can pass is not the end of it."""
         began = time.monotonic()
         while True:
             try:
                 found = find()
-            except BackupError:
+            except BackupError as error:
+                if remedy_of(error) is Remedy.NONE:
+                    return None
                 found = None
             left = self._look_timeout - (time.monotonic() - began)
             if found or left <= 0:
                 return found
             time.sleep(min(LOOK_INTERVAL, left))
 
-    def retry(self, task: Task, cluster_name: t.Optional[str]) -> Task:
+    def retry(self, task: Task) -> Task:
         """The failed task, after it was started again. Raises OutcomeUnknown, or any other BackupError."""
         parameters = {
             "RegionCode": self._region,
             "InstanceName": self._instance_name,
             "TaskId": task["task_id"],
-            **({"ClusterName": cluster_name} if cluster_name else {}),
+            **({"ClusterName": self._cluster_name} if self._cluster_name else {}),
         }
         asked = (
             f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
         )
 
         def restarted() -> t.Optional[Task]:
-            query = DownloadTaskQuery(self._region, task_ids=frozenset({task["task_id"]}))
-            found = list_download_tasks(self._client, [self._instance_name], query)
+            ids = frozenset({task["task_id"]})
+            found = self._list(DownloadTaskQuery(self._region, task_ids=ids, cluster_name=self._cluster_name))
             return next((one for one in found if one["download_status"] != "failed"), None)
 
+        self.in_doubt = asked
         try:
             self._client.call("RetryDownloadTask", parameters, asked=asked, at_most_once=True)
         except BackupError as error:
+            self.in_doubt = asked if may_have_had_effect(error) else ""
             if not may_have_had_effect(error):
                 raise
             found = self._look(restarted)
             if found:
+                self.in_doubt = ""
                 return found
             raise self._unknown(error, "the task is still failed", "it is retried then") from error
+        self.in_doubt = ""
         return self._look(restarted) or task
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> OutcomeUnknown:

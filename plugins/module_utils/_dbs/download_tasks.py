@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 import threading
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
@@ -42,8 +41,7 @@ Task = dict[str, t.Any]
 DEFAULT_PAGE_SIZE = 100
 
 
-@dataclass(frozen=True)
-class DownloadTaskQuery:
+class DownloadTaskQuery(t.NamedTuple):
     """What is asked of each instance. Empty means any.
 
     The service filters by ``backup_set_id``, ``cluster_name``, ``datasource_id``, ``task_type``, ``start_time`` and
@@ -194,7 +192,7 @@ class _InstanceTasks:
         if query.current_page:
             parameters = dict(ordered, State=state) if state else ordered
             return [self._made(raw) for raw in self._page(parameters, query.current_page).items]
-        first: t.Optional[Page[RawTask]] = None
+        first: t.Optional[Page] = None
         if query.limit or query.task_ids or state:
             first = self._page(dict(ordered, State=state) if state else ordered, 1)
             tasks = [self._made(raw) for raw in first.items]
@@ -210,7 +208,7 @@ class _InstanceTasks:
     def _listed(
         self,
         parameters: t.Mapping[str, str],
-        first: t.Optional[Page[RawTask]],
+        first: t.Optional[Page],
         executor: t.Optional[t.Callable[[], ThreadPoolExecutor]],
     ) -> list[Task]:
         listing = Listing(
@@ -241,7 +239,7 @@ class _InstanceTasks:
     def _made(self, raw: RawTask) -> Task:
         return normalised(raw, self._instance_name, self._query.region)
 
-    def _page(self, parameters: t.Mapping[str, str], number: int) -> Page[RawTask]:
+    def _page(self, parameters: t.Mapping[str, str], number: int) -> Page:
         try:
             return self._fetch(parameters, number)
         except ServiceError as error:
@@ -250,7 +248,7 @@ class _InstanceTasks:
         self._page_size = None
         return self._fetch(parameters, number)
 
-    def _fetch(self, parameters: t.Mapping[str, str], number: int) -> Page[RawTask]:
+    def _fetch(self, parameters: t.Mapping[str, str], number: int) -> Page:
         parameters = dict(parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)

@@ -20,16 +20,17 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     list_download_tasks,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer, iso8601
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    SMALLEST_MILLISECONDS,
+    integer,
+    iso8601,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 
 MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 300, 86400, 7200
-
-#: Described as milliseconds, shown as seconds: below this it is seconds.
-_SMALLEST_MILLISECONDS = 100_000_000_000
 
 
 class NoLocation(BackupError):
@@ -76,9 +77,12 @@ def request_link(
     try:
         data = client.call("DescribeDownloadBackupSetStorageInfo", parameters, asked=asked).get("Data")
     except ServiceError as error:
-        if error.code != "DBS.DownloadTask.CannotFind":
+        if error.code == "DBS.DownloadTask.CannotFind":
+            raise NoLocation.missing(task_id) from error
+        if error.code != "DBS.DownloadTask.NotSupport":
             raise
-        raise NoLocation.missing(task_id) from error
+        hint = "A task that is not finished, or expired, or writes to OSS, has no link"
+        raise NoLocation(f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint) from error
     data = data if isinstance(data, dict) else {}
     urls = [_url(data.get(name), https) for name in ("PublicUrl", "PrivateUrl")]
     if not any(urls):
@@ -87,8 +91,9 @@ def request_link(
             is_missing=False,
             hint="A task that is not finished, or writes to OSS, has none",
         )
+    # Described as milliseconds, shown as seconds.
     expires = integer(data.get("ExpirationTime"))
-    if expires is not None and expires < _SMALLEST_MILLISECONDS:
+    if expires is not None and expires < SMALLEST_MILLISECONDS:
         expires *= 1000
     return Link(urls[0], urls[1], expires)
 

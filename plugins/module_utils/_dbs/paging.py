@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import itertools
 import typing as t
-from dataclasses import dataclass
 
 if t.TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -23,12 +22,11 @@ T = t.TypeVar("T")
 MAX_SWEEPS = 6
 
 
-@dataclass(frozen=True)
-class Page(t.Generic[Raw]):
+class Page(t.NamedTuple):
     """``size`` of a page, ``total`` of items and ``pages`` as the answer states them; none where it does not."""
 
     number: int
-    items: t.Sequence[Raw]
+    items: t.Sequence[t.Any]
     size: t.Optional[int] = None
     total: t.Optional[int] = None
     pages: t.Optional[int] = None
@@ -60,14 +58,14 @@ class Listing(t.Generic[Raw, T]):
 
     def __init__(
         self,
-        fetch: t.Callable[[int], Page[Raw]],
+        fetch: t.Callable[[int], Page],
         read: t.Callable[[Raw], T],
         identify: t.Callable[[T], t.Hashable],
         *,
         executor: t.Optional[t.Callable[[], Executor]] = None,
         ahead: int = 1,
         enough: t.Optional[t.Callable[[t.Collection[T]], bool]] = None,
-        first: t.Optional[Page[Raw]] = None,
+        first: t.Optional[Page] = None,
     ) -> None:
         self._fetch = fetch
         self._read = read
@@ -92,7 +90,7 @@ class Listing(t.Generic[Raw, T]):
             self._first = None
         return list(self._found.values())
 
-    def _sweep(self, first: t.Optional[Page[Raw]] = None) -> bool:
+    def _sweep(self, first: t.Optional[Page] = None) -> bool:
         """Read all pages once; whether that must have been everything."""
         seen: set[t.Hashable] = set()
         first = last = first or self._fetch(1)
@@ -113,7 +111,7 @@ class Listing(t.Generic[Raw, T]):
     def _is_enough(self) -> bool:
         return self._enough is not None and self._enough(self._found.values())
 
-    def _take(self, page: Page[Raw], seen: set[t.Hashable]) -> bool:
+    def _take(self, page: Page, seen: set[t.Hashable]) -> bool:
         """Keep the items; whether any was not seen in this sweep."""
         before = len(seen)
         for item in map(self._read, page.items):
@@ -122,13 +120,13 @@ class Listing(t.Generic[Raw, T]):
             self._found[identity] = item
         return len(seen) > before
 
-    def _announced(self, first: Page[Raw]) -> int:
+    def _announced(self, first: Page) -> int:
         """The last page that may be fetched ahead: none, unless the first page was full as announced."""
         if first.total is None or not first.size or not first.is_full:
             return 1
         return max(-(-first.total // len(first.items)), first.pages or 0)
 
-    def _pages(self, begin: int, end: int) -> t.Iterator[Page[Raw]]:
+    def _pages(self, begin: int, end: int) -> t.Iterator[Page]:
         """The pages of these numbers in their order, fetched ahead of what is read.
 
         Where it may be enough soon, only one is fetched at first, and then more and more.
@@ -138,7 +136,7 @@ class Listing(t.Generic[Raw, T]):
             return
         executor = self._executor()
         ahead = 1 if self._enough else self._ahead
-        under_way: collections.deque[Future[Page[Raw]]] = collections.deque()
+        under_way: collections.deque[Future[Page]] = collections.deque()
         upcoming = iter(range(begin, end + 1))
         try:
             while True:

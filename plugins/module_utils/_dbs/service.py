@@ -55,6 +55,11 @@ DBS = Service(
         _TASK
         + "DbTypeNotSupport": "Advanced download exists for RDS MySQL, RDS PostgreSQL, PolarDB for MySQL and MongoDB",
         _TASK + "InstanceStorageTypeNotSupport": "Advanced download needs an instance with cloud disks",
+        _TASK + "BakSetError": "Check backup_set_id: it must be a backup set of the instance that succeeded",
+        _TASK + "OssForbid": "Let DBS write to the bucket: grant it AliyunDBSDefaultRole, and check target_bucket",
+        _TASK + "OssStorageTypeInvalid": "Use a bucket of the storage class Standard",
+        _TASK + "UserNotSupport": "Advanced download is not available for this account",
+        _TASK + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
         _TASK + "RegionNotSupport": "Advanced download does not exist in this region",
     },
 )

@@ -14,7 +14,7 @@ import typing as t
 from datetime import datetime, timezone
 
 #: Epoch times below this are in seconds: in milliseconds it is March of 1973.
-_SMALLEST_MILLISECONDS = 100_000_000_000
+SMALLEST_MILLISECONDS = 100_000_000_000
 #: The last one of the year 9999.
 _LARGEST_MILLISECONDS = 253_402_300_799_999
 
@@ -34,8 +34,8 @@ def milliseconds(value: str) -> int:
     text = value.strip()
     number = re.fullmatch(r"([0-9]+)(\.0+)?", text)
     if number:
-        if not _SMALLEST_MILLISECONDS <= int(number[1]) <= _LARGEST_MILLISECONDS:
-            small = int(number[1]) < _SMALLEST_MILLISECONDS
+        if not SMALLEST_MILLISECONDS <= int(number[1]) <= _LARGEST_MILLISECONDS:
+            small = int(number[1]) < SMALLEST_MILLISECONDS
             raise ValueError(
                 f"is too {'small' if small else 'large'} for milliseconds since 1970"
                 + (": multiply seconds by 1000" if small else "")

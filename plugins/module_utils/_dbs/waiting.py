@@ -30,8 +30,15 @@ class Verdict(enum.Enum):
     RETRY = "retry"
 
 
+#: A task that shows up late may have been created so many milliseconds before the newest one that was seen.
+LATE = 3_600_000
+
 #: Any other state, also one that nobody knows, may still change.
 VERDICTS = {"finished": Verdict.SUCCESS, "failed": Verdict.FAILURE, "expired": Verdict.FAILURE}
+
+
+def is_live(task: Task) -> bool:
+    return VERDICTS.get(task["download_status"], Verdict.RETRY) is Verdict.RETRY
 
 
 class Ending(enum.Enum):
@@ -51,6 +58,7 @@ class Selection:
     instance_names: tuple[str, ...]
     task_ids: frozenset[str] = frozenset()
     backup_set_ids: frozenset[str] = frozenset()
+    cluster_name: t.Optional[str] = None
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -81,8 +89,8 @@ class Knowledge:
     """All that is known so far; ``dataclasses.asdict`` of it can be stored, and be taken up again.
 
     ``tasks`` by ID. ``first_progress`` by ID: the elapsed seconds and finished tables when progress was first seen.
-    ``newest`` by instance: the creation of its newest task, in epoch milliseconds. ``unseen_since`` and
-    ``outage_since``: elapsed seconds. ``pause``: seconds to the next poll.
+    ``newest`` by instance: the creation of its newest task, in epoch milliseconds. ``unseen_since``: elapsed
+    seconds. ``outage_since``: the same, by instances that do not answer. ``pause``: seconds to the next poll.
     """
 
     elapsed: float = 0.0
@@ -92,7 +100,7 @@ class Knowledge:
     first_progress: dict[str, list[float]] = field(default_factory=dict)
     newest: dict[str, t.Optional[int]] = field(default_factory=dict)
     unseen_since: float = 0.0
-    outage_since: t.Optional[float] = None
+    outage_since: dict[str, float] = field(default_factory=dict)
 
 
 class Waiting:
@@ -162,13 +170,13 @@ class Waiting:
         known.polls += 1
         known.elapsed = time.monotonic() - self._began
         before = {task_id: task["download_status"] for task_id, task in known.tasks.items()}
-        failures = []
+        self.outage = None
         for instance, answer in answers.items():
             if isinstance(answer, BackupError):
-                failures.append(answer)
-                continue
-            self._learn(instance, answer)
-        self._survive(failures)
+                self._survive(instance, answer)
+            else:
+                known.outage_since.pop(instance, None)
+                self._learn(instance, answer)
         if not self.missing():
             known.unseen_since = known.elapsed
         return before != {task_id: task["download_status"] for task_id, task in known.tasks.items()}
@@ -186,12 +194,16 @@ class Waiting:
                 queries[instance] = self._first_query()
             elif missing or instance in live:
                 tasks = live.get(instance, [])
-                since = [task["gmt_create"] for task in tasks] + ([known.newest[instance]] if missing else [])
+                since = [task["gmt_create"] for task in tasks]
+                if missing:
+                    newest = known.newest[instance]
+                    since.append(None if newest is None else newest - LATE)
                 queries[instance] = DownloadTaskQuery(
                     selection.region,
                     # What is missing can only be new; all that is new is read.
                     task_ids=frozenset() if missing else frozenset(task["task_id"] for task in tasks),
                     start_time=None if None in since else min(since),
+                    cluster_name=selection.cluster_name,
                 )
         return queries
 
@@ -199,7 +211,10 @@ class Waiting:
         selection = self.selection
         only = next(iter(selection.backup_set_ids)) if len(selection.backup_set_ids) == 1 else None
         return DownloadTaskQuery(
-            selection.region, task_ids=selection.task_ids, backup_set_id=None if selection.task_ids else only
+            selection.region,
+            task_ids=selection.task_ids,
+            backup_set_id=None if selection.task_ids else only,
+            cluster_name=selection.cluster_name,
         )
 
     def _learn(self, instance: str, tasks: t.Sequence[Task]) -> None:
@@ -209,35 +224,35 @@ class Waiting:
         created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
         known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None
         missing = set(self.missing())
+        # The task that is meant may not be listed yet, beside an old one that has expired.
+        is_early = known.elapsed - known.unseen_since < self._policy.appear_timeout
         for task in sorted(tasks, key=lambda task: -(task["gmt_create"] or 0)):
             task_id = task["task_id"]
             if selection.task_ids:
                 wanted = task_id in selection.task_ids
             elif selection.backup_set_ids:
-                wanted = task_id in known.tasks or task["bak_set_id"] in missing
+                wanted = task_id in known.tasks or (
+                    task["bak_set_id"] in missing and not (is_early and task["download_status"] == "expired")
+                )
                 missing.discard(task["bak_set_id"])
             else:
-                wanted = task_id in known.tasks or (is_first and self._is_live(task))
+                wanted = task_id in known.tasks or (is_first and is_live(task))
             if wanted:
                 known.tasks[task_id] = task
                 if task["progress_total"]:
-                    known.first_progress.setdefault(task_id, [known.elapsed, task["progress_done"]])
+                    first = known.first_progress.setdefault(task_id, [known.elapsed, task["progress_done"]])
+                    if task["progress_done"] < first[1]:  # it was begun again
+                        known.first_progress[task_id] = [known.elapsed, task["progress_done"]]
 
-    @staticmethod
-    def _is_live(task: Task) -> bool:
-        return VERDICTS.get(task["download_status"], Verdict.RETRY) is Verdict.RETRY
-
-    def _survive(self, failures: t.Sequence[BackupError]) -> None:
+    def _survive(self, instance: str, error: BackupError) -> None:
         """An outage is lived through for a while."""
-        known = self.known
-        self.outage = failures[0] if failures else None
-        if not failures:
-            known.outage_since = None
-            return
-        if known.outage_since is None:
-            known.outage_since = known.elapsed - failures[0].elapsed
-        if known.elapsed - known.outage_since >= self._policy.outage_timeout:
-            raise failures[0]
+        self.outage = error
+        since = self.known.outage_since.setdefault(instance, max(0.0, self.known.elapsed - error.elapsed))
+        out = self.known.elapsed - since
+        if out >= self._policy.outage_timeout:
+            error.hint = f"{error.hint.rstrip('.')}. " if error.hint else ""
+            error.hint += f"This went on for {out:.0f} seconds while waiting: raise total_timeout to live through more"
+            raise error
 
     def _ending(self) -> t.Optional[Ending]:
         """Why it is over now; none if it is not."""
@@ -247,7 +262,7 @@ class Waiting:
         is_gone = known.elapsed - known.unseen_since >= policy.appear_timeout
         failed = failed or (bool(missing) and is_gone and not policy.ignore_missing)
         pending = bool(self.tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
-        if not pending and known.outage_since is None:
+        if not pending and not known.outage_since:
             return Ending.FAILED if failed else Ending.DONE
         if failed and policy.fail_fast:
             return Ending.FAILED
@@ -258,7 +273,7 @@ class Waiting:
         policy, known = self._policy, self.known
         estimates = [self.progress(task)["seconds_left"] for task in self.tasks(Verdict.RETRY)]
         pause = min((left / 2 for left in estimates if left is not None), default=known.elapsed / 4)
-        if self.missing() or known.outage_since is not None:
+        if self.missing() or known.outage_since:
             pause = policy.interval
         pause = min(max(pause, policy.interval), policy.interval_max)
         return max(0.0, min(pause, policy.timeout - (time.monotonic() - self._began)))

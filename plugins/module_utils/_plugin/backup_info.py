@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.backup_sets import (
@@ -37,6 +38,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurr
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 MAX_LIMIT = 1_000_000
+
+#: Seconds in which to find out the size of a backup set, which is no more than good to know.
+SIZE_TIMEOUT = 5.0
 
 BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
@@ -89,7 +93,9 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
     finally:
         for client in clients.values():
             client.close()
-    backups = [backup for found in lists for backup in (found[:1] if latest else found)]
+    if latest:
+        lists = [[backup for backup in found if status != "success" or _is_whole(backup)][:1] for found in lists]
+    backups = [backup for found in lists for backup in found]
     # Two stable sorts: the newest first, and among equals by instance and ID.
     backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
     backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
@@ -124,11 +130,16 @@ def find_backup_set(options: Options, instance_name: str, backup_set_id: str) ->
     if not source:
         return None
     client = _client(options, source)
+    client.deadline = time.monotonic() + SIZE_TIMEOUT
     try:
         query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
         return next(iter(list_backup_sets(client, source, instance_name, query)), None)
     finally:
         client.close()
+
+
+def _is_whole(backup: BackupSet) -> bool:
+    return backup["is_avail"] is not False and backup["backup_type"] in (None, "FullBackup")
 
 
 def _source(instance_name: str, options: Options) -> str:

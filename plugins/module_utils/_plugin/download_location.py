@@ -48,6 +48,7 @@ LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
     "https": {"type": "bool", "default": True},
     "bucket": {"type": "str"},
     "presign": {"type": "bool", "default": False},
+    "oss_region": {"type": "str"},
     "oss_endpoint": {"type": "str"},
     "on_missing": {"type": "str", "choices": POLICIES, "default": "error"},
     "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
@@ -69,6 +70,11 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     private = _is_private(options)
     if options["presign"] and not bucket:
         raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+    for term in terms:
+        if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
+            raise ConfigurationError(
+                "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
+            )
     known = {task["task_id"]: task for task in (_checked(term, region) for term in terms if not isinstance(term, str))}
     bare = [identifier("task_ids", term) for term in terms if isinstance(term, str)]
     asks_for_state = bool(options["instance_name"])
@@ -124,7 +130,7 @@ def _presign(
             one["urls"] = _oss.object_links(
                 bucket,
                 one["oss_path"].removeprefix(f"oss://{bucket}/"),
-                region=region,
+                region=options["oss_region"] or region,
                 private=private,
                 credential=credentials_of(options).get(),
                 duration=duration,

@@ -16,13 +16,18 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
     DownloadRequest,
     DownloadTasks,
     SlotTaken,
-    is_live,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import FORMATS, TARGET_TYPES
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Ending, Selection, Waiting, WaitPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
+    Ending,
+    Selection,
+    Waiting,
+    WaitPolicy,
+    is_live,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import find_backup_set
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
@@ -100,16 +105,27 @@ class DownloadTaskModule:
         self._check_mode = check_mode
         self._warn = warn
         self._known: dict[str, t.Any] = {}
+        self._tasks: t.Optional[DownloadTasks] = None
 
     def so_far(self) -> dict[str, t.Any]:
         """What has been done, for an error that comes after."""
         return dict(self._known)
+
+    def in_doubt(self) -> str:
+        """What to tell if it is interrupted; empty if nothing is in doubt."""
+        asked = self._tasks.in_doubt if self._tasks else ""
+        return (
+            f"Whether it could {asked} is not known: run it again, which finds out and does nothing twice."
+            if asked
+            else ""
+        )
 
     def answer(self) -> dict[str, t.Any]:
         """The module's result. All options are checked before the first call. Raises any BackupError."""
         options = self._options
         self._check_limits()
         if options["state"] == "retried":
+            _check_only_retried(options)
             task_id = options["task_id"] and identifier("task_id", options["task_id"])
             request = None
         else:
@@ -120,7 +136,13 @@ class DownloadTaskModule:
         client = client_of(options, DBS)
         # Each step has a time-out of its own.
         client.deadline = math.inf
-        tasks = DownloadTasks(client, self._region, self._instance_name, look_timeout=options["confirm_timeout"])
+        self._tasks = tasks = DownloadTasks(
+            client,
+            self._region,
+            self._instance_name,
+            cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
+            look_timeout=options["confirm_timeout"],
+        )
         try:
             if request:
                 self._present(tasks, client, request)
@@ -147,8 +169,8 @@ class DownloadTaskModule:
         options = self._options
         deadline = time.monotonic() + options["wait_timeout"]
         while True:
-            known = tasks.all()
-            task = next((one for one in known if request.is_met_by(one) and self._counts(one)), None)
+            known = tasks.meeting(request)
+            task = known[0] if known else None
             if task and task["download_status"] == "failed":
                 if options["on_failed"] == "retry":
                     return self._retried(tasks, task)
@@ -156,16 +178,26 @@ class DownloadTaskModule:
                     f"task {task['task_id']!r} for {request.described} has failed",
                     hint="Retry it with on_failed=retry or state=retried: until then it blocks new tasks of its instance",
                 )
-            if task:
+            if task and task["download_status"] == "expired":
+                if options["on_expired"] == "fail":
+                    raise TaskInTheWay(
+                        f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
+                        hint="Set on_expired=create to create a new one, and pay for it again",
+                    )
+            elif task:
                 return self._found(task)
             if self._check_mode:
-                return self._would_create(request, known)
+                return self._would_create(tasks, request)
             try:
                 created, is_new = tasks.create(request, known)
             except SlotTaken as error:
-                if not (options["wait_for_slot"] and error.task and is_live(error.task)):
+                is_over = time.monotonic() >= deadline
+                if is_over or not options["wait_for_slot"] or not (error.task is None or is_live(error.task)):
                     raise
-                self._wait_until_ended(client, error.task["task_id"], deadline)
+                if error.task:
+                    self._wait_until_ended(client, error.task["task_id"], deadline)
+                else:
+                    time.sleep(options["poll_interval"])
                 continue
             if not is_new:
                 return self._found(created)
@@ -178,18 +210,12 @@ class DownloadTaskModule:
             }
             return None
 
-    def _counts(self, task: Task) -> bool:
-        """Whether a task that meets the request is one; an expired one is none if a new one is to be created."""
-        if task["download_status"] != "expired":
-            return True
-        if self._options["on_expired"] == "create":
-            return False
-        raise TaskInTheWay(
-            f"task {task['task_id']!r} has expired: its files are gone",
-            hint="Set on_expired=create to create a new one, and pay for it again",
-        )
-
     def _found(self, task: Task) -> None:
+        if str(task["target_type"]).upper() == "OSS" and self._options["state"] == "present":
+            self._warn(
+                f"Task {task['task_id']!r}, which there is already, wrote to the path {task['target_path']!r} of a bucket that"
+                " the service does not name: see that it is the one you mean."
+            )
         self._known = {
             "changed": False,
             "action": "none",
@@ -198,11 +224,16 @@ class DownloadTaskModule:
             "diff": {"before": shown(task), "after": shown(task)},
         }
 
-    def _would_create(self, request: DownloadRequest, known: t.Sequence[Task]) -> None:
+    def _would_create(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
         size = self._options["backup_set_size"]
         if size is None and request.backup_set_id:
             size = self._size_of(request.backup_set_id)
-        blocking = next((one for one in known if is_live(one) or one["download_status"] == "failed"), None)
+        blocking = next((one for one in tasks.all() if is_live(one) or one["download_status"] == "failed"), None)
+        if blocking and not (self._options["wait_for_slot"] and is_live(blocking)):
+            self._warn(
+                f"Task {blocking['task_id']!r} is {blocking['download_status']}: the service may refuse to create another one"
+                " for the instance."
+            )
         self._known = {
             "changed": True,
             "action": "create",
@@ -220,7 +251,9 @@ class DownloadTaskModule:
         try:
             backup = find_backup_set(self._options, self._instance_name, backup_set_id)
         except BackupError as error:
-            self._warn(f"The size of the backup set is not known, nor so the fee: {error}")
+            self._warn(
+                f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."
+            )
             return None
         return backup["backup_size"] if backup else None
 
@@ -236,6 +269,8 @@ class DownloadTaskModule:
         if task_id:
             found = [task for task in known if task["task_id"] == task_id]
         else:
+            wanted = self._options["backup_set_id"]
+            known = [task for task in known if wanted in (None, task["bak_set_id"])]
             found = [task for task in known if task["download_status"] == "failed"] or known
         if not found:
             what = f"task {task_id!r}" if task_id else "download task"
@@ -253,13 +288,13 @@ class DownloadTaskModule:
             )
         if task["download_status"] != "failed":
             return self._found(task)
-        after = task if self._check_mode else tasks.retry(task, self._options["cluster_name"])
+        after = task if self._check_mode else tasks.retry(task)
         self._known = {
             "changed": True,
             "action": "retry" if self._check_mode else "retried",
             "task": after,
             **self._cost(None),
-            "diff": {"before": shown(task), "after": shown({**after, "download_status": "retried"})},
+            "diff": {"before": shown(task), "after": shown(after)},
         }
         return None
 
@@ -291,7 +326,12 @@ class DownloadTaskModule:
             outage_timeout=options["total_timeout"],
             any_end=any_end,
         )
-        selection = Selection(self._region, (self._instance_name,), task_ids=frozenset({task_id}))
+        selection = Selection(
+            self._region,
+            (self._instance_name,),
+            task_ids=frozenset({task_id}),
+            cluster_name=options["cluster_name"],
+        )
         return Waiting(client, selection, policy)
 
 
@@ -329,7 +369,7 @@ def request_of(options: Options) -> DownloadRequest:
         if options[name] is not None:
             more[api_name] = _text(options[name])
     if options["target_bucket"]:
-        more["TargetBucket"] = identifier("bucket", options["target_bucket"])
+        more["TargetBucket"] = identifier("target_bucket", options["target_bucket"])
     return DownloadRequest(
         region=region_of(options),
         instance_name=instance_name,
@@ -341,6 +381,17 @@ def request_of(options: Options) -> DownloadRequest:
         cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
         more=more,
     )
+
+
+def _check_only_retried(options: Options) -> None:
+    names = ("point_in_time", "format", "backup_set_size", *OSS_OPTIONS, "use_zstd", "is_physical")
+    given = [
+        name for name in (*names, "primary_key_type_only", "is_cluster", "admin_database") if options[name] is not None
+    ]
+    if given:
+        raise ConfigurationError(
+            f"{', '.join(given)} cannot be used with state=retried: a task is retried as it was created."
+        )
 
 
 def _check_target(options: Options, target_type: str) -> None:

@@ -8,7 +8,7 @@
 
 Its action plugin runs it in slices, to show progress between them. The option ``slice`` holds ``seconds``, a pair after
 which the slice ends, if a state changed and otherwise, and ``known``, what the slice before knew. The module gives that
-back under ``_waiting``, with ``progress`` by task and the seconds ``spent``.
+back under ``_waiting``, with ``progress`` by task, why the last poll failed if it did (``outage``), and the seconds ``spent``.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
+    "cluster_name": {"type": "str"},
     "backup_set_ids": {"type": "list", "elements": "str", "aliases": ["backup_set_id", "bak_set_id", "backup_id"]},
     "until": {"type": "str", "choices": ["finished", "ended"], "default": "finished"},
     "timeout": {"type": "float", "default": 3600.0},
@@ -104,7 +105,15 @@ class DownloadTaskWait:
         if ending is Ending.SLICE_OVER:
             progress = {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)}
             spent = time.monotonic() - began
-            return {"_waiting": {"known": dataclasses.asdict(known), "progress": progress, "spent": spent}}
+            outage = str(waiting.outage) if waiting.outage else None
+            return {
+                "_waiting": {
+                    "known": dataclasses.asdict(known),
+                    "progress": progress,
+                    "outage": outage,
+                    "spent": spent,
+                }
+            }
         if ending is not Ending.DONE:
             raise WaitFailed(ending, wait_message(ending, waiting))
         return self.so_far()
@@ -134,6 +143,7 @@ def _selection_of(options: Options) -> Selection:
         instance_names=tuple(instance_names(options)),
         task_ids=frozenset(identifier("task_ids", value) for value in options["task_ids"] or ()),
         backup_set_ids=frozenset(identifier("backup_set_ids", value) for value in options["backup_set_ids"] or ()),
+        cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
     )
 
 
@@ -194,5 +204,5 @@ def _ids(tasks: t.Iterable[Task]) -> list[str]:
 
 def _described(task: Task) -> str:
     percent = "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
-    tables = f" at {task['progress']} tables{percent}" if task["progress"] else ""
+    tables = f" at {task['progress']} tables{percent}" if task["progress_total"] else ""
     return f"{task['task_id']} of {task['instance_name']} is {task['download_status']}{tables}"

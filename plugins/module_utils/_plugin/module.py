@@ -26,8 +26,12 @@ def exit_with(
     module: AnsibleModule,
     answer: t.Callable[[], t.Mapping[str, t.Any]],
     so_far: t.Callable[[], t.Mapping[str, t.Any]] = dict,
+    in_doubt: t.Callable[[], str] = str,
 ) -> t.NoReturn:
-    """End the module with the answer, or with the error that says why there is none, and what was known ``so_far``."""
+    """End the module with the answer, or with the error that says why there is none, and what was known ``so_far``.
+
+    ``in_doubt``: a sentence for an interruption, where something was sent whose effect is not known.
+    """
     try:
         with _ended_by_signals():
             result = answer()
@@ -39,7 +43,8 @@ def exit_with(
         module.fail_json(msg=str(error), error=error.facts(), **so_far())
     except Interrupted as interruption:
         try:
-            module.fail_json(msg=f"Interrupted by {interruption}.", error={"kind": "interruption"}, **so_far())
+            message = f"Interrupted by {interruption}. {in_doubt()}".rstrip()
+            module.fail_json(msg=message, error={"kind": "interruption"}, **so_far())
         finally:
             # Requests of other threads are not waited for.
             sys.stdout.flush()

@@ -69,6 +69,10 @@ _IDENTIFIERS = {
     "backup_set_ids": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
     "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
+    "target_bucket": (
+        r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
+        "the name of a bucket: lower case letters, digits and hyphens",
+    ),
     "bucket": (r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket: lower case letters, digits and hyphens"),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
 }

@@ -12,7 +12,6 @@ import json
 import re
 import time
 import typing as t
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
@@ -33,8 +32,7 @@ _MAX_TEXT = 400
 _SUCCESS_CODES = ("", "Success", "200")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(t.NamedTuple):
     """``headers`` by names in lower case."""
 
     status: int

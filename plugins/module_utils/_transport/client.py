@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import typing as t
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
@@ -59,8 +58,7 @@ _MAX_NONCES = 3
 USER_AGENT = "apsaradb.backup/{} Python/{}.{}.{}".format(VERSION, *sys.version_info[:3])
 
 
-@dataclass(frozen=True)
-class ConnectionOptions:
+class ConnectionOptions(t.NamedTuple):
     """``connect_timeout`` and ``read_timeout`` in seconds; ``max_connections`` at the same time."""
 
     connect_timeout: float = 5.0
@@ -68,7 +66,7 @@ class ConnectionOptions:
     validate_certs: bool = True
     ca_path: t.Optional[str] = None
     max_connections: int = 8
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = RetryPolicy()
 
 
 class Client:

@@ -21,7 +21,6 @@ import re
 import threading
 import traceback
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     ConfigurationError,
@@ -40,11 +39,13 @@ _INSTALL = (
 )
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(t.NamedTuple):
     access_key_id: str
-    access_key_secret: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
+    access_key_secret: str
+    security_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.access_key_id!r}, …)"
 
     def redact(self, text: str) -> str:
         """The text without any part of the credential that it may repeat."""

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(t.NamedTuple):
     """A product's API, as far as the transport has to know it.
 
     ``hosts``      per network (``public``, ``vpc``) the hosts of regions that the rule does not fit

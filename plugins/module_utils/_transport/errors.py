@@ -233,10 +233,8 @@ def may_have_had_effect(error: BackupError) -> bool:
     """Whether the service may have done what it was asked for, although this error came back."""
     if isinstance(error, ConnectionFailed):
         return error.sent
-    if isinstance(error, BrokenAnswer):
-        return error.status < 300 or error.status >= 500
     if isinstance(error, ServiceError):
-        return error.status >= 500 or bool(
-            re.search(r"(InternalError|InternalFailure|ServiceUnavailable)$", error.code)
-        )
-    return False
+        # A nonce is random: if it was used already, then by this very request, which something on the way repeated.
+        lost = r"(.*\.)?(InternalError|InternalFailure|ServiceUnavailable|SignatureNonceUsed)$"
+        return error.status >= 500 or bool(re.match(lost, error.code))
+    return isinstance(error, BrokenAnswer)

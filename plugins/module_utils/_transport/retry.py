@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import random
 import typing as t
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(t.NamedTuple):
     """Exponential back-off with full jitter, bounded in number and in time.
 
     What a service asks for comes first, and the jitter on top of it, lest all who wait come back at once.
