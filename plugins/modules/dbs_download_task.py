@@ -18,7 +18,7 @@ description:
   - Creating a task costs money. It is created once - the API knows no token for that, so the tasks that exist are listed before,
     and where the answer to the creation is lost, the tasks are listed again until the new one shows up. The creation is never
     sent a second time, but where the service certainly did nothing.
-  - A task of a point in time is known by RV(task.backup_set_time), to the second.
+  - A task of a point in time is known by its C(backup_set_time), to the second.
   - Of two controllers that do the same at the same moment, the service refuses the second as long as the first task is live, and
     this module then returns that task. Nothing prevents a second task if the first is finished within that moment.
   - Calls the operations C(DescribeDownloadTask), C(CreateDownload) and C(RetryDownloadTask) of the DBS API, version 2021-01-01.
