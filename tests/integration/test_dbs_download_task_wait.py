@@ -149,13 +149,17 @@ def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
     """Soon nobody asks any more: what waits on the host ends with its slice at the latest."""
     world.service.add_task(INSTANCE, task_id="dt-0", state="running")
     process = subprocess.Popen(
-        ["ansible", "localhost", "-m", WAIT, "-a", f"{ASKED} poll_interval=0.2 progress_interval=2"],
+        [
+            *("ansible", "localhost", "-e", world.interpreter),
+            *("-m", WAIT, "-a", f"{ASKED} poll_interval=0.2 progress_interval=2"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
         env={**os.environ, **world.environment, "PATH": world.path},
     )
     while len(world.service.calls) < 3:
+        assert process.poll() is None, process.communicate()[0]
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     output, dummy = process.communicate(timeout=10)

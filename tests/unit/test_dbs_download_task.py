@@ -467,6 +467,7 @@ def test_interrupted_while_the_service_creates(
     process.stdin.close()
     process.stdin = None
     while not service.created:
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
     output, dummy = process.communicate(timeout=3)
@@ -505,6 +506,7 @@ def test_killed_in_the_middle_of_a_creation(task: Any, asked: dict[str, Any], se
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
     process.stdin.close()
     while not creations(service) or (executed and not service.created):
+        assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

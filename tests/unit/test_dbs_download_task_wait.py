@@ -310,6 +310,7 @@ def test_a_signal_ends_it_at_once(
     process.stdin.close()
     process.stdin = None
     while len(service.calls) <= len(instances):
+        assert process.poll() is None
         time.sleep(0.02)
     time.sleep(0.1)
     process.send_signal(number)
