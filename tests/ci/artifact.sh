@@ -18,5 +18,7 @@ if strangers=$(comm -23 "$work/packed" "$work/known" | grep .); then
     exit 1
 fi
 
+# With a home of its own, where no other installation of the collection can be taken for this one.
+export ANSIBLE_HOME="$work/home"
 ansible-galaxy collection install "${artifact[0]}" --collections-path "$work/collections" --offline
 ANSIBLE_COLLECTIONS_PATH="$work/collections" bash tests/ci/demo.sh

@@ -90,7 +90,9 @@ def test_every_command_block(world: Any, clone: Path, home: Path, services: list
     world.service.add_task(instance, task_id="dt-a1b2c3d4e5f0", created=1_663_321_950_000)
     for name in OURS:
         del world.environment[name]
-    world.environment.update(HOME=str(home), PIP_CACHE_DIR=str(Path.home() / ".cache" / "pip"))
+    world.environment.update(
+        HOME=str(home), ANSIBLE_HOME=str(home / ".ansible"), PIP_CACHE_DIR=str(Path.home() / ".cache" / "pip")
+    )
     exports = ""
     expected = dict(EXPECTED)
     for block in blocks():
