@@ -263,6 +263,15 @@ def test_reading_ends_when_the_ids_are_found(service: StandIn, client_of: MakeCl
     assert pages(service) == [1, 2]
 
 
+def test_ids_that_are_far_away_are_looked_for_at_the_same_time(service: StandIn, client_of: MakeClient) -> None:
+    """One page at first, and then more and more, until all connections are in use."""
+    ids = fill(service, 300)
+    service.latency = 0.02
+    client = client_of(service, max_connections=8)
+    assert listed(client, page_size=10, task_ids=frozenset({ids[0]})) == [ids[0]]
+    assert service.connections == 8
+
+
 def test_one_page(service: StandIn, client_of: MakeClient) -> None:
     ids = fill(service, 30)
     assert listed(client_of(service), page_size=10, current_page=2) == ids[19:9:-1]

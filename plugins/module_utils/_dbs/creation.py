@@ -257,8 +257,8 @@ class DownloadTasks:
         try:
             self._client.call("RetryDownloadTask", parameters, asked=asked, at_most_once=True)
         except BackupError as error:
-            self.in_doubt = asked if may_have_had_effect(error) else ""
             if not may_have_had_effect(error):
+                self.in_doubt = ""
                 raise
             found = self._look(restarted)
             if found:

@@ -138,19 +138,22 @@ class Listing(t.Generic[Raw, T]):
         ahead = 1 if self._enough else self._ahead
         under_way: collections.deque[Future[Page]] = collections.deque()
         upcoming = iter(range(begin, end + 1))
+
+        def fetch_ahead() -> None:
+            for number in itertools.islice(upcoming, ahead - len(under_way)):
+                under_way.append(executor.submit(self._fetch, number))
+
         try:
             while True:
-                for number in itertools.islice(upcoming, ahead - len(under_way)):
-                    under_way.append(executor.submit(self._fetch, number))
+                fetch_ahead()
                 if not under_way:
                     return
                 page = under_way.popleft().result()
-                if not under_way:
-                    ahead = min(2 * ahead, self._ahead)
-                elif not self._enough:
-                    for number in itertools.islice(upcoming, 1):
-                        under_way.append(executor.submit(self._fetch, number))
+                if not self._enough:
+                    # Asked for already while this page is read.
+                    fetch_ahead()
                 yield page
+                ahead = min(2 * ahead, self._ahead)
         finally:
             for future in under_way:
                 future.cancel()

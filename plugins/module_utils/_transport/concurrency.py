@@ -21,11 +21,21 @@ def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clie
 
     The first error of any ends it: it is raised, and what the other calls ask of the clients is not repeated any more.
     """
-    if len(arguments) == 1:
-        return _alone(call, next(iter(arguments)), clients)
+    try:
+        if len(arguments) == 1:
+            # In this thread, where a signal can interrupt it.
+            return [call(argument) for argument in arguments]
+        return _in_threads(call, arguments, max(client.max_connections for client in clients))
+    except BaseException:
+        for client in clients:
+            client.cancel()
+        raise
+
+
+def _in_threads(call: t.Callable[[str], T], arguments: t.Collection[str], threads: int) -> list[T]:
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # often not needed
 
-    executor = ThreadPoolExecutor(max(client.max_connections for client in clients))
+    executor = ThreadPoolExecutor(threads)
     try:
         under_way = [executor.submit(call, argument) for argument in arguments]
         wait(under_way, return_when=FIRST_EXCEPTION)
@@ -33,19 +43,5 @@ def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clie
             if future.done():
                 future.result()
         return [future.result() for future in under_way]
-    except BaseException:
-        for client in clients:
-            client.cancel()
-        raise
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-
-
-def _alone(call: t.Callable[[str], T], argument: str, clients: t.Sequence[Client]) -> list[T]:
-    """In this thread, where a signal can interrupt it."""
-    try:
-        return [call(argument)]
-    except BaseException:
-        for client in clients:
-            client.cancel()
-        raise

@@ -169,10 +169,8 @@ _REMEDIES = (
     (r"InvalidTimeStamp\.Expired$", Remedy.SET_CLOCK),
     (r"InvalidSecurityToken\.Expired$", Remedy.REFRESH_CREDENTIAL),
     (
-        (
-            r"(SignatureDoesNotMatch|IncompleteSignature|InvalidAccessKeyId|InvalidSecurityToken|Forbidden"
-            r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|MissingParameter)"
-        ),
+        r"(SignatureDoesNotMatch|IncompleteSignature|InvalidAccessKeyId|InvalidSecurityToken|Forbidden"
+        r"|NoPermission|Request\.Forbidden|InvalidAction|InvalidVersion|MissingParameter)",
         Remedy.NONE,
     ),
 )
