@@ -34,6 +34,7 @@ options:
     description:
       - With V(present), there is a task for O(backup_set_id) or O(point_in_time).
       - With V(retried), a failed task is started again by C(RetryDownloadTask). A task that is live or finished is left as it is.
+        Options that describe a new task are refused then, but for O(backup_set_id).
     type: str
     choices: [present, retried]
     default: present
