@@ -13,9 +13,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines
 
-#: A slice that ends early because a state changed lasts at least so many seconds, and so many times what it costs.
+#: A slice that ends early because a state changed lasts at least so many seconds, and is put off while slices have cost
+#: more than this share of the time: a change after a quiet hour is told soon, many in a row are told together.
 MIN_SLICE = 5.0
-MIN_SLICE_COSTS = 30.0
+MAX_SHARE = 0.01
 DEFAULT_INTERVAL = 60.0
 
 
@@ -50,6 +51,7 @@ class ActionModule(ActionBase):
         lines = ProgressLines(interval)
         # The first slice ends with the first poll, if there is anything to wait for then.
         shortest = 0.0
+        costs = 0.0
         known: t.Optional[dict[str, t.Any]] = None
         while True:
             slice_began = time.monotonic()
@@ -65,8 +67,9 @@ class ActionModule(ActionBase):
                 result.get("invocation", {}).get("module_args", {}).pop("slice", None)
                 return result
             known = t.cast("dict[str, t.Any]", waiting["known"])
-            cost = time.monotonic() - slice_began - waiting["spent"]
-            shortest = max(MIN_SLICE, MIN_SLICE_COSTS * cost)
+            now = time.monotonic()
+            costs += now - slice_began - waiting["spent"]
+            shortest = max(MIN_SLICE, costs / MAX_SHARE - (now - began))
             self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"], waiting["outage"]))
 
     def _show(self, lines: t.Iterable[str]) -> None:
