@@ -17,6 +17,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
 
+Facts = t.Mapping[str, t.Any]
+
 
 class Interrupted(BaseException):
     """Like KeyboardInterrupt, for any signal that asks the module to end."""
@@ -24,36 +26,48 @@ class Interrupted(BaseException):
 
 def exit_with(
     module: AnsibleModule,
-    answer: t.Callable[[], t.Mapping[str, t.Any]],
-    so_far: t.Callable[[], t.Mapping[str, t.Any]] = dict,
+    answer: t.Callable[[], Facts],
+    so_far: t.Callable[[], Facts] = dict,
     in_doubt: t.Callable[[], str] = str,
 ) -> t.NoReturn:
     """End the module with the answer, or with the error that says why there is none, and what was known ``so_far``.
 
     ``in_doubt``: a sentence for an interruption, where something was sent whose effect is not known.
     """
+    finish(module, outcome(answer, so_far, in_doubt))
+
+
+def outcome(
+    answer: t.Callable[[], Facts], so_far: t.Callable[[], Facts] = dict, in_doubt: t.Callable[[], str] = str
+) -> dict[str, t.Any]:
+    """The module's result; ``failed`` is set in it if there is no answer."""
     try:
-        with _ended_by_signals():
-            result = answer()
+        with signals_interrupt():
+            return dict(answer())
     except MissingLibrary as error:
-        module.fail_json(
-            msg=missing_required_lib(error.library, reason=error.reason), error=error.facts(), exception=error.trace
-        )
+        message = missing_required_lib(error.library, reason=error.reason)
+        return {"failed": True, "msg": message, "error": error.facts(), "exception": error.trace}
     except BackupError as error:
-        module.fail_json(msg=str(error), error=error.facts(), **so_far())
+        return {"failed": True, "msg": str(error), "error": error.facts(), **so_far()}
     except Interrupted as interruption:
-        try:
-            message = f"Interrupted by {interruption}. {in_doubt()}".rstrip()
-            module.fail_json(msg=message, error={"kind": "interruption"}, **so_far())
-        finally:
+        message = f"Interrupted by {interruption}. {in_doubt()}".rstrip()
+        return {"failed": True, "msg": message, "error": {"kind": "interruption"}, **so_far()}
+
+
+def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
+    if not result.pop("failed", False):
+        module.exit_json(**result)
+    try:
+        module.fail_json(**result)
+    finally:
+        if result["error"]["kind"] == "interruption":
             # Requests of other threads are not waited for.
             sys.stdout.flush()
             os._exit(1)
-    module.exit_json(**result)
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> t.Iterator[None]:
+def signals_interrupt() -> t.Iterator[None]:
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield

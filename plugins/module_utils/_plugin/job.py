@@ -1,0 +1,260 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""Work of a module that goes on while the controller prints its progress.
+
+The action plugin runs the module as often as it takes, each time with the option ``job``, and with new ``links`` where the
+last run said that it needs some. The first run forks: its child does the work, and this and all later runs only follow it
+for some seconds. So nothing is interrupted for progress, and nothing of the controller's is needed on the host but links.
+
+    job to the module     {"seconds": 30, "directory": null}        start, and follow
+                          {"seconds": 30, "directory": "/…"}        follow
+    job from the module   {"directory": "/…", "progress": {…}, "needs_links": false}, as ``_job``
+                          none: this is the result
+
+In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
+``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, which it locks.
+A job that nobody follows any more ends itself. Without ``job``, as for ``async``, the module works by itself, and has no
+more links than it was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import tempfile
+import time
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import (
+    Interrupted,
+    exit_with,
+    finish,
+    outcome,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned
+
+Facts = t.Mapping[str, t.Any]
+
+#: Seconds after which a job that is not followed ends itself; connecting to a host can take long.
+PATIENCE = 90.0
+#: Seconds that a job has to end in when it is told to.
+GRACE = 10.0
+
+_REPORT_EVERY = 0.5
+_LONGEST_NAP = 0.2
+
+
+class Job:
+    """What work sees of who waits for it. This one works by itself."""
+
+    #: Whether it makes sense to ask for links.
+    renews_links = False
+
+    def __init__(self) -> None:
+        self._audience = _Audience()
+
+    def check(self) -> None:
+        """Raises Abandoned if nobody waits for the result any more."""
+        if self._audience.is_gone():
+            raise Abandoned("Ansible, which waited for this, is gone")
+
+    def report(self, facts: Facts) -> None:
+        """How far it is."""
+
+    def ask_for_links(self) -> None:
+        """Say that the links that it has do not do any more."""
+
+    def take_links(self) -> t.Optional[list[str]]:
+        """The new ones, once they are there."""
+        return None
+
+
+class FollowedJob(Job):
+    renews_links = True
+
+    def __init__(self, directory: str) -> None:
+        self._directory = _Directory(directory)
+        self._facts: Facts = {}
+        self._needs_links = False
+        self._written = float("-inf")
+
+    def check(self) -> None:
+        since = self._directory.seconds_since_followed()
+        if since is None or since > PATIENCE:
+            self._directory.remove()
+            raise Abandoned("Ansible, which waited for this, is gone")
+        if self._directory.has("stop"):
+            raise Abandoned("it was told to stop")
+
+    def report(self, facts: Facts) -> None:
+        self._facts = facts
+        if time.monotonic() - self._written >= _REPORT_EVERY:
+            self._write()
+
+    def ask_for_links(self) -> None:
+        self._needs_links = True
+        self._write()
+
+    def take_links(self) -> t.Optional[list[str]]:
+        links = self._directory.read("links.json")
+        if links is not None:
+            self._needs_links = False
+            self._write()
+            self._directory.delete("links.json")
+        return t.cast("t.Optional[list[str]]", links)
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        self._directory.write("progress.json", {"progress": self._facts, "needs_links": self._needs_links})
+
+
+def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts] = dict) -> t.NoReturn:
+    """End the module with the result of the work, or with how far it is, as the option ``job`` says."""
+    asked = module.params["job"] or {}
+    if "seconds" not in asked:
+        exit_with(module, lambda: work(Job()), so_far)
+    directory = _Directory(asked.get("directory") or _start(module, work, so_far))
+    links = module.params.get("links") if asked.get("directory") else None
+    finish(module, outcome(lambda: _follow(directory, float(asked["seconds"]), links)))
+
+
+def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts]) -> str:
+    remote_tmp: str = t.cast(t.Any, module)._remote_tmp
+    base = os.path.expanduser(os.path.expandvars(remote_tmp))
+    os.makedirs(base, mode=0o700, exist_ok=True)
+    directory = tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
+    alive = os.open(os.path.join(directory, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    _Directory(directory).touch("followed")
+    if os.fork():
+        os.close(alive)
+        return directory
+    try:
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
+        try:
+            result = outcome(lambda: work(FollowedJob(directory)), so_far)
+        except BaseException:
+            message = "The module failed in a way that was not foreseen."
+            error = {"kind": "unforeseen"}
+            result = {"failed": True, "msg": message, "error": error, "exception": traceback.format_exc()}
+        _Directory(directory).write("result.json", result)
+    finally:
+        os._exit(0)
+
+
+def _follow(directory: _Directory, seconds: float, links: t.Optional[list[str]]) -> Facts:
+    """The result, or after so many seconds how far it is."""
+    if links:
+        directory.write("links.json", links)
+    audience = _Audience()
+    deadline = time.monotonic() + seconds
+    nap = 0.005
+    try:
+        while True:
+            directory.touch("followed")
+            is_alive = directory.is_alive()
+            result = directory.read("result.json")
+            if result is not None:
+                directory.remove()
+                return t.cast(Facts, result)
+            if not is_alive:
+                directory.remove()
+                return {"_job": {"directory": None, "progress": {}, "needs_links": False}}
+            state = directory.read("progress.json") or {"progress": {}, "needs_links": False}
+            needs_links = state["needs_links"] and not directory.has("links.json")
+            if needs_links or time.monotonic() > deadline:
+                return {"_job": dict(state, needs_links=needs_links, directory=directory.path)}
+            if audience.is_gone():
+                raise Abandoned("Ansible, which waited for this, is gone")
+            time.sleep(nap)
+            nap = min(_LONGEST_NAP, nap * 1.3)
+    except (Interrupted, Abandoned):
+        directory.stop()
+        raise
+
+
+class _Audience:
+    """Whoever started this process, and reads what it prints."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._output = select.poll()
+        self._output.register(1, 0)
+
+    def is_gone(self) -> bool:
+        return os.getppid() != self._parent or bool(self._output.poll(0))
+
+
+class _Directory:
+    """What a job and its followers tell each other. What is gone from it reads as nothing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def read(self, name: str) -> t.Any:
+        try:
+            with open(os.path.join(self.path, name), encoding="utf-8") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, value: t.Any) -> None:
+        """Whole, or not at all."""
+        path = os.path.join(self.path, name)
+        with contextlib.suppress(FileNotFoundError):
+            with open(os.open(path + "~", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+                json.dump(value, file)
+            os.replace(path + "~", path)
+
+    def touch(self, name: str) -> None:
+        path = os.path.join(self.path, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.utime(path)
+
+    def has(self, name: str) -> bool:
+        return os.path.exists(os.path.join(self.path, name))
+
+    def delete(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.path, name))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def seconds_since_followed(self) -> t.Optional[float]:
+        try:
+            return time.time() - os.stat(os.path.join(self.path, "followed")).st_mtime
+        except FileNotFoundError:
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether the job still has its lock."""
+        try:
+            with open(os.path.join(self.path, "alive"), "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def stop(self) -> None:
+        """Tell the job to end, wait for it, and clear up."""
+        self.touch("stop")
+        deadline = time.monotonic() + GRACE
+        while self.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.remove()

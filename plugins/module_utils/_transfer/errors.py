@@ -1,0 +1,99 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What can go wrong with files, in the words of ``_transport.errors``.
+
+``Rejected``            the storage refuses the request; ``ends_link``: another link may do
+``ObjectChanged``       the object is not, or no longer, the one that the transfer began with
+``VerificationFailed``  all bytes came, and they are not those of the object
+``DestinationFailed``   the file cannot be written, or put in its place
+``DestinationBusy``     something else is writing it
+``ArchiveRefused``      an archive that is damaged, or holds what must not be unpacked
+``Abandoned``           nobody waits for the result any more
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
+
+
+class TransferError(BackupError):
+    kind = "transfer"
+
+
+class Rejected(TransferError):
+    """``code``: the storage's own, empty where it gave none."""
+
+    kind = "storage"
+
+    def __init__(
+        self, message: str, *, code: str, status: int, request_id: str = "", ends_link: bool = False, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+        self.ends_link = ends_link
+
+    def _said(self) -> str:
+        said = f"the storage answered {self.code or 'an error without a code'}"
+        if self.message:
+            said += f": {self.message.rstrip('. ')}"
+        return said + f" (HTTP {self.status}, request ID {self.request_id or 'not given'})"
+
+    def facts(self) -> dict[str, t.Any]:
+        return dict(
+            super().facts(),
+            code=self.code,
+            message=self.message,
+            request_id=self.request_id,
+            http_status=self.status,
+        )
+
+
+class ObjectChanged(TransferError):
+    kind = "object"
+
+
+class VerificationFailed(TransferError):
+    kind = "verification"
+
+
+class DestinationFailed(TransferError):
+    kind = "destination"
+
+    @classmethod
+    def of(cls, error: OSError, path: str, asked: str) -> DestinationFailed:
+        """In the words of the system, with what to do about the usual ones."""
+        failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})", hint=_hint(error.errno, path))
+        failed.asked = asked
+        return failed
+
+
+class DestinationBusy(DestinationFailed):
+    pass
+
+
+class ArchiveRefused(TransferError):
+    kind = "archive"
+
+
+class Abandoned(TransferError):
+    kind = "interruption"
+
+
+def _hint(number: t.Optional[int], path: str) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"Make room in {os.path.dirname(path) or '.'}, and run it again: what is there already is not lost"
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Run it as a user that may write there, with become for example"
+    if number == errno.ENOENT:
+        return "Create the directory first"
+    return ""

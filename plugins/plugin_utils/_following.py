@@ -1,0 +1,94 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""The controller's side of a module whose work goes on while its progress is printed; ``_plugin/job.py`` says how."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+
+Facts = dict[str, t.Any]
+
+DEFAULT_INTERVAL = 30.0
+#: A work whose process got lost is started again so often, as on a host that ends all processes of a session with it.
+MAX_STARTS = 20
+
+
+class FollowingAction(ActionBase):
+    """An action plugin that runs the module of its name until there is a result."""
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    def follow(
+        self,
+        module_args: Facts,
+        task_vars: t.Optional[Facts],
+        lines: t.Callable[[Facts, float], t.Iterable[str]],
+        renew: t.Optional[t.Callable[[], list[str]]] = None,
+    ) -> Facts:
+        """The module's result.
+
+        ``lines``: what to print of the work's progress, and of the seconds since its start. ``renew``: gives new links.
+        """
+        if self._task.async_val:
+            return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars, wrap_async=True))
+        if self._task.check_mode:
+            return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars))
+        began = time.monotonic()
+        directory: t.Optional[str] = None
+        links: t.Optional[list[str]] = None
+        starts = 1
+        shown = began
+        while True:
+            interval = self._interval()
+            left = max(0.0, shown + interval - time.monotonic())
+            job = {"seconds": left, "directory": directory}
+            given = dict(module_args, job=job) if directory is None else dict(module_args, job=job, links=links)
+            result: Facts = self._execute_module(module_args=given, task_vars=task_vars)
+            state = result.get("_job")
+            if not state:
+                return self._clean(result)
+            links = None
+            directory = state["directory"]
+            if directory is None:
+                starts += 1
+                if starts > MAX_STARTS:
+                    return {
+                        "failed": True,
+                        "msg": f"The module's work was ended from outside {MAX_STARTS} times.",
+                        "error": {"kind": "interruption"},
+                    }
+                if renew:
+                    module_args = dict(module_args, links=renew())
+            elif state["needs_links"] and renew:
+                links = renew()
+            if time.monotonic() - shown >= interval:
+                shown = time.monotonic()
+                if self._is_read():
+                    for line in lines(state["progress"], shown - began):
+                        self._display.display(line)
+
+    def _is_read(self) -> bool:
+        """Whether somebody sees what is printed while this runs, and wants to."""
+        return boolean(self._task.args.get("progress", True), strict=False) and not self._task.no_log
+
+    def _interval(self) -> float:
+        try:
+            return float(self._task.args.get("progress_interval", DEFAULT_INTERVAL))
+        except (TypeError, ValueError):
+            return DEFAULT_INTERVAL  # the module says what is wrong with it
+
+    @staticmethod
+    def _clean(result: Facts) -> Facts:
+        """Without what is between the module and this plugin."""
+        arguments = result.get("invocation", {}).get("module_args", {})
+        for name in ("job", "links", "names"):
+            arguments.pop(name, None)
+        return result
