@@ -139,5 +139,6 @@ notes:
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
 """
 
-    # The same for plugins that run on the controller.
-    CONTROLLER: str = with_sources(re.sub(r"host that runs\s+the\s+module", "controller", DOCUMENTATION))
+    # The same for modules whose action plugin asks, and for plugins that run on the controller.
+    ON_CONTROLLER: str = re.sub(r"host that runs\s+the\s+module", "controller", DOCUMENTATION)
+    CONTROLLER: str = with_sources(ON_CONTROLLER)

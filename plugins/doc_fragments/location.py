@@ -40,20 +40,27 @@ options:
       - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.
       - If set, the path is given as C(oss://bucket/path).
     type: str
+  oss_region:
+    description:
+      - The region of the bucket for links to its objects; by default O(region).
+    type: str
+  oss_endpoint:
+    description:
+      - The address of OSS for links to objects in the bucket, in place of the one that belongs to O(oss_region) and O(network).
+    type: str
+requirements:
+  - alibabacloud-oss-v2, if links to objects in a bucket are to be signed
+"""
+
+    # Of those that say it, and do nothing with it.
+    LOCATING = r"""
+options:
   presign:
     description:
       - Whether to sign a link for each object under the path of a task with the target OSS. Needs O(bucket), the RAM actions
         C(oss:ListObjects) and C(oss:GetObject), and the Python package C(alibabacloud-oss-v2).
     type: bool
     default: false
-  oss_region:
-    description:
-      - The region of the bucket for O(presign); by default O(region).
-    type: str
-  oss_endpoint:
-    description:
-      - The address of OSS for O(presign), in place of the one that belongs to O(oss_region) and O(network).
-    type: str
   on_missing:
     description:
       - What to do about a task that does not exist - fail (V(error)), leave it out with a warning (V(warn)), or without one
@@ -68,9 +75,8 @@ options:
     type: str
     choices: [error, warn, skip]
     default: error
-requirements:
-  - alibabacloud-oss-v2, if O(presign) is set
 """
 
     # The same for plugins that run on the controller.
     CONTROLLER: str = with_sources(DOCUMENTATION)
+    LOCATING_CONTROLLER: str = with_sources(LOCATING)

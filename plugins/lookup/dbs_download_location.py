@@ -51,6 +51,7 @@ options:
       - name: apsaradb_backup_want
 extends_documentation_fragment:
   - apsaradb.backup.location.controller
+  - apsaradb.backup.location.locating_controller
   - apsaradb.backup.connection.controller
 notes:
   - A lookup runs on the controller, with the controller's credentials, each time the expression that holds it is evaluated; each

@@ -12,6 +12,7 @@ By the official package alibabacloud-oss-v2, which is needed for this alone.
 from __future__ import annotations
 
 import datetime
+import posixpath
 import re
 import traceback
 import typing as t
@@ -40,10 +41,10 @@ def object_links(
     duration: int,
     validate_certs: bool = True,
     endpoint: t.Optional[str] = None,
-) -> list[str]:
-    """A link, valid for ``duration`` seconds, for each object of the bucket under the path, in the order of their names.
+) -> list[tuple[str, str]]:
+    """The name and a link, valid for ``duration`` seconds, of each object of the bucket under the path, in the order of names.
 
-    Raises any BackupError.
+    Names are relative to the path; if the path is that of an object, it is the only one. Raises any BackupError.
     """
     try:
         import alibabacloud_oss_v2 as oss
@@ -61,18 +62,20 @@ def object_links(
         # A bucket cannot stand before an address in numbers.
         config.use_path_style = bool(re.search(r"//(\d+\.){3}\d+|//\[|//localhost", endpoint))
     client = oss.Client(config)
-    prefix = path.strip("/") + "/" if path.strip("/") else ""
+    prefix = path.lstrip("/")
+    folder = prefix.rstrip("/") + "/" if prefix else ""
     links = []
     try:
         pages = client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=bucket, prefix=prefix))
         for page in pages:
             for found in page.contents or ():
-                if not found.key.endswith("/"):
+                if found.key == prefix or (found.key.startswith(folder) and not found.key.endswith("/")):
                     request = oss.GetObjectRequest(bucket=bucket, key=found.key)
-                    links.append(client.presign(request, expires=datetime.timedelta(seconds=duration)).url)
+                    url = client.presign(request, expires=datetime.timedelta(seconds=duration)).url
+                    links.append((posixpath.basename(prefix) if found.key == prefix else found.key[len(folder) :], url))
     except oss.exceptions.BaseError as error:
         failure = _failure(error, credential)
-        failure.asked = f"list the objects under {prefix!r} in the bucket {bucket!r}"
+        failure.asked = f"list the objects under {folder!r} in the bucket {bucket!r}"
         raise failure from None
     return links
 

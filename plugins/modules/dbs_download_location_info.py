@@ -33,6 +33,7 @@ options:
     aliases: [task_id]
 extends_documentation_fragment:
   - apsaradb.backup.location
+  - apsaradb.backup.location.locating
   - apsaradb.backup.connection
   - apsaradb.backup.attributes
   - apsaradb.backup.attributes.info_module

@@ -68,7 +68,12 @@ class FollowingAction(ActionBase):
                 if renew:
                     module_args = dict(module_args, links=renew())
             elif state["needs_links"] and renew:
-                links = renew()
+                try:
+                    links = renew()
+                except BaseException:
+                    job = {"seconds": 0, "directory": directory, "stop": True}
+                    self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
+                    raise
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
                 if self._is_read():

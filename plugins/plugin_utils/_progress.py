@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Progress of download tasks in plain lines for people."""
+"""Progress in plain lines for people: of download tasks, and of files."""
 
 from __future__ import annotations
 
@@ -69,6 +69,39 @@ def line_of(task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float)
         parts.append(f"about {duration(t.cast(float, rate['seconds_left']))} left")
     parts.append(f"{duration(elapsed)} elapsed")
     return f"{task['task_id']} of {task['instance_name']}: {', '.join(parts)}"
+
+
+def transfer_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterator[str]:
+    """``/srv/x.tar.gz: 37.5 % of 6.4 GB, 112 MB/s, about 3m 20s left, 2m 05s elapsed``"""
+    if not progress.get("dest"):
+        return
+    parts = []
+    size, done, rate = progress.get("size"), progress.get("done"), progress.get("rate")
+    if progress.get("phase") == "checking":
+        parts.append("checking what is there")
+    elif size and done is not None:
+        parts.append(f"{100 * done / size:.1f} % of {amount(size)}")
+        if rate:
+            parts += [f"{amount(rate)}/s", f"about {duration((size - done) / rate)} left"]
+    if progress.get("files", 1) > 1:
+        parts.append(f"file {progress['file']} of {progress['files']}")
+    parts.append(f"{duration(elapsed)} elapsed")
+    yield f"{printable(progress['dest'])}: {', '.join(parts)}"
+
+
+def amount(count: float) -> str:
+    """Of bytes: ``512 B``, ``3.5 MB``, ``112 GB``"""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = 0
+    while count >= 1000 and power < len(units) - 1:
+        count /= 1000
+        power += 1
+    return f"{count:.3g} {units[power]}"
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def duration(seconds: float) -> str:

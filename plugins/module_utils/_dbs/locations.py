@@ -21,6 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     list_download_tasks,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    DEFAULT_DURATION,
     SMALLEST_MILLISECONDS,
     integer,
     iso8601,
@@ -29,8 +30,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-
-MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 300, 86400, 7200
 
 
 class NoLocation(BackupError):

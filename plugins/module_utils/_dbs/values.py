@@ -18,6 +18,9 @@ SMALLEST_MILLISECONDS = 100_000_000_000
 #: The last one of the year 9999.
 _LARGEST_MILLISECONDS = 253_402_300_799_999
 
+#: How long a link may be valid, in seconds.
+MIN_DURATION, MAX_DURATION, DEFAULT_DURATION = 300, 86400, 7200
+
 #: Extended and basic format; datetime.fromisoformat of Python 3.9 and 3.10 reads only a part of it.
 _ISO_8601 = (
     r"(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d)[Tt ]"

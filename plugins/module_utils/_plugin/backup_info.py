@@ -22,11 +22,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.backup_sets i
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.support import download_support
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
     Options,
-    client_of,
     identifier,
     instance_names,
     region_of,

@@ -14,9 +14,6 @@ from urllib.parse import urlsplit
 
 from ansible_collections.apsaradb.backup.plugins.module_utils import _oss
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import (
-    DEFAULT_DURATION,
-    MAX_DURATION,
-    MIN_DURATION,
     NoLocation,
     find_tasks,
     location,
@@ -24,11 +21,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations imp
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import canonical_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import MAX_DURATION, MIN_DURATION
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of, credentials_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
+    FILES_SPEC,
     Options,
-    client_of,
-    credentials_of,
     identifier,
     instance_names,
     region_of,
@@ -42,14 +40,8 @@ POLICIES = ["error", "warn", "skip"]
 #: Options of both, but for what they name tasks by.
 LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
     **CONNECTION_SPEC,
-    "network": {"type": "str", "choices": ["auto", "public", "vpc"], "default": "auto"},
-    "cluster_name": {"type": "str"},
-    "duration": {"type": "int", "default": DEFAULT_DURATION},
-    "https": {"type": "bool", "default": True},
-    "bucket": {"type": "str"},
+    **FILES_SPEC,
     "presign": {"type": "bool", "default": False},
-    "oss_region": {"type": "str"},
-    "oss_endpoint": {"type": "str"},
     "on_missing": {"type": "str", "choices": POLICIES, "default": "error"},
     "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
 }
@@ -118,25 +110,44 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
             continue
         located.append(outcome)
     if options["presign"]:
-        _presign(options, located, region=region, bucket=t.cast(str, bucket), private=private, duration=duration)
+        for one in located:
+            if one["oss_path"] is not None:
+                one["urls"] = [url for dummy, url in objects_of(options, one["oss_path"])]
     return located
 
 
-def _presign(
-    options: Options, located: t.Sequence[dict[str, t.Any]], *, region: str, bucket: str, private: bool, duration: int
-) -> None:
-    for one in located:
-        if one["oss_path"] is not None:
-            one["urls"] = _oss.object_links(
-                bucket,
-                one["oss_path"].removeprefix(f"oss://{bucket}/"),
-                region=options["oss_region"] or region,
-                private=private,
-                credential=credentials_of(options).get(),
-                duration=duration,
-                validate_certs=options["validate_certs"],
-                endpoint=options["oss_endpoint"],
+def files_of(options: Options, warn: t.Callable[[str], t.Any]) -> list[tuple[t.Optional[str], str]]:
+    """The name and the link of each file of ``task_id``, or under ``oss_path``; a URL task's has its name in the link.
+
+    Raises any BackupError.
+    """
+    path = options["oss_path"]
+    if not path:
+        policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
+        (found,) = locate({**options, **policies}, [options["task_id"]], warn)
+        if found["url"] is not None:
+            return [(None, found["url"])]
+        path = found["oss_path"]
+        if not path.startswith("oss://"):
+            raise ConfigurationError(
+                f"task {options['task_id']!r} has the target OSS: give its bucket, which the service does not say, in bucket."
             )
+    return t.cast("list[tuple[t.Optional[str], str]]", objects_of(options, path))
+
+
+def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
+    """The name, relative to the path, and a signed link of each object under ``oss://bucket/path``. Raises any BackupError."""
+    bucket, dummy, path = oss_path.removeprefix("oss://").partition("/")
+    return _oss.object_links(
+        identifier("bucket", bucket),
+        path,
+        region=options["oss_region"] or region_of(options),
+        private=_is_private(options),
+        credential=credentials_of(options).get(),
+        duration=within(options, "duration", MIN_DURATION, MAX_DURATION, " seconds"),
+        validate_certs=options["validate_certs"],
+        endpoint=options["oss_endpoint"],
+    )
 
 
 def _is_private(options: Options) -> bool:

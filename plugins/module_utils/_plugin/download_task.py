@@ -29,11 +29,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting impor
     is_live,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import find_backup_set
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     Options,
-    client_of,
     identifier,
     moment,
     region_of,

@@ -22,11 +22,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     TARGET_TYPES,
     canonical_state,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
     Options,
-    client_of,
     identifier,
     instance_names,
     one_of,

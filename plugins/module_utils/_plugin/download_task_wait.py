@@ -27,11 +27,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting impor
     Waiting,
     WaitPolicy,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
     Options,
-    client_of,
     identifier,
     instance_names,
     region_of,

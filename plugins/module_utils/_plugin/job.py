@@ -11,6 +11,7 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
 
     job to the module     {"seconds": 30, "directory": null}        start, and follow
                           {"seconds": 30, "directory": "/…"}        follow
+                          {"seconds": 0, "directory": "/…", "stop": true}    end it
     job from the module   {"directory": "/…", "progress": {…}, "needs_links": false}, as ``_job``
                           none: this is the result
 
@@ -39,6 +40,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
     exit_with,
     finish,
     outcome,
+    until_signalled,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned
 
@@ -124,7 +126,7 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
         exit_with(module, lambda: work(Job()), so_far)
     directory = _Directory(asked.get("directory") or _start(module, work, so_far))
     links = module.params.get("links") if asked.get("directory") else None
-    finish(module, outcome(lambda: _follow(directory, float(asked["seconds"]), links)))
+    finish(module, outcome(until_signalled(lambda: _follow(directory, asked, links))))
 
 
 def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts]) -> str:
@@ -144,7 +146,7 @@ def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Call
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
         try:
-            result = outcome(lambda: work(FollowedJob(directory)), so_far)
+            result = outcome(until_signalled(lambda: work(FollowedJob(directory))), so_far)
         except BaseException:
             message = "The module failed in a way that was not foreseen."
             error = {"kind": "unforeseen"}
@@ -154,12 +156,15 @@ def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Call
         os._exit(0)
 
 
-def _follow(directory: _Directory, seconds: float, links: t.Optional[list[str]]) -> Facts:
+def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -> Facts:
     """The result, or after so many seconds how far it is."""
+    if asked.get("stop"):
+        result = directory.stop()
+        return result or {"_job": None}
     if links:
         directory.write("links.json", links)
     audience = _Audience()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + float(asked["seconds"])
     nap = 0.005
     try:
         while True:
@@ -251,10 +256,12 @@ class _Directory:
             return False
         return False
 
-    def stop(self) -> None:
-        """Tell the job to end, wait for it, and clear up."""
+    def stop(self) -> t.Any:
+        """Tell the job to end, wait for it, and clear up. Returns its result."""
         self.touch("stop")
         deadline = time.monotonic() + GRACE
         while self.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
+        result = self.read("result.json")
         self.remove()
+        return result

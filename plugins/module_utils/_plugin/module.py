@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -34,7 +33,7 @@ def exit_with(
 
     ``in_doubt``: a sentence for an interruption, where something was sent whose effect is not known.
     """
-    finish(module, outcome(answer, so_far, in_doubt))
+    finish(module, outcome(until_signalled(answer), so_far, in_doubt))
 
 
 def outcome(
@@ -42,8 +41,7 @@ def outcome(
 ) -> dict[str, t.Any]:
     """The module's result; ``failed`` is set in it if there is no answer."""
     try:
-        with signals_interrupt():
-            return dict(answer())
+        return dict(answer())
     except MissingLibrary as error:
         message = missing_required_lib(error.library, reason=error.reason)
         return {"failed": True, "msg": message, "error": error.facts(), "exception": error.trace}
@@ -66,14 +64,20 @@ def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
             os._exit(1)
 
 
-@contextlib.contextmanager
-def signals_interrupt() -> t.Iterator[None]:
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def until_signalled(answer: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
+    """The same, but ended by Interrupted when a signal asks for it."""
+
+    def interruptible() -> Facts:
+        before = {
+            number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            return answer()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    return interruptible
 
 
 def _interrupt(number: int, frame: object) -> t.NoReturn:

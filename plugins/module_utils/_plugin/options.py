@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Options that plugins share: their specification, their checks, and what is made of them.
+"""Options that plugins share: their specification and their checks; ``client`` has what is made of them.
 
 Works on a plain mapping of option values, so that a module, a lookup and an action plugin can all use it.
 Documented in the doc fragment ``connection``.
@@ -14,15 +14,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service, base_url
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import DEFAULT_DURATION, milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 
 Options = t.Mapping[str, t.Any]
 
@@ -47,6 +42,17 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "max_retries": {"type": "int", "default": 5},
     "total_timeout": {"type": "float", "default": 120.0},
     "max_connections": {"type": "int", "default": 8},
+}
+
+#: Of what tells where files are; documented in the doc fragment ``location``.
+FILES_SPEC: dict[str, dict[str, t.Any]] = {
+    "network": {"type": "str", "choices": ["auto", "public", "vpc"], "default": "auto"},
+    "cluster_name": {"type": "str"},
+    "duration": {"type": "int", "default": DEFAULT_DURATION},
+    "https": {"type": "bool", "default": True},
+    "bucket": {"type": "str"},
+    "oss_region": {"type": "str"},
+    "oss_endpoint": {"type": "str"},
 }
 
 INSTANCE_NAME_SPEC: dict[str, t.Any] = {
@@ -146,33 +152,3 @@ def one_of(option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable
     if folded not in known:
         raise ConfigurationError(f"{option} {value!r} is not known: use one of {', '.join(allowed)}.")
     return folded
-
-
-def client_of(options: Options, service: Service) -> Client:
-    """A client of the service in the region of the options. Checks them all first."""
-    region = region_of(options)
-    url = base_url(service, region, network=options["network"], endpoint=options["endpoint"])
-    ca_path = options["ca_path"]
-    if ca_path and not os.path.exists(ca_path):
-        raise ConfigurationError(f"ca_path {ca_path!r} does not exist: give a file or directory of CA certificates.")
-    if ca_path and not options["validate_certs"]:
-        raise ConfigurationError("ca_path is set, but validate_certs is false: nothing would be checked against it.")
-    settings = ConnectionOptions(
-        connect_timeout=within(options, "connect_timeout", 0.1, 300, " seconds"),
-        read_timeout=within(options, "read_timeout", 0.1, 3600, " seconds"),
-        validate_certs=options["validate_certs"],
-        ca_path=ca_path,
-        max_connections=within(options, "max_connections", 1, 64),
-        retry=RetryPolicy(
-            retries=within(options, "max_retries", 0, 100),
-            total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
-        ),
-    )
-    client = Client(service, url, credentials_of(options), settings)
-    client.deadline = time.monotonic() + settings.retry.total_timeout
-    return client
-
-
-def credentials_of(options: Options) -> credentials.CredentialSource:
-    names = ("access_key_id", "access_key_secret", "security_token", "profile")
-    return credentials.resolve(environ=os.environ, **{name: options[name] for name in names})

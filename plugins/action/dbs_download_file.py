@@ -1,0 +1,78 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finds and signs for what the module of the same name is to fetch, and prints its progress."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import (
+    ARGUMENT_SPEC,
+    CONSTRAINTS,
+    settings_of,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import FollowingAction
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
+
+#: What the module needs of the options; the others say where files are, and are for the controller alone.
+HOST_OPTIONS = {
+    "dest",
+    "force",
+    "backup",
+    "checksum",
+    "connections",
+    "limit_rate",
+    "sync",
+    "keep_partial",
+    "progress",
+    "progress_interval",
+    "validate_certs",
+    "ca_path",
+    "connect_timeout",
+    "read_timeout",
+    "max_retries",
+    "total_timeout",
+    *FILE_COMMON_ARGUMENTS,
+}
+
+
+class ActionModule(FollowingAction):
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result = super().run(tmp, task_vars)
+        if not result.get("skipped"):
+            result.update(outcome(lambda: self._fetch(task_vars)))
+        return result
+
+    def _fetch(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
+        validator = ArgumentSpecValidator({**ARGUMENT_SPEC, **FILE_COMMON_ARGUMENTS}, **CONSTRAINTS)
+        validated = validator.validate(self._task.args)
+        if validated.error_messages:
+            raise ConfigurationError(". ".join(validated.error_messages))
+        options = validated.validated_parameters
+        settings_of(options)
+        arguments = {name: value for name, value in self._task.args.items() if name in HOST_OPTIONS}
+        if options["url"]:
+            arguments["url"] = options["url"]
+            return self.follow(arguments, task_vars, transfer_line)
+
+        def links() -> list[str]:
+            return [url for dummy, url in files_of(options, self._display.warning)]
+
+        files = files_of(options, self._display.warning)
+        if not files:
+            raise ConfigurationError(f"There are no objects under {options['oss_path'] or 'the path of the task'}.")
+        for name in ("task_id", "oss_path"):
+            if options[name]:
+                arguments[name] = options[name]
+        arguments["links"] = [url for dummy, url in files]
+        names = [name for name, dummy in files if name is not None]
+        if names:
+            arguments["names"] = names
+        return self.follow(arguments, task_vars, transfer_line, links)

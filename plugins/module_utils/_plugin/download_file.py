@@ -1,0 +1,512 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""The module ``dbs_download_file``: from its options to its result.
+
+The action plugin finds out what there is to fetch, and gives the module a link (``links``) and, where it is not in the
+link, a name (``names``) for each file. With ``url``, the module does without. How both speak while files come is in ``job``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import time
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import Job
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    FILES_SPEC,
+    INSTANCE_NAME_SPEC,
+    Options,
+    identifier,
+    within,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64_of_file, is_slow
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    DestinationFailed,
+    VerificationFailed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
+    PartialFile,
+    left_by_earlier_run,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import HttpOptions, Link, ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import sync_directory
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
+    Account,
+    Transfer,
+    TransferOptions,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "task_id": {"type": "str"},
+    "instance_name": {**INSTANCE_NAME_SPEC, "required": False},
+    "url": {"type": "str", "no_log": True},
+    "oss_path": {"type": "str"},
+    "dest": {"type": "path", "required": True},
+    "force": {"type": "bool", "default": False},
+    "backup": {"type": "bool", "default": False},
+    "checksum": {"type": "str"},
+    "connections": {"type": "int", "default": 8},
+    "limit_rate": {"type": "str"},
+    "sync": {"type": "bool", "default": True},
+    "keep_partial": {"type": "bool", "default": True},
+    "progress": {"type": "bool", "default": True},
+    "progress_interval": {"type": "float", "default": 30.0},
+    "job": {"type": "dict"},
+    "links": {"type": "list", "elements": "str", "no_log": True},
+    "names": {"type": "list", "elements": "str"},
+    **FILES_SPEC,
+    **CONNECTION_SPEC,
+}
+
+CONSTRAINTS: dict[str, t.Any] = {
+    "mutually_exclusive": [("task_id", "url", "oss_path")],
+    "required_one_of": [("task_id", "url", "oss_path")],
+}
+
+_STEP = 1 << 20
+
+
+class Settings(t.NamedTuple):
+    """``checksum``: the name of the algorithm and the digest in hexadecimal digits."""
+
+    transfer: TransferOptions
+    checksum: t.Optional[tuple[str, str]]
+
+
+def settings_of(options: Options) -> Settings:
+    """What the options say of the transfer, checked. Raises ConfigurationError."""
+    within(options, "progress_interval", 1, 86400, " seconds")
+    if options["task_id"]:
+        identifier("task_ids", options["task_id"])
+    if options["url"]:
+        Link(options["url"])
+    path = options["oss_path"]
+    if path is not None and not re.fullmatch(r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]/.+", path):
+        raise ConfigurationError(
+            f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore."
+        )
+    if options["ca_path"] and not options["validate_certs"]:
+        raise ConfigurationError("ca_path is set, but validate_certs is false: nothing would be checked against it.")
+    return Settings(
+        TransferOptions(
+            connections=within(options, "connections", 1, 64),
+            http=HttpOptions(
+                connect_timeout=within(options, "connect_timeout", 0.1, 300, " seconds"),
+                read_timeout=within(options, "read_timeout", 0.1, 3600, " seconds"),
+                validate_certs=options["validate_certs"],
+                ca_path=options["ca_path"],
+            ),
+            retry=RetryPolicy(
+                retries=within(options, "max_retries", 0, 100),
+                total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
+            ),
+            limit_rate=_rate(options["limit_rate"]),
+            sync=options["sync"],
+        ),
+        _checksum(options["checksum"]),
+    )
+
+
+def _rate(value: t.Optional[str]) -> t.Optional[int]:
+    if value is None:
+        return None
+    try:
+        rate = human_to_bytes(value)
+    except ValueError:
+        rate = 0
+    if rate < 1024:
+        raise ConfigurationError(
+            f"limit_rate {value!r} is none: give bytes a second, at least 1K, as 500K, 20M or 1048576."
+        )
+    return int(rate)
+
+
+def _checksum(value: t.Optional[str]) -> t.Optional[tuple[str, str]]:
+    if value is None:
+        return None
+    name, dummy, digest = value.strip().lower().partition(":")
+    known = sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake"))
+    if name not in known or not re.fullmatch(r"[0-9a-f]+", digest):
+        raise ConfigurationError(
+            f"checksum {value!r} is malformed: give algorithm:digest with one of {', '.join(known)}, as sha256:9f86d0…."
+        )
+    length = hashlib.new(name, usedforsecurity=False).digest_size * 2
+    if len(digest) != length:
+        raise ConfigurationError(
+            f"checksum {value!r} is malformed: a digest of {name} has {length} digits, not {len(digest)}."
+        )
+    return name, digest
+
+
+def name_of(path: str) -> str:
+    """A file's name that is safe, by the path of an object."""
+    return _safe(path.rstrip("/").rpartition("/")[2]) or "backup"
+
+
+def relative_name(name: str) -> str:
+    """A relative path that leads down only, by the name of an object below another."""
+    return "/".join(filter(None, map(_safe, name.split("/")))) or "backup"
+
+
+def _safe(name: str) -> str:
+    """Without what a terminal, a shell or a file system could stumble over."""
+    name = "".join("_" if not letter.isprintable() or letter in "/\\" else letter for letter in name).strip()
+    encoded = name.encode("utf-8", "replace")[:_LONGEST_NAME]
+    name = encoded.decode("utf-8", "ignore")
+    return "" if name in (".", "..") else name
+
+
+#: A name with what is appended while it is written must not be longer than 255 bytes.
+_LONGEST_NAME = 240
+
+
+class DownloadFile:
+    """One run of the module."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._options: Options = module.params
+        self._account = Account()
+        self._files: list[dict[str, t.Any]] = []
+        self._warnings: list[str] = []
+        self._dest = ""
+        self._network: t.Optional[str] = None
+        self._began = time.monotonic()
+
+    def answer(self, job: Job) -> dict[str, t.Any]:
+        """The module's result. Raises any BackupError. All options are checked before the first request."""
+        options = self._options
+        settings = settings_of(options)
+        links = [Link(url) for url in options["links"] or [options["url"]] if url]
+        if not links:
+            raise ConfigurationError(
+                "This module finds files by its action plugin: call it by its full name, apsaradb.backup.dbs_download_file."
+            )
+        if settings.checksum and len(links) > 1:
+            raise ConfigurationError(f"checksum is set, but there are {len(links)} files: it is for one file.")
+        self._network = "vpc" if "-internal." in links[0].host else "public"
+        names = [relative_name(name) for name in options["names"] or ()]
+        destinations = self._destinations(links, names)
+        for destination in destinations:
+            self._check_destination(destination)
+        if is_slow() and not options["checksum"]:
+            self._warnings.append(
+                "Neither liblzma nor the Python package fastcrc can be used here: computing the CRC-64 is slow without."
+            )
+        for number, (link, destination) in enumerate(zip(links, destinations)):
+            file = _File(self, job, settings, link, destination, {"file": number + 1, "files": len(links)})
+            self._files.append(file.facts)
+            file.fetch()
+        return self.so_far()
+
+    def so_far(self) -> dict[str, t.Any]:
+        if not self._files:
+            return {}
+        account, files = self._account, self._files
+        elapsed = time.monotonic() - self._began
+        result: dict[str, t.Any] = {
+            "changed": any(file["changed"] for file in files),
+            "dest": self._dest,
+            "files": files,
+            "size": sum(file["size"] or 0 for file in files),
+            "bytes_transferred": account.transferred,
+            "bytes_resumed": account.resumed,
+            "resumes": account.resumes,
+            "attempts": account.attempts,
+            "connections": account.connections,
+            "elapsed": round(elapsed, 3),
+            "rate": round(account.transferred / elapsed) if elapsed else 0,
+            "network": self._network,
+        }
+        if self._module.check_mode:
+            result["bytes_to_transfer"] = sum(file.get("bytes_to_transfer", 0) for file in files)
+        if self._module._diff:
+            result["diff"] = [_diff(file) for file in files if file["changed"]]
+        if self._warnings:
+            result["warnings"] = self._warnings
+        return result
+
+    def _destinations(self, links: t.Sequence[Link], names: t.Sequence[str]) -> list[str]:
+        dest = self._options["dest"]
+        is_directory = os.path.isdir(dest) or dest.endswith("/") or len(links) > 1
+        if len(links) > 1 and os.path.lexists(dest) and not os.path.isdir(dest):
+            raise ConfigurationError(
+                f"dest {dest!r} is a file, but there are {len(links)} files to be fetched: give a directory."
+            )
+        self._dest = dest
+        if not is_directory:
+            return [dest]
+        found = [os.path.join(dest, name) for name in names or [name_of(link.path) for link in links]]
+        if len(set(found)) < len(found):
+            twice = next(path for path in found if found.count(path) > 1)
+            raise ConfigurationError(
+                f"two of the files would be {twice}: fetch them one by one, into files of different names."
+            )
+        if len(links) == 1:
+            self._dest = found[0]
+        return found
+
+    def _check_destination(self, path: str) -> None:
+        """That a file can be put there. Directories below dest are made."""
+        directory = os.path.dirname(path) or "."
+        asked = f"write {path}"
+        try:
+            if not os.path.isdir(directory) and path != self._options["dest"] and not self._module.check_mode:
+                os.makedirs(directory, mode=0o700)
+            status = os.stat(directory) if os.path.isdir(directory) or not self._module.check_mode else None
+            if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
+                raise DestinationFailed(f"{path} is there, and is no file", hint="Give another dest")
+            if status and not os.access(directory, os.W_OK | os.X_OK):
+                raise DestinationFailed.of(PermissionError(13, ""), directory, asked)
+        except OSError as error:
+            raise DestinationFailed.of(error, directory, asked) from None
+        self._validate_attributes(path, directory)
+
+    # what files are like
+
+    def _validate_attributes(self, path: str, directory: str) -> None:
+        """That users, groups and modes are such, before anything is fetched for them."""
+        if not os.path.isdir(directory):
+            return
+        arguments = self._file_arguments(path)
+        arguments.update(path=directory, attributes=None)
+        before, self._module.check_mode = self._module.check_mode, True
+        try:
+            self._set_attributes(arguments)
+        finally:
+            self._module.check_mode = before
+
+    def _file_arguments(self, path: str) -> dict[str, t.Any]:
+        return dict(self._module.load_file_common_arguments(self._module.params, path=path))
+
+    def _set_attributes(self, arguments: dict[str, t.Any]) -> bool:
+        module = self._module
+
+        def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
+            failed = DestinationFailed(msg, hint="Check owner, group, mode and the other options of that kind")
+            failed.asked = f"give {arguments['path']} its owner, group or mode"
+            raise failed
+
+        with _replaced(module, "fail_json", fail):
+            return bool(module.set_fs_attributes_if_different(arguments, False))
+
+    def settle(self, path: str) -> bool:
+        """Give a file that is in its place what the options say. Returns whether it was different."""
+        return self._set_attributes(self._file_arguments(path))
+
+    def place(self, partial: PartialFile, sync: bool) -> t.Optional[str]:
+        """Put the file in its place, and return the name of the backup of what was there, if one was asked for."""
+        path = partial.destination
+        backup = None
+        try:
+            before = os.stat(path) if os.path.exists(path) else None
+            if before:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(partial.file, before.st_uid, before.st_gid)
+                os.fchmod(partial.file, stat.S_IMODE(before.st_mode))
+            # An attribute such as immutable would keep it from being renamed.
+            self._set_attributes(dict(self._file_arguments(path), path=partial.path, attributes=None))
+            if sync:
+                partial.sync()
+            if before and self._options["backup"]:
+                backup = _backup(path)
+            os.rename(partial.path, path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial.journal)
+        except OSError as error:
+            raise DestinationFailed.of(error, path, f"put {path} in its place") from None
+        if sync:
+            sync_directory(os.path.dirname(path) or ".")
+        self._module.set_default_selinux_context(path, False)
+        self.settle(path)
+        return backup
+
+
+class _File:
+    """One of the files."""
+
+    def __init__(
+        self, run: DownloadFile, job: Job, settings: Settings, link: Link, destination: str, progress: dict[str, t.Any]
+    ) -> None:
+        self._run = run
+        self._job = job
+        self._settings = settings
+        self._link = link
+        self._destination = destination
+        self._progress = dict(progress, dest=destination)
+        self.facts: dict[str, t.Any] = {
+            "changed": False,
+            "dest": destination,
+            "size": None,
+            "crc64": None,
+            "etag": None,
+            "verified_by": None,
+        }
+
+    def fetch(self) -> None:
+        facts, module, settings = self.facts, self._run._module, self._settings
+        options = module.params
+        before = _size_of(self._destination)
+        facts["size_before"] = before
+        if before is not None and settings.checksum and not options["force"] and self._has_checksum(self._destination):
+            facts.update(size=before, verified_by="checksum")
+            self._settle()
+            return
+        job = _Reporting(self._job, self._progress)
+        transfer = Transfer(self._link, settings.transfer, job, self._run._account)
+        try:
+            info = transfer.probe()
+            self._learn(info)
+            if before == info.size and not options["force"] and not settings.checksum and self._is_there(info):
+                facts["verified_by"] = "crc64"
+                self._settle()
+                return
+            facts["changed"] = True
+            if module.check_mode:
+                left = left_by_earlier_run(self._destination, info)
+                facts["bytes_to_transfer"] = info.size - left
+                return
+            facts["changed"] = False
+            self._bring(transfer, info)
+            facts["changed"] = True
+        finally:
+            transfer.close()
+
+    def _bring(self, transfer: Transfer, info: ObjectInfo) -> None:
+        partial = PartialFile(self._destination)
+        is_placed = False
+        try:
+            info = transfer.run(partial, info)
+            self._learn(info)
+            verified = [] if info.crc64 is None else ["crc64"]
+            if self._settings.checksum:
+                if not self._has_checksum(partial.path):
+                    partial.discard()
+                    raise self._wrong_checksum()
+                verified.append("checksum")
+            if not verified:
+                self._run._warnings.append(
+                    f"{self._destination} could be checked by its size only: the storage gives no CRC-64 of it. Give checksum."
+                )
+            self.facts["verified_by"] = ", ".join(verified) or "size"
+            backup = self._run.place(partial, self._settings.transfer.sync)
+            is_placed = True
+            if backup:
+                self.facts["backup_file"] = backup
+        finally:
+            if is_placed or self._run._options["keep_partial"]:
+                partial.release()
+            else:
+                partial.discard()
+
+    def _learn(self, info: ObjectInfo) -> None:
+        crc64 = None if info.crc64 is None else str(info.crc64)
+        self.facts.update(size=info.size, crc64=crc64, etag=info.etag.strip('"') or None)
+
+    def _settle(self) -> None:
+        self.facts["changed"] = self._run.settle(self._destination)
+
+    def _is_there(self, info: ObjectInfo) -> bool:
+        if info.crc64 is None:
+            return False
+        self._job.report(dict(self._progress, phase="checking", size=info.size))
+        try:
+            return crc64_of_file(self._destination, self._job.check) == info.crc64
+        except OSError as error:
+            raise DestinationFailed.of(error, self._destination, f"read {self._destination}") from None
+
+    def _has_checksum(self, path: str) -> bool:
+        name, digest = t.cast("tuple[str, str]", self._settings.checksum)
+        self._job.report(dict(self._progress, phase="checking"))
+        value = hashlib.new(name, usedforsecurity=False)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while piece := file.read(_STEP):
+                    self._job.check()
+                    value.update(piece)
+        except OSError as error:
+            raise DestinationFailed.of(error, path, f"read {path}") from None
+        return value.hexdigest() == digest
+
+    def _wrong_checksum(self) -> BackupError:
+        name = t.cast("tuple[str, str]", self._settings.checksum)[0]
+        failed = VerificationFailed(
+            f"what came has not the {name} that was given",
+            hint="Check checksum, and that the link is to the file that is meant",
+        )
+        failed.asked = f"download {self._link.shown}"
+        return failed
+
+
+class _Reporting:
+    """The job, told which file its news are of."""
+
+    def __init__(self, job: Job, progress: t.Mapping[str, t.Any]) -> None:
+        self._job = job
+        self._progress = progress
+        self.renews_links = job.renews_links
+        self.check = job.check
+        self.ask_for_links = job.ask_for_links
+        self.take_links = job.take_links
+
+    def report(self, facts: t.Mapping[str, t.Any]) -> None:
+        self._job.report({**self._progress, **facts})
+
+
+def _size_of(path: str) -> t.Optional[int]:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DestinationFailed.of(error, path, f"read {path}") from None
+
+
+def _backup(path: str) -> str:
+    """A second name of the file, which costs nothing."""
+    base = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+    name = base
+    number = 0
+    while True:
+        try:
+            os.link(path, name)
+            return name
+        except FileExistsError:
+            number += 1
+            name = f"{base}{number}"
+
+
+def _diff(file: t.Mapping[str, t.Any]) -> dict[str, str]:
+    def described(size: t.Optional[int], crc64: t.Optional[str]) -> str:
+        return "" if size is None else f"size: {size}\n" + (f"crc64: {crc64}\n" if crc64 else "")
+
+    header = file["dest"]
+    return {
+        "before_header": header,
+        "after_header": header,
+        "before": described(file["size_before"], None),
+        "after": described(file["size"], file["crc64"]),
+    }
+
+
+@contextlib.contextmanager
+def _replaced(thing: t.Any, name: str, value: t.Any) -> t.Iterator[None]:
+    before = getattr(thing, name)
+    setattr(thing, name, value)
+    try:
+        yield
+    finally:
+        setattr(thing, name, before)

@@ -1,0 +1,242 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""The file beside the destination that a transfer writes to, and what is known of it.
+
+``<destination>.part`` has its full size from the beginning, and each byte at its place. ``<destination>.part.json``, its
+journal, says of which object it is, and which extents of it are there, each with its CRC-64, so that a later run believes
+nothing that it has not read again, unless nobody wrote to the file since the journal was closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import threading
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64_of
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationBusy, DestinationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Gap
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import boot_id, preallocate
+
+VERSION = 1
+MIB = 1 << 20
+
+#: An extent ends at so many bytes; there are about so many at the most.
+_EXTENT = 64 * MIB
+_EXTENTS = 1024
+
+
+class Extent:
+    """Bytes that are there. ``known``: how many, and their CRC-64, in one, for those who look while it grows."""
+
+    __slots__ = ("known", "start")
+
+    def __init__(self, start: int, length: int = 0, crc: int = 0) -> None:
+        self.start = start
+        self.known = (length, crc)
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.known[0]
+
+
+def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
+    """How many bytes of the object a transfer need not bring, as far as the journal says."""
+    try:
+        journal = _read_journal(f"{destination}.part.json", info, os.stat(f"{destination}.part").st_size)
+    except OSError:
+        return 0
+    return sum(extent.known[0] for extent in journal[0]) if journal else 0
+
+
+def _read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[list[Extent], t.Any]]:
+    """The extents of this object in a file of that size, and the journal's seal; none if it is no journal of it."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii") as file:
+            journal = json.load(file)
+        if journal["version"] != VERSION or tuple(journal["object"]) != tuple(info):
+            return None
+        extents = sorted((Extent(*map(int, numbers)) for numbers in journal["extents"]), key=lambda one: one.start)
+        seal = journal["closed"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    reached = 0
+    for extent in extents:
+        if extent.start < reached or extent.known[0] <= 0 or extent.stop > min(size, info.size):
+            return None
+        reached = extent.stop
+    return extents, seal
+
+
+class PartialFile:
+    """Locked as long as it is open. Raises DestinationFailed, or DestinationBusy where another has the lock."""
+
+    def __init__(self, destination: str) -> None:
+        self.destination = destination
+        self.path = f"{destination}.part"
+        self.journal = f"{self.path}.json"
+        self._asked = f"write {destination}"
+        self._extents: list[Extent] = []
+        self._lock = threading.Lock()
+        self._info: t.Optional[ObjectInfo] = None
+        self.extent_size = _EXTENT
+        self.file = self._open()
+
+    def _open(self) -> int:
+        while True:
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+                file = os.open(self.path, flags, 0o600)
+            except OSError as error:
+                raise DestinationFailed.of(error, self.path, self._asked) from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The one who had the lock may have put it in its place, or taken it away.
+                if os.path.samestat(os.fstat(file), os.lstat(self.path)):
+                    os.fchmod(file, 0o600)
+                    return file
+            except BlockingIOError:
+                os.close(file)
+                busy = DestinationBusy("another run is writing it", hint="Wait for that one, or end it")
+                busy.asked = self._asked
+                raise busy from None
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                os.close(file)
+                raise DestinationFailed.of(error, self.path, self._asked) from None
+            os.close(file)
+
+    # what is there
+
+    def resume(self, info: ObjectInfo, check: t.Callable[[], t.Any]) -> int:
+        """Have it be of this object, and keep what an earlier run left of the same. Returns how many bytes that is."""
+        self._info = info
+        self.extent_size = max(_EXTENT, -(-info.size // _EXTENTS))
+        self._extents = []
+        journal = _read_journal(self.journal, info, os.fstat(self.file).st_size)
+        if journal is not None:
+            extents, seal = journal
+            is_closed = seal is not None and seal == self._seal()
+            self._extents = extents if is_closed else [one for one in extents if self._is_there(one, check)]
+        else:
+            self._guard(os.ftruncate, self.file, 0)
+        self._reserve(info.size)
+        return sum(extent.known[0] for extent in self._extents)
+
+    def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
+        return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
+
+    def _reserve(self, size: int) -> None:
+        status = os.fstat(self.file)
+        system = os.fstatvfs(self.file)
+        free = (system.f_bavail if os.geteuid() else system.f_bfree) * system.f_frsize
+        missing = size - min(size, status.st_blocks * 512)
+        if missing > free:
+            self._refuse_full(missing, free)
+        try:
+            preallocate(self.file, size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._refuse_full(missing, free)
+            raise DestinationFailed.of(error, self.path, self._asked) from None
+
+    def _refuse_full(self, missing: int, free: int) -> t.NoReturn:
+        """What is there already keeps its room, and nothing more is taken."""
+        reached = max((extent.stop for extent in self._extents), default=0)
+        self._guard(os.ftruncate, self.file, reached)
+        failed = DestinationFailed.of(OSError(errno.ENOSPC, ""), self.path, self._asked)
+        failed.message += f": it takes {missing} bytes more, and {free} are free"
+        raise failed
+
+    def gaps(self) -> list[Gap]:
+        """What is not there."""
+        found, reached = [], 0
+        for extent in sorted(self._extents, key=lambda extent: extent.start):
+            if extent.start > reached:
+                found.append((reached, extent.start))
+            reached = extent.stop
+        size = t.cast(ObjectInfo, self._info).size
+        return [*found, (reached, size)] if reached < size else found
+
+    def crc64(self) -> int:
+        """Of all, once there are no gaps."""
+        value = 0
+        for extent in sorted(self._extents, key=lambda extent: extent.start):
+            value = combined(value, extent.known[1], extent.known[0])
+        return value
+
+    # what comes
+
+    def new_extent(self, start: int) -> Extent:
+        extent = Extent(start)
+        with self._lock:
+            self._extents.append(extent)
+        return extent
+
+    def write(self, view: memoryview, position: int) -> None:
+        while view:
+            count = self._guard(os.pwrite, self.file, view, position)
+            view = view[count:]
+            position += count
+
+    def save(self, *, close: bool = False) -> None:
+        """Write the journal, for the last time for now if it is to be closed; then nothing must be written to the file."""
+        with self._lock:
+            extents = [[extent.start, *extent.known] for extent in self._extents if extent.known[0]]
+        seal = self._seal() if close else None
+        journal = {"version": VERSION, "object": self._info, "extents": extents, "closed": seal}
+        self._guard(self._replace_journal, json.dumps(journal))
+
+    def _replace_journal(self, text: str) -> None:
+        new = f"{self.journal}~"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        with open(
+            os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
+        ) as file:
+            file.write(text)
+        os.replace(new, self.journal)
+
+    def _seal(self) -> t.Optional[list[t.Any]]:
+        """Differs after each write to the file, and each start of the system, after which not all may be on the disk."""
+        boot, status = boot_id(), os.fstat(self.file)
+        return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size] if boot else None
+
+    # its end
+
+    def sync(self) -> None:
+        self._guard(os.fsync, self.file)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._extents = []
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.journal)
+
+    def discard(self) -> None:
+        """Take it away."""
+        for path in (self.journal, self.path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        self.release()
+
+    def release(self) -> None:
+        file, self.file = self.file, -1
+        if file >= 0:
+            os.close(file)
+
+    def _guard(self, call: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
+        try:
+            return call(*arguments)
+        except OSError as error:
+            raise DestinationFailed.of(error, self.path, self._asked) from None

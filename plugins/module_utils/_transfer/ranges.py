@@ -1,0 +1,491 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""Ranges of an object behind a link, over connections that stay open.
+
+By http.client: it lets bytes be received where they are to stay, and no environment variable changes what it trusts.
+Sources: GetObject and "signed URLs" in the API reference of OSS; RFC 9110 for ranges and preconditions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import os
+import re
+import socket
+import ssl
+import typing as t
+from base64 import b64encode
+from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ObjectChanged, Rejected
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BrokenAnswer,
+    ConfigurationError,
+    ConnectionFailed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
+
+MAX_REDIRECTS = 5
+_MAX_ERROR = 65536
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class HttpOptions(t.NamedTuple):
+    """Time-outs in seconds; ``read_timeout`` is for each piece that is received."""
+
+    connect_timeout: float = 5.0
+    read_timeout: float = 30.0
+    validate_certs: bool = True
+    ca_path: t.Optional[str] = None
+
+
+class ObjectInfo(t.NamedTuple):
+    """``crc64`` of the whole object, none where the storage does not know it."""
+
+    size: int
+    etag: str
+    crc64: t.Optional[int]
+    last_modified: str
+
+    def is_of(self, other: ObjectInfo) -> bool:
+        """Whether both are the same object, as far as they say."""
+        pairs = ((self.etag, other.etag), (self.crc64, other.crc64))
+        return self.size == other.size and all(one == two for one, two in pairs if one and two)
+
+
+class Link:
+    """The address of an object. It is signed: who has it can read the object, so it is never shown."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError("url is malformed: give an address that begins with http:// or https://.")
+        try:
+            self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise ConfigurationError("url is malformed: its port is not a number up to 65535.") from None
+        self.url = url
+        self.scheme = parts.scheme
+        self.host: str = parts.hostname
+        self.authority = parts.netloc.rpartition("@")[2]
+        self.login = parts.netloc.rpartition("@")[0]
+        self.target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self.path = unquote(parts.path)
+
+    @property
+    def shown(self) -> str:
+        """What may be said of it."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def server(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+
+class Body:
+    """Of an answer, at the place ``start`` of the object; ``is_whole`` if that was all that could be had."""
+
+    def __init__(self, connection: Connection, info: ObjectInfo, start: int, stop: int, is_whole: bool) -> None:
+        self.info = info
+        self.start = start
+        self.is_whole = is_whole
+        self._connection = connection
+        self._left = stop - start
+
+    @property
+    def is_over(self) -> bool:
+        return not self._left
+
+    def receive(self, view: memoryview) -> int:
+        """Fill the view from its beginning, by what comes in one piece. Returns how much came, 0 at the end.
+
+        Raises ConnectionFailed, also if the answer ends before it should.
+        """
+        if not self._left:
+            return 0
+        count = self._connection.receive(view[: self._left] if len(view) > self._left else view)
+        if not count:
+            self._connection.close()
+            raise ConnectionFailed(f"{self._connection.host} closed the connection {self._left} bytes before the end")
+        self._left -= count
+        if not self._left:
+            self._connection.finish()
+        return count
+
+
+class Connection:
+    """One at a time to one server, kept open from one range to the next. Not for two threads, but for ``abort``."""
+
+    def __init__(self, options: HttpOptions) -> None:
+        self._options = options
+        self._http: t.Optional[http.client.HTTPConnection] = None
+        self._response: t.Optional[http.client.HTTPResponse] = None
+        self._socket: t.Any = None
+        self._server: t.Any = None
+        self._direct = False
+        self.host = ""
+        #: How many were made, and how many bytes of objects came.
+        self.made = 0
+        self.received = 0
+
+    def probe(self, link: Link) -> tuple[Link, Body]:
+        """Ask for the first byte, which says all about the object, and where it really is.
+
+        The body is the whole object if the server gives no ranges, or the object is empty. Raises as ``get``.
+        """
+        for dummy in range(MAX_REDIRECTS + 1):
+            response = self._request(link, "bytes=0-0", "")
+            if response.status in _REDIRECTS:
+                self._drain()
+                link = self._redirected(link, response)
+                continue
+            if response.status == 206:
+                info, start, stop = self._ranged(response)
+                if (start, stop) != (0, 1):
+                    raise self._broken("a range that was not asked for", response)
+                return link, Body(self, info, start, stop, is_whole=False)
+            if response.status in (200, 416):
+                return link, self._whole(response)
+            raise self._rejected(response)
+        raise self._broken(f"more than {MAX_REDIRECTS} redirections", response)
+
+    def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> Body:
+        """The bytes from start up to stop of this object, and nothing else.
+
+        Raises ConnectionFailed, BrokenAnswer for what is no such range, Rejected, or ObjectChanged.
+        """
+        response = self._request(link, f"bytes={start}-{stop - 1}", info.etag)
+        if response.status in (412, 416):
+            self._drain()
+            raise ObjectChanged("the object is no longer the one that the transfer began with")
+        if response.status == 200:
+            found = self._whole(response).info
+            self.close()
+            if found.etag and not found.is_of(info):
+                raise ObjectChanged("the object is no longer the one that the transfer began with")
+            raise self._broken("the whole object in place of a range", response)
+        if response.status != 206:
+            raise self._rejected(response)
+        found, first, end = self._ranged(response)
+        if not found.is_of(info):
+            self.close()
+            raise ObjectChanged("the object is no longer the one that the transfer began with")
+        if (first, end) != (start, stop):
+            raise self._broken("a range that was not asked for", response)
+        return Body(self, found, start, stop, is_whole=False)
+
+    def receive(self, view: memoryview) -> int:
+        try:
+            if self._direct:
+                count = self._socket.recv_into(view)
+            else:
+                # What came with the head lies in the response's buffer.
+                self._direct = True
+                count = t.cast(t.Any, self._response).fp.readinto1(view)
+            self.received += count
+            return t.cast(int, count)
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._failed(error) from None
+
+    def finish(self) -> None:
+        """The answer was read to its end."""
+        response, self._response = self._response, None
+        if response:
+            keep = not response.will_close
+            response.close()
+            if not keep:
+                self.close()
+
+    def abort(self) -> None:
+        """By another thread: have whatever is waited for fail."""
+        waiting = self._socket
+        if waiting is not None:
+            with contextlib.suppress(OSError):
+                waiting.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._response = self._socket = None
+        connection, self._http = self._http, None
+        if connection:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    # one request
+
+    def _request(self, link: Link, wanted: str, etag: str) -> http.client.HTTPResponse:
+        self.host = link.host
+        if self._response is not None or self._server != link.server:
+            self.close()
+        headers = {
+            "Host": link.authority,
+            "Range": wanted,
+            "Accept-Encoding": "identity",
+            "User-Agent": f"apsaradb.backup/{VERSION}",
+        }
+        if etag and not etag.startswith("W/"):
+            headers["If-Match"] = etag
+        if link.login:
+            headers["Authorization"] = "Basic " + b64encode(unquote(link.login).encode()).decode()
+        is_new = self._http is None
+        try:
+            try:
+                return self._exchange(link, headers)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                if is_new:
+                    raise
+                # The server gave up a connection that nothing was asked on for a while.
+                self.close()
+                return self._exchange(link, headers)
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            raise self._failed(error) from None
+
+    def _exchange(self, link: Link, headers: dict[str, str]) -> http.client.HTTPResponse:
+        connection = self._http or self._connect(link)
+        target = link.target
+        proxy = _proxy_of(link)
+        if proxy and link.scheme == "http":
+            target = f"http://{link.authority}{target}"
+            headers = {**headers, **_proxy_login(proxy)}
+        connection.request("GET", target, headers=headers)
+        self._response = connection.getresponse()
+        self._direct = False
+        return self._response
+
+    def _connect(self, link: Link) -> http.client.HTTPConnection:
+        options = self._options
+        proxy = _proxy_of(link)
+        address = urlsplit(proxy) if proxy else None
+        host, port = (address.hostname or "", address.port or 80) if address else (link.host, link.port)
+        connection: http.client.HTTPConnection
+        if link.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=options.connect_timeout, context=tls_context(options)
+            )
+            if proxy:
+                connection.set_tunnel(link.host, link.port, headers=_proxy_login(proxy))
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=options.connect_timeout)
+        self._http = connection
+        self._server = link.server
+        connection.connect()
+        self._socket = connection.sock
+        self._socket.settimeout(options.read_timeout)
+        self.made += 1
+        return connection
+
+    # what came
+
+    def _info(self, response: http.client.HTTPResponse, size: int) -> ObjectInfo:
+        crc = response.headers.get("x-oss-hash-crc64ecma", "").strip()
+        return ObjectInfo(
+            size,
+            response.headers.get("ETag", "").strip(),
+            int(crc) if re.fullmatch(r"[0-9]{1,20}", crc) else None,
+            response.headers.get("Last-Modified", "").strip(),
+        )
+
+    def _ranged(self, response: http.client.HTTPResponse) -> tuple[ObjectInfo, int, int]:
+        """The object, and which part of it the answer has."""
+        matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip())
+        if not matched:
+            raise self._broken("a part without saying which", response)
+        first, last, size = (int(number) for number in matched.groups())
+        if response.length != last + 1 - first or not 0 <= first <= last < size or _is_encoded(response):
+            raise self._broken("a part whose length does not fit", response)
+        return self._info(response, size), first, last + 1
+
+    def _whole(self, response: http.client.HTTPResponse) -> Body:
+        kind = response.headers.get("Content-Type", "").lower()
+        if response.status == 416 or response.length == 0:
+            # Of an empty object there is no first byte.
+            size = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
+            if response.status == 416 and not (size and size[1] == "0"):
+                raise self._rejected(response)
+            self._drain()
+            return Body(self, self._info(response, 0), 0, 0, is_whole=True)
+        if response.length is None or _is_encoded(response):
+            raise self._broken("an object without its length", response)
+        if "html" in kind or ("xml" in kind and response.length < _MAX_ERROR):
+            raise self._broken("a page in place of the object", response)
+        return Body(self, self._info(response, response.length), 0, response.length, is_whole=True)
+
+    def _redirected(self, link: Link, response: http.client.HTTPResponse) -> Link:
+        place = response.headers.get("Location", "")
+        try:
+            found = Link(urljoin(link.url, place))
+        except (ConfigurationError, ValueError):
+            raise self._broken("a redirection to nowhere", response) from None
+        if link.scheme == "https" and found.scheme == "http":
+            raise ConfigurationError(f"{link.host} redirects from https to http, which would show the link to others.")
+        return found
+
+    def _rejected(self, response: http.client.HTTPResponse) -> Exception:
+        """What an answer that is none of the object says. Its body is read up to a limit."""
+        text = ""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            text = response.read(_MAX_ERROR).decode("utf-8", "replace")
+        self.close()
+        found = {name: _element(text, name) for name in ("Code", "Message", "RequestId")}
+        code, message, status = found["Code"], found["Message"], response.status
+        request_id = found["RequestId"] or response.headers.get("x-oss-request-id", "")
+        if status in (429, 503) or status >= 500 or status in (408, 425):
+            return Passing(code, message, status=status, request_id=request_id, retry_after=_retry_after(response))
+        if not code and status in (401, 407):
+            code = f"{response.reason}"
+        ends_link = status == 403 and code not in ("SignatureDoesNotMatch", "UserDisable")
+        return Rejected(
+            message,
+            code=code,
+            status=status,
+            request_id=request_id,
+            ends_link=ends_link,
+            hint=_HINTS.get(code) or _STATUS_HINTS.get(status, ""),
+        )
+
+    def _broken(self, what: str, response: http.client.HTTPResponse) -> BrokenAnswer:
+        self.close()
+        return BrokenAnswer(
+            f"{self.host} answered with {what} (HTTP {response.status})",
+            status=response.status,
+            request_id=response.headers.get("x-oss-request-id", ""),
+            hint="Something between here and the storage answers in its place, or it does not do as OSS does",
+        )
+
+    def _drain(self) -> None:
+        response = self._response
+        if response is None:
+            return
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if (response.length or 0) <= _MAX_ERROR:
+                response.read(_MAX_ERROR)
+                if response.isclosed():
+                    self.finish()
+                    return
+        self.close()
+
+    def _failed(self, error: Exception) -> ConnectionFailed:
+        """In one sentence, what the system, OpenSSL or http.client say."""
+        was_connected = self._socket is not None
+        self.close()
+        host, options = self.host, self._options
+        text = str(error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return ConnectionFailed(
+                f"the certificate of {host} is not trusted ({error.verify_message})",
+                hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
+                permanent=True,
+            )
+        if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
+            return ConnectionFailed(
+                f"{host} does not speak TLS there", hint="Check the link and its port", permanent=True
+            )
+        if isinstance(error, TimeoutError) or "timed out" in text:
+            if was_connected:
+                return ConnectionFailed(
+                    f"{host} sent nothing for {options.read_timeout:g} seconds",
+                    hint="Raise read_timeout if it is only slow",
+                )
+            return ConnectionFailed(
+                f"{host} accepted no connection within {options.connect_timeout:g} seconds",
+                hint="Check network and firewall; a link for the virtual private cloud works in it only",
+            )
+        if isinstance(error, socket.gaierror):
+            return ConnectionFailed(
+                f"the name of {host} could not be resolved",
+                hint="Check DNS; a link for the virtual private cloud works in it only: use network=public elsewhere",
+            )
+        if isinstance(error, ConnectionRefusedError):
+            return ConnectionFailed(f"{host} refused the connection", hint="Check port and firewall")
+        if "Tunnel connection failed" in text:
+            return ConnectionFailed(
+                f"the proxy for {host} could not be used ({text})",
+                hint="Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the managed host",
+                permanent="407" in text,
+            )
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return ConnectionFailed(f"the connection to {host} broke ({reason})")
+
+
+class Passing(BrokenAnswer):
+    """The storage cannot answer at the moment. ``retry_after``: seconds that it asks to wait."""
+
+    kind = "storage"
+
+    def __init__(self, code: str, message: str, *, status: int, request_id: str, retry_after: float) -> None:
+        said = f"the storage answered {code or 'an error without a code'}" + (
+            f": {message.rstrip('. ')}" if message else ""
+        )
+        super().__init__(f"{said} (HTTP {status})", status=status, request_id=request_id)
+        self.retry_after = retry_after
+
+
+_HINTS = {
+    "NoSuchKey": "The files of a task are there for three days; after that, create a new task",
+    "NoSuchBucket": "Check bucket and region",
+    "SignatureDoesNotMatch": "The link was changed on its way: give it as it was issued",
+}
+_STATUS_HINTS = {
+    403: "A link is valid for a limited time only: get a new one; what is there already is not lost",
+    404: "Check the link",
+}
+
+
+@functools.lru_cache(maxsize=4)
+def tls_context(options: HttpOptions) -> ssl.SSLContext:
+    """Raises ConfigurationError if ca_path cannot be read."""
+    ca_path = options.ca_path
+    try:
+        if ca_path and os.path.isdir(ca_path):
+            context = ssl.create_default_context(capath=ca_path)
+        else:
+            context = ssl.create_default_context(cafile=ca_path)
+    except OSError as error:
+        raise ConfigurationError(f"ca_path {ca_path!r} cannot be read: {error}.") from None
+    if not options.validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _proxy_of(link: Link) -> str:
+    """By the environment; none for loopback addresses."""
+    if link.host == "localhost" or link.host.startswith("127.") or link.host == "::1":
+        return ""
+    proxies = getproxies()
+    proxy = proxies.get(link.scheme) or proxies.get("all") or ""
+    if not proxy or proxy_bypass(link.host):
+        return ""
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith("http://"):
+        raise ConfigurationError(
+            f"the proxy for {link.host} is not one that begins with http://: others are not supported."
+        )
+    return proxy
+
+
+def _proxy_login(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
+
+
+def _is_encoded(response: http.client.HTTPResponse) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def _element(text: str, name: str) -> str:
+    found = re.search(rf"<{name}>([^<]{{0,400}})</{name}>", text)
+    return found[1].strip() if found else ""
+
+
+def _retry_after(response: http.client.HTTPResponse) -> float:
+    given = response.headers.get("Retry-After", "")
+    return float(given) if re.fullmatch(r"[0-9]{1,4}", given) else 0.0

@@ -1,0 +1,67 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""What the system can do with files, and Python has no name for. Each does nothing where the system cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+import typing as t
+
+_SYNC_FILE_RANGE_WRITE = 2
+_NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@functools.cache
+def _libc() -> t.Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def preallocate(file: int, size: int) -> None:
+    """Have the file's blocks set aside, so that a full disk shows at once. Raises OSError."""
+    fallocate = getattr(_libc(), "fallocate", None)
+    done = False
+    if fallocate is not None and size:
+        # Not posix_fallocate, which writes to every block where the file system cannot set any aside.
+        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        while not done:
+            done = fallocate(file, 0, 0, size) == 0
+            number = ctypes.get_errno()
+            if not done and number in _NOT_THERE:
+                break
+            if not done and number != errno.EINTR:
+                raise OSError(number, os.strerror(number))
+    os.ftruncate(file, size)
+
+
+def start_writing(file: int, start: int, count: int) -> None:
+    """Have the system begin to bring this part of the file to the disk, and not wait for it."""
+    sync_file_range = getattr(_libc(), "sync_file_range", None)
+    if sync_file_range is not None:
+        sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)
+
+
+def sync_directory(path: str) -> None:
+    """Make a rename in the directory last. Some file systems know no such thing."""
+    with contextlib.suppress(OSError):
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def boot_id() -> str:
+    """Differs after each start of the system; empty where it is not known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

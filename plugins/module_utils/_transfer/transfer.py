@@ -1,0 +1,559 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""The transfer of one object into a partial file: by several connections, whatever becomes of them.
+
+``Transfer.probe`` asks what the object is, ``Transfer.run`` brings it. The threads of ``run`` have a connection each, and
+receive, sum up and write; its own thread keeps the journal, passes on new links, drops slow connections, and ends it all.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    ObjectChanged,
+    Rejected,
+    VerificationFailed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import Extent, PartialFile
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
+    Body,
+    Connection,
+    HttpOptions,
+    Link,
+    ObjectInfo,
+    Passing,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    BrokenAnswer,
+    ConnectionFailed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+
+MIB = 1 << 20
+
+_BUFFER = MIB // 4
+#: What was received is looked at after so many seconds at the latest.
+_PIECE_SECONDS = 0.25
+_WRITE_EARLY = 8 * MIB
+_JOURNAL_SECONDS = 1.0
+_TICK = 0.1
+_GRACE = 2.0
+
+#: So many links in a row may be of no use.
+_MAX_USELESS_LINKS = 5
+#: An object that changes is begun anew so often, and one whose bytes are wrong so often.
+_MAX_CHANGES = 3
+_MAX_VERIFICATIONS = 2
+
+#: A connection is dropped for another if it has had so many seconds, and less than that share of what the others do.
+_SLOW_SECONDS = 3.0
+_SLOW_SHARE = 0.25
+_MAX_DROPS = 3
+
+
+class TransferOptions(t.NamedTuple):
+    """``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""
+
+    connections: int = 8
+    http: HttpOptions = HttpOptions()
+    retry: RetryPolicy = RetryPolicy()
+    limit_rate: t.Optional[int] = None
+    sync: bool = True
+
+
+class Waiting(t.Protocol):
+    """Whoever waits for the transfer, and has links for it."""
+
+    renews_links: bool
+
+    def check(self) -> None:
+        """Raises if nobody waits any more."""
+
+    def report(self, facts: t.Mapping[str, t.Any]) -> None: ...
+
+    def ask_for_links(self) -> None: ...
+
+    def take_links(self) -> t.Optional[list[str]]: ...
+
+
+class Account:
+    """What was done, over all objects and attempts.
+
+    ``resumed``: bytes that an earlier run had left; ``resumes``: how often it went on where something had broken.
+    """
+
+    def __init__(self) -> None:
+        self.transferred = 0
+        self.resumed = 0
+        self.resumes = 0
+        self.connections = 0
+        self.links = 1
+        self.attempts = 1
+
+
+class Transfer:
+    """Raises any BackupError from each of its methods."""
+
+    def __init__(self, link: Link, options: TransferOptions, waiting: Waiting, account: Account) -> None:
+        self._link = link
+        self._original = link
+        self._options = options
+        self._waiting = waiting
+        self._account = account
+        self._links = _Links(link, waiting, options.retry.total_timeout)
+        self._connection = Connection(options.http)
+        self._asked = f"download {link.shown}"
+        self._whole: t.Optional[Body] = None
+
+    def probe(self) -> ObjectInfo:
+        """What the object is, by one request."""
+        failures = 0
+        began = time.monotonic()
+        while True:
+            self._waiting.check()
+            generation, link = self._links.current()
+            try:
+                link, body = self._connection.probe(link)
+            except Rejected as error:
+                if not error.ends_link:
+                    raise self._named(error) from None
+                self._links.reject(generation, error)
+                while self._links.is_missing:
+                    self._tend_links()
+                    time.sleep(_TICK)
+                    self._waiting.check()
+            except (ConnectionFailed, BrokenAnswer) as error:
+                failures += 1
+                retry = self._options.retry
+                if is_final(error) or failures > retry.retries or time.monotonic() - began > retry.total_timeout:
+                    raise self._named(error, failures, began) from None
+                self._nap(retry.pause(failures - 1, getattr(error, "retry_after", None)))
+            else:
+                self._links.replace(link)
+                self._whole = body if body.is_whole else None
+                if not body.is_whole:
+                    self._account.transferred += body.receive(memoryview(bytearray(1)))
+                return body.info
+
+    def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
+        """Bring all of the object, and check it by its CRC-64. Returns what it is, which is not what was probed if it changed."""
+        changes = verifications = restarts = 0
+        retry = self._options.retry
+        while True:
+            try:
+                self._bring(partial, info)
+                self._verify(partial, info)
+                return info
+            except ObjectChanged as error:
+                changes += 1
+                if changes > _MAX_CHANGES:
+                    raise self._named(error) from None
+            except VerificationFailed as error:
+                verifications += 1
+                if verifications >= _MAX_VERIFICATIONS:
+                    partial.forget()
+                    raise self._named(error) from None
+            except _WholeBroken as broken:
+                restarts += 1
+                if restarts > retry.retries:
+                    raise self._named(broken.reason) from None
+                self._nap(retry.pause(restarts - 1))
+            partial.forget()
+            self._account.attempts += 1
+            info = self.probe()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _bring(self, partial: PartialFile, info: ObjectInfo) -> None:
+        self._waiting.report({"phase": "checking"})
+        whole, self._whole = self._whole, None
+        if whole:
+            partial.forget()
+        there = partial.resume(info, self._waiting.check)
+        if there:
+            self._account.resumed += there
+            self._account.resumes += 1
+        gaps = partial.gaps()
+        if gaps:
+            crew = _Crew(self, partial, info, Schedule(gaps, 1 if whole else self._options.connections), whole)
+            crew.run(there)
+
+    def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
+        if partial.gaps():
+            raise VerificationFailed("not all of it came")
+        if info.crc64 is not None and partial.crc64() != info.crc64:
+            raise VerificationFailed(
+                f"what came is not what the storage has: its CRC-64 is {partial.crc64()}, not {info.crc64}",
+                hint="Something on the way changes the data",
+            )
+
+    def _tend_links(self) -> None:
+        try:
+            if self._links.tend():
+                self._account.links += 1
+        except BackupError as error:
+            raise self._named(error) from None
+
+    def _nap(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            self._waiting.check()
+            time.sleep(min(_TICK, max(0.0, ends - time.monotonic())))
+
+    def _named(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
+        error.asked = error.asked or self._asked
+        error.attempts, error.elapsed = attempts, time.monotonic() - began
+        return error
+
+
+def is_final(error: BackupError) -> bool:
+    """Whether it makes no sense to try again."""
+    if isinstance(error, ConnectionFailed):
+        return error.permanent
+    if isinstance(error, Passing):
+        return False
+    return not isinstance(error, BrokenAnswer)
+
+
+class _WholeBroken(Exception):
+    """A server that gives no ranges stopped half-way: all has to come again."""
+
+    def __init__(self, reason: BackupError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class _Links:
+    """The link that is in use. For several threads, but ``tend`` for one."""
+
+    def __init__(self, link: Link, waiting: Waiting, timeout: float) -> None:
+        self._link = link
+        self._waiting = waiting
+        self._timeout = timeout
+        self._generation = 0
+        self._rejection: t.Optional[Rejected] = None
+        self._asked_at: t.Optional[float] = None
+        self._useless = 0
+        self._lock = threading.Lock()
+
+    def current(self) -> tuple[int, Link]:
+        with self._lock:
+            return self._generation, self._link
+
+    @property
+    def is_missing(self) -> bool:
+        return self._rejection is not None
+
+    def replace(self, link: Link) -> None:
+        """By where it led to."""
+        with self._lock:
+            self._link = link
+
+    def reject(self, generation: int, rejection: Rejected) -> None:
+        with self._lock:
+            if generation == self._generation:
+                self._rejection = rejection
+
+    def proved(self) -> None:
+        """It was of use."""
+        self._useless = 0
+
+    def tend(self) -> bool:
+        """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
+        rejection = self._rejection
+        if rejection is None:
+            return False
+        if not self._waiting.renews_links or self._useless >= _MAX_USELESS_LINKS:
+            raise rejection
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._waiting.ask_for_links()
+        urls = self._waiting.take_links()
+        if urls is None:
+            if now - self._asked_at > self._timeout:
+                raise rejection
+            return False
+        found = [link for link in map(Link, urls) if link.path == self._link.path]
+        if not found:
+            raise rejection
+        with self._lock:
+            self._link = found[0]
+            self._generation += 1
+            self._useless += 1
+            self._rejection = None
+            self._asked_at = None
+        return True
+
+
+class _Limit:
+    """Holds all connections together at a rate, in bytes a second."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def delay(self, count: int) -> float:
+        """Seconds to wait after so many bytes came."""
+        with self._lock:
+            now = time.monotonic()
+            self._at = max(self._at, now - _PIECE_SECONDS) + count / self._rate
+            return self._at - now
+
+
+class _Crew:
+    """The threads of one attempt."""
+
+    def __init__(
+        self, transfer: Transfer, partial: PartialFile, info: ObjectInfo, schedule: Schedule, whole: t.Optional[Body]
+    ) -> None:
+        self.options = transfer._options
+        self.links = transfer._links
+        self.partial = partial
+        self.info = info
+        self.schedule = schedule
+        self.limit = _Limit(self.options.limit_rate) if self.options.limit_rate else None
+        self.progressed_at = time.monotonic()
+        self.is_over = threading.Event()
+        self._transfer = transfer
+        self._waiting = transfer._waiting
+        self._account = transfer._account
+        self._error: t.Optional[BaseException] = None
+        self._lock = threading.Lock()
+        first = transfer._connection
+        connections = [first, *(Connection(self.options.http) for dummy in range(schedule.connections - 1))]
+        self._workers = [_Worker(self, connection) for connection in connections]
+        self._workers[0].whole = whole
+        self._running = len(self._workers)
+        self._made_before = first.made
+        self._received_before = first.received
+
+    def run(self, there: int) -> None:
+        began = time.monotonic()
+        threads = [threading.Thread(target=worker.run, daemon=True) for worker in self._workers]
+        account = self._account
+        account.connections = max(account.connections, len(threads))
+        try:
+            for thread in threads:
+                thread.start()
+            saved = began
+            while not self.is_over.wait(_TICK):
+                self._waiting.check()
+                self._transfer._tend_links()
+                now = time.monotonic()
+                if now - saved >= _JOURNAL_SECONDS:
+                    saved = now
+                    self.partial.save()
+                    self._drop_slow()
+                done = self.info.size - self.schedule.left
+                rate = (done - there) / max(0.001, now - began)
+                self._waiting.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
+        finally:
+            self.is_over.set()
+            for worker in self._workers:
+                worker.connection.abort()
+            ends = time.monotonic() + self.options.http.connect_timeout + _GRACE
+            for thread in threads:
+                if thread.ident:
+                    thread.join(max(0.0, ends - time.monotonic()))
+            account.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
+            account.resumes += sum(worker.resumes for worker in self._workers)
+            for worker in self._workers[1:]:
+                worker.connection.close()
+            self.partial.save(close=not any(thread.is_alive() for thread in threads))
+        if self._error:
+            raise self._error
+
+    def fail(self, error: BaseException) -> None:
+        """End all for the first reason."""
+        with self._lock:
+            if self._error is None and not self.is_over.is_set():
+                self._error = error
+        self.is_over.set()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            is_last = not self._running
+        if is_last:
+            self.is_over.set()
+
+    def named(self, error: BackupError, attempts: int) -> BackupError:
+        return self._transfer._named(error, attempts, self.progressed_at)
+
+    def _drop_slow(self) -> None:
+        """Give a connection that is far behind the others another chance on another way."""
+        working = [(worker, worker.stretch.rate) for worker in self._workers if worker.is_receiving and worker.stretch]
+        if len(working) < 3:
+            return
+        usual = statistics.median(rate for dummy, rate in working)
+        for worker, rate in working:
+            if worker.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and worker.seconds_connected > _SLOW_SECONDS:
+                worker.drop()
+
+
+class _Worker:
+    """A thread with a connection."""
+
+    def __init__(self, crew: _Crew, connection: Connection) -> None:
+        self.connection = connection
+        self.whole: t.Optional[Body] = None
+        self.stretch: t.Optional[Stretch] = None
+        self.is_receiving = False
+        self.resumes = 0
+        self.drops = 0
+        self._crew = crew
+        self._is_dropped = False
+        self._connected_at = time.monotonic()
+        self._rate = 0.0
+        self._failures = 0
+        limit_rate = crew.options.limit_rate
+        size = min(_BUFFER, max(4096, limit_rate // 20)) if limit_rate else _BUFFER
+        self._view = memoryview(bytearray(size))
+
+    @property
+    def seconds_connected(self) -> float:
+        return time.monotonic() - self._connected_at
+
+    def drop(self) -> None:
+        self.drops += 1
+        self._is_dropped = True
+        self._connected_at = time.monotonic()
+        self.connection.abort()
+
+    def run(self) -> None:
+        crew = self._crew
+        try:
+            self._work()
+        except BackupError as error:
+            crew.fail(crew.named(error, self._failures))
+        except BaseException as error:
+            crew.fail(error)
+        finally:
+            crew.leave()
+
+    def _work(self) -> None:
+        crew = self._crew
+        while not crew.is_over.is_set():
+            stretch = crew.schedule.take(self._rate)
+            if stretch is None:
+                if not crew.schedule.left:
+                    return
+                crew.is_over.wait(_TICK / 2)
+                continue
+            self.stretch = stretch
+            pause = 0.0
+            generation = 0
+            try:
+                while stretch.left and not crew.is_over.is_set():
+                    generation, link = crew.links.current()
+                    self._fetch(link, stretch)
+                self._rate = stretch.rate or self._rate
+            except Rejected as error:
+                if not error.ends_link:
+                    raise
+                crew.links.reject(generation, error)
+                self.resumes += 1
+            except (ConnectionFailed, BrokenAnswer) as error:
+                if self.whole and not crew.is_over.is_set():
+                    raise _WholeBroken(error) from None
+                pause = self._pause_after(error)
+            finally:
+                self.is_receiving = False
+                self.stretch = None
+                crew.schedule.give_back(stretch)
+            if pause:
+                crew.is_over.wait(pause)
+            while crew.links.is_missing and not crew.is_over.wait(_TICK / 2):
+                pass
+
+    def _pause_after(self, error: BackupError) -> float:
+        """How long to wait before another try. Raises the error if there is to be none."""
+        crew = self._crew
+        if crew.is_over.is_set():
+            return 0.0
+        self.resumes += 1
+        if self._is_dropped:
+            self._is_dropped = False
+            return 0.0
+        self._failures += 1
+        retry = crew.options.retry
+        if is_final(error) or not retry.retries or time.monotonic() - crew.progressed_at > retry.total_timeout:
+            raise error
+        return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
+
+    def _fetch(self, link: Link, stretch: Stretch) -> None:
+        """One range of the stretch, or less if another takes over the rest of it."""
+        crew, connection = self._crew, self.connection
+        body = self.whole
+        if body is None:
+            start, stop = crew.schedule.range_of(stretch, self._rate)
+            if start >= stop:
+                return
+            made = connection.made
+            body = connection.get(link, start, stop, crew.info)
+            if connection.made != made:
+                self._connected_at = time.monotonic()
+        self.is_receiving = True
+        extent: t.Optional[Extent] = None
+        position = body.start
+        written = position
+        is_open = True
+        while is_open:
+            count, failure = self._receive(body)
+            is_open = count > 0 and failure is None
+            claimed = crew.schedule.claim(stretch, count)
+            if claimed:
+                if extent is None or extent.known[0] >= crew.partial.extent_size:
+                    extent = crew.partial.new_extent(position)
+                piece = self._view[:claimed]
+                length, value = extent.known
+                value = crc64(piece, value)
+                crew.partial.write(piece, position)
+                extent.known = (length + claimed, value)
+                position += claimed
+                self._failures = 0
+                crew.progressed_at = time.monotonic()
+                crew.links.proved()
+                if crew.options.sync and position - written >= _WRITE_EARLY:
+                    start_writing(crew.partial.file, written, position - written)
+                    written = position
+            if failure is not None:
+                raise failure
+            if claimed < count or not stretch.left:
+                if is_open and not body.is_over:
+                    connection.close()
+                return
+            if crew.is_over.is_set():
+                connection.close()
+                return
+            if crew.limit and count:
+                crew.is_over.wait(max(0.0, crew.limit.delay(count)))
+
+    def _receive(self, body: Body) -> tuple[int, t.Optional[ConnectionFailed]]:
+        """How much came into the view, and what ended it, if it did not end well."""
+        view = self._view
+        count = 0
+        ends = time.monotonic() + _PIECE_SECONDS
+        try:
+            while count < len(view):
+                came = body.receive(view[count:])
+                count += came
+                if not came or time.monotonic() > ends:
+                    break
+        except ConnectionFailed as error:
+            return count, error
+        return count, None

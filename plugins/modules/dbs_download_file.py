@@ -1,0 +1,330 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_download_file
+short_description: Fetch the files of download tasks of database backups on Alibaba Cloud
+version_added: 1.0.0
+description:
+  - Fetches the file of a finished download task of Alibaba Cloud Database Backup (DBS) to a managed host, or all that a task wrote
+    to a bucket of the Object Storage Service (OSS).
+  - The file is fetched over several connections at once, and goes on where it was after whatever broke - connections, the link,
+    the module, the host. It is checked by the CRC-64 that the storage gives, and is put in its place whole, or not at all.
+  - The controller finds the file and signs for it, with its own keys, by the operations C(DescribeDownloadBackupSetStorageInfo) and
+    C(DescribeDownloadTask) of the DBS API, version 2021-01-01, or the operations of OSS. The managed host needs no keys, and gets
+    links only. When one expires before all is there, the controller gets another.
+  - Needs the RAM actions C(dbs:DescribeDownloadBackupSetStorageInfo), C(dbs:DescribeDownloadTask) with O(instance_name), and
+    C(oss:ListObjects) and C(oss:GetObject) for files in a bucket of your own.
+  - While it works, it prints a line of progress on the controller about every O(progress_interval).
+options:
+  task_id:
+    description:
+      - The ID of the download task whose files to fetch. C(TaskId) in the API.
+      - One of this, O(url) and O(oss_path) is required.
+    type: str
+  instance_name:
+    description:
+      - The ID of the instance that the task belongs to. C(InstanceName) in the API.
+      - With it, the service is asked for the state and the target of the task before. Without it, the task is taken for a finished
+        one with the target URL.
+    type: list
+    elements: str
+    aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
+  url:
+    description:
+      - A link to a file, as P(apsaradb.backup.dbs_download_location#lookup) gives it, or any other that begins with C(http://) or
+        C(https://). No keys are needed. It is not renewed when it expires.
+    type: str
+  oss_path:
+    description:
+      - What to fetch from a bucket of your own, as C(oss://bucket/path) - an object, or all objects below the path. This is what
+        tasks with the target OSS write.
+    type: str
+  dest:
+    description:
+      - Where to put the file - its path, or that of a directory, if it ends with C(/) or there is such a directory. The name is
+        then that of the object, without what could do harm in it. Several files go to a directory, and keep their paths below it.
+      - The directory of a file must be there, unless O(dest) ends with C(/), or several files are fetched.
+      - While it comes, the file is C(.part) beside it, and C(.part.json) says what is there already. They are kept when something
+        fails, and the next run goes on with what it finds to be right in them, unless the object is another by then.
+    type: path
+    required: true
+  force:
+    description:
+      - Whether to fetch a file that is there already, and is what it should be by its size and CRC-64, or by O(checksum).
+    type: bool
+    default: false
+  backup:
+    description:
+      - Whether to keep what was there before under another name, which is in the result.
+    type: bool
+    default: false
+  checksum:
+    description:
+      - What the file must have, as C(algorithm:digest), for example C(sha256:…), besides the CRC-64. For one file only.
+      - A file that is there and has it is not fetched, and the storage is not asked.
+    type: str
+  connections:
+    description:
+      - Over how many connections to fetch, from V(1) to V(64). Small files are fetched over fewer.
+    type: int
+    default: 8
+  limit_rate:
+    description:
+      - How fast to fetch at the most, in bytes a second, all connections together, for example V(20M) or V(1048576), at least V(1K).
+    type: str
+  sync:
+    description:
+      - Whether to wait until the file is on the disk before it is put in its place, so that it is whole even if the power fails.
+    type: bool
+    default: true
+  keep_partial:
+    description:
+      - Whether to keep what is there when something fails, to go on with it in the next run.
+    type: bool
+    default: true
+  progress:
+    description:
+      - Whether to print progress on the controller.
+      - Nothing is printed with C(async), C(no_log) or in check mode.
+    type: bool
+    default: true
+  progress_interval:
+    description:
+      - How often to print progress, in seconds, from V(1) to V(86400).
+    type: float
+    default: 30.0
+  job:
+    description:
+      - How this module and its action plugin speak with each other. Leave it alone.
+    type: dict
+  links:
+    description:
+      - How this module and its action plugin speak with each other. Leave it alone.
+    type: list
+    elements: str
+  names:
+    description:
+      - How this module and its action plugin speak with each other. Leave it alone.
+    type: list
+    elements: str
+  mode:
+    default: "0600 for a new file; a file that is replaced keeps its own"
+extends_documentation_fragment:
+  - ansible.builtin.files
+  - apsaradb.backup.location
+  - apsaradb.backup.connection.on_controller
+  - apsaradb.backup.attributes
+  - apsaradb.backup.attributes.action_group
+attributes:
+  check_mode:
+    support: full
+    details: It asks for the link, and for one byte of the file, and says what it would fetch.
+  diff_mode:
+    support: full
+    details: It shows size and CRC-64.
+  idempotent:
+    support: full
+    details: A file that is there and is what it should be is not fetched again. Where the storage gives no CRC-64, that takes O(checksum).
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+    details: The link is not renewed then. Choose a O(duration) that is long enough for the last range to begin.
+requirements:
+  - Python 3.9 or newer on the managed host, and nothing else
+  - fastcrc on the managed host, if its Python has no liblzma
+notes:
+  - O(connect_timeout), O(read_timeout), O(max_retries), O(total_timeout), O(validate_certs) and O(ca_path) are for both, what the
+    controller asks and what the managed host fetches. For the latter, O(read_timeout) is how long a connection may send nothing,
+    and O(total_timeout) how long nothing may arrive on all of them; until then, what failed is asked for again, unless
+    O(max_retries) is V(0).
+  - The managed host takes its proxies from its own environment, and trusts what its system does, or O(ca_path).
+  - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
+    counts every byte that arrived, whatever became of it.
+  - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
+  - A signal, or the end of Ansible on the controller, ends the transfer; what is there is kept.
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_download_extract
+  - module: apsaradb.backup.dbs_download_task_wait
+  - plugin: apsaradb.backup.dbs_download_location
+    plugin_type: lookup
+"""
+
+EXAMPLES = r"""
+- name: Fetch the file of a task into a directory, under the name that it has
+  apsaradb.backup.dbs_download_file:
+    region: cn-hangzhou
+    task_id: dt-a1b2c3d4e5f0
+    dest: "{{ playbook_dir }}/"
+  register: fetched
+
+- name: Say what it is
+  ansible.builtin.debug:
+    msg: "{{ fetched.dest }} has {{ fetched.size }} bytes, of which {{ fetched.bytes_transferred }} were transferred now"
+
+- name: Fetch it again, which transfers nothing as it is there
+  apsaradb.backup.dbs_download_file:
+    region: cn-hangzhou
+    task_id: dt-a1b2c3d4e5f0
+    dest: "{{ fetched.dest }}"
+    mode: "0640"
+
+- name: Fetch all that a task wrote to a bucket
+  apsaradb.backup.dbs_download_file:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    task_id: dt-a1b2c3d4e5f1
+    bucket: my-backups
+    dest: "{{ playbook_dir }}/orders/"
+
+- name: Fetch by a link, at 20 MiB a second at the most
+  apsaradb.backup.dbs_download_file:
+    url: "{{ lookup('apsaradb.backup.dbs_download_location', 'dt-a1b2c3d4e5f0', region='cn-hangzhou') }}"
+    dest: "{{ playbook_dir }}/backup.tar.gz"
+    limit_rate: 20M
+"""
+
+RETURN = r"""
+dest:
+  description: The path of the file, or of the directory if there are several.
+  returned: always, once the link is accepted
+  type: str
+  sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
+size:
+  description: The size of the file, or of all together, in bytes.
+  returned: always, once the link is accepted
+  type: int
+  sample: 268435456
+bytes_transferred:
+  description: How many bytes of the file arrived in this run, whatever became of them.
+  returned: always, once the link is accepted
+  type: int
+  sample: 268435457
+bytes_resumed:
+  description: How many bytes an earlier run had left, and were right.
+  returned: always, once the link is accepted
+  type: int
+  sample: 0
+bytes_to_transfer:
+  description: How many bytes would be transferred.
+  returned: in check mode
+  type: int
+  sample: 268435456
+resumes:
+  description: How often it went on where something had broken off, a connection or an earlier run.
+  returned: always, once the link is accepted
+  type: int
+  sample: 0
+attempts:
+  description: How often it began, which is more than once if the object changed meanwhile, or was not what its CRC-64 says.
+  returned: always, once the link is accepted
+  type: int
+  sample: 1
+connections:
+  description: Over how many connections it came at once.
+  returned: always, once the link is accepted
+  type: int
+  sample: 8
+elapsed:
+  description: How long it took, in seconds.
+  returned: always, once the link is accepted
+  type: float
+  sample: 2.514
+rate:
+  description: The bytes that arrived by the time it took, in bytes a second.
+  returned: always, once the link is accepted
+  type: int
+  sample: 106776236
+network:
+  description: Which network the link is for, V(public) or V(vpc).
+  returned: always, once the link is accepted
+  type: str
+  sample: public
+files:
+  description: The files.
+  returned: always, once the link is accepted
+  type: list
+  elements: dict
+  contains:
+    dest:
+      description: The path of the file.
+      type: str
+      sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
+    changed:
+      description: Whether it was fetched, or its owner, group, mode and the like were changed.
+      type: bool
+      sample: true
+    size:
+      description: Its size in bytes.
+      type: int
+      sample: 268435456
+    size_before:
+      description: The size of what was there before, in bytes. V(null) if nothing was there.
+      type: int
+      sample: null
+    crc64:
+      description: Its CRC-64 in decimal digits, C(x-oss-hash-crc64ecma). V(null) if the storage does not give it, or was not asked.
+      type: str
+      sample: "11051210869376104954"
+    etag:
+      description: The object's ETag. It is no MD5 if it has a hyphen.
+      type: str
+      sample: 5D41402ABC4B2A76B9719D911017C592-3
+    verified_by:
+      description: What it was found to be right by, C(crc64), C(checksum), both, or only its C(size).
+      type: str
+      sample: crc64
+    backup_file:
+      description: The name of what was there before.
+      type: str
+      returned: O(backup) is set, and something was there
+      sample: /srv/restore/backup.tar.gz.4242.2026-01-31@02:00:00~
+  sample:
+    - dest: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
+      changed: true
+      size: 268435456
+      size_before: null
+      crc64: "11051210869376104954"
+      etag: 5D41402ABC4B2A76B9719D911017C592-3
+      verified_by: crc64
+error:
+  description:
+    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind is also V(location) if a task has no files, V(storage) if the storage refuses, V(object) if the object changes all the
+      time, V(verification) if what came is not what it should be, V(destination) if the file cannot be written, and V(interruption)
+      if it was told to end.
+  returned: failure
+  type: dict
+  sample:
+    kind: storage
+    code: AccessDenied
+    message: Request has expired.
+    request_id: 0A1B2C3D4E5F60718293A4B5
+    http_status: 403
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import (
+    ARGUMENT_SPEC,
+    CONSTRAINTS,
+    DownloadFile,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import run
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **CONSTRAINTS
+    )
+    download = DownloadFile(module)
+    run(module, download.answer, download.so_far)
+
+
+if __name__ == "__main__":
+    main()
