@@ -100,8 +100,10 @@ class PartialFile:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The one who had the lock may have put it in its place, or taken it away.
-                if os.path.samestat(os.fstat(file), os.lstat(self.path)):
-                    os.fchmod(file, 0o600)
+                status = os.fstat(file)
+                if os.path.samestat(status, os.lstat(self.path)):
+                    if status.st_mode & 0o777 != 0o600:
+                        os.fchmod(file, 0o600)
                     return file
             except BlockingIOError:
                 os.close(file)

@@ -1,0 +1,439 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The parts of a transfer: sums, shares, the partial file, ranges over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import crc64 as sums
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import schedule as scheduling
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64, crc64_of_file
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    DestinationBusy,
+    DestinationFailed,
+    ObjectChanged,
+    Rejected,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
+    PartialFile,
+    left_by_earlier_run,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
+    Connection,
+    HttpOptions,
+    Link,
+    ObjectInfo,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BrokenAnswer,
+    ConfigurationError,
+    ConnectionFailed,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stand_in import Fault, StandIn, exports
+
+SIZE = 5_000_000
+
+
+# sums
+
+
+def test_the_sum_is_that_of_the_storage() -> None:
+    assert crc64(b"123456789") == sums._by_table(b"123456789", 0) == 0x995DC9BBDF1939FA
+
+
+@given(st.binary(max_size=300), st.data())
+def test_sums_of_parts_make_the_sum_of_all(data: bytes, draw: st.DataObject) -> None:
+    cut = draw.draw(st.integers(0, len(data)))
+    whole = crc64(data)
+    assert crc64(data[cut:], crc64(data[:cut])) == whole
+    assert combined(crc64(data[:cut]), crc64(memoryview(bytearray(data[cut:]))), len(data) - cut) == whole
+    assert sums._by_table(data, 0) == whole
+
+
+def test_the_sum_of_a_large_file_is_computed_in_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = random.Random(1).randbytes(3_000_001)
+    (tmp_path / "file").write_bytes(data)
+    monkeypatch.setattr(sums, "_SHARE", 1 << 20)
+    assert crc64_of_file(str(tmp_path / "file")) == crc64(data)
+    (tmp_path / "empty").write_bytes(b"")
+    assert crc64_of_file(str(tmp_path / "empty")) == 0
+
+
+# shares
+
+
+@given(st.integers(1, 200 * scheduling.MIB), st.integers(1, 16), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_each_byte_is_claimed_once_whoever_gives_up(size: int, connections: int, chance: random.Random) -> None:
+    schedule = Schedule([(0, size)], connections)
+    assert 1 <= schedule.connections <= connections
+    claimed: list[tuple[int, int]] = []
+    held: list[scheduling.Stretch] = []
+    while schedule.left or held:
+        if len(held) < schedule.connections and (stretch := schedule.take(chance.choice([0.0, 1e6, 1e9]))):
+            held.append(stretch)
+        if not held:
+            continue
+        stretch = chance.choice(held)
+        start = stretch.position
+        count = schedule.claim(stretch, chance.randrange(1, 8 * scheduling.MIB))
+        if count:
+            claimed.append((start, start + count))
+        if not stretch.left or chance.random() < 0.2:
+            held.remove(stretch)
+            schedule.give_back(stretch)
+    claimed.sort()
+    assert claimed[0][0] == 0
+    assert claimed[-1][1] == size
+    assert all(before[1] == after[0] for before, after in zip(claimed, claimed[1:]))
+
+
+def test_who_is_done_takes_over_by_the_rates_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(scheduling.time, "monotonic", lambda: now[0])
+    schedule = Schedule([(0, 64 * scheduling.MIB)], 2)
+    slow, quick = schedule.take(0.0), schedule.take(0.0)
+    assert slow
+    assert quick
+    now[0] += 1.0
+    schedule.claim(slow, 2 * scheduling.MIB)
+    schedule.claim(quick, quick.left)
+    schedule.give_back(quick)
+    taken = schedule.take(28.0 * scheduling.MIB)
+    assert taken
+    assert taken.left == 28 * scheduling.MIB
+    assert slow.left == 2 * scheduling.MIB
+    assert schedule.range_of(slow, 0.0) == (2 * scheduling.MIB, 4 * scheduling.MIB)
+
+
+def test_ranges_are_sized_to_seconds() -> None:
+    schedule = Schedule([(0, 1 << 40)], 1)
+    stretch = schedule.take(0.0)
+    assert stretch
+    assert schedule.range_of(stretch, 0.0) == (0, scheduling.MIN_RANGE)
+    assert schedule.range_of(stretch, 50e6) == (0, 500_000_000)
+
+
+# the partial file
+
+
+def content(size: int = SIZE) -> tuple[bytes, ObjectInfo]:
+    data = random.Random(size).randbytes(size)
+    return data, ObjectInfo(size, '"AB-1"', crc64(data), "")
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> str:
+    return str(tmp_path / "file")
+
+
+def fill(partial: PartialFile, data: bytes, start: int, stop: int) -> None:
+    extent = partial.new_extent(start)
+    partial.write(memoryview(data)[start:stop], start)
+    extent.known = (stop - start, crc64(data[start:stop]))
+
+
+def nothing() -> None:
+    pass
+
+
+def test_what_is_there_is_resumed(dest: str) -> None:
+    data, info = content()
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == 0
+    assert partial.gaps() == [(0, SIZE)]
+    fill(partial, data, 1_000_000, 2_000_000)
+    fill(partial, data, 3_000_000, 4_000_000)
+    partial.save()
+    partial.release()
+    assert left_by_earlier_run(dest, info) == 2_000_000
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == 2_000_000
+    assert partial.gaps() == [(0, 1_000_000), (2_000_000, 3_000_000), (4_000_000, SIZE)]
+    for start, stop in partial.gaps():
+        fill(partial, data, start, stop)
+    assert partial.gaps() == []
+    assert partial.crc64() == info.crc64
+    assert os.stat(partial.path).st_mode & 0o777 == 0o600
+    assert os.stat(partial.journal).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_what_was_damaged_is_not_believed(dest: str, close: bool) -> None:
+    data, info = content()
+    partial = PartialFile(dest)
+    partial.resume(info, nothing)
+    fill(partial, data, 0, 2_000_000)
+    fill(partial, data, 3_000_000, 4_000_000)
+    partial.save(close=close)
+    partial.release()
+    with open(partial.path, "r+b") as file:
+        file.seek(1_234_567)
+        file.write(b"damage")
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == 1_000_000
+    assert partial.gaps() == [(0, 3_000_000), (4_000_000, SIZE)]
+
+
+def test_a_closed_file_is_not_read_again(dest: str) -> None:
+    data, info = content()
+    partial = PartialFile(dest)
+    partial.resume(info, nothing)
+    fill(partial, data, 0, SIZE)
+    partial._extents[0].known = (SIZE, 12345)  # which reading would find to be wrong
+    partial.save(close=True)
+    partial.release()
+    assert PartialFile(dest).resume(info, nothing) == SIZE
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda journal: journal.update(version=2),
+        lambda journal: journal.update(object=[SIZE, '"CD-1"', 1, ""]),
+        lambda journal: journal.update(extents=[[0, SIZE + 1, 5]]),
+        lambda journal: journal.update(extents=[[0, 100, 5], [50, 100, 5]]),
+        lambda journal: journal.update(extents=[[-5, 100, 5]]),
+        lambda journal: journal.update(extents="x"),
+        lambda journal: journal.pop("extents"),
+    ],
+)
+def test_a_journal_that_does_not_fit_is_discarded(dest: str, spoil: object) -> None:
+    data, info = content()
+    partial = PartialFile(dest)
+    partial.resume(info, nothing)
+    fill(partial, data, 0, 1_000_000)
+    partial.save(close=True)
+    partial.release()
+    journal = json.loads(Path(partial.journal).read_text())
+    spoil(journal)  # type: ignore[operator]
+    Path(partial.journal).write_text(json.dumps(journal))
+    assert left_by_earlier_run(dest, info) == 0
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == 0
+    assert partial.gaps() == [(0, SIZE)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\xff"])
+def test_a_journal_that_is_none_is_discarded(dest: str, text: str) -> None:
+    dummy, info = content()
+    Path(f"{dest}.part.json").write_bytes(text.encode("latin-1"))
+    Path(f"{dest}.part").write_bytes(b"of another program")
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == 0
+    assert os.fstat(partial.file).st_size == SIZE
+
+
+def test_only_one_writes(dest: str) -> None:
+    partial = PartialFile(dest)
+    with pytest.raises(DestinationBusy, match=r"Failed to write .*file: another run is writing it\. Wait"):
+        PartialFile(dest)
+    partial.release()
+    PartialFile(dest).discard()
+    assert not os.path.exists(f"{dest}.part")
+
+
+def test_links_are_not_followed(dest: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    os.symlink("precious", f"{dest}.part")
+    with pytest.raises(DestinationFailed, match=r"\.part"):
+        PartialFile(dest)
+    os.unlink(f"{dest}.part")
+    partial = PartialFile(dest)
+    partial.resume(content()[1], nothing)
+    os.symlink("precious", f"{dest}.part.json~")
+    partial.save()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+# ranges over HTTP
+
+
+@pytest.fixture
+def stored(service: StandIn) -> tuple[str, bytes]:
+    """The link to an object, and its bytes."""
+    data = content()[0]
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, data)
+    return exports.link(service, task, 600, internal=False), data
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    connection = Connection(HttpOptions(read_timeout=2.0))
+    yield connection
+    connection.close()
+
+
+def received(connection: Connection, link: Link, start: int, stop: int, info: ObjectInfo) -> bytes:
+    body = connection.get(link, start, stop, info)
+    view, whole = memoryview(bytearray(65536)), b""
+    while count := body.receive(view):
+        whole += view[:count]
+    return whole
+
+
+def test_ranges_over_one_connection(service: StandIn, connection: Connection, stored: tuple[str, bytes]) -> None:
+    link, data = Link(stored[0]), stored[1]
+    found, body = connection.probe(link)
+    assert found is link
+    assert body.info[:3] == (SIZE, body.info.etag, crc64(data))
+    assert body.receive(memoryview(bytearray(1))) == 1
+    for start, stop in ((0, 1), (0, SIZE), (4_999_999, SIZE), (77, 1_000_077)):
+        assert received(connection, link, start, stop, body.info) == data[start:stop]
+    assert connection.made == service.connections == 1
+    assert connection.received == SIZE + 1_000_003
+    assert service.transfers[-1].headers["if-match"] == body.info.etag
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        (Fault("whole"), BrokenAnswer, "the whole object in place of a range"),
+        (Fault("wrong_range"), BrokenAnswer, "a range that was not asked for"),
+        (Fault("changed"), ObjectChanged, "no longer the one"),
+        (Fault("html", action="GetObject"), BrokenAnswer, "HTTP 502"),
+        (Fault("html", action="GetObject", status=200), BrokenAnswer, "a page in place of the object"),
+        (Fault("expired"), Rejected, "AccessDenied: Request has expired"),
+        (Fault("unavailable", action="GetObject"), BrokenAnswer, "ServiceUnavailable"),
+        (Fault("truncated", action="GetObject", at=10), ConnectionFailed, "90 bytes before the end"),
+        (Fault("reset", action="GetObject", at=10), ConnectionFailed, "broke"),
+        (Fault("stall", at=10, seconds=9.0), ConnectionFailed, "sent nothing for 2 seconds"),
+    ],
+)
+def test_what_is_no_such_range(
+    service: StandIn, connection: Connection, stored: tuple[str, bytes], fault: Fault, error: type, words: str
+) -> None:
+    link = Link(stored[0])
+    info = connection.probe(link)[1].info
+    service.inject(fault)
+    with pytest.raises(error, match=words):
+        received(connection, link, 100, 200, info)
+    if error not in (ObjectChanged,):
+        assert received(connection, link, 100, 200, info) == stored[1][100:200]
+
+
+def test_an_object_of_another_size(service: StandIn, connection: Connection, stored: tuple[str, bytes]) -> None:
+    link = Link(stored[0])
+    info = connection.probe(link)[1].info
+    service.put_object(service.account.tasks()[0], b"short")
+    with pytest.raises(ObjectChanged):
+        received(connection, link, 4_000_000, SIZE, info)
+
+
+def test_an_empty_object(service: StandIn, connection: Connection) -> None:
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, b"")
+    body = connection.probe(Link(exports.link(service, task, 600, internal=False)))[1]
+    assert (body.is_whole, body.info.size, body.info.crc64) == (True, 0, 0)
+
+
+@pytest.mark.parametrize("url", ["", "ftp://host/x", "http:///x", "//host", "http://host:99999/", "no link"])
+def test_what_is_no_link(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="url is malformed"):
+        Link(url)
+
+
+def test_what_is_shown_of_a_link() -> None:
+    link = Link("https://user:secret@host:8443/a%20b?Signature=secret")
+    assert link.shown == "https://host:8443/a b"
+    assert link.target == "/a%20b?Signature=secret"
+
+
+class Canned(threading.Thread):
+    """A server that answers each connection with given bytes, and keeps what it was asked."""
+
+    def __init__(self, *answers: bytes) -> None:
+        super().__init__(daemon=True)
+        self._answers = answers
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.asked: list[str] = []
+        self.start()
+
+    def run(self) -> None:
+        for answer in self._answers:
+            with self._listener.accept()[0] as peer:
+                self.asked.append(peer.recv(65536).decode("latin-1"))
+                peer.sendall(answer)
+        self._listener.close()
+
+
+def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode() + body
+
+
+PART = ("Content-Range: bytes 0-0/9", "Content-Length: 1")
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (answer("206 Partial Content", "Content-Length: 1", body=b"x"), "a part without saying which"),
+        (answer("206 Partial Content", "Content-Range: bytes 0-0/9", body=b"x"), "a part whose length does not fit"),
+        (answer("206 Partial Content", *PART, "Content-Encoding: gzip", body=b"x"), "a part whose length does not fit"),
+        (answer("206 Partial Content", "Content-Range: bytes 3-3/9", PART[1], body=b"x"), "a range that was not asked"),
+        (answer("206 Partial Content", "Content-Range: bytes 0-0/*", PART[1], body=b"x"), "a part without saying"),
+        (answer("200 OK", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), "an object without its length"),
+        (answer("302 Found", "Location: ftp://x/", "Content-Length: 0"), "a redirection to nowhere"),
+        (b"SSH-2.0-OpenSSH\r\n", "broke"),
+        (b"", "broke"),
+        (answer("404 Not Found", "Content-Length: 0"), r"an error without a code \(HTTP 404"),
+    ],
+)
+def test_answers_that_are_none_of_an_object(connection: Connection, reply: bytes, words: str) -> None:
+    with pytest.raises((BrokenAnswer, ConnectionFailed, Rejected), match=words):
+        connection.probe(Link(Canned(reply).url + "/x"))
+
+
+def test_redirections_are_followed(connection: Connection) -> None:
+    last = Canned(answer("206 Partial Content", *PART, body=b"x"))
+    first = Canned(answer("302 Found", f"Location: {last.url}/y", "Content-Length: 0"))
+    link, body = connection.probe(Link(first.url.replace("http://", "http://user:secret@") + "/x"))
+    assert (link.path, body.info.size) == ("/y", 9)
+    assert "Authorization: Basic dXNlcjpzZWNyZXQ=" in first.asked[0]
+    assert "Authorization" not in last.asked[0]
+
+
+def test_a_redirection_must_not_leave_tls(connection: Connection) -> None:
+    link = Link("https://host/x")
+    with pytest.raises(ConfigurationError, match="redirects from https to http"):
+        connection._redirected(link, type("Response", (), {"headers": {"Location": "http://host/y"}, "status": 302})())
+
+
+def test_nobody_there(connection: Connection) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1 refused the connection"):
+        connection.probe(Link(f"http://127.0.0.1:{port}/x"))
+    with pytest.raises(ConnectionFailed, match="could not be resolved"):
+        connection.probe(Link("http://no-such-host.invalid/x"))
+    with pytest.raises(ConnectionFailed, match="does not speak TLS"):
+        connection.probe(Link(Canned(b"HTTP/1.1 400 Bad Request\r\n\r\n").url.replace("http", "https")))
+
+
+def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Canned(answer("206 Partial Content", *PART, body=b"x"))
+    monkeypatch.setenv("http_proxy", proxy.url.replace("http://", "http://me:word@"))
+    body = connection.probe(Link("http://bucket.example/x?Signature=s"))[1]
+    assert body.info.size == 9
+    assert proxy.asked[0].startswith("GET http://bucket.example/x?Signature=s HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic bWU6d29yZA==" in proxy.asked[0]
+    monkeypatch.setenv("https_proxy", Canned(answer("407 Proxy Authentication Required", "Content-Length: 0")).url)
+    with pytest.raises(ConnectionFailed, match=r"the proxy for bucket\.example could not be used"):
+        connection.probe(Link("https://bucket.example/x"))
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match="others are not supported"):
+        connection.probe(Link("https://bucket.example/x"))
