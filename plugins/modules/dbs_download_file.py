@@ -197,7 +197,12 @@ dest:
   type: str
   sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
 size:
-  description: The size of the file, or of all together, in bytes.
+  description: The size of the file, in bytes. Of several files, see RV(bytes_total).
+  returned: always, once the link is accepted
+  type: int
+  sample: 268435456
+bytes_total:
+  description: The size of all files together, in bytes.
   returned: always, once the link is accepted
   type: int
   sample: 268435456

@@ -44,13 +44,14 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "stall": {"at": None, "seconds": 1.0},
     "crawl": {"rate": 1024.0},
     "flipped": {"at": None},
-    "whole": {},
+    "whole": {"at": None},
     "wrong_range": {"offset": 1},
     "changed": {},
 }
 """Each kind with the details it takes. `executed`, which every kind takes, lets the operation run first.
 
-`at` counts bytes of the answer's body. Without it, a reset comes before any answer, the rest in the middle.
+`at` counts bytes of the answer's body. Without it, a reset comes before any answer, the rest in the middle; the whole object
+is broken off there only if it is given.
 """
 
 AT_THE_STORAGE: Final = frozenset({"expired", "stall", "crawl", "flipped", "whole", "wrong_range", "changed"})

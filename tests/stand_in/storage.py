@@ -245,6 +245,9 @@ class Exchange:
             return reply
         middle = len(reply.body) // 2
         at = fault.details.get("at")
+        if fault.kind == "whole":
+            reply.cut = None if at is None else Cut(at, reset=False)
+            return reply
         at = middle if at is None else min(at, len(reply.body))
         if fault.kind in ("reset", "truncated"):
             reply.cut = Cut(at, reset=fault.kind == "reset")

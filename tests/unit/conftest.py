@@ -137,6 +137,11 @@ def support() -> Module:
 
 
 @pytest.fixture
+def download() -> Module:
+    return Module("dbs_download_file")
+
+
+@pytest.fixture
 def asked(service: StandIn) -> dict[str, Any]:
     """Arguments with which the module reaches the stand-in."""
     return {

@@ -12,6 +12,7 @@ link, a name (``names``) for each file. With ``url``, the module does without. H
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -221,7 +222,7 @@ class DownloadFile:
             "changed": any(file["changed"] for file in files),
             "dest": self._dest,
             "files": files,
-            "size": sum(file["size"] or 0 for file in files),
+            "bytes_total": sum(file["size"] or 0 for file in files),
             "bytes_transferred": account.transferred,
             "bytes_resumed": account.resumed,
             "resumes": account.resumes,
@@ -231,6 +232,9 @@ class DownloadFile:
             "rate": round(account.transferred / elapsed) if elapsed else 0,
             "network": self._network,
         }
+        if len(files) == 1:
+            # Of several, Ansible would put the size of the directory here.
+            result["size"] = files[0]["size"]
         if self._module.check_mode:
             result["bytes_to_transfer"] = sum(file.get("bytes_to_transfer", 0) for file in files)
         if self._module._diff:
@@ -266,11 +270,13 @@ class DownloadFile:
         try:
             if not os.path.isdir(directory) and path != self._options["dest"] and not self._module.check_mode:
                 os.makedirs(directory, mode=0o700)
-            status = os.stat(directory) if os.path.isdir(directory) or not self._module.check_mode else None
+            exists = os.path.lexists(directory) or not self._module.check_mode or path == self._options["dest"]
+            if exists and not stat.S_ISDIR(os.stat(directory).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "")
             if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
                 raise DestinationFailed(f"{path} is there, and is no file", hint="Give another dest")
-            if status and not os.access(directory, os.W_OK | os.X_OK):
-                raise DestinationFailed.of(PermissionError(13, ""), directory, asked)
+            if exists and not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "")
         except OSError as error:
             raise DestinationFailed.of(error, directory, asked) from None
         self._validate_attributes(path, directory)

@@ -53,6 +53,8 @@ def outcome(
 
 
 def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
     if not result.pop("failed", False):
         module.exit_json(**result)
     try:

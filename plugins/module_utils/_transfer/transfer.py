@@ -374,8 +374,12 @@ class _Crew:
             for worker in self._workers[1:]:
                 worker.connection.close()
             self.partial.save(close=not any(thread.is_alive() for thread in threads))
-        if self._error:
-            raise self._error
+        error = self._error
+        if isinstance(error, (ConnectionFailed, BrokenAnswer)) and not self.partial.gaps():
+            # What one gave up, others have brought meanwhile.
+            return
+        if error:
+            raise error
 
     def fail(self, error: BaseException) -> None:
         """End all for the first reason."""

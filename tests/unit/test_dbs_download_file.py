@@ -1,0 +1,756 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module that fetches files: what a user sees of it, and what comes of all that can go wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import name_of, relative_name
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
+from stand_in import Fault, StandIn, exports
+from stand_in.model import Task
+
+MIB = 1 << 20
+SIZE = 20 * MIB
+NAME = "dt-x_1482610001.tar.gz"
+MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
+
+Result = dict[str, Any]
+
+
+@pytest.fixture
+def data() -> bytes:
+    return random.Random(7).randbytes(SIZE)
+
+
+@pytest.fixture
+def export(service: StandIn, data: bytes) -> Task:
+    """A finished task, whose file is the data."""
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, data)
+    return task
+
+
+@pytest.fixture
+def link(service: StandIn, export: Task) -> Callable[[], str]:
+    return lambda: exports.link(service, export, 600, internal=False)
+
+
+@pytest.fixture
+def fetch(download: Any, link: Callable[[], str], tmp_path: Path) -> Callable[..., Result]:
+    """Run the module within this process, by a link; what is not given is quick to fail."""
+
+    def run(**arguments: Any) -> Result:
+        arguments = arguments if "url" in arguments else {"url": link(), **arguments}
+        arguments = {"dest": f"{tmp_path}/file", "sync": False, "total_timeout": 20, **arguments}
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        result = download(arguments)
+        assert "Signature=" not in download.output.replace("Signature=VALUE", "")
+        return dict(result)
+
+    return run
+
+
+def started(arguments: dict[str, Any]) -> subprocess.Popen[str]:
+    """The module in a process of its own, under way."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", MODULE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+class Controller:
+    """Does to the module what its action plugin does: runs it until there is a result, and gives it links."""
+
+    def __init__(self, link: Callable[[], str], **arguments: Any) -> None:
+        self.link = link
+        self.arguments = arguments
+        self.links = 0
+        self.runs = 0
+        self.directory: str | None = None
+
+    def start(self, **more: Any) -> subprocess.Popen[str]:
+        job = {"seconds": 20, "directory": self.directory}
+        arguments = {
+            **self.arguments,
+            "task_id": "dt-x",
+            "job": job,
+            "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
+        }
+        return started({**arguments, **more})
+
+    def run(self) -> Result:
+        """The module's result."""
+        links: list[str] | None = [self.link()]
+        while True:
+            self.runs += 1
+            with self.start(links=links) as process:
+                assert process.stdout
+                output = process.stdout.read()
+            assert "Signature=" not in output
+            result: Result = json.loads(output)
+            links = None
+            if "_job" not in result:
+                return result
+            self.directory = result["_job"]["directory"]
+            if result["_job"]["needs_links"]:
+                links = [self.link()]
+                self.links += 1
+
+
+def leftovers(path: Path) -> list[str]:
+    return sorted(found.name for found in path.iterdir())
+
+
+# what a user gets
+
+
+def test_the_file_is_there(fetch: Callable[..., Result], data: bytes, tmp_path: Path, service: StandIn) -> None:
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert leftovers(tmp_path) == ["file"]
+    assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o600
+    assert result["changed"] is True
+    assert result["dest"] == str(tmp_path / "file")
+    assert result["size"] == SIZE
+    assert result["bytes_transferred"] == SIZE + 1
+    assert result["connections"] == 8
+    assert (result["resumes"], result["bytes_resumed"], result["attempts"]) == (0, 0, 1)
+    assert result["rate"] > 0
+    assert result["network"] == "public"
+    (file,) = result["files"]
+    assert file["crc64"] == str(crc64(data))
+    assert file["verified_by"] == "crc64"
+    assert 4 <= service.connections <= 8
+    assert all(not transfer.range or transfer.status == 206 for transfer in service.transfers)
+
+
+def test_once_there_it_is_not_fetched_again(fetch: Callable[..., Result], service: StandIn) -> None:
+    fetch()
+    before = len(service.transfers)
+    result = fetch()
+    assert result["changed"] is False
+    assert result["bytes_transferred"] == 1
+    assert len(service.transfers) == before + 1
+    assert fetch(force=True)["bytes_transferred"] == SIZE + 1
+
+
+def test_with_a_checksum_that_is_there_nobody_is_asked(
+    fetch: Callable[..., Result], service: StandIn, data: bytes
+) -> None:
+    checksum = "sha256:" + hashlib.sha256(data).hexdigest()
+    assert fetch(checksum=checksum)["files"][0]["verified_by"] == "crc64, checksum"
+    before = len(service.transfers)
+    result = fetch(checksum=checksum)
+    assert result["changed"] is False
+    assert result["files"][0]["verified_by"] == "checksum"
+    assert len(service.transfers) == before
+
+
+def test_what_is_there_and_is_not_it_is_replaced(fetch: Callable[..., Result], data: bytes, tmp_path: Path) -> None:
+    for before in (b"short", data[:-1] + b"x"):
+        (tmp_path / "file").write_bytes(before)
+        (tmp_path / "file").chmod(0o640)
+        result = fetch(backup=True)
+        assert result["changed"] is True
+        assert (tmp_path / "file").read_bytes() == data
+        assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o640
+        backup = Path(result["files"][0]["backup_file"])
+        assert backup.read_bytes() == before
+        assert result["files"][0]["size_before"] == len(before)
+
+
+def test_what_was_there_stays_until_then(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"precious")
+    service.inject(Fault("unavailable", action="GetObject", times=100, after=1))
+    assert fetch(max_retries=0)["failed"]
+    assert (tmp_path / "file").read_bytes() == b"precious"
+    assert leftovers(tmp_path) == ["file", "file.part", "file.part.json"]
+    service.faults.clear()
+    service.inject(Fault("unavailable", action="GetObject", times=100, after=1))
+    assert fetch(max_retries=0, keep_partial=False)["failed"]
+    assert leftovers(tmp_path) == ["file"]
+
+
+def test_attributes_are_set(fetch: Callable[..., Result], tmp_path: Path) -> None:
+    result = fetch(mode="0640", group="daemon" if os.getuid() == 0 else str(os.getgid()))
+    status = os.stat(tmp_path / "file")
+    assert status.st_mode & 0o777 == 0o640
+    assert result["mode"] == "0640"
+    assert fetch(mode="0640")["changed"] is False
+    changed = fetch(mode="0600")
+    assert changed["changed"] is True
+    assert changed["bytes_transferred"] == 1
+    assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o600
+
+
+def test_attributes_are_checked_before_anything_is_fetched(fetch: Callable[..., Result], service: StandIn) -> None:
+    for wrong in ({"owner": "no-such-user"}, {"group": "no-such-group"}, {"mode": "rubbish"}):
+        result = fetch(**wrong)
+        assert result["failed"]
+        assert "Check owner, group, mode" in result["msg"]
+        assert result["error"]["kind"] == "destination"
+    assert not service.transfers
+
+
+def test_into_a_directory(fetch: Callable[..., Result], tmp_path: Path) -> None:
+    assert fetch(dest=str(tmp_path))["dest"] == str(tmp_path / NAME)
+    assert fetch(dest=f"{tmp_path}/new/")["dest"] == f"{tmp_path}/new/{NAME}"
+    assert leftovers(tmp_path / "new") == [NAME]
+    assert os.stat(tmp_path / "new").st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("/a/b.tar.gz", "b.tar.gz"),
+        ("/a/b.tar.gz/", "b.tar.gz"),
+        ("/a/..", "backup"),
+        ("/", "backup"),
+        ("/a/x\ny\x1b[31m.gz", "x_y_[31m.gz"),
+        ("/a/..\\..\\x", ".._.._x"),
+        ("/a/李雷.tar.gz", "李雷.tar.gz"),
+        ("/a/" + "ä" * 200, "ä" * 120),
+    ],
+)
+def test_names_of_objects_are_made_safe(key: str, name: str) -> None:
+    assert name_of(key) == name
+
+
+def test_relative_names_lead_down_only() -> None:
+    assert relative_name("../../etc//./passwd") == "etc/passwd"
+    assert relative_name("a/b.tar.gz") == "a/b.tar.gz"
+    assert relative_name("..") == "backup"
+
+
+def test_several_files_keep_their_paths(download: Any, service: StandIn, tmp_path: Path) -> None:
+    task = service.add_task("rm-a", target_type="OSS", target_bucket="mine", target_path="x", databases=["a", "b", "c"])
+    stored = service.objects_of(task)
+    links = [
+        f"{service.url}/mine/{key}?{exports.urlencode(exports.presign('v1', service.link_key, exports.Resource('mine', key), 'cn-hangzhou', time.time(), 600))}"
+        for key in exports.keys_of(task)
+    ]
+    arguments = {"oss_path": "oss://mine/x", "dest": f"{tmp_path}/out", "links": links}
+    result = download({**arguments, "names": ["a.gz", "deep/b.gz", "deep/../c.gz"]})
+    assert result["changed"] is True
+    assert result["dest"] == f"{tmp_path}/out"
+    for name, one in zip(("a.gz", "deep/b.gz", "deep/c.gz"), stored):
+        assert (tmp_path / "out" / name).read_bytes() == one.read()
+    assert result["bytes_total"] == sum(one.size for one in stored)
+    assert [
+        file["changed"] for file in download({**arguments, "names": ["a.gz", "deep/b.gz", "deep/c.gz"]})["files"]
+    ] == [False] * 3
+    same = download({**arguments, "names": ["a", "b", "b"]})
+    assert "two of the files would be" in same["msg"]
+    (tmp_path / "file").write_text("")
+    assert "give a directory" in download({**arguments, "dest": f"{tmp_path}/file"})["msg"]
+    assert "checksum is set, but there are 3 files" in download({**arguments, "checksum": "md5:" + "0" * 32})["msg"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, MIB + 1, 5 * MIB])
+def test_small_files(fetch: Callable[..., Result], service: StandIn, export: Task, tmp_path: Path, size: int) -> None:
+    content = random.Random(size).randbytes(size)
+    service.put_object(export, content)
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == content
+    assert result["connections"] <= 3
+    assert fetch()["changed"] is False
+
+
+@pytest.mark.parametrize("connections", [1, 2, 3, 16])
+def test_connections_are_honoured(fetch: Callable[..., Result], service: StandIn, connections: int) -> None:
+    service.habits.rate = 40e6
+    assert fetch(connections=connections)["connections"] == min(connections, SIZE // (2 * MIB))
+    assert service.connections == min(connections, SIZE // (2 * MIB))
+
+
+def test_the_rate_is_limited(fetch: Callable[..., Result]) -> None:
+    began = time.monotonic()
+    fetch(limit_rate="10M")
+    assert 1.5 < time.monotonic() - began < 4.0
+
+
+def test_check_mode_says_what_would_come(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    result = fetch(_ansible_check_mode=True, _ansible_diff=True, dest=f"{tmp_path}/new/")
+    assert result["changed"] is True
+    assert result["bytes_to_transfer"] == result["size"] == SIZE
+    assert result["diff"][0]["after"].startswith(f"size: {SIZE}\ncrc64: ")
+    assert result["network"] == "public"
+    assert len(service.transfers) == 1
+    assert leftovers(tmp_path) == []
+    fetch()
+    assert fetch(_ansible_check_mode=True)["changed"] is False
+
+
+def test_check_mode_knows_what_an_earlier_run_left(
+    fetch: Callable[..., Result], service: StandIn, tmp_path: Path
+) -> None:
+    service.inject(Fault("unavailable", action="GetObject", times=100, after=5))
+    assert fetch(max_retries=0)["failed"]
+    service.faults.clear()
+    result = fetch(_ansible_check_mode=True)
+    assert 0 < result["bytes_to_transfer"] < SIZE
+    assert fetch()["bytes_transferred"] == result["bytes_to_transfer"] + 1
+
+
+def test_a_storage_without_sums(fetch: Callable[..., Result], service: StandIn, data: bytes) -> None:
+    service.habits.object_crc = False
+    result = fetch()
+    assert result["files"][0]["verified_by"] == "size"
+    assert "could be checked by its size only" in str(result["warnings"])
+    assert fetch()["changed"] is True
+    checksum = "sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    assert fetch(checksum=checksum)["changed"] is False
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"connections": 0}, "connections 0 is out of range: give 1 to 64"),
+        ({"connections": 65}, "connections 65 is out of range"),
+        ({"limit_rate": "fast"}, "limit_rate 'fast' is none: give bytes a second"),
+        ({"limit_rate": "10"}, "limit_rate '10' is none"),
+        ({"checksum": "abc"}, "checksum 'abc' is malformed: give algorithm:digest with one of"),
+        ({"checksum": "crc32:abc"}, "checksum 'crc32:abc' is malformed"),
+        ({"checksum": "md5:abc"}, "a digest of md5 has 32 digits, not 3"),
+        ({"progress_interval": 0}, "progress_interval 0.0 is out of range"),
+        ({"read_timeout": 0}, "read_timeout 0.0 is out of range"),
+        ({"ca_path": "/nowhere", "validate_certs": False}, "nothing would be checked"),
+        ({"url": "ftp://host/x"}, "url is malformed"),
+        ({"url": None, "task_id": "x"}, "task_id"),
+        ({"url": None, "task_id": "dt-x"}, "call it by its full name"),
+        ({"url": None, "oss_path": "/x"}, "oss_path '/x' is malformed: give oss://bucket/path"),
+        ({"url": None}, "one of the following is required"),
+        ({"task_id": "dt-x"}, "mutually exclusive"),
+    ],
+)
+def test_bad_input_is_refused_before_any_request(
+    fetch: Callable[..., Result], service: StandIn, wrong: dict[str, Any], words: str
+) -> None:
+    result = fetch(**wrong)
+    assert result["failed"]
+    assert words in result["msg"]
+    assert not service.transfers
+
+
+def test_destinations_that_cannot_be(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    for dest, words in (
+        (f"{tmp_path}/none/file", "No such file or directory"),
+        (f"{tmp_path}/plain/file", "Not a directory"),
+        (f"{tmp_path}/fifo", "is there, and is no file"),
+    ):
+        result = fetch(dest=dest)
+        assert words in result["msg"], result["msg"]
+        assert result["error"]["kind"] == "destination"
+    assert not service.transfers
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+# each row of what other tools get wrong
+
+
+def test_a_reset_in_mid_way(fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path) -> None:
+    service.inject(Fault("reset", action="GetObject", at=500_000, times=6, after=1))
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["resumes"] == 6
+    assert SIZE < result["bytes_transferred"] < SIZE + 6 * MIB
+
+
+def test_unavailable_three_times_at_the_start(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    service.inject(Fault("unavailable", action="GetObject", times=3))
+    assert fetch()["changed"] is True
+    assert leftovers(tmp_path) == ["file"]
+
+
+def test_a_link_that_expires_and_then_a_reset(
+    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.habits.rate = 1e6
+    service.habits.link_lifetime = 1.0
+    service.inject(Fault("reset", action="GetObject", at=3 * MIB // 2, times=3, after=1))
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    result = controller.run()
+    assert result["changed"] is True
+    assert (tmp_path / "file").read_bytes() == data
+    assert controller.links >= 1
+    assert controller.runs <= controller.links + 1
+    assert not os.listdir(f"{tmp_path}/file.tmp")
+
+
+def test_a_link_that_is_not_renewed(
+    fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.inject(Fault("expired", times=1000, after=4))
+    result = fetch()
+    assert "the storage answered AccessDenied: Request has expired (HTTP 403, request ID" in result["msg"]
+    assert "get a new one; what is there already is not lost" in result["msg"]
+    assert result["error"] == {
+        "kind": "storage",
+        "code": "AccessDenied",
+        "message": "Request has expired.",
+        "http_status": 403,
+        "request_id": result["error"]["request_id"],
+    }
+    service.faults.clear()
+    result = fetch()
+    assert result["bytes_resumed"] > 0
+    assert result["bytes_resumed"] + result["bytes_transferred"] == SIZE + 1
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_links_that_are_of_no_use(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.inject(Fault("expired", times=1000))
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    result = controller.run()
+    assert "Request has expired" in result["msg"]
+    assert controller.links == 5
+
+
+def test_an_object_replaced_in_mid_way(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    service.inject(Fault("changed", after=5))
+    result = fetch()
+    assert result["attempts"] == 2
+    (stored,) = (service.objects.get(one.bucket, one.key) for one in service.transfers[-1:])
+    assert stored
+    assert (tmp_path / "file").read_bytes() == stored.read()
+    service.inject(*[Fault("changed", after=5) for dummy in range(10)])
+    failed = fetch(force=True)
+    assert failed["error"]["kind"] == "object"
+    assert "no longer the one that the transfer began with" in failed["msg"]
+
+
+def test_one_flipped_bit(fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path) -> None:
+    service.inject(Fault("flipped", after=3))
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["attempts"] == 2
+    assert result["bytes_transferred"] == 2 * SIZE + 2
+    service.inject(*[Fault("flipped", after=3) for dummy in range(10)])
+    failed = fetch(force=True, dest=f"{tmp_path}/other")
+    assert failed["error"]["kind"] == "verification"
+    assert "its CRC-64 is" in failed["msg"]
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_server_that_ignores_ranges(
+    fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.inject(Fault("whole", times=1000))
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["connections"] == 1
+    assert result["bytes_transferred"] == SIZE
+    assert len(service.transfers) == 1
+
+
+def test_a_server_that_ignores_ranges_and_breaks_off(
+    fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.inject(Fault("whole", times=2, at=5 * MIB), Fault("whole", times=1000))
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["attempts"] == 3
+    assert result["bytes_transferred"] == SIZE + 10 * MIB
+
+
+def test_a_head_is_never_needed(fetch: Callable[..., Result], service: StandIn) -> None:
+    fetch()
+    fetch()
+    fetch(_ansible_check_mode=True)
+    assert {transfer.action for transfer in service.transfers} == {"GetObject"}
+
+
+def test_a_full_disk(fetch: Callable[..., Result], service: StandIn, small_disk: Path) -> None:
+    result = fetch(dest=f"{small_disk}/file")
+    assert "No space left on device" in result["msg"]
+    assert "bytes more, and" in result["msg"]
+    assert "Make room in" in result["msg"]
+    assert len(service.transfers) == 1
+    assert os.statvfs(small_disk).f_bfree * 4096 > 11 * MIB
+
+
+def test_a_disk_that_fills_meanwhile_and_has_room_later(
+    fetch: Callable[..., Result], service: StandIn, export: Task, small_disk: Path
+) -> None:
+    content = random.Random(3).randbytes(8 * MIB)
+    service.put_object(export, content)
+    (small_disk / "other").write_bytes(bytes(6 * MIB))
+    assert "No space left" in fetch(dest=f"{small_disk}/file")["msg"]
+    (small_disk / "other").unlink()
+    fetch(dest=f"{small_disk}/file")
+    assert (small_disk / "file").read_bytes() == content
+
+
+def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    result = fetch(dest=f"{small_disk}/file")
+    assert result["error"]["kind"] == "destination"
+    assert "with become for example" in result["msg"]
+    assert not service.transfers
+
+
+def process_of(link: str, dest: str, **arguments: Any) -> subprocess.Popen[str]:
+    """The module by itself in a process, under way."""
+    return started({"url": link, "dest": dest, **arguments})
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_killed_and_run_again(
+    fetch: Callable[..., Result], link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.habits.rate = 1e6
+    process = process_of(link(), f"{tmp_path}/file")
+    until((tmp_path / "file.part.json").exists)
+    process.kill()
+    process.wait()
+    assert os.stat(tmp_path / "file.part").st_mode & 0o777 == 0o600
+    assert not (tmp_path / "file").exists()
+    service.habits.rate = None
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["bytes_resumed"] > 4 * MIB
+    assert result["bytes_resumed"] + result["bytes_transferred"] == SIZE + 1
+    assert result["resumes"] == 1
+
+
+def test_a_damaged_partial_file_with_a_good_journal(
+    fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.inject(Fault("unavailable", action="GetObject", times=100, after=6))
+    assert fetch(max_retries=0)["failed"]
+    service.faults.clear()
+    journal = json.loads((tmp_path / "file.part.json").read_text())
+    start, length, dummy = max(journal["extents"], key=lambda extent: extent[1])
+    with open(tmp_path / "file.part", "r+b") as file:
+        file.seek(start + length // 2)
+        file.write(b"damage")
+    result = fetch()
+    assert (tmp_path / "file").read_bytes() == data
+    assert result["bytes_transferred"] == 1 + SIZE - result["bytes_resumed"]
+
+
+def test_the_partial_file_is_for_its_owner_only(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = 1e6
+    with process_of(link(), f"{tmp_path}/file", mode="0644") as process:
+        until((tmp_path / "file.part").exists)
+        assert os.stat(tmp_path / "file.part").st_mode & 0o777 == 0o600
+        service.habits.rate = None
+        process.wait(timeout=60)
+    assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o644
+
+
+# the rest of what can go wrong
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("truncated", action="GetObject", times=5, after=1),
+        Fault("stall", seconds=30.0, times=2, after=1),
+        Fault("whole", times=3, after=2),
+        Fault("wrong_range", times=3, after=2),
+        Fault("html", action="GetObject", times=3, after=1),
+        Fault("html", action="GetObject", status=200, times=3),
+        Fault("internal", action="GetObject", times=3),
+        Fault("reset", action="GetObject", times=5),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_what_passes(fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path, fault: Fault) -> None:
+    service.inject(fault)
+    result = fetch(read_timeout=1.0)
+    assert result["changed"] is True
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_what_does_not_pass(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+    service.inject(Fault("unavailable", action="GetObject", times=1000, after=1))
+    began = time.monotonic()
+    result = fetch(total_timeout=2)
+    assert 1.5 < time.monotonic() - began < 12
+    assert "the storage answered ServiceUnavailable" in result["msg"]
+    assert "Gave up after" in result["msg"]
+    assert result["bytes_transferred"] == 1
+
+
+def test_an_object_that_is_gone(fetch: Callable[..., Result], service: StandIn, export: Task) -> None:
+    url = exports.link(service, export, 600, internal=False)
+    service.objects.delete(exports.bucket_of(export), exports.keys_of(export)[0])
+    result = fetch(url=url)
+    assert result["error"]["code"] == "NoSuchKey"
+    assert "create a new task" in result["msg"]
+    assert len(service.transfers) == 1
+
+
+def test_a_slow_connection_is_dropped_and_its_range_taken_over(fetch: Callable[..., Result], service: StandIn) -> None:
+    service.habits.rate = lambda number: 50_000.0 if number == 3 else 10e6
+    began = time.monotonic()
+    result = fetch()
+    assert time.monotonic() - began < 5.0
+    assert result["bytes_transferred"] < SIZE + 4 * MIB
+
+
+def test_two_runs_at_once(link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path) -> None:
+    service.habits.rate = 2e6
+    processes = [process_of(link(), f"{tmp_path}/file") for dummy in range(2)]
+    results = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    assert sorted(result.get("failed", False) for result in results) == [False, True]
+    (failed,) = [result for result in results if result.get("failed")]
+    assert "another run is writing it. Wait for that one, or end it." in failed["msg"]
+    assert (tmp_path / "file").read_bytes() == data
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_and_nothing_is_lost(
+    fetch: Callable[..., Result], link: Callable[[], str], service: StandIn, tmp_path: Path, number: signal.Signals
+) -> None:
+    service.habits.rate = 1e6
+    process = process_of(link(), f"{tmp_path}/file")
+    until((tmp_path / "file.part.json").exists)
+    process.send_signal(number)
+    result = json.loads(process.communicate(timeout=20)[0])
+    assert result["msg"] == f"Interrupted by {number.name}."
+    assert 4 * MIB < result["bytes_transferred"] < SIZE
+    service.habits.rate = None
+    assert fetch()["bytes_transferred"] <= SIZE + 1 - result["bytes_transferred"] + 8 * 65536
+
+
+def test_it_ends_when_ansible_is_gone(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = 0.5e6
+    process = process_of(link(), f"{tmp_path}/file")
+    until((tmp_path / "file.part.json").exists)
+    assert process.stdout
+    process.stdout.close()
+    assert process.wait(timeout=10) != 0
+    assert json.loads((tmp_path / "file.part.json").read_text())["closed"]
+
+
+# what goes on between the action plugin and the module
+
+
+def test_a_job_goes_on_between_its_followers(
+    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.habits.rate = 1e6
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], job={"seconds": 0.7, "directory": None}) as process:
+        assert process.stdout
+        state = json.loads(process.stdout.read())["_job"]
+    assert state["progress"]["dest"] == f"{tmp_path}/file"
+    assert 0 < state["progress"]["done"] < SIZE
+    controller.directory = state["directory"]
+    assert os.stat(state["directory"]).st_mode & 0o777 == 0o700
+    time.sleep(0.7)
+    with controller.start(job={"seconds": 0.0, "directory": state["directory"]}) as process:
+        assert process.stdout
+        later = json.loads(process.stdout.read())["_job"]
+    assert later["progress"]["done"] > state["progress"]["done"] + 4e6 * 0.5
+    service.habits.rate = None
+    result = controller.run()
+    assert result["changed"] is True
+    assert (tmp_path / "file").read_bytes() == data
+    assert not os.path.exists(state["directory"])
+
+
+def test_a_job_is_stopped(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = 0.5e6
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], job={"seconds": 0.5, "directory": None}) as process:
+        assert process.stdout
+        directory = json.loads(process.stdout.read())["_job"]["directory"]
+    with controller.start(job={"seconds": 0, "directory": directory, "stop": True}) as process:
+        assert process.stdout
+        result = json.loads(process.stdout.read())
+    assert result["error"]["kind"] == "interruption"
+    assert "told to stop" in result["msg"]
+    assert not os.path.exists(directory)
+    assert json.loads((tmp_path / "file.part.json").read_text())["closed"]
+
+
+def test_the_follower_of_a_job_is_killed_or_left(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = 0.5e6
+    for number in (signal.SIGTERM, None):
+        controller = Controller(link, dest=f"{tmp_path}/file")
+        process = controller.start(links=[link()])
+        until((tmp_path / "file.part").exists)
+        if number:
+            process.send_signal(number)
+        assert process.stdout
+        if number is None:
+            process.stdout.close()
+        process.wait(timeout=15)
+        until(lambda: not os.listdir(f"{tmp_path}/file.tmp"))
+        if process.stdout and number:
+            process.stdout.close()
+
+
+def test_a_job_that_is_killed_is_begun_again(
+    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    service.habits.rate = 1e6
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    process = controller.start(links=[link()])
+    until((tmp_path / "file.part.json").exists)
+    listing = subprocess.run(["pgrep", "-f", MODULE], capture_output=True, text=True, check=True).stdout.split()
+    for number in listing:
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(int(number)) == int(number) and int(number) != process.pid:
+                os.kill(int(number), signal.SIGKILL)
+    output, dummy = process.communicate(timeout=20)
+    assert json.loads(output)["_job"] == {"directory": None, "progress": {}, "needs_links": False}
+    service.habits.rate = None
+    assert controller.run()["bytes_resumed"] > 0
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_nothing_of_a_link_is_shown(link: Callable[[], str], tmp_path: Path, service: StandIn) -> None:
+    url = link().replace("dt-x", "dt-y", 1)
+    with process_of(url, f"{tmp_path}/file", _ansible_verbosity=5, _ansible_debug=True) as process:
+        output = process.communicate(timeout=30)[0]
+    assert "SignatureDoesNotMatch" in output or "NoSuch" in output
+    for secret in (url, url.partition("?")[2], url.partition("Signature=")[2].partition("&")[0]):
+        assert secret not in output
