@@ -12,7 +12,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,15 +20,13 @@ from typing import Any
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import name_of, relative_name
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
+from downloads import MODULE, Controller, Result, process_of
 from stand_in import Fault, StandIn, exports
 from stand_in.model import Task
 
 MIB = 1 << 20
 SIZE = 20 * MIB
 NAME = "dt-x_1482610001.tar.gz"
-MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
-
-Result = dict[str, Any]
 
 
 @pytest.fixture
@@ -63,62 +60,6 @@ def fetch(download: Any, link: Callable[[], str], tmp_path: Path) -> Callable[..
         return dict(result)
 
     return run
-
-
-def started(arguments: dict[str, Any]) -> subprocess.Popen[str]:
-    """The module in a process of its own, under way."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", MODULE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-    process.stdin.close()
-    process.stdin = None
-    return process
-
-
-class Controller:
-    """Does to the module what its action plugin does: runs it until there is a result, and gives it links."""
-
-    def __init__(self, link: Callable[[], str], **arguments: Any) -> None:
-        self.link = link
-        self.arguments = arguments
-        self.links = 0
-        self.runs = 0
-        self.directory: str | None = None
-
-    def start(self, **more: Any) -> subprocess.Popen[str]:
-        job = {"seconds": 20, "directory": self.directory}
-        arguments = {
-            **self.arguments,
-            "task_id": "dt-x",
-            "job": job,
-            "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
-        }
-        return started({**arguments, **more})
-
-    def run(self) -> Result:
-        """The module's result."""
-        links: list[str] | None = [self.link()]
-        while True:
-            self.runs += 1
-            with self.start(links=links) as process:
-                assert process.stdout
-                output = process.stdout.read()
-            assert "Signature=" not in output
-            result: Result = json.loads(output)
-            links = None
-            if "_job" not in result:
-                return result
-            self.directory = result["_job"]["directory"]
-            if result["_job"]["needs_links"]:
-                links = [self.link()]
-                self.links += 1
 
 
 def leftovers(path: Path) -> list[str]:
@@ -525,11 +466,6 @@ def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn,
     assert result["error"]["kind"] == "destination"
     assert "with become for example" in result["msg"]
     assert not service.transfers
-
-
-def process_of(link: str, dest: str, **arguments: Any) -> subprocess.Popen[str]:
-    """The module by itself in a process, under way."""
-    return started({"url": link, "dest": dest, **arguments})
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:

@@ -1,0 +1,78 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The module that fetches files, in processes of its own, and what its action plugin does to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
+
+Result = dict[str, Any]
+
+
+def started(arguments: dict[str, Any]) -> subprocess.Popen[str]:
+    """The module in a process of its own, under way."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", MODULE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+class Controller:
+    """Does to the module what its action plugin does: runs it until there is a result, and gives it links."""
+
+    def __init__(self, link: Callable[[], str], **arguments: Any) -> None:
+        self.link = link
+        self.arguments = arguments
+        self.links = 0
+        self.runs = 0
+        self.directory: str | None = None
+
+    def start(self, **more: Any) -> subprocess.Popen[str]:
+        job = {"seconds": 20, "directory": self.directory}
+        arguments = {
+            **self.arguments,
+            "task_id": "dt-x",
+            "job": job,
+            "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
+        }
+        return started({**arguments, **more})
+
+    def run(self) -> Result:
+        """The module's result."""
+        links: list[str] | None = [self.link()]
+        while True:
+            self.runs += 1
+            with self.start(links=links) as process:
+                assert process.stdout
+                output = process.stdout.read()
+            assert "Signature=" not in output
+            result: Result = json.loads(output)
+            links = None
+            if "_job" not in result:
+                return result
+            self.directory = result["_job"]["directory"]
+            if result["_job"]["needs_links"]:
+                links = [self.link()]
+                self.links += 1
+
+
+def process_of(link: str, dest: str, **arguments: Any) -> subprocess.Popen[str]:
+    """The module by itself in a process, under way."""
+    return started({"url": link, "dest": dest, **arguments})
