@@ -50,7 +50,11 @@ class FollowingAction(ActionBase):
             interval = self._interval()
             left = max(0.0, shown + interval - time.monotonic())
             job = {"seconds": left, "directory": directory}
-            given = dict(module_args, job=job) if directory is None else dict(module_args, job=job, links=links)
+            given = dict(module_args, job=job)
+            if directory is not None:
+                given.pop("links", None)
+            if links is not None:
+                given["links"] = links
             result: Facts = self._execute_module(module_args=given, task_vars=task_vars)
             state = result.get("_job")
             if not state:

@@ -31,3 +31,9 @@ show "All of them, as a table" \
     "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
 show "Wait for what is under way, and say where the files are" \
     "ansible-playbook apsaradb.backup.wait_and_locate -e '$options poll_interval=1 progress_interval=4 https=false'"
+show "Fetch the file of a task, verified" \
+    "ansible localhost -m apsaradb.backup.dbs_download_file -a 'region=cn-hangzhou endpoint=$endpoint task_id=dt-demo00000001 dest=$run/backup.tar.gz https=false'"
+show "Unpack it" \
+    "ansible localhost -m apsaradb.backup.dbs_download_extract -a 'src=$run/backup.tar.gz dest=$run/backup'"
+show "And there it is" \
+    "find $run/backup -type f | sort"

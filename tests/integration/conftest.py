@@ -95,8 +95,8 @@ class World:
         self.path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
         self.output = ""
 
-    def run(self, *command: str, check: bool = True, cwd: Path | None = None, **environment: str) -> str:
-        """What the command prints, on both outputs."""
+    def run(self, *command: str, check: bool | None = True, cwd: Path | None = None, **environment: str) -> str:
+        """What the command prints, on both outputs. ``check``: whether it must succeed, or must fail."""
         process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ class World:
             check=False,
         )
         self.output = process.stdout
-        assert check == (process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
+        assert check in (None, process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
         return process.stdout
 
     def ad_hoc(
@@ -117,7 +117,7 @@ class World:
         arguments: str,
         *options: str,
         module: str = "dbs_download_task_info",
-        check: bool = True,
+        check: bool | None = True,
         **environment: str,
     ) -> str:
         return self.run(

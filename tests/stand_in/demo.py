@@ -20,6 +20,8 @@ IDLE: Final = "rm-bp1demomysql0002"
 """It has backup sets and no task, so one can be created."""
 UNSUPPORTED: Final = "rm-bp1demolocal0001"
 BUCKET: Final = "demo-exports"
+TASK: Final = "dt-demo00000001"
+"""It is finished, and its file can be fetched."""
 
 
 def seed(service: StandIn) -> None:
@@ -51,7 +53,13 @@ def seed(service: StandIn) -> None:
         size=5 << 30,
     )
     service.add_task(
-        MYSQL, created=ago(2), backup_set_id="1482600098", databases=["shop", "billing"], tables=42, size=6 << 30
+        MYSQL,
+        task_id=TASK,
+        created=ago(2),
+        backup_set_id="1482600098",
+        databases=["shop", "billing"],
+        tables=42,
+        size=6 << 30,
     )
     service.add_task(MYSQL, created=ago(1), format="SQL", task_type="pitr", databases=["shop"], tables=30, size=2 << 30)
     service.add_task(MYSQL, schedule=LIFE_CYCLE, created=ago(0), databases=["shop", "billing"], tables=42, size=6 << 30)

@@ -68,8 +68,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "job": {"type": "dict"},
     "links": {"type": "list", "elements": "str", "no_log": True},
     "names": {"type": "list", "elements": "str"},
-    **FILES_SPEC,
     **CONNECTION_SPEC,
+    **FILES_SPEC,
 }
 
 CONSTRAINTS: dict[str, t.Any] = {
@@ -353,6 +353,7 @@ class _File:
         self._link = link
         self._destination = destination
         self._progress = dict(progress, dest=destination)
+        self._seen: t.Optional[tuple[int, int, int]] = None
         self.facts: dict[str, t.Any] = {
             "changed": False,
             "dest": destination,
@@ -365,7 +366,8 @@ class _File:
     def fetch(self) -> None:
         facts, module, settings = self.facts, self._run._module, self._settings
         options = module.params
-        before = _size_of(self._destination)
+        self._seen = _status_of(self._destination)
+        before = self._seen[0] if self._seen else None
         facts["size_before"] = before
         if before is not None and settings.checksum and not options["force"] and self._has_checksum(self._destination):
             facts.update(size=before, verified_by="checksum")
@@ -387,7 +389,6 @@ class _File:
                 return
             facts["changed"] = False
             self._bring(transfer, info)
-            facts["changed"] = True
         finally:
             transfer.close()
 
@@ -395,6 +396,11 @@ class _File:
         partial = PartialFile(self._destination)
         is_placed = False
         try:
+            if self._is_brought_by_another(info):
+                partial.discard()
+                self.facts["verified_by"] = "crc64"
+                self._settle()
+                return
             info = transfer.run(partial, info)
             self._learn(info)
             verified = [] if info.crc64 is None else ["crc64"]
@@ -409,7 +415,7 @@ class _File:
                 )
             self.facts["verified_by"] = ", ".join(verified) or "size"
             backup = self._run.place(partial, self._settings.transfer.sync)
-            is_placed = True
+            is_placed = self.facts["changed"] = True
             if backup:
                 self.facts["backup_file"] = backup
         finally:
@@ -424,6 +430,12 @@ class _File:
 
     def _settle(self) -> None:
         self.facts["changed"] = self._run.settle(self._destination)
+
+    def _is_brought_by_another(self, info: ObjectInfo) -> bool:
+        """Whether a run that had the partial file until now has put the same in its place."""
+        status = _status_of(self._destination)
+        is_new = status is not None and status != self._seen and status[0] == info.size
+        return is_new and not self._run._options["force"] and self._is_there(info)
 
     def _is_there(self, info: ObjectInfo) -> bool:
         if info.crc64 is None:
@@ -472,13 +484,15 @@ class _Reporting:
         self._job.report({**self._progress, **facts})
 
 
-def _size_of(path: str) -> t.Optional[int]:
+def _status_of(path: str) -> t.Optional[tuple[int, int, int]]:
+    """Its size in bytes, and what tells it from another file in its place."""
     try:
-        return os.stat(path).st_size
+        status = os.stat(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise DestinationFailed.of(error, path, f"read {path}") from None
+    return status.st_size, status.st_ino, status.st_mtime_ns
 
 
 def _backup(path: str) -> str:

@@ -1,0 +1,201 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The extracting module, its action plugin and its progress, by Ansible's own commands."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_in import archive
+
+EXTRACT = "apsaradb.backup.dbs_download_extract"
+
+
+def extract(world: Any, arguments: str, *options: str, check: bool = True, **environment: str) -> Any:
+    output = world.ad_hoc(arguments, *options, module="dbs_download_extract", check=check, **environment)
+    return json.loads(output[output.index("=> {") + 3 :])
+
+
+@pytest.fixture
+def restore(world: Any) -> Path:
+    """What the examples of the documentation speak of: archives as they were downloaded."""
+    world.environment["HOME"] = str(world.directory)
+    directory: Path = world.directory / "restore"
+    directory.mkdir()
+    tars = [archive.tar("root", [name], "csv", 1.6e9) for name in ("orders", "billing")]
+    (directory / "dt-a1b2c3d4e5f0.tar.gz").write_bytes(b"".join(map(archive.gz, tars)))
+    (directory / "dt-a1b2c3d4e5f1.tar.zst").write_bytes(b"".join(map(archive.zst, tars)))
+    return directory
+
+
+@pytest.fixture
+def large(restore: Path) -> str:
+    """An archive that keeps the module busy for some seconds."""
+    block = io.BytesIO()
+    with tarfile.open(fileobj=block, mode="w") as file:
+        for number in range(200):
+            content = b"%d," % number * 1000
+            for name in ("structure.sql", "data/0.csv"):
+                entry = tarfile.TarInfo(f"root/orders/{number}/{name}")
+                entry.size = len(content)
+                file.addfile(entry, io.BytesIO(content))
+    with gzip.open(restore / "large.tar.gz", "wb", 1) as packed:
+        for dummy in range(500):
+            packed.write(block.getvalue())
+    return f"src={restore / 'large.tar.gz'} dest={restore / 'large'}"
+
+
+def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
+    result = extract(world, f"{large} progress_interval=1")
+    lines = [line for line in world.output.splitlines() if line.startswith(f"{restore}/large.tar.gz: ")]
+    assert len(lines) >= 2
+    pattern = r"\S+: [\d.]+ %, [\d.]+ [kM]B/s, \d+ files, about \d+s left, \d+s elapsed"
+    assert re.fullmatch(pattern, lines[0]), lines
+    assert (result["changed"], result["archives"], result["files"]) == (True, 500, 400)
+    assert not {"job", "links"} & set(result.get("invocation", {}).get("module_args", {}))
+    assert sorted(os.listdir(restore)) == ["dt-a1b2c3d4e5f0.tar.gz", "dt-a1b2c3d4e5f1.tar.zst", "large", "large.tar.gz"]
+    assert list((world.directory / "host").glob("apsaradb.backup-*")) == []
+
+
+@pytest.mark.parametrize("options", ["progress=false", "progress_interval=0.1", "progress=maybe", "mode=rw"])
+def test_progress_is_not_printed(world: Any, restore: Path, options: str) -> None:
+    src, dest = restore / "dt-a1b2c3d4e5f0.tar.gz", restore / "orders"
+    result = extract(world, f"src={src} dest={dest} {options}", check=options == "progress=false")
+    assert f"{src}: " not in world.output
+    if options != "progress=false":
+        assert options.split("=")[0] in result["msg"]
+        assert not dest.exists()
+
+
+def test_all_of_a_joined_archive_where_unarchive_takes_the_first(world: Any, restore: Path) -> None:
+    """The peer says that all is well, and half of the databases are missing."""
+    (restore / "peer").mkdir()
+    arguments = f"src={restore / 'dt-a1b2c3d4e5f0.tar.gz'} remote_src=true dest={restore / 'peer'}"
+    world.run("ansible", "localhost", "-m", "ansible.builtin.unarchive", "-a", arguments, "-e", world.interpreter)
+    assert os.listdir(restore / "peer" / "root") == ["orders"]
+    result = extract(world, f"src={restore / 'dt-a1b2c3d4e5f0.tar.gz'} dest={restore / 'ours'}")
+    assert sorted(os.listdir(restore / "ours" / "root")) == ["billing", "orders"]
+    assert (result["archives"], result["files"]) == (2, 10)
+
+
+def test_how_it_gets_along_with_ansible(world: Any, restore: Path) -> None:
+    """async, no_log, loops, module defaults, check mode, a second run, and failures that are handled."""
+    (restore / "truncated.tar.gz").write_bytes((restore / "dt-a1b2c3d4e5f0.tar.gz").read_bytes()[:-5])
+    world.play(
+        f"""
+- hosts: localhost
+  gather_facts: false
+  module_defaults:
+    {EXTRACT}:
+      src: {restore}/dt-a1b2c3d4e5f0.tar.gz
+      dest: {restore}/plain
+  tasks:
+    - name: In check mode
+      {EXTRACT}:
+      check_mode: true
+      register: predicted
+
+    - name: Look whether it is there
+      ansible.builtin.stat:
+        path: {restore}/plain
+      register: plain
+
+    - name: Unpack
+      {EXTRACT}:
+        mode: 0640
+      register: first
+
+    - name: Again
+      {EXTRACT}:
+      register: second
+
+    - name: Asynchronously
+      {EXTRACT}:
+        dest: {restore}/later
+      async: 60
+      poll: 1
+      register: later
+
+    - name: Silently
+      {EXTRACT}:
+        dest: "{restore}/{{{{ item }}}}"
+      loop: [one, two]
+      no_log: true
+      register: silent
+
+    - name: A failure
+      {EXTRACT}:
+        src: {restore}/truncated.tar.gz
+        dest: {restore}/bad
+      register: bad
+      ignore_errors: true
+
+    - name: Compare
+      ansible.builtin.assert:
+        that:
+          - predicted is changed
+          - predicted.format == 'tar.gz'
+          - not plain.stat.exists
+          - first is changed
+          - second is not changed
+          - first.files == 10
+          - second.archive_crc64 == first.archive_crc64
+          - later.unpacked_size == first.unpacked_size
+          - silent.results | map(attribute='files') | list == [10, 10]
+          - bad is failed
+          - bad.error.kind == 'archive'
+          - "'truncated' in bad.msg"
+    """
+    )
+    assert (restore / "plain" / "root" / "orders" / "structure.sql").stat().st_mode & 0o777 == 0o640
+    assert not (restore / "bad").exists()
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_the_examples_of_the_documentation_run_as_they_stand(world: Any, restore: Path, check: tuple[str, ...]) -> None:
+    before = sorted(os.listdir(restore))
+    output = world.play_examples("dbs_download_extract", *check)
+    assert "failed=0" in output
+    if check:
+        assert sorted(os.listdir(restore)) == before
+        assert "changed=2" in output
+    else:
+        assert sorted(os.listdir(restore)) == ["dt-a1b2c3d4e5f0.tar.gz", "newest", "orders"]
+        assert "10 files, " in output
+        assert "changed=2" in output
+        again = world.play_examples("dbs_download_extract")
+        assert "changed=0" in again
+
+
+def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: str) -> None:
+    process = subprocess.Popen(
+        ["ansible", "localhost", "-e", world.interpreter, "-m", EXTRACT, "-a", f"{large} progress_interval=1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, **world.environment, "PATH": world.path},
+    )
+    deadline = time.monotonic() + 60
+    while not (restore / "large.part" / "new" / "root").exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    while (restore / "large.part").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not (restore / "large").exists()

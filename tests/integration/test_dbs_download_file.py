@@ -1,0 +1,144 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Fetching files, by Ansible's own commands: the controller signs, the host fetches."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from stand_in import Fault
+
+DONE = "dt-a1b2c3d4e5f0"
+SIZE = 12 << 20
+ASKED = f"region=cn-hangzhou task_id={DONE}"
+
+
+@pytest.fixture
+def large(filled: Any) -> Any:
+    """With a file that takes a while if it is slow."""
+    (task,) = [task for task in filled.service.account.tasks() if task.task_id == DONE]
+    filled.service.put_object(task, random.Random(5).randbytes(SIZE))
+    filled.dest = filled.directory / "file"
+    return filled
+
+
+def fetch(world: Any, arguments: str, *options: str, check: bool | None = True, **environment: str) -> Any:
+    output = world.ad_hoc(arguments, *options, module="dbs_download_file", check=check, **environment)
+    return json.loads(output[output.index("=> {") + 3 :])
+
+
+def test_the_examples(large: Any) -> None:
+    for task in large.service.account.tasks():
+        task.target_bucket = "my-backups"
+    output = large.play_examples("dbs_download_file")
+    assert "failed=0" in output
+    assert f"has {SIZE} bytes, of which {SIZE + 1} were transferred now" in output
+    assert len(list((large.directory / "orders").iterdir())) == 1
+    assert large.service.key.secret not in output
+    assert "Signature=" not in output
+
+
+def test_it_is_fetched_once(large: Any) -> None:
+    assert fetch(large, f"{ASKED} dest={large.dest}")["bytes_transferred"] == SIZE + 1
+    again = fetch(large, f"{ASKED} dest={large.dest}")
+    assert (again["changed"], again["bytes_transferred"]) == (False, 1)
+    checked = fetch(large, f"{ASKED} dest={large.dest} force=true", "--check", "--diff")
+    assert (checked["changed"], checked["bytes_to_transfer"]) == (True, SIZE)
+
+
+def test_links_are_renewed_and_progress_is_printed(large: Any) -> None:
+    large.service.habits.rate = 0.5e6
+    large.service.habits.link_lifetime = 1.5
+    fault = Fault("reset", action="GetObject", at=1 << 20, times=3, after=1)
+    large.service.inject(fault)
+    result = fetch(large, f"{ASKED} dest={large.dest} progress_interval=1", "-vvvvv")
+    assert result["changed"] is True
+    assert large.dest.stat().st_size == SIZE
+    assert " % of 12.6 MB, " in large.output
+    assert len(large.service.calls_of("DescribeDownloadBackupSetStorageInfo")) >= 2
+    for secret in ("Signature=", large.service.key.secret):
+        assert secret not in large.output
+    assert not list((large.directory / "host").glob("apsaradb.backup-*"))
+
+
+def test_the_host_gets_no_keys(large: Any) -> None:
+    """What is sent there has none in it."""
+    output = large.ad_hoc(
+        f"{ASKED} dest={large.dest} access_key_id={large.service.key.id} access_key_secret={large.service.key.secret}",
+        "-vvv",
+        module="dbs_download_file",
+        ANSIBLE_KEEP_REMOTE_FILES="1",
+        ALIBABA_CLOUD_ACCESS_KEY_ID="",
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET="",
+    )
+    assert "changed" in output
+    payloads = list((large.directory / "host").rglob("AnsiballZ_dbs_download_file.py"))
+    assert payloads
+    for payload in payloads:
+        assert large.service.key.secret not in payload.read_text()
+
+
+def test_without_progress_and_asynchronously(large: Any) -> None:
+    fetch(large, f"{ASKED} dest={large.dest} progress=false")
+    assert " % of " not in large.output
+    large.ad_hoc(f"{ASKED} dest={large.dest}2", "-B", "60", "-P", "1", module="dbs_download_file")
+    assert (large.directory / "file2").stat().st_size == SIZE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("region=cn-hangzhou dest=x", "one of the following is required: task_id, url, oss_path"),
+        (f"{ASKED} dest=x connections=0", "connections 0 is out of range: give 1 to 64"),
+        (f"{ASKED} dest=x nonsense=1", "nonsense"),
+        ("region=cn-hangzhou task_id=12 dest=x", "task_ids '12' is malformed"),
+    ],
+)
+def test_bad_input(large: Any, arguments: str, words: str) -> None:
+    assert words in fetch(large, arguments, check=False)["msg"]
+    assert not large.service.calls
+
+
+def test_what_the_service_says_of_a_task_without_files(large: Any) -> None:
+    result = fetch(large, f"region=cn-hangzhou task_id=dt-none dest={large.dest}", check=False)
+    assert result["error"]["kind"] == "location"
+    assert "there is no task 'dt-none'" in result["msg"]
+
+
+def test_ansible_is_killed_and_run_again(large: Any) -> None:
+    large.service.habits.rate = 0.3e6
+    command = ["ansible", "localhost", "-m", "apsaradb.backup.dbs_download_file", "-a", f"{ASKED} dest={large.dest}"]
+    environment = {**os.environ, "PATH": large.path, **large.environment}
+    process = subprocess.Popen(
+        [*command, "-e", large.interpreter],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    journal = large.directory / "file.part.json"
+    ends = time.monotonic() + 30
+    while not journal.exists():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    large.service.habits.rate = None
+    ends = time.monotonic() + 100
+    while True:
+        result = fetch(large, f"{ASKED} dest={large.dest}", check=None)
+        if "FAILED!" not in large.output:
+            break
+        assert "another run is writing it" in result["msg"]
+        assert time.monotonic() < ends
+        time.sleep(1)
+    # By this run, or by the work of the one before, if that came to its end meanwhile.
+    assert large.dest.stat().st_size == SIZE
