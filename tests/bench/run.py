@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+from measuring import HERE, ROOT, TREE, goal, run
+
 sys.path.insert(0, str(HERE.parent))
 
-from stand_in import StandIn  # noqa: E402
+import fetch
+from stand_in import StandIn
 
-TREE = ROOT / ".cache" / "collections"
 INSTANCE = "rm-bp1bench00000001"
 
 
@@ -69,32 +69,6 @@ def stand_in(*arguments: str) -> Iterator[Service]:
                 )
             finally:
                 process.terminate()
-
-
-@dataclass(frozen=True)
-class Run:
-    output: str
-    wall: float
-    cpu: float
-    memory: float  # MiB, of the process
-
-
-def run(command: list[str], environment: dict[str, str]) -> Run:
-    with tempfile.TemporaryFile("w+") as output:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT)
-        dummy, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - began
-        output.seek(0)
-        printed = output.read()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{printed}")
-    return Run(printed, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def goal(text: str, value: float, met: bool) -> None:
-    print(f"  {text}: {value:.2f} x  {'(goal met)' if met else '(GOAL MISSED)'}")
 
 
 #: What any module must cost that makes a request by the same library.
@@ -268,7 +242,17 @@ def many() -> None:
     )
 
 
-BENCHMARKS = {"ad_hoc": ad_hoc, "listing": listing, "waiting": waiting, "many": many}
+BENCHMARKS = {
+    "ad_hoc": ad_hoc,
+    "listing": listing,
+    "waiting": waiting,
+    "many": many,
+    "fetch_unthrottled": fetch.unthrottled,
+    "fetch_throttled": fetch.throttled,
+    "fetch_memory": fetch.memory,
+    "fetch_durable": fetch.durable,
+    "fetch_present": fetch.present,
+}
 
 
 def main() -> None:
