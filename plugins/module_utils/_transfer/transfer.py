@@ -42,7 +42,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 
 MIB = 1 << 20
 
-_BUFFER = MIB // 4
+#: Of each connection, and of all together.
+_BUFFER, _BUFFERS = MIB, 8 * MIB
 #: What was received is looked at after so many seconds at the latest.
 _PIECE_SECONDS = 0.25
 _WRITE_EARLY = 8 * MIB
@@ -425,7 +426,8 @@ class _Worker:
         self._rate = 0.0
         self._failures = 0
         limit_rate = crew.options.limit_rate
-        size = min(_BUFFER, max(4096, limit_rate // 20)) if limit_rate else _BUFFER
+        size = min(_BUFFER, _BUFFERS // crew.schedule.connections)
+        size = min(size, max(4096, limit_rate // 20)) if limit_rate else size
         self._view = memoryview(bytearray(size))
 
     @property
