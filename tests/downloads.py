@@ -45,7 +45,7 @@ class Controller:
         self.directory: str | None = None
 
     def start(self, **more: Any) -> subprocess.Popen[str]:
-        job = {"seconds": 20, "directory": self.directory}
+        job = {"seconds": 20, "directory": self.directory, "renews_links": True}
         arguments = {
             **self.arguments,
             "task_id": "dt-x",

@@ -49,7 +49,7 @@ class FollowingAction(ActionBase):
         while True:
             interval = self._interval()
             left = max(0.0, shown + interval - time.monotonic())
-            job = {"seconds": left, "directory": directory}
+            job = {"seconds": left, "directory": directory, "renews_links": renew is not None}
             given = dict(module_args, job=job)
             if directory is not None:
                 given.pop("links", None)

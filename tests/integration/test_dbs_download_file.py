@@ -142,3 +142,21 @@ def test_ansible_is_killed_and_run_again(large: Any) -> None:
         time.sleep(1)
     # By this run, or by the work of the one before, if that came to its end meanwhile.
     assert large.dest.stat().st_size == SIZE
+
+
+def test_a_link_of_ones_own_is_not_waited_for_when_it_is_expired(large: Any) -> None:
+    link = large.ad_hoc(
+        f"region=cn-hangzhou instance_name=rm-bp1a2b3c4d5e6f7g8 task_ids={DONE}", module="dbs_download_location_info"
+    )
+    (url,) = {found["url"] for found in json.loads(link[link.index("=> {") + 3 :])["locations"]}
+    large.service.inject(Fault("expired", times=1000))
+    began = time.monotonic()
+    result = fetch(large, json.dumps({"url": url, "dest": str(large.dest)}), check=False)
+    assert time.monotonic() - began < 30
+    assert "Request has expired" in result["msg"]
+    assert "get a new one" in result["msg"]
+
+
+def test_aliases_of_file_options_reach_the_host(large: Any) -> None:
+    result = fetch(large, f"{ASKED} dest={large.dest} attr=rubbish", check=False)
+    assert "chattr failed" in result["msg"]

@@ -9,9 +9,9 @@ The action plugin runs the module as often as it takes, each time with the optio
 last run said that it needs some. The first run forks: its child does the work, and this and all later runs only follow it
 for some seconds. So nothing is interrupted for progress, and nothing of the controller's is needed on the host but links.
 
-    job to the module     {"seconds": 30, "directory": null}        start, and follow
-                          {"seconds": 30, "directory": "/…"}        follow
-                          {"seconds": 0, "directory": "/…", "stop": true}    end it
+    job to the module     {"seconds": 30, "directory": null, "renews_links": true}   start, and follow; whether it can have links
+                          {"seconds": 30, "directory": "/…"}                         follow
+                          {"seconds": 0, "directory": "/…", "stop": true}            end it
     job from the module   {"directory": "/…", "progress": {…}, "needs_links": false}, as ``_job``
                           none: this is the result
 
@@ -81,9 +81,8 @@ class Job:
 
 
 class FollowedJob(Job):
-    renews_links = True
-
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, renews_links: bool) -> None:
+        self.renews_links = renews_links
         self._directory = _Directory(directory)
         self._facts: Facts = {}
         self._needs_links = False
@@ -124,12 +123,14 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
     asked = module.params["job"] or {}
     if "seconds" not in asked:
         exit_with(module, lambda: work(Job()), so_far)
-    directory = _Directory(asked.get("directory") or _start(module, work, so_far))
+    directory = _Directory(asked.get("directory") or _start(module, work, so_far, bool(asked.get("renews_links"))))
     links = module.params.get("links") if asked.get("directory") else None
     finish(module, outcome(until_signalled(lambda: _follow(directory, asked, links))))
 
 
-def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts]) -> str:
+def _start(
+    module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts], renews_links: bool
+) -> str:
     remote_tmp: str = t.cast(t.Any, module)._remote_tmp
     base = os.path.expanduser(os.path.expandvars(remote_tmp))
     os.makedirs(base, mode=0o700, exist_ok=True)
@@ -146,7 +147,7 @@ def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Call
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
         try:
-            result = outcome(until_signalled(lambda: work(FollowedJob(directory))), so_far)
+            result = outcome(until_signalled(lambda: work(FollowedJob(directory, renews_links))), so_far)
         except BaseException:
             message = "The module failed in a way that was not foreseen."
             error = {"kind": "unforeseen"}
