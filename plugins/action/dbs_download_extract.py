@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import FollowingAction
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import amount, duration, printable
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import extraction_line
 
 Facts = dict[str, t.Any]
 
@@ -19,23 +19,5 @@ class ActionModule(FollowingAction):
         result: Facts = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
-        result.update(self.follow(dict(self._task.args), task_vars, lines))
+        result.update(self.follow(dict(self._task.args), task_vars, extraction_line))
         return result
-
-
-def lines(progress: Facts, elapsed: float) -> t.Iterator[str]:
-    """``/srv/x.tar.gz: 37.5 %, 210 MB/s, 120 files, about 3m 20s left, 2m 05s elapsed``; the rate is of the archive."""
-    if not progress:
-        return
-    read, total, spent = progress["read"], progress["total"], progress["elapsed"]
-    parts = [f"{100 * read / total:.1f} %"]
-    if progress["step"] != "unpacking":
-        parts.insert(0, progress["step"])
-    if spent and read < total:
-        parts.append(f"{amount(read / spent)}/s")
-    if progress["files"]:
-        parts.append(f"{progress['files']} files")
-    if read and read < total:
-        parts.append(f"about {duration((total - read) * spent / read)} left")
-    parts.append(f"{duration(elapsed)} elapsed")
-    yield f"{printable(progress['src'])}: {', '.join(parts)}"

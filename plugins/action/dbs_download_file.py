@@ -40,7 +40,7 @@ HOST_OPTIONS = {
     "max_retries",
     "total_timeout",
     *FILE_COMMON_ARGUMENTS,
-    *(alias for spec in FILE_COMMON_ARGUMENTS.values() for alias in spec.get("aliases", ())),
+    "attr",  # its alias of attributes
 }
 
 

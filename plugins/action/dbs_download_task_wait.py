@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines, interval_of, is_read
 
 #: A slice that ends early because a state changed lasts at least so many seconds, and is put off while slices have cost
 #: more than this share of the time: a change after a quiet hour is told soon, many in a row are told together.
@@ -28,26 +27,15 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
-        if not self._is_read():
+        if not is_read(self._task):
             result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
         else:
             result.update(self._run_in_slices(task_vars))
         return result
 
-    def _is_read(self) -> bool:
-        """Whether somebody sees what is printed while this runs, and wants to."""
-        wanted = boolean(self._task.args.get("progress", True), strict=False)
-        return wanted and not (self._task.async_val or self._task.no_log or self._task.check_mode)
-
-    def _interval(self) -> float:
-        try:
-            return float(self._task.args.get("progress_interval", DEFAULT_INTERVAL))
-        except (TypeError, ValueError):
-            return DEFAULT_INTERVAL  # the module says what is wrong with it
-
     def _run_in_slices(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
         began = time.monotonic()
-        interval = self._interval()
+        interval = interval_of(self._task, DEFAULT_INTERVAL)
         lines = ProgressLines(interval)
         # The first slice ends with the first poll, if there is anything to wait for then.
         shortest = 0.0

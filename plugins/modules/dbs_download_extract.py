@@ -83,22 +83,9 @@ options:
       - It is done once for the file system, and so takes longer while others write much to it.
     type: bool
     default: true
-  progress:
-    description:
-      - Whether to print progress on the controller.
-      - Nothing is printed with C(async), C(no_log) or in check mode.
-    type: bool
-    default: true
-  progress_interval:
-    description:
-      - How often to print progress, in seconds, from V(1) to V(86400).
-    type: float
-    default: 30.0
-  job:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: dict
 extends_documentation_fragment:
+  - apsaradb.backup.progress
+  - apsaradb.backup.progress.job
   - apsaradb.backup.attributes
   - apsaradb.backup.attributes.action_group
 attributes:

@@ -87,21 +87,6 @@ options:
       - Whether to keep what is there when something fails, to go on with it in the next run.
     type: bool
     default: true
-  progress:
-    description:
-      - Whether to print progress on the controller.
-      - Nothing is printed with C(async), C(no_log) or in check mode.
-    type: bool
-    default: true
-  progress_interval:
-    description:
-      - How often to print progress, in seconds, from V(1) to V(86400).
-    type: float
-    default: 30.0
-  job:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: dict
   links:
     description:
       - How this module and its action plugin speak with each other. Leave it alone.
@@ -116,6 +101,8 @@ extends_documentation_fragment:
   - ansible.builtin.files
   - apsaradb.backup.location
   - apsaradb.backup.connection.on_controller
+  - apsaradb.backup.progress
+  - apsaradb.backup.progress.job
   - apsaradb.backup.attributes
   - apsaradb.backup.attributes.action_group
 attributes:

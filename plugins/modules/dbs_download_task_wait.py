@@ -88,12 +88,6 @@ options:
       - Whether to fail as soon as one task fails, or to wait for the others before.
     type: bool
     default: true
-  progress:
-    description:
-      - Whether to print progress on the controller.
-      - Nothing is printed with C(async), C(no_log) or in check mode.
-    type: bool
-    default: true
   progress_interval:
     description:
       - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
@@ -104,6 +98,7 @@ options:
       - How this module and its action plugin speak with each other. Leave it alone.
     type: dict
 extends_documentation_fragment:
+  - apsaradb.backup.progress
   - apsaradb.backup.connection
   - apsaradb.backup.attributes
   - apsaradb.backup.attributes.action_group

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import interval_of, is_read
 
 Facts = dict[str, t.Any]
 
@@ -46,8 +46,8 @@ class FollowingAction(ActionBase):
         links: t.Optional[list[str]] = None
         starts = 1
         shown = began
+        interval = interval_of(self._task, DEFAULT_INTERVAL)
         while True:
-            interval = self._interval()
             left = max(0.0, shown + interval - time.monotonic())
             job = {"seconds": left, "directory": directory, "renews_links": renew is not None}
             given = dict(module_args, job=job)
@@ -80,19 +80,9 @@ class FollowingAction(ActionBase):
                     raise
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
-                if self._is_read():
+                if is_read(self._task):
                     for line in lines(state["progress"], shown - began):
                         self._display.display(line)
-
-    def _is_read(self) -> bool:
-        """Whether somebody sees what is printed while this runs, and wants to."""
-        return boolean(self._task.args.get("progress", True), strict=False) and not self._task.no_log
-
-    def _interval(self) -> float:
-        try:
-            return float(self._task.args.get("progress_interval", DEFAULT_INTERVAL))
-        except (TypeError, ValueError):
-            return DEFAULT_INTERVAL  # the module says what is wrong with it
 
     @staticmethod
     def _clean(result: Facts) -> Facts:

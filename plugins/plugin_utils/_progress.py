@@ -10,11 +10,27 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 #: So many live tasks get a line of their own at an interval.
 MAX_LINES = 10
 
 Task = t.Mapping[str, t.Any]
 Rates = t.Mapping[str, t.Mapping[str, t.Optional[float]]]
+
+
+def is_read(task: t.Any) -> bool:
+    """Whether somebody sees what is printed while a task of Ansible runs, and wants to, by its option ``progress``."""
+    wanted = boolean(task.args.get("progress", True), strict=False)
+    return wanted and not (task.async_val or task.no_log or task.check_mode)
+
+
+def interval_of(task: t.Any, default: float) -> float:
+    """The option ``progress_interval`` of a task of Ansible, in seconds."""
+    try:
+        return float(task.args.get("progress_interval", default))
+    except (TypeError, ValueError):
+        return default  # the module says what is wrong with it
 
 
 class ProgressLines:
@@ -87,6 +103,24 @@ def transfer_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterator
         parts.append(f"file {progress['file']} of {progress['files']}")
     parts.append(f"{duration(elapsed)} elapsed")
     yield f"{printable(progress['dest'])}: {', '.join(parts)}"
+
+
+def extraction_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterator[str]:
+    """``/srv/x.tar.gz: 37.5 %, 210 MB/s, 120 files, about 3m 20s left, 2m 05s elapsed``; the rate is of the archive."""
+    if not progress:
+        return
+    read, total, spent = progress["read"], progress["total"], progress["elapsed"]
+    parts = [f"{100 * read / total:.1f} %"]
+    if progress["step"] != "unpacking":
+        parts.insert(0, progress["step"])
+    if spent and read < total:
+        parts.append(f"{amount(read / spent)}/s")
+    if progress["files"]:
+        parts.append(f"{progress['files']} files")
+    if read and read < total:
+        parts.append(f"about {duration((total - read) * spent / read)} left")
+    parts.append(f"{duration(elapsed)} elapsed")
+    yield f"{printable(progress['src'])}: {', '.join(parts)}"
 
 
 def amount(count: float) -> str:

@@ -18,7 +18,7 @@ import re
 import time
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import Job
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, within
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import archive
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationFailed
@@ -36,9 +36,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "max_files": {"type": "int", "default": 1_000_000},
     "max_size": {"type": "bytes"},
     "sync": {"type": "bool", "default": True},
-    "progress": {"type": "bool", "default": True},
-    "progress_interval": {"type": "float", "default": 30.0},
-    "job": {"type": "dict"},
+    **JOB_SPEC,
 }
 
 _MAX_FILES = 1_000_000_000

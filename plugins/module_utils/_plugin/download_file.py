@@ -22,7 +22,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import Job
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     FILES_SPEC,
@@ -63,9 +63,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "limit_rate": {"type": "str"},
     "sync": {"type": "bool", "default": True},
     "keep_partial": {"type": "bool", "default": True},
-    "progress": {"type": "bool", "default": True},
-    "progress_interval": {"type": "float", "default": 30.0},
-    "job": {"type": "dict"},
+    **JOB_SPEC,
     "links": {"type": "list", "elements": "str", "no_log": True},
     "names": {"type": "list", "elements": "str"},
     **CONNECTION_SPEC,

@@ -46,6 +46,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
 
 Facts = t.Mapping[str, t.Any]
 
+#: Options of each module whose work goes on; documented in the doc fragment ``progress``.
+JOB_SPEC: dict[str, dict[str, t.Any]] = {
+    "progress": {"type": "bool", "default": True},
+    "progress_interval": {"type": "float", "default": 30.0},
+    "job": {"type": "dict"},
+}
+
 #: Seconds after which a job that is not followed ends itself; connecting to a host can take long.
 PATIENCE = 90.0
 #: Seconds that a job has to end in when it is told to.

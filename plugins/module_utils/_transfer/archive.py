@@ -22,7 +22,6 @@ are read to the end, which the usual tools do not do by themselves. Whatever can
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import enum
 import errno
@@ -48,7 +47,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
     DestinationBusy,
     DestinationFailed,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing, sync_directory
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import (
+    start_writing,
+    sync_directory,
+    sync_file_system,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
 
 #: In ``dest``: what was unpacked there.
@@ -1052,7 +1055,8 @@ def _fill(staging: _Staging, request: Request, source: _Source, format: Format, 
     writer.own(root, request.directory_mode)
     if request.sync:
         tick(Step.SYNC)
-        _sync_file_system(root)
+        # Once for all files: to do it for each costs a multiple where they are small.
+        sync_file_system(root)
     return contents
 
 
@@ -1071,15 +1075,6 @@ def _read_marker(dest: str) -> t.Optional[Contents]:
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-
-
-def _sync_file_system(directory: int) -> None:
-    """Once for all files: to do it for each costs a multiple where they are small."""
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
-        os.sync()
-    elif syncfs(directory):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 class _Staging:

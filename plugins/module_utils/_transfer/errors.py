@@ -21,41 +21,22 @@ import errno
 import os
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, Refusal
 
 
 class TransferError(BackupError):
     kind = "transfer"
 
 
-class Rejected(TransferError):
-    """``code``: the storage's own, empty where it gave none."""
-
+class Rejected(Refusal):
     kind = "storage"
+    answerer = "storage"
 
     def __init__(
-        self, message: str, *, code: str, status: int, request_id: str = "", ends_link: bool = False, hint: str = ""
+        self, code: str, message: str, *, status: int, request_id: str = "", ends_link: bool = False, hint: str = ""
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-        self.status = status
-        self.request_id = request_id
+        super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.ends_link = ends_link
-
-    def _said(self) -> str:
-        said = f"the storage answered {self.code or 'an error without a code'}"
-        if self.message:
-            said += f": {self.message.rstrip('. ')}"
-        return said + f" (HTTP {self.status}, request ID {self.request_id or 'not given'})"
-
-    def facts(self) -> dict[str, t.Any]:
-        return dict(
-            super().facts(),
-            code=self.code,
-            message=self.message,
-            request_id=self.request_id,
-            http_status=self.status,
-        )
 
 
 class ObjectChanged(TransferError):

@@ -28,6 +28,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     BrokenAnswer,
     ConfigurationError,
     ConnectionFailed,
+    answered,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
@@ -340,8 +341,8 @@ class Connection:
             code = f"{response.reason}"
         ends_link = status == 403 and code not in ("SignatureDoesNotMatch", "UserDisable")
         return Rejected(
+            code,
             message,
-            code=code,
             status=status,
             request_id=request_id,
             ends_link=ends_link,
@@ -418,9 +419,7 @@ class Passing(BrokenAnswer):
     kind = "storage"
 
     def __init__(self, code: str, message: str, *, status: int, request_id: str, retry_after: float) -> None:
-        said = f"the storage answered {code or 'an error without a code'}" + (
-            f": {message.rstrip('. ')}" if message else ""
-        )
+        said = answered("storage", code, message)
         super().__init__(f"{said} (HTTP {status})", status=status, request_id=request_id)
         self.retry_after = retry_after
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to this collection: may change without notice.
-"""What the system can do with files, and Python has no name for. Each does nothing where the system cannot."""
+"""What the system can do with files, and Python has no name for; with less where the system cannot."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def start_writing(file: int, start: int, count: int) -> None:
     if sync_file_range is not None:
         sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
         sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)
+
+
+def sync_file_system(directory: int) -> None:
+    """Bring all of the file system to the disk that an open directory is in. Raises OSError."""
+    syncfs = getattr(_libc(), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(directory):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def sync_directory(path: str) -> None:

@@ -99,7 +99,6 @@ class Account:
         self.resumed = 0
         self.resumes = 0
         self.connections = 0
-        self.links = 1
         self.attempts = 1
 
 
@@ -107,8 +106,6 @@ class Transfer:
     """Raises any BackupError from each of its methods."""
 
     def __init__(self, link: Link, options: TransferOptions, waiting: Waiting, account: Account) -> None:
-        self._link = link
-        self._original = link
         self._options = options
         self._waiting = waiting
         self._account = account
@@ -194,16 +191,18 @@ class Transfer:
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
         if partial.gaps():
             raise VerificationFailed("not all of it came")
-        if info.crc64 is not None and partial.crc64() != info.crc64:
+        if info.crc64 is None:
+            return
+        found = partial.crc64()
+        if found != info.crc64:
             raise VerificationFailed(
-                f"what came is not what the storage has: its CRC-64 is {partial.crc64()}, not {info.crc64}",
+                f"what came is not what the storage has: its CRC-64 is {found}, not {info.crc64}",
                 hint="Something on the way changes the data",
             )
 
     def _tend_links(self) -> None:
         try:
-            if self._links.tend():
-                self._account.links += 1
+            self._links.tend()
         except BackupError as error:
             raise self._named(error) from None
 
@@ -271,11 +270,11 @@ class _Links:
         """It was of use."""
         self._useless = 0
 
-    def tend(self) -> bool:
+    def tend(self) -> None:
         """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
         rejection = self._rejection
         if rejection is None:
-            return False
+            return
         if not self._waiting.renews_links or self._useless >= _MAX_USELESS_LINKS:
             raise rejection
         now = time.monotonic()
@@ -286,7 +285,7 @@ class _Links:
         if urls is None:
             if now - self._asked_at > self._timeout:
                 raise rejection
-            return False
+            return
         found = [link for link in map(Link, urls) if link.path == self._link.path]
         if not found:
             raise rejection
@@ -296,7 +295,6 @@ class _Links:
             self._useless += 1
             self._rejection = None
             self._asked_at = None
-        return True
 
 
 class _Limit:
@@ -339,7 +337,6 @@ class _Crew:
         self._workers = [_Worker(self, connection) for connection in connections]
         self._workers[0].whole = whole
         self._running = len(self._workers)
-        self._made_before = first.made
         self._received_before = first.received
 
     def run(self, there: int) -> None:

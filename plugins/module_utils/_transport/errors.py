@@ -109,10 +109,40 @@ class BrokenAnswer(BackupError):
         return dict(super().facts(), http_status=self.status, request_id=self.request_id)
 
 
-class ServiceError(BackupError):
+class Refusal(BackupError):
+    """An answer that says no, by whom ``answerer`` names. ``code`` is its own, empty where it gives none."""
+
+    answerer = "service"
+
+    def __init__(self, code: str, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+    def _said(self, details: str = "") -> str:
+        said = answered(self.answerer, self.code, self.message)
+        return f"{said}{details} (HTTP {self.status}, request ID {self.request_id or 'not given'})"
+
+    def facts(self) -> dict[str, t.Any]:
+        return dict(
+            super().facts(),
+            code=self.code,
+            message=self.message,
+            request_id=self.request_id,
+            http_status=self.status,
+        )
+
+
+def answered(answerer: str, code: str, message: str) -> str:
+    said = f"the {answerer} answered {code or 'an error without a code'}"
+    return said + (f": {message.rstrip('. ')}" if message else "")
+
+
+class ServiceError(Refusal):
     """``retry_after``: seconds that the service asks to wait; ``clock_offset``: seconds that its clock is ahead.
 
-    ``code`` is empty where the service gives none. ``is_final``: the service's own code says that it is no passing fault.
+    ``is_final``: the service's own code says that it is no passing fault.
     """
 
     kind = "service"
@@ -129,35 +159,22 @@ class ServiceError(BackupError):
         denied: t.Optional[t.Mapping[str, str]] = None,
         hint: str = "",
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-        self.status = status
-        self.request_id = request_id
+        super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.retry_after = retry_after
         self.clock_offset = clock_offset
         self.denied = dict(denied or {})
         self.is_final = False
 
-    def _said(self) -> str:
-        said = f"the service answered {self.code or 'an error without a code'}"
-        if self.message:
-            said += f": {self.message.rstrip('. ')}"
+    def _said(self, details: str = "") -> str:
         if self.denied:
-            said += " (" + ", ".join(f"{name} {value}" for name, value in self.denied.items()) + ")"
-        said += f" (HTTP {self.status}, request ID {self.request_id or 'not given'})"
+            details += " (" + ", ".join(f"{name} {value}" for name, value in self.denied.items()) + ")"
+        said = super()._said(details)
         if self.retry_after:
             said += f", and asks to wait {self.retry_after:g} seconds"
         return said
 
     def facts(self) -> dict[str, t.Any]:
-        return dict(
-            super().facts(),
-            code=self.code,
-            message=self.message,
-            request_id=self.request_id,
-            http_status=self.status,
-            access_denied_detail=self.denied,
-        )
+        return dict(super().facts(), access_denied_detail=self.denied)
 
 
 #: Codes decide before the HTTP status does: the same class comes with different statuses per product. The patterns are

@@ -1,0 +1,32 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    # Of modules whose action plugin prints progress. The code: plugin_utils/_progress.py
+    DOCUMENTATION = r"""
+options:
+  progress:
+    description:
+      - Whether to print progress on the controller.
+      - Nothing is printed with C(async), C(no_log) or in check mode.
+    type: bool
+    default: true
+"""
+
+    # And whose work goes on meanwhile. The code: module_utils/_plugin/job.py
+    JOB = r"""
+options:
+  progress_interval:
+    description:
+      - How often to print progress, in seconds, from V(1) to V(86400).
+    type: float
+    default: 30.0
+  job:
+    description:
+      - How this module and its action plugin speak with each other. Leave it alone.
+    type: dict
+"""
