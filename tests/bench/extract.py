@@ -99,7 +99,3 @@ def extraction(rounds: int = 5) -> None:
 
 def module(ansible: str, name: str, arguments: str) -> list[str]:
     return [ansible, "localhost", "-m", name, "-a", arguments]
-
-
-if __name__ == "__main__":
-    extraction()

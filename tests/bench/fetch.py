@@ -4,8 +4,8 @@
 """The benchmarks of the download, on nginx, against what else downloads. They need 12 GiB of memory, and of disk under .cache.
 
 The rows take turns, and each is a median. A run begins with no file at the destination, nothing left to write to the disk, and
-memory that is free because it was just given up: what the host of a virtual machine took back meanwhile costs a run up to three
-times its CPU seconds, and hits one run in four.
+memory that was just given up. Without that, some runs of ours took up to three times their CPU seconds, for reasons that are not
+known; no run of curl did.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from measuring import HERE, ROOT, TREE, goal, run
 
 sys.path.insert(0, str(HERE.parent))
 
+import extract
 import fetch
 from stand_in import StandIn
 
@@ -252,6 +253,7 @@ BENCHMARKS = {
     "fetch_memory": fetch.memory,
     "fetch_durable": fetch.durable,
     "fetch_present": fetch.present,
+    "extraction": extract.extraction,
 }
 
 
