@@ -6,32 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
+
+from processes import started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 
 Result = dict[str, Any]
-
-
-def started(arguments: dict[str, Any]) -> subprocess.Popen[str]:
-    """The module in a process of its own, under way."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", MODULE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-    process.stdin.close()
-    process.stdin = None
-    return process
 
 
 class Controller:
@@ -52,7 +35,7 @@ class Controller:
             "job": job,
             "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
         }
-        return started({**arguments, **more})
+        return started(MODULE, {**arguments, **more})
 
     def run(self) -> Result:
         """The module's result."""
@@ -75,4 +58,4 @@ class Controller:
 
 def process_of(link: str, dest: str, **arguments: Any) -> subprocess.Popen[str]:
     """The module by itself in a process, under way."""
-    return started({"url": link, "dest": dest, **arguments})
+    return started(MODULE, {"url": link, "dest": dest, **arguments})

@@ -142,6 +142,11 @@ def download() -> Module:
 
 
 @pytest.fixture
+def extract() -> Module:
+    return Module("dbs_download_extract")
+
+
+@pytest.fixture
 def asked(service: StandIn) -> dict[str, Any]:
     """Arguments with which the module reaches the stand-in."""
     return {

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import sys
 import tarfile
 import time
@@ -18,17 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.apsaradb.backup.plugins.action.dbs_download_extract import lines
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import extraction_line
+from processes import started
 from stand_in import archive
 from stand_in.crc64 import crc64
 
 FILES = 5
 DEFAULTS = {"mode": 0o600, "directory_mode": 0o700}
-
-
-@pytest.fixture
-def extract(info: Any) -> Any:
-    return type(info)("dbs_download_extract")
 
 
 @pytest.fixture
@@ -93,7 +88,7 @@ def test_the_documented_values_are_those_returned(extract: Any, paths: dict[str,
     assert set(result) - {"changed", "invocation"} == set(documented) - {"error"}
     kinds = {"str": str, "int": int, "list": list, "float": float}
     for name in set(documented) - {"error"}:
-        assert isinstance(result[name], kinds[documented[name]["type"]])
+        assert result[name].__class__ is kinds[documented[name]["type"]]
     predicted = extract({**paths, "force": True, "dest": paths["dest"] + "2", "_ansible_check_mode": True})
     for name in set(documented) - {"error"}:
         assert (name in predicted) == (documented[name]["returned"] == "success"), name
@@ -262,16 +257,7 @@ def test_the_work_goes_on_between_runs(extract: Any, large: dict[str, str], tmp_
 
 
 def test_a_signal_ends_it_and_nothing_is_left(extract: Any, large: dict[str, str], tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", extract.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": large}).encode())
-    process.stdin.close()
-    process.stdin = None
+    process = started(extract.name, large, stderr=None)
     deadline = time.monotonic() + 20
     while not (tmp_path / "dest.part" / "new" / "root").exists():
         assert time.monotonic() < deadline
@@ -304,7 +290,7 @@ def test_a_signal_ends_it_and_nothing_is_left(extract: Any, large: dict[str, str
 )
 def test_lines_of_progress(facts: dict[str, Any], expected: list[str] | None) -> None:
     base = {"src": "/srv/x.tar.gz", "step": "unpacking", "total": 1000, "files": 0, "size": 0, "elapsed": 125.0}
-    printed = list(lines({**base, **facts} if facts else {}, 125.0))
+    printed = list(extraction_line({**base, **facts} if facts else {}, 125.0))
     if expected is None:
         assert printed[0].startswith("/srv/x.tar.gz: comparing, 50.0 %, 10 B/s, about 1s left")
     else:

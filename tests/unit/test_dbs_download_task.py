@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from typing import Any
 
 import pytest
+from processes import started
 from stand_in import Fault, StandIn
 from stand_in.registry import GatewayError
 
@@ -455,17 +454,7 @@ def test_interrupted_while_the_service_creates(
     task: Any, asked: dict[str, Any], service: StandIn, number: signal.Signals
 ) -> None:
     service.inject(Fault("slow", seconds=5, executed=True, action="CreateDownload"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", task.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
-    process.stdin.close()
-    process.stdin = None
+    process = started(task.name, asked, stderr=None)
     while not service.created:
         assert process.poll() is None
         time.sleep(0.02)
@@ -495,16 +484,7 @@ def test_two_controllers_at_once(task: Any, asked: dict[str, Any], service: Stan
 def test_killed_in_the_middle_of_a_creation(task: Any, asked: dict[str, Any], service: StandIn, executed: bool) -> None:
     service.habits.same_job, service.habits.one_task = "never", False
     service.inject(Fault("slow", seconds=1.0, executed=executed, action="CreateDownload"))
-    process = subprocess.Popen(
-        [sys.executable, "-m", task.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": asked}))
-    process.stdin.close()
+    process = started(task.name, asked, stdout=subprocess.DEVNULL, stderr=None)
     while not creations(service) or (executed and not service.created):
         assert process.poll() is None
         time.sleep(0.02)

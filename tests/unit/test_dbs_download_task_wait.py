@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting impor
     WaitPolicy,
 )
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines, duration, line_of
+from processes import started
 from stand_in import Fault, StandIn
 
 INSTANCE = "rm-bp1abc"
@@ -297,18 +296,7 @@ def test_a_signal_ends_it_at_once(
     for instance in instances:
         service.add_task(instance, task_id=f"dt-{instance}", schedule=SLOW)
     service.inject(Fault("slow", 99, after=len(instances), seconds=20))
-    process = subprocess.Popen(
-        [sys.executable, "-m", wait.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**asked, "instance_name": instances, "timeout": 600}}))
-    process.stdin.close()
-    process.stdin = None
+    process = started(wait.name, {**asked, "instance_name": instances, "timeout": 600}, stderr=subprocess.PIPE)
     while len(service.calls) <= len(instances):
         assert process.poll() is None
         time.sleep(0.02)

@@ -13,7 +13,7 @@ import json
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from downloads import Controller, process_of
+from processes import can_mount, mounted
 from stand_in import Fault, StandIn, exports
 from stand_in.model import Task
 
@@ -199,15 +200,6 @@ def damaged(self: Scenario) -> None:
     self.until_it_succeeds()
 
 
-@contextlib.contextmanager
-def mounted(path: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(path)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 def full_disk(self: Scenario) -> None:
     size = len(self.content())
     with mounted(self.directory):
@@ -256,12 +248,11 @@ KINDS: dict[str, Callable[[Scenario], None]] = {
     "all of them": by_network(
         "reset", "truncated", "stall", "unavailable", "whole", "wrong_range", "changed", "flipped", "html", "expired"
     ),
-    "full disk": full_disk,
     "killed": killed,
     "damaged": damaged,
-    "read-only": read_only,
     "two at once": two_at_once,
     "expires every second": expires_every_second,
+    **({"full disk": full_disk, "read-only": read_only} if can_mount() else {}),
 }
 
 
