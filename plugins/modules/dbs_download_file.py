@@ -97,6 +97,11 @@ options:
       - How this module and its action plugin speak with each other. Leave it alone.
     type: list
     elements: str
+  mode:
+    description:
+      - The mode of the file, as an octal number in quotes, such as V('0640'), or as a symbolic mode such as V(u=rw,g=r).
+      - Without it, a new file can be read by its owner only, and a file that is replaced keeps its mode and owner.
+    type: raw
 extends_documentation_fragment:
   - ansible.builtin.files
   - apsaradb.backup.location
@@ -130,7 +135,6 @@ notes:
   - The managed host takes its proxies from its own environment, and trusts what its system does, or O(ca_path).
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
     counts every byte that arrived, whatever became of it.
-  - Without O(mode), a new file can be read by its owner only, and a file that is replaced keeps its mode and owner.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
   - A signal, or the end of Ansible on the controller, ends the transfer; what is there is kept.
 author:
