@@ -38,6 +38,8 @@ options:
     description:
       - A link to a file, as P(apsaradb.backup.dbs_download_location#lookup) gives it, or any other that begins with C(http://) or
         C(https://). No keys are needed. It is not renewed when it expires.
+      - A signed link is as good as a password. Give it by a variable or a lookup, not on a command line, which recent versions of
+        ansible-core quote in errors.
     type: str
   oss_path:
     description:

@@ -81,11 +81,14 @@ class Waiting(t.Protocol):
     def check(self) -> None:
         """Raises if nobody waits any more."""
 
-    def report(self, facts: t.Mapping[str, t.Any]) -> None: ...
+    def report(self, facts: t.Mapping[str, t.Any]) -> None:
+        """How far it is."""
 
-    def ask_for_links(self) -> None: ...
+    def ask_for_links(self) -> None:
+        """Say that the link that it has does not do any more."""
 
-    def take_links(self) -> t.Optional[list[str]]: ...
+    def take_links(self) -> t.Optional[list[str]]:
+        """The new ones, once they are there."""
 
 
 class Account:
