@@ -72,7 +72,8 @@ options:
     type: str
   connections:
     description:
-      - Over how many connections to fetch, from V(1) to V(64). Small files are fetched over fewer.
+      - Over how many connections to fetch at the most, from V(1) to V(64). Small files are fetched over fewer.
+      - It begins with two, and makes the others as soon as it is the network that it waits for, and not the host itself.
     type: int
     default: 8
   limit_rate:
@@ -224,7 +225,7 @@ attempts:
   type: int
   sample: 1
 connections:
-  description: Over how many connections it came at once.
+  description: Over how many connections it came at once, which is not more than O(connections).
   returned: always, once the link is accepted
   type: int
   sample: 8

@@ -79,14 +79,13 @@ def test_the_file_is_there(fetch: Callable[..., Result], data: bytes, tmp_path: 
     assert result["dest"] == str(tmp_path / "file")
     assert result["size"] == SIZE
     assert result["bytes_transferred"] == SIZE + 1
-    assert result["connections"] == 8
+    assert 2 <= result["connections"] == service.connections <= 8
     assert (result["resumes"], result["bytes_resumed"], result["attempts"]) == (0, 0, 1)
     assert result["rate"] > 0
     assert result["network"] == "public"
     (file,) = result["files"]
     assert file["crc64"] == str(crc64(data))
     assert file["verified_by"] == "crc64"
-    assert 4 <= service.connections <= 8
     assert all(not transfer.range or transfer.status == 206 for transfer in service.transfers)
 
 
@@ -224,7 +223,7 @@ def test_small_files(fetch: Callable[..., Result], service: StandIn, export: Tas
 
 @pytest.mark.parametrize("connections", [1, 2, 3, 16])
 def test_connections_are_honoured(fetch: Callable[..., Result], service: StandIn, connections: int) -> None:
-    service.habits.rate = 40e6
+    service.habits.rate = 10e6
     assert fetch(connections=connections)["connections"] == min(connections, SIZE // (2 * MIB))
     assert service.connections == min(connections, SIZE // (2 * MIB))
 

@@ -10,8 +10,10 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import crc64 as sums
@@ -34,6 +36,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     ObjectInfo,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
+    Account,
+    Transfer,
+    TransferOptions,
+    Turns,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BrokenAnswer,
     ConfigurationError,
@@ -277,22 +285,30 @@ def connection() -> Iterator[Connection]:
     connection.close()
 
 
-def received(connection: Connection, link: Link, start: int, stop: int, info: ObjectInfo) -> bytes:
+def received(connection: Connection, link: Link, start: int, stop: int, info: ObjectInfo, piece: int = 65536) -> bytes:
     body = connection.get(link, start, stop, info)
-    view, whole = memoryview(bytearray(65536)), b""
-    while count := body.receive(view):
-        whole += view[:count]
+    view, whole = memoryview(bytearray(piece)), b""
+    while not body.is_over:
+        count = body.receive(view)
+        if count is None:
+            body.wait(1.0, piece)
+        else:
+            whole += view[:count]
     return whole
 
 
-def test_ranges_over_one_connection(service: StandIn, connection: Connection, stored: tuple[str, bytes]) -> None:
+# What comes with the head of an answer may be more than is asked for at a time.
+@pytest.mark.parametrize("piece", [1000, 65536])
+def test_ranges_over_one_connection(
+    service: StandIn, connection: Connection, stored: tuple[str, bytes], piece: int
+) -> None:
     link, data = Link(stored[0]), stored[1]
     found, body = connection.probe(link)
     assert found is link
     assert body.info[:3] == (SIZE, body.info.etag, crc64(data))
-    assert body.receive(memoryview(bytearray(1))) == 1
+    assert body.skip() == 1
     for start, stop in ((0, 1), (0, SIZE), (4_999_999, SIZE), (77, 1_000_077)):
-        assert received(connection, link, start, stop, body.info) == data[start:stop]
+        assert received(connection, link, start, stop, body.info, piece) == data[start:stop]
     assert connection.made == service.connections == 1
     assert connection.received == SIZE + 1_000_003
     assert service.transfers[-1].headers["if-match"] == body.info.etag
@@ -437,3 +453,69 @@ def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypat
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="others are not supported"):
         connection.probe(Link("https://bucket.example/x"))
+
+
+# how many connections
+
+
+class Patient:
+    """Waits for a transfer for as long as it takes."""
+
+    renews_links = False
+
+    def check(self) -> None:
+        pass
+
+    def report(self, facts: Mapping[str, Any]) -> None:
+        pass
+
+    def ask_for_links(self) -> None:
+        raise AssertionError("the link does")
+
+    def take_links(self) -> None:
+        raise AssertionError("the link does")
+
+
+@pytest.mark.parametrize(("limit", "connections"), [("network", 4), ("machine", 2)])
+def test_connections_are_made_for_the_network_only(
+    service: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, connections: int
+) -> None:
+    data = random.Random(1).randbytes(8 << 20)
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, data)
+    if limit == "network":
+        service.habits.rate = 10e6
+    else:
+        monkeypatch.setattr(sums, "_implementation", lambda: sums._by_table)
+    account = Account()
+    link = Link(exports.link(service, task, 600, internal=False))
+    transfer = Transfer(link, TransferOptions(connections=4), Patient(), account)
+    partial = PartialFile(str(tmp_path / "file"))
+    transfer.run(partial, transfer.probe())
+    transfer.close()
+    partial.release()
+    assert (tmp_path / "file.part").read_bytes() == data
+    assert account.connections == service.connections == connections
+
+
+def test_turns_are_had_in_order() -> None:
+    turns = Turns(1)
+    order = []
+
+    def work(number: int) -> None:
+        with turns:
+            order.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
+    with turns:
+        for number, thread in enumerate(threads):
+            thread.start()
+            while len(turns._waiting) <= number:
+                time.sleep(0.001)
+        with turns.put_off():
+            pass
+        assert order == [0, 1, 2, 3, 4]
+        used = turns.used
+        time.sleep(0.01)
+        assert turns.used >= used + 0.01
+    assert turns.used == turns.used

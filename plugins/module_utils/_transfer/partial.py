@@ -33,6 +33,9 @@ MIB = 1 << 20
 _EXTENT = 64 * MIB
 _EXTENTS = 1024
 
+#: Written at a time. The system takes memory for a file in pieces of what is written, and large ones can be hard to come by.
+_WRITE = MIB // 8
+
 
 class Extent:
     """Bytes that are there. ``known``: how many, and their CRC-64, in one, for those who look while it grows."""
@@ -186,7 +189,7 @@ class PartialFile:
 
     def write(self, view: memoryview, position: int) -> None:
         while view:
-            count = self._guard(os.pwrite, self.file, view, position)
+            count = self._guard(os.pwrite, self.file, view[:_WRITE], position)
             view = view[count:]
             position += count
 

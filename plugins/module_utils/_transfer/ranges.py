@@ -14,10 +14,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import math
 import os
 import re
+import select
 import socket
 import ssl
+import time
 import typing as t
 from base64 import b64encode
 from urllib.parse import unquote, urljoin, urlsplit
@@ -34,6 +37,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._version import VE
 
 MAX_REDIRECTS = 5
 _MAX_ERROR = 65536
+#: So much of TLS may have been read from the socket, and is not there for us yet.
+_MAX_RECORD = 16384 + 256 + 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -103,14 +108,16 @@ class Body:
     def is_over(self) -> bool:
         return not self._left
 
-    def receive(self, view: memoryview) -> int:
-        """Fill the view from its beginning, by what comes in one piece. Returns how much came, 0 at the end.
+    def receive(self, view: memoryview) -> t.Optional[int]:
+        """What is there already, into the view from its beginning. Returns how much, none if ``wait`` is to be called first.
 
-        Raises ConnectionFailed, also if the answer ends before it should.
+        0 means the end. Raises ConnectionFailed, also if the answer ends before it should.
         """
         if not self._left:
             return 0
         count = self._connection.receive(view[: self._left] if len(view) > self._left else view)
+        if count is None:
+            return None
         if not count:
             self._connection.close()
             raise ConnectionFailed(f"{self._connection.host} closed the connection {self._left} bytes before the end")
@@ -118,6 +125,22 @@ class Body:
         if not self._left:
             self._connection.finish()
         return count
+
+    def wait(self, seconds: float, count: int = 1) -> None:
+        """Until so many bytes are there to be received, or so long. Raises ConnectionFailed if nothing came for too long."""
+        self._connection.wait(seconds, min(count, self._left))
+
+    def skip(self) -> int:
+        """Receive what is left of it, for nothing. Returns how much that was; raises as ``receive``."""
+        view = memoryview(bytearray(4096))
+        skipped = 0
+        while not self.is_over:
+            count = self.receive(view)
+            if count is None:
+                self.wait(math.inf)
+            else:
+                skipped += count
+        return skipped
 
 
 class Connection:
@@ -129,7 +152,14 @@ class Connection:
         self._response: t.Optional[http.client.HTTPResponse] = None
         self._socket: t.Any = None
         self._server: t.Any = None
-        self._direct = False
+        self._poll: t.Any = None
+        self._receive: t.Any = None
+        self._early: t.Optional[bytes] = None
+        self._broken_by: t.Optional[Exception] = None
+        self._withheld = 0
+        self._low = 1
+        self._heard = False
+        self._silent_since = 0.0
         self.host = ""
         #: How many were made, and how many bytes of objects came.
         self.made = 0
@@ -181,18 +211,60 @@ class Connection:
             raise self._broken("a range that was not asked for", response)
         return Body(self, found, start, stop, is_whole=False)
 
-    def receive(self, view: memoryview) -> int:
+    def receive(self, view: memoryview) -> t.Optional[int]:
+        """What is there of the answer's body; none if there is nothing yet, 0 if there will be nothing."""
+        count, size = 0, len(view)
         try:
-            if self._direct:
-                count = self._socket.recv_into(view)
-            else:
-                # What came with the head lies in the response's buffer.
-                self._direct = True
-                count = t.cast(t.Any, self._response).fp.readinto1(view)
-            self.received += count
-            return t.cast(int, count)
+            if self._early is None:
+                self._leave_http()
+            if self._early:
+                count = min(len(self._early), size)
+                view[:count] = self._early[:count]
+                self._early = self._early[count:]
+            elif self._broken_by:
+                raise self._broken_by
+            receive = self._receive
+            while count < size:
+                came = receive(size - count, view[count:])
+                if not came:
+                    break
+                count += came
+        except (BlockingIOError, ssl.SSLWantReadError):
+            if not count:
+                return None
         except (OSError, ValueError, AttributeError) as error:
+            if not count:
+                raise self._failed(error) from None
+            self._broken_by = error
+        self.received += count
+        self._heard = True
+        return count
+
+    def wait(self, seconds: float, count: int) -> None:
+        now = time.monotonic()
+        if self._heard:
+            self._heard, self._silent_since = False, now
+        left = self._silent_since + self._options.read_timeout - now
+        count = max(1, count - self._withheld)
+        try:
+            if left <= 0:
+                raise TimeoutError
+            self._wake_at(count)
+            self._poll.poll(1000 * min(seconds, left))
+        except (OSError, AttributeError) as error:
             raise self._failed(error) from None
+
+    def _wake_at(self, count: int) -> None:
+        if count != self._low:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            self._low = count
+
+    def _leave_http(self) -> None:
+        """From here on the socket is read by ourselves, and nobody waits at it; what came with the head lies in the response."""
+        self._early, self._broken_by = b"", None
+        self._heard = True
+        self._socket.settimeout(0)
+        self._early = t.cast(t.Any, self._response).fp.peek()
 
     def finish(self) -> None:
         """The answer was read to its end."""
@@ -211,7 +283,7 @@ class Connection:
                 waiting.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._response = self._socket = None
+        self._response = self._socket = self._poll = self._receive = None
         connection, self._http = self._http, None
         if connection:
             with contextlib.suppress(OSError):
@@ -253,9 +325,11 @@ class Connection:
         if proxy and link.scheme == "http":
             target = f"http://{link.authority}{target}"
             headers = {**headers, **_proxy_login(proxy)}
+        self._socket.settimeout(self._options.read_timeout)
+        self._wake_at(1)
         connection.request("GET", target, headers=headers)
         self._response = connection.getresponse()
-        self._direct = False
+        self._early = None
         return self._response
 
     def _connect(self, link: Link) -> http.client.HTTPConnection:
@@ -276,7 +350,13 @@ class Connection:
         self._server = link.server
         connection.connect()
         self._socket = connection.sock
-        self._socket.settimeout(options.read_timeout)
+        # The one that costs less of the two that a socket with TLS has.
+        is_tls = isinstance(self._socket, ssl.SSLSocket)
+        self._withheld = _MAX_RECORD if is_tls else 0
+        self._low = 1
+        self._receive = self._socket.read if is_tls else lambda size, view: self._socket.recv_into(view)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
         self.made += 1
         return connection
 

@@ -11,6 +11,8 @@ receive, sum up and write; its own thread keeps the journal, passes on new links
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import statistics
 import threading
 import time
@@ -42,13 +44,17 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 
 MIB = 1 << 20
 
-#: Of each connection, and of all together.
-_BUFFER, _BUFFERS = MIB, 8 * MIB
-#: What was received is looked at after so many seconds at the latest.
+#: What is received and summed up at a time: not more than stays in a processor's own cache.
+_PIECE = MIB // 2
+#: What was received is written after so many seconds at the latest.
 _PIECE_SECONDS = 0.25
 _WRITE_EARLY = 8 * MIB
+#: So many connections have data in hand at a time, and so many bytes in a row while others wait.
+_TURNS = 2
+_TURN = 8 * MIB
 _JOURNAL_SECONDS = 1.0
 _TICK = 0.1
+_FIRST_LOOK = 0.03
 _GRACE = 2.0
 
 #: So many links in a row may be of no use.
@@ -64,7 +70,7 @@ _MAX_DROPS = 3
 
 
 class TransferOptions(t.NamedTuple):
-    """``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""
+    """``connections`` at the most. ``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""
 
     connections: int = 8
     http: HttpOptions = HttpOptions()
@@ -144,7 +150,7 @@ class Transfer:
                 self._links.replace(link)
                 self._whole = body if body.is_whole else None
                 if not body.is_whole:
-                    self._account.transferred += body.receive(memoryview(bytearray(1)))
+                    self._account.transferred += body.skip()
                 return body.info
 
     def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
@@ -316,6 +322,60 @@ class _Limit:
             return self._at - now
 
 
+class Turns:
+    """Lets so many threads have data in hand at a time, in the order in which they ask.
+
+    More would only wait for each other, for the lock of Python and that of the file, and at some cost.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = self._free = count
+        self._waiting: collections.deque[threading.Lock] = collections.deque()
+        self._lock = threading.Lock()
+        self._marked = time.monotonic()
+        self._used = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:
+                self._mark()
+                self._free -= 1
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()
+
+    def __exit__(self, *dummy: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._mark()
+                self._free += 1
+
+    @contextlib.contextmanager
+    def put_off(self) -> t.Iterator[None]:
+        """Let others have the turn meanwhile."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+    @property
+    def used(self) -> float:
+        """For how many seconds turns were had, together."""
+        with self._lock:
+            self._mark()
+            return self._used
+
+    def _mark(self) -> None:
+        now = time.monotonic()
+        self._used += (self._count - self._free) * (now - self._marked)
+        self._marked = now
+
+
 class _Crew:
     """The threads of one attempt."""
 
@@ -327,6 +387,7 @@ class _Crew:
         self.partial = partial
         self.info = info
         self.schedule = schedule
+        self.turns = Turns(_TURNS)
         self.limit = _Limit(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
@@ -339,22 +400,24 @@ class _Crew:
         connections = [first, *(Connection(self.options.http) for dummy in range(schedule.connections - 1))]
         self._workers = [_Worker(self, connection) for connection in connections]
         self._workers[0].whole = whole
-        self._running = len(self._workers)
+        self._threads: list[threading.Thread] = []
+        self._running = 0
         self._received_before = first.received
 
     def run(self, there: int) -> None:
-        began = time.monotonic()
-        threads = [threading.Thread(target=worker.run, daemon=True) for worker in self._workers]
-        account = self._account
-        account.connections = max(account.connections, len(threads))
+        began = looked = saved = time.monotonic()
+        used = 0.0
         try:
-            for thread in threads:
-                thread.start()
-            saved = began
-            while not self.is_over.wait(_TICK):
+            self._start(_TURNS)
+            while not self.is_over.wait(_TICK if looked > began else _FIRST_LOOK):
                 self._waiting.check()
                 self._transfer._tend_links()
                 now = time.monotonic()
+                # More connections are of use only where the network is what they wait for, and not this machine.
+                before, used = used, self.turns.used
+                if used - before < (now - looked) * _TURNS / 2:
+                    self._start(len(self._workers))
+                looked = now
                 if now - saved >= _JOURNAL_SECONDS:
                     saved = now
                     self.partial.save()
@@ -367,20 +430,30 @@ class _Crew:
             for worker in self._workers:
                 worker.connection.abort()
             ends = time.monotonic() + self.options.http.connect_timeout + _GRACE
-            for thread in threads:
-                if thread.ident:
-                    thread.join(max(0.0, ends - time.monotonic()))
+            for thread in self._threads:
+                thread.join(max(0.0, ends - time.monotonic()))
+            account = self._account
+            account.connections = max(account.connections, sum(worker.connection.made > 0 for worker in self._workers))
             account.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
             account.resumes += sum(worker.resumes for worker in self._workers)
             for worker in self._workers[1:]:
                 worker.connection.close()
-            self.partial.save(close=not any(thread.is_alive() for thread in threads))
+            self.partial.save(close=not any(thread.is_alive() for thread in self._threads))
         error = self._error
         if isinstance(error, (ConnectionFailed, BrokenAnswer)) and not self.partial.gaps():
             # What one gave up, others have brought meanwhile.
             return
         if error:
             raise error
+
+    def _start(self, count: int) -> None:
+        """Have so many workers at work."""
+        for worker in self._workers[len(self._threads) : count]:
+            thread = threading.Thread(target=worker.run, daemon=True)
+            with self._lock:
+                self._running += 1
+            thread.start()
+            self._threads.append(thread)
 
     def fail(self, error: BaseException) -> None:
         """End all for the first reason."""
@@ -426,8 +499,7 @@ class _Worker:
         self._rate = 0.0
         self._failures = 0
         limit_rate = crew.options.limit_rate
-        size = min(_BUFFER, _BUFFERS // crew.schedule.connections)
-        size = min(size, max(4096, limit_rate // 20)) if limit_rate else size
+        size = min(_PIECE, max(4096, limit_rate // 20)) if limit_rate else _PIECE
         self._view = memoryview(bytearray(size))
 
     @property
@@ -514,10 +586,17 @@ class _Worker:
             if connection.made != made:
                 self._connected_at = time.monotonic()
         self.is_receiving = True
+        with crew.turns:
+            self._keep(body, stretch)
+
+    def _keep(self, body: Body, stretch: Stretch) -> None:
+        """What comes of the answer, in the file."""
+        crew = self._crew
         extent: t.Optional[Extent] = None
         position = body.start
         written = position
         is_open = True
+        turn_ends = position + _TURN
         while is_open:
             count, failure = self._receive(body)
             is_open = count > 0 and failure is None
@@ -541,13 +620,19 @@ class _Worker:
                 raise failure
             if claimed < count or not stretch.left:
                 if is_open and not body.is_over:
-                    connection.close()
+                    self.connection.close()
                 return
             if crew.is_over.is_set():
-                connection.close()
+                self.connection.close()
                 return
+            if position >= turn_ends:
+                turn_ends = position + _TURN
+                with crew.turns.put_off():
+                    pass
             if crew.limit and count:
-                crew.is_over.wait(max(0.0, crew.limit.delay(count)))
+                pause = max(0.0, crew.limit.delay(count))
+                with crew.turns.put_off():
+                    crew.is_over.wait(pause)
 
     def _receive(self, body: Body) -> tuple[int, t.Optional[ConnectionFailed]]:
         """How much came into the view, and what ended it, if it did not end well."""
@@ -557,9 +642,14 @@ class _Worker:
         try:
             while count < len(view):
                 came = body.receive(view[count:])
-                count += came
-                if not came or time.monotonic() > ends:
+                if came:
+                    count += came
+                    continue
+                seconds = ends - time.monotonic()
+                if came == 0 or (count and seconds <= 0) or self._crew.is_over.is_set():
                     break
+                with self._crew.turns.put_off():
+                    body.wait(seconds if seconds > 0 else _PIECE_SECONDS, len(view) - count)
         except ConnectionFailed as error:
             return count, error
         return count, None
