@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ class Run:
     wall: float
     cpu: float
     memory: float  # MiB, of the process
+    machine: float = 0.0  # CPU seconds of all there is on the machine
 
 
 #: Starts a command from a process that is small: Linux counts what the starting process takes as the command's own.
@@ -39,6 +41,7 @@ with open(sys.argv[1], "w") as report:
 
 def run(command: list[str], environment: dict[str, str], given: str = "") -> Run:
     """Run a command, with that on its standard input."""
+    before = busy()
     with tempfile.TemporaryFile("w+") as output, tempfile.NamedTemporaryFile("r") as report:
         start = [sys.executable, "-I", "-S", "-c", START, report.name, *command]
         subprocess.run(
@@ -56,7 +59,14 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> Run
         printed = output.read()
     if code:
         raise SystemExit(f"{' '.join(command)} ended with {code}:\n{printed}")
-    return Run(printed, wall, cpu, memory)
+    return Run(printed, wall, cpu, memory, busy() - before)
+
+
+def busy() -> float:
+    """CPU seconds that the processors were not idle for since the start of the machine."""
+    user, nice, system, *rest = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8])
+    interrupts = sum(rest[2:])
+    return (user + nice + system + interrupts) / os.sysconf("SC_CLK_TCK")
 
 
 def goal(text: str, value: float, met: bool) -> None:

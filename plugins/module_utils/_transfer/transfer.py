@@ -391,6 +391,7 @@ class _Crew:
         self.limit = _Limit(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
+        self.given_back = threading.Condition()
         self._transfer = transfer
         self._waiting = transfer._waiting
         self._account = transfer._account
@@ -530,7 +531,8 @@ class _Worker:
             if stretch is None:
                 if not crew.schedule.left:
                     return
-                crew.is_over.wait(_TICK / 2)
+                with crew.given_back:
+                    crew.given_back.wait(_TICK / 2)
                 continue
             self.stretch = stretch
             pause = 0.0
@@ -553,6 +555,8 @@ class _Worker:
                 self.is_receiving = False
                 self.stretch = None
                 crew.schedule.give_back(stretch)
+                with crew.given_back:
+                    crew.given_back.notify_all()
             if pause:
                 crew.is_over.wait(pause)
             while crew.links.is_missing and not crew.is_over.wait(_TICK / 2):
