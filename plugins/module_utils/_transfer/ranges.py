@@ -283,7 +283,7 @@ class Connection:
                 waiting.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._response = self._socket = self._poll = self._receive = None
+        self._response = self._socket = self._poll = None
         connection, self._http = self._http, None
         if connection:
             with contextlib.suppress(OSError):
