@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The benchmarks: each against its peer in the same run, on the stand-in of the service. Prints medians and ratios.
+"""The benchmarks: each against its peer in the same run, on the stand-in of the service. Prints medians, or the best of some runs, and ratios.
 
     python tests/bench/run.py [--only NAME]
 

@@ -158,8 +158,7 @@ class Connection:
         self._broken_by: t.Optional[Exception] = None
         self._withheld = 0
         self._low = 1
-        self._heard = False
-        self._silent_since = 0.0
+        self._heard_at = 0.0
         self.host = ""
         #: How many were made, and how many bytes of objects came.
         self.made = 0
@@ -237,14 +236,11 @@ class Connection:
                 raise self._failed(error) from None
             self._broken_by = error
         self.received += count
-        self._heard = True
+        self._heard_at = time.monotonic()
         return count
 
     def wait(self, seconds: float, count: int) -> None:
-        now = time.monotonic()
-        if self._heard:
-            self._heard, self._silent_since = False, now
-        left = self._silent_since + self._options.read_timeout - now
+        left = self._heard_at + self._options.read_timeout - time.monotonic()
         count = max(1, count - self._withheld)
         try:
             if left <= 0:
@@ -262,7 +258,7 @@ class Connection:
     def _leave_http(self) -> None:
         """From here on the socket is read by ourselves, and nobody waits at it; what came with the head lies in the response."""
         self._early, self._broken_by = b"", None
-        self._heard = True
+        self._heard_at = time.monotonic()
         self._socket.settimeout(0)
         self._early = t.cast(t.Any, self._response).fp.peek()
 

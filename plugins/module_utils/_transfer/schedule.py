@@ -94,6 +94,7 @@ class Schedule:
         self._free.reverse()
         self._active: list[Stretch] = []
         self._lock = threading.Lock()
+        self._given_back = threading.Condition(self._lock)
 
     @property
     def left(self) -> int:
@@ -104,7 +105,7 @@ class Schedule:
     def take(self, rate: float) -> t.Optional[Stretch]:
         """A stretch for a connection of that rate, in bytes a second, 0 if it is not known; none if there is none to be had.
 
-        Ask again as long as bytes are ``left``: whoever has them may give them back.
+        ``wait`` and ask again as long as bytes are ``left``: whoever has them may give them back.
         """
         with self._lock:
             stretch = self._free.pop() if self._free else self._taken_over(rate)
@@ -144,3 +145,9 @@ class Schedule:
             self._active.remove(stretch)
             if stretch.left:
                 self._free.append(stretch)
+            self._given_back.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Until somebody is done with a stretch, or so long."""
+        with self._given_back:
+            self._given_back.wait(seconds)

@@ -391,7 +391,6 @@ class _Crew:
         self.limit = _Limit(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
-        self.given_back = threading.Condition()
         self._transfer = transfer
         self._waiting = transfer._waiting
         self._account = transfer._account
@@ -531,8 +530,7 @@ class _Worker:
             if stretch is None:
                 if not crew.schedule.left:
                     return
-                with crew.given_back:
-                    crew.given_back.wait(_TICK / 2)
+                crew.schedule.wait(_TICK / 2)
                 continue
             self.stretch = stretch
             pause = 0.0
@@ -555,8 +553,6 @@ class _Worker:
                 self.is_receiving = False
                 self.stretch = None
                 crew.schedule.give_back(stretch)
-                with crew.given_back:
-                    crew.given_back.notify_all()
             if pause:
                 crew.is_over.wait(pause)
             while crew.links.is_missing and not crew.is_over.wait(_TICK / 2):
