@@ -8,12 +8,14 @@ import importlib
 import io
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+import trustme
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
@@ -28,6 +30,20 @@ Result = dict[str, Any]
 @pytest.fixture
 def service() -> Iterator[StandIn]:
     with StandIn() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_service(authority: trustme.CA) -> Iterator[StandIn]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with StandIn(tls=context) as running:
+        running.add_task("rm-bp1abc")
         yield running
 
 

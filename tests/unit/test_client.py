@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -421,20 +420,6 @@ def test_threads_share_a_client(service: StandIn, client_of: MakeClient) -> None
 
 
 # The network
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def tls_service(authority: trustme.CA) -> Iterator[StandIn]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with StandIn(tls=context) as running:
-        running.add_task("rm-bp1abc")
-        yield running
 
 
 def test_a_certificate_that_is_not_trusted(tls_service: StandIn, client_of: MakeClient) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import crc64 as sums
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import schedule as scheduling
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64, crc64_of_file
@@ -453,6 +454,38 @@ def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypat
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="others are not supported"):
         connection.probe(Link("https://bucket.example/x"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        Fault("truncated", action="GetObject", at=1_000_003),
+        Fault("reset", action="GetObject", at=1_000_003),
+        Fault("stall", at=1_000_003, seconds=9.0),
+    ],
+    ids=lambda fault: fault.kind if fault else "none",
+)
+def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path: Path, fault: Fault | None) -> None:
+    data = random.Random(2).randbytes(SIZE)
+    task = tls_service.add_task("rm-a", task_id="dt-x")
+    tls_service.put_object(task, data)
+    tls_service.habits.url_scheme = "https"
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    http = HttpOptions(read_timeout=1.0, ca_path=str(tmp_path / "ca.pem"))
+    account = Account()
+    link = Link(exports.link(tls_service, task, 600, internal=False))
+    transfer = Transfer(link, TransferOptions(connections=2, http=http), Patient(), account)
+    info = transfer.probe()
+    if fault:
+        tls_service.inject(fault)
+    partial = PartialFile(str(tmp_path / "file"))
+    transfer.run(partial, info)
+    transfer.close()
+    partial.release()
+    assert (tmp_path / "file.part").read_bytes() == data
+    assert account.transferred == SIZE + 1
+    assert bool(account.resumes) == bool(fault)
 
 
 # how many connections
