@@ -16,7 +16,8 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
                           none: this is the result
 
 In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
-``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, which it locks.
+``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
+as long as it lives, so that its end is noticed at once.
 A job that nobody follows any more ends itself. Without ``job``, as for ``async``, the module works by itself, and has no
 more links than it was given.
 """
@@ -24,7 +25,7 @@ more links than it was given.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 import select
@@ -59,7 +60,7 @@ PATIENCE = 90.0
 GRACE = 10.0
 
 _REPORT_EVERY = 0.5
-_LONGEST_NAP = 0.2
+_LOOK_EVERY = 0.2
 
 
 class Job:
@@ -142,8 +143,9 @@ def _start(
     base = os.path.expanduser(os.path.expandvars(remote_tmp))
     os.makedirs(base, mode=0o700, exist_ok=True)
     directory = tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
-    alive = os.open(os.path.join(directory, "alive"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(alive, fcntl.LOCK_EX)
+    path = os.path.join(directory, "alive")
+    os.mkfifo(path, 0o600)
+    alive = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     _Directory(directory).touch("followed")
     if os.fork():
         os.close(alive)
@@ -173,26 +175,19 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -
         directory.write("links.json", links)
     audience = _Audience()
     deadline = time.monotonic() + float(asked["seconds"])
-    nap = 0.005
     try:
         while True:
             directory.touch("followed")
-            is_alive = directory.is_alive()
-            result = directory.read("result.json")
-            if result is not None:
+            if directory.is_over_within(max(0.0, min(_LOOK_EVERY, deadline - time.monotonic()))):
+                result = directory.read("result.json")
                 directory.remove()
-                return t.cast(Facts, result)
-            if not is_alive:
-                directory.remove()
-                return {"_job": {"directory": None, "progress": {}, "needs_links": False}}
+                return t.cast(Facts, result or {"_job": {"directory": None, "progress": {}, "needs_links": False}})
             state = directory.read("progress.json") or {"progress": {}, "needs_links": False}
             needs_links = state["needs_links"] and not directory.has("links.json")
             if needs_links or time.monotonic() > deadline:
                 return {"_job": dict(state, needs_links=needs_links, directory=directory.path)}
             if audience.is_gone():
                 raise Abandoned("Ansible, which waited for this, is gone")
-            time.sleep(nap)
-            nap = min(_LONGEST_NAP, nap * 1.3)
     except (Interrupted, Abandoned):
         directory.stop()
         raise
@@ -253,23 +248,25 @@ class _Directory:
         except FileNotFoundError:
             return None
 
-    def is_alive(self) -> bool:
-        """Whether the job still has its lock."""
+    def is_over_within(self, seconds: float) -> bool:
+        """Whether the job ends, or has ended; waits for that so long."""
         try:
-            with open(os.path.join(self.path, "alive"), "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        return False
+            pipe = os.open(os.path.join(self.path, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return True
+            raise
+        try:
+            reader = select.poll()
+            reader.register(pipe, 0)
+            return bool(reader.poll(1000 * seconds))
+        finally:
+            os.close(pipe)
 
     def stop(self) -> t.Any:
         """Tell the job to end, wait for it, and clear up. Returns its result."""
         self.touch("stop")
-        deadline = time.monotonic() + GRACE
-        while self.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.is_over_within(GRACE)
         result = self.read("result.json")
         self.remove()
         return result
