@@ -15,7 +15,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
     CONSTRAINTS,
     settings_of,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import FollowingAction
@@ -62,6 +61,9 @@ class ActionModule(FollowingAction):
         if options["url"]:
             arguments["url"] = options["url"]
             return self.follow(arguments, task_vars, transfer_line)
+
+        # With url, the controller asks nobody, and need not load what it would take.
+        from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
 
         def links() -> list[str]:
             return [url for dummy, url in files_of(options, self._display.warning)]
