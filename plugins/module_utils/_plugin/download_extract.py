@@ -20,8 +20,10 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, within
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import archive
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import extraction
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive import shown
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.tree import Request
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -52,38 +54,38 @@ class DownloadExtract:
     def answer(self, job: Job) -> dict[str, t.Any]:
         request = _request_of(self._options)
 
-        def watch(progress: archive.Progress) -> None:
+        def watch(progress: extraction.Progress) -> None:
             job.check()
             facts = dict(progress._asdict(), step=progress.step.value, src=request.src, elapsed=self._elapsed())
             job.report(facts)
 
         if not os.path.lexists(request.src):
-            contents = None if self._options["keep_archive"] else archive.left_by(request.src, request.dest)
+            contents = None if self._options["keep_archive"] else extraction.left_by(request.src, request.dest)
             if contents is None:
                 raise ConfigurationError(f"src {request.src!r} does not exist: give the archive's path on this host.")
             return self._result(False, request, contents)
         if self._check_mode:
-            plan = archive.plan(request, watch)
+            plan = extraction.plan(request, watch)
             if plan.contents:
                 return self._result(not self._options["keep_archive"], request, plan.contents)
             facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
             return {"changed": True, **facts, "format": plan.format.value, "archive_size": plan.archive_size}
-        changed, contents = archive.unpack(request, watch)
+        changed, contents = extraction.unpack(request, watch)
         if not self._options["keep_archive"]:
             try:
                 os.unlink(request.src)
             except OSError as error:
-                asked = f"remove {archive.shown(request.src)}, which was unpacked into {archive.shown(request.dest)}"
+                asked = f"remove {shown(request.src)}, which was unpacked into {shown(request.dest)}"
                 raise DestinationFailed.of(error, request.src, asked) from None
             changed = True
         return self._result(changed, request, contents)
 
-    def _result(self, changed: bool, request: archive.Request, contents: archive.Contents) -> dict[str, t.Any]:
+    def _result(self, changed: bool, request: Request, contents: extraction.Contents) -> dict[str, t.Any]:
         facts = contents.facts()
         return {
             "changed": changed,
             "dest": request.dest,
-            "roots": archive.roots_of(request.dest),
+            "roots": extraction.roots_of(request.dest),
             "elapsed": self._elapsed(),
             # As ``size``, Ansible returns that of ``dest`` itself.
             "unpacked_size": facts.pop("size"),
@@ -94,7 +96,7 @@ class DownloadExtract:
         return round(time.monotonic() - self._began, 3)
 
 
-def _request_of(options: Options) -> archive.Request:
+def _request_of(options: Options) -> Request:
     src, dest = _place(options, "src"), os.path.realpath(_place(options, "dest"))
     if dest == "/":
         raise ConfigurationError(f"dest {options['dest']!r} is the root of all: give a directory of its own.")
@@ -103,7 +105,7 @@ def _request_of(options: Options) -> archive.Request:
             f"dest {options['dest']!r} contains src {options['src']!r}: give a directory that holds nothing else."
         )
     within(options, "progress_interval", 1, 86400, " seconds")
-    return archive.Request(
+    return Request(
         src=src,
         dest=dest,
         replace=options["force"],

@@ -27,21 +27,16 @@ from typing import Any, Callable
 
 import pytest
 import zstandard
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import archive
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive import (
-    MARKER,
-    Format,
-    Progress,
-    Request,
-    Step,
-    Tree,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import extraction
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive import Format
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
     Abandoned,
     ArchiveRefused,
     DestinationBusy,
     DestinationFailed,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.extraction import Progress, Step
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.tree import MARKER, Request, Tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import can_mount, mounted
@@ -122,7 +117,7 @@ class Place:
     def unpack(self, data: bytes | None = None, **options: Any) -> Any:
         if data is not None:
             self.src.write_bytes(data)
-        self.changed, contents = archive.unpack(self.request(**options), self.seen.append)
+        self.changed, contents = extraction.unpack(self.request(**options), self.seen.append)
         assert os.listdir(self.dest.parent) == ["orders"]
         return contents
 
@@ -183,7 +178,7 @@ def test_the_content(place: Place, format: str, tar_format: int) -> None:
     assert contents.format is Format(format)
     assert contents.tree == Tree(files=3, directories=3, links=0, size=len(SQL + CSV))
     assert (contents.archives, contents.archive_size, contents.archive_crc64) == (1, len(data), crc64(data))
-    assert archive.roots_of(str(place.dest)) == ["root"]
+    assert extraction.roots_of(str(place.dest)) == ["root"]
     assert json.loads((place.dest / MARKER).read_text())["archive_crc64"] == str(crc64(data))
     assert place.seen[-1] == Progress(Step.SYNC, len(data), len(data), 3, len(SQL + CSV))
 
@@ -256,9 +251,9 @@ def test_names(place: Place, format: int) -> None:
 
 def test_names_at_the_top_as_text(place: Place) -> None:
     place.unpack(tar(("\udcff", b""), *[(f"{number:03}", b"") for number in range(110)]))
-    assert archive.roots_of(str(place.dest)) == [f"{number:03}" for number in range(100)]
+    assert extraction.roots_of(str(place.dest)) == [f"{number:03}" for number in range(100)]
     place.unpack(tar(("\udcff", b"")), replace=True)
-    assert archive.roots_of(str(place.dest)) == ["\\xff"]
+    assert extraction.roots_of(str(place.dest)) == ["\\xff"]
 
 
 def test_headers_of_all_entries(place: Place) -> None:
@@ -534,8 +529,8 @@ def test_memory_grows_neither_with_sizes_nor_with_entries(place: Place, compress
     tracemalloc.start()
     try:
         with pytest.raises(ArchiveRefused):
-            archive.unpack(place.request(max_size=size - 1), place.seen.append)
-        tree = archive.unpack(place.request(sync=False), place.seen.append)[1].tree
+            extraction.unpack(place.request(max_size=size - 1), place.seen.append)
+        tree = extraction.unpack(place.request(sync=False), place.seen.append)[1].tree
         assert tracemalloc.get_traced_memory()[1] < 32 << 20
     finally:
         tracemalloc.stop()
@@ -548,7 +543,7 @@ def test_memory_does_not_grow_with_entries(place: Place) -> None:
         place.src.write_bytes(gzip.compress(entry * count + bytes(1024), 1))
         tracemalloc.start()
         try:
-            archive.unpack(place.request(replace=True, sync=False), place.seen.append)
+            extraction.unpack(place.request(replace=True, sync=False), place.seen.append)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -584,7 +579,7 @@ def test_a_second_run_changes_nothing(place: Place) -> None:
     before = {path: path.lstat() for path in place.dest.rglob("*")}
     renamed = place.src.rename(place.src.with_name("renamed"))
     place.seen.clear()
-    changed, second = archive.unpack(place.request(src=str(renamed)), place.seen.append)
+    changed, second = extraction.unpack(place.request(src=str(renamed)), place.seen.append)
     assert not changed
     assert (second.tree, second.archive_crc64, second.src) == (first.tree, first.archive_crc64, str(renamed))
     assert {path: path.lstat() for path in place.dest.rglob("*")} == before
@@ -641,17 +636,17 @@ def test_an_empty_directory_is_filled(place: Place) -> None:
 
 def test_a_plan_changes_nothing(place: Place) -> None:
     place.src.write_bytes(gzip.compress(tar(*MANY)))
-    plan = archive.plan(place.request(), place.seen.append)
+    plan = extraction.plan(place.request(), place.seen.append)
     assert (plan.format, plan.contents, plan.replaces) == (Format.TAR_GZ, None, False)
     assert os.listdir(place.dest.parent) == []
     place.unpack()
-    plan = archive.plan(place.request(), place.seen.append)
+    plan = extraction.plan(place.request(), place.seen.append)
     assert plan.contents
     assert plan.contents.tree.files == 3
     ALTERATIONS["a file more"](place.dest)
     with pytest.raises(DestinationFailed):
-        archive.plan(place.request(), place.seen.append)
-    assert archive.plan(place.request(replace=True), place.seen.append).replaces
+        extraction.plan(place.request(), place.seen.append)
+    assert extraction.plan(place.request(replace=True), place.seen.append).replaces
 
 
 def test_a_destination_that_cannot_be(place: Place, tmp_path: Path) -> None:
@@ -664,7 +659,7 @@ def test_a_destination_that_cannot_be(place: Place, tmp_path: Path) -> None:
         (tmp_path / "missing" / "below", f"No such file.*Create the directory {tmp_path}/missing first"),
     ):
         with pytest.raises(DestinationFailed, match=words):
-            archive.unpack(place.request(dest=str(dest), replace=True), place.seen.append)
+            extraction.unpack(place.request(dest=str(dest), replace=True), place.seen.append)
     assert file.read_bytes() == b""
 
 
@@ -675,7 +670,7 @@ def test_what_is_beside_it_and_not_ours_stays(place: Place) -> None:
     (part / "precious").touch()
     for dummy in range(2):
         with pytest.raises(DestinationFailed, match=r"orders\.part.*Move it away"):
-            archive.unpack(place.request(), place.seen.append)
+            extraction.unpack(place.request(), place.seen.append)
         assert part.exists()
         if not part.is_symlink():
             (part / "precious").unlink()
@@ -699,7 +694,7 @@ def test_an_archive_that_is_being_written(place: Place) -> None:
         os.utime(place.src, (1, 1))
 
     with pytest.raises(ArchiveRefused, match="written to while"):
-        archive.unpack(place.request(), touch)
+        extraction.unpack(place.request(), touch)
     assert os.listdir(place.dest.parent) == []
 
 
@@ -713,7 +708,7 @@ def test_nobody_waits_any_more(place: Place, calls: int) -> None:
             raise Abandoned("nobody waits")
 
     with pytest.raises(Abandoned):
-        archive.unpack(place.request(), watch)
+        extraction.unpack(place.request(), watch)
     assert os.listdir(place.dest.parent) == []
     assert threading.active_count() == 1
 
@@ -733,14 +728,14 @@ def test_progress_is_by_what_is_read_of_the_archive(place: Place) -> None:
 SCRIPT = """
 import os, sys
 sys.path[:0] = {path!r}
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import archive
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import extraction, tree
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
 def watch(progress):
     print(progress.read, progress.step.value, flush=True)
     sys.stdin.readline()
 {before}
 try:
-    archive.unpack(archive.Request({src!r}, {dest!r}, **{options!r}), watch)
+    extraction.unpack(tree.Request({src!r}, {dest!r}, **{options!r}), watch)
 except BackupError as error:
     print(type(error).__name__, str(error))
 else:
@@ -795,7 +790,7 @@ def test_two_at_once(large: Place) -> None:
     running = process(large)
     steps(running, 4)
     with pytest.raises(DestinationBusy, match="another run is unpacking"):
-        archive.unpack(large.request(), large.seen.append)
+        extraction.unpack(large.request(), large.seen.append)
     output, dummy = running.communicate("\n" * 1000, timeout=20)
     assert output.endswith("done\n")
     large.unpack(None)
@@ -851,7 +846,7 @@ def test_what_cannot_go_back_is_kept(large: Place) -> None:
     large.dest.mkdir()
     (large.dest / "other").touch()
     with pytest.raises(DestinationFailed, match=r"orders\.part/old, and cannot go back.*by hand"):
-        archive.unpack(large.request(replace=True), large.seen.append)
+        extraction.unpack(large.request(replace=True), large.seen.append)
     assert (part / "old" / "precious").read_text() == "precious"
     assert (large.dest / "other").exists()
 
@@ -909,7 +904,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def test_a_full_disk(large: Place, mount: Callable[[str], Path], options: str) -> None:
     path = mount(options)
     with pytest.raises(DestinationFailed, match=r"No space left on device.*Make room in .*mounted, and run it again"):
-        archive.unpack(large.request(dest=str(path / "x"), max_size=1 << 40), large.seen.append)
+        extraction.unpack(large.request(dest=str(path / "x"), max_size=1 << 40), large.seen.append)
     assert os.listdir(path) == []
 
 
@@ -917,12 +912,12 @@ def test_a_full_disk(large: Place, mount: Callable[[str], Path], options: str) -
 def test_mount_points_and_read_only_file_systems(large: Place, mount: Callable[[str], Path]) -> None:
     path = mount("size=2m")
     with pytest.raises(ArchiveRefused, match=r"only \d+ are free in .*mounted.*Make room"):
-        archive.unpack(large.request(dest=str(path / "x")), large.seen.append)
+        extraction.unpack(large.request(dest=str(path / "x")), large.seen.append)
     with pytest.raises(DestinationFailed, match=r"mount point.*below it"):
-        archive.unpack(large.request(dest=str(path), replace=True), large.seen.append)
+        extraction.unpack(large.request(dest=str(path), replace=True), large.seen.append)
     subprocess.run(["mount", "-o", "remount,ro", path], check=True)
     with pytest.raises(DestinationFailed, match="Read-only file system"):
-        archive.unpack(large.request(dest=str(path / "x")), large.seen.append)
+        extraction.unpack(large.request(dest=str(path / "x")), large.seen.append)
 
 
 def test_another_user_may_not(large: Place) -> None:

@@ -1,0 +1,355 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+"""The files, directories and links below a directory: writes those of an archive, and counts what is there.
+
+Goes from directory to directory by what is open, and never through a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import re
+import stat
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive import (
+    DISTRUST,
+    Entry,
+    Kind,
+    Stream,
+    cut_off,
+    damaged,
+    shown,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ArchiveRefused
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing
+
+#: In ``dest``: what was unpacked there.
+MARKER = ".apsaradb-backup.json"
+#: An entry lies in so many directories at the most.
+MAX_DEPTH = 100
+
+_MAX_LINKS = 40
+_MAX_PATH = 4095
+_ENTRIES_PER_TICK = 1000
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to unpack. Paths are absolute, ``dest`` without links; modes at most 0o777, that of
+    directories at least 0o700; -1 leaves owner and group alone.
+
+    ``max_size`` none is what is free in the file system. ``replace``: whatever ``dest`` holds.
+    """
+
+    src: str
+    dest: str
+    replace: bool = False
+    max_files: int = 1_000_000
+    max_size: t.Optional[int] = None
+    mode: int = 0o600
+    directory_mode: int = 0o700
+    owner: int = -1
+    group: int = -1
+    sync: bool = True
+
+    @property
+    def gives_away(self) -> bool:
+        return (self.owner, self.group) != (-1, -1)
+
+    @property
+    def asked(self) -> str:
+        return f"unpack {shown(self.src)} into {shown(self.dest)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """What is in a directory, itself not counted. Hard links are files, and count as often as there are."""
+
+    files: int = 0
+    directories: int = 0
+    links: int = 0
+    size: int = 0
+
+
+class Writer:
+    """Writes entries below a directory. Goes from directory to directory, and into none that a link leads to."""
+
+    def __init__(self, root: int, request: Request) -> None:
+        self.entries = 0
+        self.files = 0
+        self.size = 0
+        self._root = root
+        self._request = request
+        # The last directory, as the next entry is mostly in the same.
+        self._parts: tuple[str, ...] = ()
+        self._directory = root
+        self._max_size = request.max_size
+        if self._max_size is None:
+            file_system = os.fstatvfs(root)
+            self._max_size = file_system.f_bavail * file_system.f_frsize
+
+    def close(self) -> None:
+        self._enter(())
+
+    def add(self, entry: Entry, stream: Stream) -> None:
+        parts = self._parts_of(entry.name, entry)
+        if not parts:
+            if entry.kind is not Kind.DIRECTORY:
+                raise ArchiveRefused(f"a {entry.kind.value} in it has no name", hint=DISTRUST)
+            return
+        if parts == (MARKER,):
+            raise ArchiveRefused(f"it holds {MARKER}, which this writes itself", hint="Was it made of an unpacked one?")
+        if entry.kind is Kind.DIRECTORY:
+            self._enter(parts, entry)
+            return
+        self._count()
+        if entry.kind is Kind.LINK:
+            self._enter(parts[:-1], entry)
+            self._link(entry, parts)
+        elif entry.kind is Kind.HARD_LINK:
+            self._hard_link(entry, parts)
+        else:
+            self._grow(entry.size, entry)
+            self._enter(parts[:-1], entry)
+            self._file(entry, parts[-1], stream)
+
+    def own(self, file: int, mode: int) -> None:
+        # In this order: a change of the owner can take bits away.
+        if self._request.gives_away:
+            os.fchown(file, self._request.owner, self._request.group)
+        os.fchmod(file, mode)
+
+    def _parts_of(self, name: str, entry: Entry) -> tuple[str, ...]:
+        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
+            raise _outside(entry)
+        if "\0" in name:
+            raise damaged(f"the name {shown(name)} at offset {entry.offset} has a zero byte")
+        length = len(os.fsencode(name)) + len(os.fsencode(self._request.dest)) + len(".part/new/")
+        if length > _MAX_PATH or len(parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
+            message = f"the name {shown(name)} of {len(name)} characters is too long or too deep"
+            raise ArchiveRefused(message, hint=DISTRUST)
+        return parts
+
+    def _count(self) -> None:
+        self.entries += 1
+        limit = self._request.max_files
+        if self.entries > limit:
+            message = f"it holds more than {limit} files, directories and links"
+            raise ArchiveRefused(message, hint=f"Raise max_files, which is {limit}, if that is right")
+
+    def _grow(self, size: int, entry: Entry) -> None:
+        self.files += 1
+        self.size += size
+        limit = t.cast(int, self._max_size)
+        if self.size > limit:
+            message = f"up to {shown(entry.name)} it holds {self.size} bytes of content"
+            if self._request.max_size is None:
+                free = f"only {limit} are free in {shown(os.path.dirname(self._request.dest))}"
+                raise ArchiveRefused(
+                    f"{message}, and {free}", hint="Make room, or set max_size to more at your own risk"
+                )
+            raise ArchiveRefused(f"{message}, and max_size is {limit}", hint="Raise max_size if that is right")
+
+    def _enter(self, parts: tuple[str, ...], entry: t.Optional[Entry] = None, creates: bool = True) -> None:
+        if parts == self._parts:
+            return
+        if self._directory != self._root:
+            os.close(self._directory)
+        self._parts, self._directory = (), self._root
+        for depth, part in enumerate(parts, 1):
+            try:
+                try:
+                    inner = os.open(part, DIRECTORY, dir_fd=self._directory)
+                except FileNotFoundError:
+                    if not creates:
+                        raise
+                    self._count()
+                    os.mkdir(part, 0o700, dir_fd=self._directory)
+                    inner = os.open(part, DIRECTORY, dir_fd=self._directory)
+            except OSError as error:
+                if entry and error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise self._clash(entry, "/".join(parts[:depth])) from None
+                raise
+            if self._directory != self._root:
+                os.close(self._directory)
+            self._parts, self._directory = parts[:depth], inner
+
+    def _clash(self, entry: Entry, name: str) -> ArchiveRefused:
+        message = f"{shown(name)} in it is a file or a link, and {shown(entry.name)} needs a directory there"
+        return ArchiveRefused(message, hint=DISTRUST)
+
+    def _make(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
+        """What ``make`` returns. Of two entries of one name the later wins, as in a tar that was appended to."""
+        try:
+            return make()
+        except FileExistsError:
+            status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            message = f"{shown(entry.name)} in it is both a directory and a {entry.kind.value}"
+            raise ArchiveRefused(message, hint=DISTRUST)
+        os.unlink(name, dir_fd=self._directory)
+        if stat.S_ISREG(status.st_mode):
+            self.files -= 1
+            self.size -= status.st_size
+        return make()
+
+    def _file(self, entry: Entry, name: str, stream: Stream) -> None:
+        file = self._make(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
+        try:
+            written = 0
+            for piece in stream.pieces(entry.size):
+                count = len(piece)
+                while piece:
+                    piece = piece[os.write(file, piece) :]
+                if self._request.sync and written:
+                    start_writing(file, written, count)
+                written += count
+            if written < entry.size:
+                raise cut_off(entry, stream.offset)
+            self.own(file, self._request.mode)
+        finally:
+            os.close(file)
+
+    def _link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        """Where it leads in the end is only known when all is there; here is what can be said already."""
+        if not entry.target or "\0" in entry.target:
+            raise damaged(f"the link {shown(entry.name)} leads nowhere")
+        name, directory = parts[-1], self._directory
+        if escapes(entry.target, len(parts) - 1):
+            raise _outside(entry)
+        self._make(entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory))
+        if self._request.gives_away:
+            os.chown(name, self._request.owner, self._request.group, dir_fd=directory, follow_symlinks=False)
+
+    def _hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        target = self._parts_of(entry.target, entry)
+        if target == parts:
+            raise damaged(f"the hard link {shown(entry.name)} leads to itself")
+        size = -1
+        if target:
+            with contextlib.suppress(FileNotFoundError):
+                self._enter(target[:-1], entry, creates=False)
+                status = os.stat(target[-1], dir_fd=self._directory, follow_symlinks=False)
+                size = status.st_size if stat.S_ISREG(status.st_mode) else -1
+        if size < 0:
+            message = (
+                f"{shown(entry.name)} in it is a hard link to {shown(entry.target)}, and no such file is before it"
+            )
+            raise ArchiveRefused(message, hint=DISTRUST)
+        self._grow(size, entry)
+        source = os.dup(self._directory)
+        try:
+            self._enter(parts[:-1], entry)
+            self._make(
+                entry,
+                parts[-1],
+                lambda: os.link(
+                    target[-1],
+                    parts[-1],
+                    src_dir_fd=source,
+                    dst_dir_fd=self._directory,
+                    follow_symlinks=False,
+                ),
+            )
+        finally:
+            os.close(source)
+
+
+def escapes(target: str, depth: int) -> bool:
+    """Whether a link in a directory so deep below the root leads out of it, by the looks of its target."""
+    if target.startswith("/"):
+        return True
+    for part in target.split("/"):
+        if part == "..":
+            depth -= 1
+        elif part not in ("", "."):
+            depth += 1
+        if depth < 0:
+            return True
+    return False
+
+
+def _outside(entry: Entry) -> ArchiveRefused:
+    to = f", a {entry.kind.value} to {shown(entry.target)}," if entry.target else ""
+    return ArchiveRefused(f"{shown(entry.name)}{to} in it leads out of the destination", hint=DISTRUST)
+
+
+def check_link(root: int, path: tuple[str, ...]) -> None:
+    """Raises ArchiveRefused if the link at the path leads out of the root, also by way of others."""
+    entry = Entry("/".join(path), Kind.LINK, 0, os.readlink("/".join(path), dir_fd=root), 0)
+    here = list(path[:-1])
+    ahead = entry.target.split("/")[::-1]
+    links = 1
+    while ahead:
+        part = ahead.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not here:
+                raise _outside(entry)
+            here.pop()
+            continue
+        try:
+            target = os.readlink("/".join([*here, part]), dir_fd=root)
+        except OSError:
+            here.append(part)  # no link, or nothing
+            continue
+        links += 1
+        if target.startswith("/") or links > _MAX_LINKS:
+            raise _outside(entry)
+        ahead.extend(target.split("/")[::-1])
+
+
+def survey(path: str, tick: t.Callable[[], t.Any] = int) -> Tree:
+    """Counts what is in a directory. Raises OSError."""
+    directory = os.open(path, DIRECTORY)
+    try:
+        return survey_below(directory, tick)
+    finally:
+        os.close(directory)
+
+
+def survey_below(
+    directory: int,
+    tick: t.Callable[[], t.Any],
+    on_directory: t.Callable[[int], t.Any] = int,
+    on_link: t.Callable[[tuple[str, ...]], t.Any] = len,
+    path: tuple[str, ...] = (),
+) -> Tree:
+    """``on_directory`` is called for each below the first, after those in it; ``on_link`` with the path of each."""
+    files = directories = links = size = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not (files + directories + links) % _ENTRIES_PER_TICK:
+                tick()
+            if entry.is_symlink():
+                links += 1
+                on_link((*path, entry.name))
+            elif entry.is_dir(follow_symlinks=False):
+                directories += 1
+                # Nothing so deep was unpacked here.
+                if len(path) > MAX_DEPTH:
+                    continue
+                inner = os.open(entry.name, DIRECTORY, dir_fd=directory)
+                try:
+                    tree = survey_below(inner, tick, on_directory, on_link, (*path, entry.name))
+                    on_directory(inner)
+                finally:
+                    os.close(inner)
+                files, directories = files + tree.files, directories + tree.directories
+                links, size = links + tree.links, size + tree.size
+            elif path or entry.name != MARKER:
+                files += 1
+                size += entry.stat(follow_symlinks=False).st_size
+    return Tree(files, directories, links, size)
