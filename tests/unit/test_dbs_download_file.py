@@ -686,6 +686,34 @@ def test_a_job_that_is_killed_is_begun_again(
     assert (tmp_path / "file").read_bytes() == data
 
 
+def test_a_job_goes_on_where_its_notes_have_no_room(
+    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path, small_disk: Path
+) -> None:
+    service.habits.rate = 1e6
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
+        until((tmp_path / "file.part.json").exists)
+        with pytest.raises(OSError, match="No space left"):
+            (small_disk / "other").write_bytes(bytes(16 * MIB))
+        assert process.stdout
+        result = json.loads(process.stdout.read())
+    assert result["changed"] is True
+    assert (tmp_path / "file").read_bytes() == data
+    assert os.listdir(small_disk) == ["other"]
+
+
+def test_a_job_whose_notes_cannot_be_kept(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], _ansible_remote_tmp=f"{tmp_path}/other/tmp") as process:
+        assert process.stdout
+        result = json.loads(process.stdout.read())
+    assert result["error"]["kind"] == "destination"
+    assert f"Not a directory ({tmp_path}/other/tmp)" in result["msg"]
+    assert "remote_tmp" in result["msg"]
+    assert not service.transfers
+
+
 def test_nothing_of_a_link_is_shown(link: Callable[[], str], tmp_path: Path, service: StandIn) -> None:
     url = link().replace("dt-x", "dt-y", 1)
     with process_of(url, f"{tmp_path}/file", _ansible_verbosity=5, _ansible_debug=True) as process:

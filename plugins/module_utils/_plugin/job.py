@@ -43,7 +43,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
     outcome,
     until_signalled,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned, DestinationFailed
 
 Facts = t.Mapping[str, t.Any]
 
@@ -61,6 +61,7 @@ GRACE = 10.0
 
 _REPORT_EVERY = 0.5
 _LOOK_EVERY = 0.2
+_ROOM = 16384
 
 
 class Job:
@@ -89,9 +90,9 @@ class Job:
 
 
 class FollowedJob(Job):
-    def __init__(self, directory: str, renews_links: bool) -> None:
+    def __init__(self, directory: _Directory, renews_links: bool) -> None:
         self.renews_links = renews_links
-        self._directory = _Directory(directory)
+        self._directory = directory
         self._facts: Facts = {}
         self._needs_links = False
         self._written = float("-inf")
@@ -123,7 +124,9 @@ class FollowedJob(Job):
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self._directory.write("progress.json", {"progress": self._facts, "needs_links": self._needs_links})
+        # Where there is no room for it, the work goes on all the same.
+        with contextlib.suppress(OSError):
+            self._directory.write("progress.json", {"progress": self._facts, "needs_links": self._needs_links})
 
 
 def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts] = dict) -> t.NoReturn:
@@ -131,25 +134,42 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
     asked = module.params["job"] or {}
     if "seconds" not in asked:
         exit_with(module, lambda: work(Job()), so_far)
-    directory = _Directory(asked.get("directory") or _start(module, work, so_far, bool(asked.get("renews_links"))))
-    links = module.params.get("links") if asked.get("directory") else None
-    finish(module, outcome(until_signalled(lambda: _follow(directory, asked, links))))
+
+    def follow() -> Facts:
+        try:
+            directory = asked.get("directory") or _start(module, work, so_far, bool(asked.get("renews_links")))
+            return _follow(_Directory(directory), asked, module.params.get("links"))
+        except OSError as error:
+            failed = DestinationFailed.of(error, _base(module), "keep notes of the work in Ansible's remote_tmp")
+            failed.hint = failed.hint or "See the option remote_tmp of Ansible's shell plugins"
+            raise failed from None
+
+    finish(module, outcome(until_signalled(follow)))
+
+
+def _base(module: AnsibleModule) -> str:
+    remote_tmp: str = t.cast(t.Any, module)._remote_tmp
+    return os.path.expanduser(os.path.expandvars(remote_tmp))
 
 
 def _start(
     module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts], renews_links: bool
 ) -> str:
-    remote_tmp: str = t.cast(t.Any, module)._remote_tmp
-    base = os.path.expanduser(os.path.expandvars(remote_tmp))
+    base = _base(module)
     os.makedirs(base, mode=0o700, exist_ok=True)
-    directory = tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
-    path = os.path.join(directory, "alive")
-    os.mkfifo(path, 0o600)
-    alive = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    _Directory(directory).touch("followed")
-    if os.fork():
+    path = tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
+    directory = _Directory(path)
+    try:
+        directory.reserve("result.json")
+        alive = directory.live()
+        directory.touch("followed")
+        is_child = os.fork() == 0
+    except OSError:
+        directory.remove()
+        raise
+    if not is_child:
         os.close(alive)
-        return directory
+        return path
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -161,7 +181,7 @@ def _start(
             message = "The module failed in a way that was not foreseen."
             error = {"kind": "unforeseen"}
             result = {"failed": True, "msg": message, "error": error, "exception": traceback.format_exc()}
-        _Directory(directory).write("result.json", result)
+        directory.write("result.json", result)
     finally:
         os._exit(0)
 
@@ -171,7 +191,7 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -
     if asked.get("stop"):
         result = directory.stop()
         return result or {"_job": None}
-    if links:
+    if links and asked.get("directory"):
         directory.write("links.json", links)
     audience = _Audience()
     deadline = time.monotonic() + float(asked["seconds"])
@@ -226,6 +246,11 @@ class _Directory:
                 json.dump(value, file)
             os.replace(path + "~", path)
 
+    def reserve(self, name: str) -> None:
+        """Have room for it, also where the disk is full by then."""
+        with open(os.path.join(self.path, name + "~"), "wb") as file:
+            file.write(bytes(_ROOM))
+
     def touch(self, name: str) -> None:
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
@@ -247,6 +272,12 @@ class _Directory:
             return time.time() - os.stat(os.path.join(self.path, "followed")).st_mtime
         except FileNotFoundError:
             return None
+
+    def live(self) -> int:
+        """Open the pipe that tells others when this process ends."""
+        path = os.path.join(self.path, "alive")
+        os.mkfifo(path, 0o600)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def is_over_within(self, seconds: float) -> bool:
         """Whether the job ends, or has ended; waits for that so long."""
