@@ -113,6 +113,7 @@ notes:
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
+  - module: apsaradb.backup.dbs_download_file
   - module: apsaradb.backup.dbs_download_location_info
   - module: ansible.builtin.unarchive
 """

@@ -291,6 +291,36 @@ files:
       crc64: "11051210869376104954"
       etag: 5D41402ABC4B2A76B9719D911017C592-3
       verified_by: crc64
+mode:
+  description: The mode of RV(dest).
+  returned: if RV(dest) exists at the end
+  type: str
+  sample: "0600"
+owner:
+  description: The name of the user whom RV(dest) belongs to.
+  returned: if RV(dest) exists at the end
+  type: str
+  sample: mysql
+group:
+  description: The name of the group of RV(dest).
+  returned: if RV(dest) exists at the end
+  type: str
+  sample: mysql
+uid:
+  description: The number of the user whom RV(dest) belongs to.
+  returned: if RV(dest) exists at the end
+  type: int
+  sample: 999
+gid:
+  description: The number of the group of RV(dest).
+  returned: if RV(dest) exists at the end
+  type: int
+  sample: 999
+state:
+  description: Whether RV(dest) is a V(file), or a V(directory) as for several files.
+  returned: if RV(dest) exists at the end
+  type: str
+  sample: file
 error:
   description:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
