@@ -224,7 +224,7 @@ class Bench:
         ansible = shutil.which("ansible", path=os.path.dirname(sys.executable)) or "ansible"
         command = [ansible, "localhost", "-m", module, "-a", self.arguments(**options)]
         environment = {"ANSIBLE_COLLECTIONS_PATH": str(TREE), "SSL_CERT_FILE": self.authority}
-        return Row(name, command, environment=environment, prepares=0.3)
+        return Row(name, command, environment=environment, runs=5, prepares=0.3)
 
     def settle(self) -> None:
         """See to it that a run begins as all others do: the disk idle, and memory at hand that writing is fast to.
