@@ -498,8 +498,10 @@ class _Worker:
         self._connected_at = time.monotonic()
         self._rate = 0.0
         self._failures = 0
-        limit_rate = crew.options.limit_rate
-        size = min(_PIECE, max(4096, limit_rate // 20)) if limit_rate else _PIECE
+        options = crew.options
+        # Each connection has a piece before it is held back.
+        limited = options.limit_rate // options.connections // 20 if options.limit_rate else _PIECE
+        size = min(_PIECE, max(4096, limited))
         self._view = memoryview(bytearray(size))
 
     @property
