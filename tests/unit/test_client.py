@@ -340,13 +340,17 @@ class Responder:
         self._drip = drip
         self._ended = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> str:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread.start()
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __exit__(self, *reason: object) -> None:
         self._ended.set()
+        # Closing it would not wake the thread that waits at it.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         self._socket.close()
 
     def _serve(self) -> None:
