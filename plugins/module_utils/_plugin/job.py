@@ -136,28 +136,34 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
         exit_with(module, lambda: work(Job()), so_far)
 
     def follow() -> Facts:
+        directory = asked.get("directory")
         try:
-            directory = asked.get("directory") or _start(module, work, so_far, bool(asked.get("renews_links")))
+            directory = directory or _start(module, work, so_far, bool(asked.get("renews_links")))
             return _follow(_Directory(directory), asked, module.params.get("links"))
         except OSError as error:
-            failed = DestinationFailed.of(error, _base(module), "keep notes of the work in Ansible's remote_tmp")
-            failed.hint = failed.hint or "See the option remote_tmp of Ansible's shell plugins"
+            where = error.filename or directory or tempfile.gettempdir()
+            failed = DestinationFailed.of(error, where, "keep notes of the work")
+            failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
     finish(module, outcome(until_signalled(follow)))
 
 
-def _base(module: AnsibleModule) -> str:
+def _new_directory(module: AnsibleModule) -> str:
+    """In Ansible's remote_tmp, or that of the system where a user has none, as Ansible itself does it."""
     remote_tmp: str = t.cast(t.Any, module)._remote_tmp
-    return os.path.expanduser(os.path.expandvars(remote_tmp))
+    base = os.path.expanduser(os.path.expandvars(remote_tmp))
+    try:
+        os.makedirs(base, mode=0o700, exist_ok=True)
+        return tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
+    except OSError:
+        return tempfile.mkdtemp(prefix="apsaradb.backup-")
 
 
 def _start(
     module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts], renews_links: bool
 ) -> str:
-    base = _base(module)
-    os.makedirs(base, mode=0o700, exist_ok=True)
-    path = tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
+    path = _new_directory(module)
     directory = _Directory(path)
     try:
         directory.reserve("result.json")
