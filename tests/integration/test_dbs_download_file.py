@@ -99,7 +99,7 @@ def test_without_progress_and_asynchronously(large: Any) -> None:
         ("region=cn-hangzhou dest=x", "one of the following is required: task_id, url, oss_path"),
         (f"{ASKED} dest=x connections=0", "connections 0 is out of range: give 1 to 64"),
         (f"{ASKED} dest=x nonsense=1", "nonsense"),
-        ("region=cn-hangzhou task_id=12 dest=x", "task_ids '12' is malformed"),
+        ("region=cn-hangzhou task_id=12 dest=x", "task_id '12' is malformed"),
     ],
 )
 def test_bad_input(large: Any, arguments: str, words: str) -> None:

@@ -275,6 +275,7 @@ def test_a_storage_without_sums(fetch: Callable[..., Result], service: StandIn, 
     [
         ({"connections": 0}, "connections 0 is out of range: give 1 to 64"),
         ({"connections": 65}, "connections 65 is out of range"),
+        ({"dest": ""}, "dest is empty: give the path"),
         ({"limit_rate": "fast"}, "limit_rate 'fast' is none: give bytes a second"),
         ({"limit_rate": "10"}, "limit_rate '10' is none"),
         ({"checksum": "abc"}, "checksum 'abc' is malformed: give algorithm:digest with one of"),
@@ -303,10 +304,12 @@ def test_bad_input_is_refused_before_any_request(
 def test_destinations_that_cannot_be(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/dev/null")
     for dest, words in (
         (f"{tmp_path}/none/file", "No such file or directory"),
         (f"{tmp_path}/plain/file", "Not a directory"),
         (f"{tmp_path}/fifo", "is there, and is no file"),
+        (f"{tmp_path}/link", "is there, and is no file"),
     ):
         result = fetch(dest=dest)
         assert words in result["msg"], result["msg"]
@@ -700,15 +703,36 @@ def test_a_job_goes_on_where_its_notes_have_no_room(
     assert os.listdir(small_disk) == ["other"]
 
 
-def test_a_job_whose_notes_cannot_be_kept(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+def test_a_job_of_a_user_without_a_home(
+    link: Callable[[], str], data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "other").touch()
+    (tmp_path / "system").mkdir()
+    monkeypatch.setenv("TMPDIR", f"{tmp_path}/system")
     controller = Controller(link, dest=f"{tmp_path}/file")
     with controller.start(links=[link()], _ansible_remote_tmp=f"{tmp_path}/other/tmp") as process:
         assert process.stdout
         result = json.loads(process.stdout.read())
+    assert result["changed"] is True
+    assert (tmp_path / "file").read_bytes() == data
+    assert os.listdir(tmp_path / "system") == []
+
+
+def test_a_job_whose_notes_have_no_room_at_the_start(
+    link: Callable[[], str],
+    service: StandIn,
+    tmp_path: Path,
+    small_disk: Path,
+) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "other").write_bytes(bytes(16 * MIB))
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
+        assert process.stdout
+        result = json.loads(process.stdout.read())
     assert result["error"]["kind"] == "destination"
-    assert f"Not a directory ({tmp_path}/other/tmp)" in result["msg"]
-    assert "remote_tmp" in result["msg"]
+    assert "No space left on device" in result["msg"]
+    assert "remote_tmp with room" in result["msg"]
     assert not service.transfers
 
 

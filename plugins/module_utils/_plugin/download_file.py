@@ -88,8 +88,10 @@ class Settings(t.NamedTuple):
 def settings_of(options: Options) -> Settings:
     """What the options say of the transfer, checked. Raises ConfigurationError."""
     within(options, "progress_interval", 1, 86400, " seconds")
+    if not options["dest"]:
+        raise ConfigurationError("dest is empty: give the path of a file or a directory.")
     if options["task_id"]:
-        identifier("task_ids", options["task_id"])
+        identifier("task_id", options["task_id"])
     if options["url"]:
         Link(options["url"])
     path = options["oss_path"]
@@ -271,7 +273,7 @@ class DownloadFile:
             exists = os.path.lexists(directory) or not self._module.check_mode or path == self._options["dest"]
             if exists and not stat.S_ISDIR(os.stat(directory).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "")
-            if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode) and not os.path.islink(path):
+            if os.path.exists(path) and not os.path.isfile(path):
                 raise DestinationFailed(f"{path} is there, and is no file", hint="Give another dest")
             if exists and not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "")
