@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -468,13 +469,8 @@ def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypat
 )
 def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path: Path, fault: Fault | None) -> None:
     data = random.Random(2).randbytes(SIZE)
-    task = tls_service.add_task("rm-a", task_id="dt-x")
-    tls_service.put_object(task, data)
-    tls_service.habits.url_scheme = "https"
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    http = HttpOptions(read_timeout=1.0, ca_path=str(tmp_path / "ca.pem"))
+    link, http = by_tls(tls_service, authority, tmp_path, data)
     account = Account()
-    link = Link(exports.link(tls_service, task, 600, internal=False))
     transfer = Transfer(link, TransferOptions(connections=2, http=http), Patient(), account)
     info = transfer.probe()
     if fault:
@@ -486,6 +482,38 @@ def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path
     assert (tmp_path / "file.part").read_bytes() == data
     assert account.transferred == SIZE + 1
     assert bool(account.resumes) == bool(fault)
+
+
+def by_tls(service: StandIn, authority: trustme.CA, directory: Path, data: bytes) -> tuple[Link, HttpOptions]:
+    """A link to the data, and what it takes to trust the server."""
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, data)
+    service.habits.url_scheme = "https"
+    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    link = Link(exports.link(service, task, 600, internal=False))
+    return link, HttpOptions(read_timeout=1.0, ca_path=str(directory / "ca.pem"))
+
+
+def test_an_aborted_connection_does_not_fall_back_from_tls(
+    tls_service: StandIn, authority: trustme.CA, tmp_path: Path
+) -> None:
+    data = random.Random(2).randbytes(SIZE)
+    link, http = by_tls(tls_service, authority, tmp_path, data)
+    connection = Connection(http)
+    link, probed = connection.probe(link)
+    probed.skip()
+    body = connection.get(link, 1000, SIZE, probed.info)
+    # The head has been read, and all of the body waits at the socket, as that of a worker that waits for its turn.
+    time.sleep(0.2)
+    connection.abort()
+    view = memoryview(bytearray(SIZE))
+    came = 0
+    with contextlib.suppress(ConnectionFailed):
+        while count := body.receive(view[came:]):
+            came += count
+    assert not body.is_over
+    assert bytes(view[:came]) == data[1000 : 1000 + came]
+    connection.close()
 
 
 # how many connections

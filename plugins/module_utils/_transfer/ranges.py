@@ -276,7 +276,8 @@ class Connection:
         waiting = self._socket
         if waiting is not None:
             with contextlib.suppress(OSError):
-                waiting.shutdown(socket.SHUT_RDWR)
+                # Not that of SSLSocket, which goes on without TLS thereafter.
+                socket.socket.shutdown(waiting, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._response = self._socket = self._poll = None
