@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import io
 import json
 import os
 import random
@@ -19,6 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import name_of, relative_name
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import _Directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
 from downloads import MODULE, Controller, Result, process_of
 from processes import can_mount, mounted
@@ -718,11 +721,35 @@ def test_a_job_of_a_user_without_a_home(
     assert os.listdir(tmp_path / "system") == []
 
 
+def test_the_room_of_a_result_is_kept_from_whoever_fills_the_disk(small_disk: Path) -> None:
+    directory = _Directory(str(small_disk))
+    directory.reserve("result.json")
+    result = Filling({"changed": True}, (small_disk / "other").open("wb", buffering=0))
+    directory.write("result.json", result)
+    assert result.has_filled
+    assert directory.read("result.json") == {"changed": True}
+    assert (small_disk / "result.json").stat().st_size == len('{"changed": true}')
+
+
+class Filling(dict[str, Any]):
+    """Fills a disk while it is written to it."""
+
+    def __init__(self, content: dict[str, Any], other: io.FileIO) -> None:
+        super().__init__(content)
+        self.has_filled = False
+        self._other = other
+
+    def items(self) -> Any:
+        try:
+            while True:
+                self._other.write(bytes(4096))
+        except OSError as error:
+            self.has_filled = error.errno == errno.ENOSPC
+        return super().items()
+
+
 def test_a_job_whose_notes_have_no_room_at_the_start(
-    link: Callable[[], str],
-    service: StandIn,
-    tmp_path: Path,
-    small_disk: Path,
+    link: Callable[[], str], service: StandIn, tmp_path: Path, small_disk: Path
 ) -> None:
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "other").write_bytes(bytes(16 * MIB))
@@ -731,7 +758,7 @@ def test_a_job_whose_notes_have_no_room_at_the_start(
         assert process.stdout
         result = json.loads(process.stdout.read())
     assert result["error"]["kind"] == "destination"
-    assert "No space left on device" in result["msg"]
+    assert f"No space left on device ({small_disk}/apsaradb.backup-" in result["msg"]
     assert "remote_tmp with room" in result["msg"]
     assert not service.transfers
 

@@ -139,14 +139,13 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
         directory = asked.get("directory")
         try:
             directory = directory or _start(module, work, so_far, bool(asked.get("renews_links")))
-            return _follow(_Directory(directory), asked, module.params.get("links"))
+            return until_signalled(lambda: _follow(_Directory(directory), asked, module.params.get("links")))()
         except OSError as error:
-            where = error.filename or directory or tempfile.gettempdir()
-            failed = DestinationFailed.of(error, where, "keep notes of the work")
+            failed = DestinationFailed.of(error, error.filename or directory or "remote_tmp", "keep notes of the work")
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
-    finish(module, outcome(until_signalled(follow)))
+    finish(module, outcome(follow))
 
 
 def _new_directory(module: AnsibleModule) -> str:
@@ -170,8 +169,9 @@ def _start(
         alive = directory.live()
         directory.touch("followed")
         is_child = os.fork() == 0
-    except OSError:
+    except OSError as error:
         directory.remove()
+        error.filename = error.filename or path
         raise
     if not is_child:
         os.close(alive)
@@ -185,8 +185,8 @@ def _start(
             result = outcome(until_signalled(lambda: work(FollowedJob(directory, renews_links))), so_far)
         except BaseException:
             message = "The module failed in a way that was not foreseen."
-            error = {"kind": "unforeseen"}
-            result = {"failed": True, "msg": message, "error": error, "exception": traceback.format_exc()}
+            kind = {"kind": "unforeseen"}
+            result = {"failed": True, "msg": message, "error": kind, "exception": traceback.format_exc()}
         directory.write("result.json", result)
     finally:
         os._exit(0)
@@ -248,8 +248,10 @@ class _Directory:
         """Whole, or not at all."""
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
-            with open(os.open(path + "~", os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            # Over what is there, which gives no room away that was reserved.
+            with open(os.open(path + "~", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
                 json.dump(value, file)
+                file.truncate()
             os.replace(path + "~", path)
 
     def reserve(self, name: str) -> None:
