@@ -139,7 +139,8 @@ notes:
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
     counts every byte that arrived, whatever became of it.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
-  - A signal, or the end of Ansible on the controller, ends the transfer; what is there is kept.
+  - A signal to the module ends the transfer. So does the end of Ansible on the controller, by Ctrl-C for example, but it can take
+    two minutes, in which the transfer may come to its end. What is there is kept; until then, another run is refused.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -161,7 +162,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ fetched.dest }} has {{ fetched.size }} bytes, of which {{ fetched.bytes_transferred }} were transferred now"
 
-- name: Fetch it again, which transfers nothing as it is there
+- name: Give it another mode, and transfer one byte of it only, as it is there
   apsaradb.backup.dbs_download_file:
     region: cn-hangzhou
     task_id: dt-a1b2c3d4e5f0
@@ -200,7 +201,7 @@ bytes_total:
   type: int
   sample: 268435456
 bytes_transferred:
-  description: How many bytes of the file arrived in this run, whatever became of them.
+  description: How many bytes of the file arrived in this run, whatever became of them. One comes first, to learn what the file is.
   returned: always, once the link is accepted
   type: int
   sample: 268435457
@@ -278,6 +279,11 @@ files:
       description: What it was found to be right by, C(crc64), C(checksum), both, or only its C(size).
       type: str
       sample: crc64
+    bytes_to_transfer:
+      description: How many bytes of it would be transferred.
+      type: int
+      returned: in check mode, if it would be fetched
+      sample: 268435456
     backup_file:
       description: The name of what was there before.
       type: str
