@@ -8,6 +8,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -77,6 +78,7 @@ class Module:
         printed = io.StringIO()
         with (
             module_arguments(arguments),
+            same_signals(),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
             pytest.raises(SystemExit) as exited,
@@ -108,6 +110,17 @@ class Module:
             raise AssertionError(f"the module did not end with a result:\n{output}") from None
         assert code == (1 if result.get("failed") else 0), output
         return result
+
+
+@contextlib.contextmanager
+def same_signals() -> Iterator[None]:
+    """What a process that ends need not do: have signals do again what they did."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -256,13 +256,19 @@ def test_the_work_goes_on_between_runs(extract: Any, large: dict[str, str], tmp_
     assert os.listdir(tmp_path / "tmp") == []
 
 
-def test_a_signal_ends_it_and_nothing_is_left(extract: Any, large: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), (signal.SIGHUP, signal.SIGTERM, signal.SIGINT) * 5])
+def test_a_signal_ends_it_and_nothing_is_left(
+    extract: Any, large: dict[str, str], tmp_path: Path, more: tuple[signal.Signals, ...]
+) -> None:
     process = started(extract.name, large, stderr=None)
     deadline = time.monotonic() + 20
     while not (tmp_path / "dest.part" / "new" / "root").exists():
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
+    for another in more:
+        time.sleep(0.001)
+        process.send_signal(another)
     output, dummy = process.communicate(timeout=20)
     result = json.loads(output)
     assert result["error"] == {"kind": "interruption"}

@@ -14,12 +14,14 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tarfile
 import threading
+import traceback
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -717,6 +719,77 @@ def test_nobody_waits_any_more(place: Place, calls: int) -> None:
         extraction.unpack(place.request(), watch)
     assert os.listdir(place.dest.parent) == []
     assert set(threading.enumerate()) <= set(before)
+
+
+class Interruption(BaseException):
+    """As by a signal."""
+
+
+def interrupted_at(instruction: int, call: Callable[[], Any]) -> int:
+    """Call it, and raise Interruption before an instruction of what unpacks; none at 0. Returns how many there were."""
+    there = os.path.dirname(extraction.__file__)
+    count = 0
+
+    def trace(frame: Any, event: str, dummy: Any) -> Any:
+        nonlocal count
+        if os.path.dirname(frame.f_code.co_filename) != there:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            count += 1
+            if count == instruction:
+                raise Interruption
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+def ends_by_interruption(instruction: int, call: Callable[[], Any]) -> bool:
+    """Whether that, and no other error, is what ends a process of its own."""
+    child = os.fork()
+    if not child:
+        try:
+            interrupted_at(instruction, call)
+        except Interruption:
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_signal_between_any_two_instructions(place: Place, replace: bool) -> None:
+    """At every thirteenth, which are others each time the code changes."""
+
+    def unpack() -> None:
+        extraction.unpack(place.request(sync=False, replace=replace), place.seen.append)
+
+    entries = [("a/b/c", b"c"), ("a/d/e", b"e"), link("l", "a/b"), hard_link("h", "a/d/e")]
+    if replace:
+        place.unpack(tar(*MANY))
+    before = place.tree()
+    place.src.write_bytes(gzip.compress(tar(*entries)))
+    total = interrupted_at(0, unpack)
+    after = place.tree()
+    shutil.rmtree(place.dest)
+    for instruction in range(1, total, 13):
+        if replace and place.tree() != before:
+            place.unpack(tar(*MANY), replace=True)
+            place.src.write_bytes(gzip.compress(tar(*entries)))
+        assert ends_by_interruption(instruction, unpack), instruction
+        assert place.tree() in (before, after), instruction
+        if not replace and place.dest.exists():
+            shutil.rmtree(place.dest)
+    unpack()
+    assert place.tree() == after
+    assert os.listdir(place.dest.parent) == ["orders"]
 
 
 def test_progress_is_by_what_is_read_of_the_archive(place: Place) -> None:

@@ -19,6 +19,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 Facts = t.Mapping[str, t.Any]
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupted(BaseException):
     """Like KeyboardInterrupt, for any signal that asks the module to end."""
 
@@ -67,20 +70,27 @@ def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
 
 
 def until_signalled(answer: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
-    """The same, but ended by Interrupted when a signal asks for it."""
+    """The same, but ended by Interrupted when a signal asks for it.
+
+    None disturbs what is done thereafter, which is to clear up, and to say what came of it.
+    """
 
     def interruptible() -> Facts:
-        before = {
-            number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        }
+        for number in _SIGNALS:
+            signal.signal(number, _interrupt)
         try:
             return answer()
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            _ignore_signals()
 
     return interruptible
 
 
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(number: int, frame: object) -> t.NoReturn:
+    _ignore_signals()
     raise Interrupted(signal.Signals(number).name)

@@ -164,9 +164,7 @@ class Writer:
     def _enter(self, parts: tuple[str, ...], entry: t.Optional[Entry] = None, creates: bool = True) -> None:
         if parts == self._parts:
             return
-        if self._directory != self._root:
-            os.close(self._directory)
-        self._parts, self._directory = (), self._root
+        self._go_to((), self._root)
         for depth, part in enumerate(parts, 1):
             try:
                 try:
@@ -181,9 +179,14 @@ class Writer:
                 if entry and error.errno in (errno.ENOTDIR, errno.ELOOP):
                     raise self._clash(entry, "/".join(parts[:depth])) from None
                 raise
-            if self._directory != self._root:
-                os.close(self._directory)
-            self._parts, self._directory = parts[:depth], inner
+            self._go_to(parts[:depth], inner)
+
+    def _go_to(self, parts: tuple[str, ...], directory: int) -> None:
+        """In this order: a signal may come at any time, and nothing must be closed twice."""
+        left, self._directory = self._directory, directory
+        self._parts = parts
+        if left != self._root:
+            os.close(left)
 
     def _clash(self, entry: Entry, name: str) -> ArchiveRefused:
         message = f"{shown(name)} in it is a file or a link, and {shown(entry.name)} needs a directory there"
