@@ -13,12 +13,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import threading
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 _POLYNOMIAL = 0xC96C5795D7870F42
 _MASK = 0xFFFFFFFFFFFFFFFF
 _STEP = 1 << 18
+_CHECK_EVERY = 1 << 26
 #: A thread reads so much at least, and there are so many at the most.
 _SHARE = 1 << 26
 _MAX_THREADS = 8
@@ -40,8 +42,10 @@ def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = in
     buffer = bytearray(_STEP)
     view = memoryview(buffer)
     value = 0
+    checked = start - _CHECK_EVERY
     while start < stop:
-        if not start % (256 * _STEP):
+        if start - checked >= _CHECK_EVERY:
+            checked = start
             check()
         count = os.preadv(file, [view[: min(_STEP, stop - start)]], start)
         if not count:
@@ -60,12 +64,24 @@ def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
         starts = range(0, size, share)
         if len(starts) < 2:
             return crc64_of(file, 0, size, check)
+        is_over = threading.Event()
+
+        def check_share() -> None:
+            if is_over.is_set():
+                raise CancelledError
+            check()
+
         with ThreadPoolExecutor(len(starts)) as executor:
-            shares = [executor.submit(crc64_of, file, start, min(size, start + share), check) for start in starts]
-            value = 0
-            for start, future in zip(starts, shares):
-                value = combined(value, future.result(), min(size, start + share) - start)
-            return value
+            try:
+                shares = [
+                    executor.submit(crc64_of, file, start, min(size, start + share), check_share) for start in starts
+                ]
+                value = 0
+                for start, future in zip(starts, shares):
+                    value = combined(value, future.result(), min(size, start + share) - start)
+                return value
+            finally:
+                is_over.set()
     finally:
         os.close(file)
 
