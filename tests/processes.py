@@ -42,9 +42,9 @@ def can_mount() -> bool:
 
 
 @contextlib.contextmanager
-def mounted(path: Path, options: str = "size=12m") -> Iterator[None]:
+def mounted(path: Path, options: str = "size=12m", kind: str = "tmpfs") -> Iterator[None]:
     """A file system in memory at that directory."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True)
+    subprocess.run(["mount", "-t", kind, *(("-o", options) if options else ()), kind, str(path)], check=True)
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import threading
 import typing as t
 
@@ -35,6 +36,8 @@ _EXTENTS = 1024
 
 #: Written at a time. The system takes memory for a file in pieces of what is written, and large ones can be hard to come by.
 _WRITE = MIB // 8
+
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Extent:
@@ -63,13 +66,15 @@ def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
 def _read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[list[Extent], t.Any]]:
     """The extents of this object in a file of that size, and the journal's seal; none if it is no journal of it."""
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii") as file:
+        with open(os.open(path, os.O_RDONLY | _FLAGS), encoding="ascii") as file:
+            if not _is_ours(os.fstat(file.fileno()), path):
+                return None
             journal = json.load(file)
         if journal["version"] != VERSION or tuple(journal["object"]) != tuple(info):
             return None
         extents = sorted((Extent(*map(int, numbers)) for numbers in journal["extents"]), key=lambda one: one.start)
         seal = journal["closed"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     reached = 0
     for extent in extents:
@@ -77,6 +82,18 @@ def _read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[li
             return None
         reached = extent.stop
     return extents, seal
+
+
+def _is_ours(status: os.stat_result, path: str) -> bool:
+    """Whether a file can be believed to be what a run like this left.
+
+    One of another user can only where nobody but the directory's owner can have put it: on some file systems, all files are
+    of the same user, whoever makes them.
+    """
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        return False
+    directory = os.stat(os.path.dirname(path) or ".")
+    return status.st_uid == os.geteuid() or not directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 class PartialFile:
@@ -95,22 +112,35 @@ class PartialFile:
 
     def _open(self) -> int:
         while True:
+            is_new = False
             try:
-                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-                file = os.open(self.path, flags, 0o600)
+                try:
+                    file = os.open(self.path, os.O_RDWR | _FLAGS)
+                except FileNotFoundError:
+                    file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+                    is_new = True
+            except FileExistsError:
+                continue
             except OSError as error:
                 raise DestinationFailed.of(error, self.path, self._asked) from None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The one who had the lock may have put it in its place, or taken it away.
                 status = os.fstat(file)
-                if os.path.samestat(status, os.lstat(self.path)):
+                if not os.path.samestat(status, os.lstat(self.path)):
+                    pass
+                elif is_new or _is_ours(status, self.path):
                     if status.st_mode & 0o777 != 0o600:
                         os.fchmod(file, 0o600)
                     return file
+                else:
+                    os.unlink(self.path)
             except BlockingIOError:
                 os.close(file)
-                busy = DestinationBusy("another run is writing it", hint="Wait for that one, or end it")
+                busy = DestinationBusy(
+                    "another run is writing it",
+                    hint="Wait for that one, or end it. One that Ansible follows no more ends by itself in two minutes",
+                )
                 busy.asked = self._asked
                 raise busy from None
             except FileNotFoundError:
@@ -145,7 +175,8 @@ class PartialFile:
         system = os.fstatvfs(self.file)
         free = (system.f_bavail if os.geteuid() else system.f_bfree) * system.f_frsize
         missing = size - min(size, status.st_blocks * 512)
-        if missing > free:
+        # Some file systems do not say how large they are.
+        if system.f_blocks and missing > free:
             self._refuse_full(missing, free)
         try:
             preallocate(self.file, size)
@@ -229,7 +260,9 @@ class PartialFile:
             os.unlink(self.journal)
 
     def discard(self) -> None:
-        """Take it away."""
+        """Take it away, if that was not done already: thereafter, what has these names is of another run."""
+        if self.file < 0:
+            return
         for path in (self.journal, self.path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
