@@ -14,7 +14,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "reset": {"at": None},
     "truncated": {"executed": True, "at": None},
     "not_json": {"executed": True, "body": "pong"},
-    "html": {"status": 502, "title": "502 Bad Gateway"},
+    "html": {"status": 502, "title": "502 Bad Gateway", "retry_after": None},
     "redirect": {"status": 302, "location": "/elsewhere"},
     "slow": {"seconds": 1.0},
     "wrong_clock": {"offset": 3600.0},
@@ -103,7 +103,10 @@ def from_a_proxy(fault: Fault) -> Reply | None:
         return Reply(body=fault.body.encode())
     if fault.kind == "html":
         page = f"<html><head><title>{fault.title}</title></head><body><h1>{fault.title}</h1></body></html>"
-        return Reply(fault.status, page.encode(), "text/html", {"Server": "nginx"})
+        headers = {"Server": "nginx"}
+        if fault.retry_after is not None:
+            headers["Retry-After"] = str(fault.retry_after)
+        return Reply(fault.status, page.encode(), "text/html", headers)
     if fault.kind == "redirect":
         return Reply(fault.status, b"", "text/html", {"Location": fault.location})
     return None

@@ -23,7 +23,7 @@ import ssl
 import time
 import typing as t
 from base64 import b64encode
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ObjectChanged, Rejected
@@ -39,6 +39,7 @@ MAX_REDIRECTS = 5
 _MAX_ERROR = 65536
 #: So much of TLS may have been read from the socket, and is not there for us yet.
 _MAX_RECORD = 16384 + 256 + 5
+_ALLOWED = "%/?:@!$&'()*+,;=~[]|"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -69,9 +70,15 @@ class Link:
     """The address of an object. It is signed: who has it can read the object, so it is never shown."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        url = url.strip()
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ConfigurationError("url is malformed: its host is none.") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError("url is malformed: give an address that begins with http:// or https://.")
+        if not re.fullmatch(r"[!-~]+", parts.netloc):
+            raise ConfigurationError("url is malformed: its host has a blank, or a letter that is not ASCII.")
         try:
             self.port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
@@ -81,7 +88,8 @@ class Link:
         self.host: str = parts.hostname
         self.authority = parts.netloc.rpartition("@")[2]
         self.login = parts.netloc.rpartition("@")[0]
-        self.target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        # Whatever is neither allowed there nor encoded already is encoded, as a browser does it.
+        self.target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_ALLOWED)
         self.path = unquote(parts.path)
 
     @property
@@ -169,28 +177,22 @@ class Connection:
 
         The body is the whole object if the server gives no ranges, or the object is empty. Raises as ``get``.
         """
-        for dummy in range(MAX_REDIRECTS + 1):
-            response = self._request(link, "bytes=0-0", "")
-            if response.status in _REDIRECTS:
-                self._drain()
-                link = self._redirected(link, response)
-                continue
-            if response.status == 206:
-                info, start, stop = self._ranged(response)
-                if (start, stop) != (0, 1):
-                    raise self._broken("a range that was not asked for", response)
-                return link, Body(self, info, start, stop, is_whole=False)
-            if response.status in (200, 416):
-                return link, self._whole(response)
+        link, response = self._request(link, "bytes=0-0", "")
+        if response.status in (200, 416):
+            return link, self._whole(response)
+        if response.status != 206:
             raise self._rejected(response)
-        raise self._broken(f"more than {MAX_REDIRECTS} redirections", response)
+        info, start, stop = self._ranged(response)
+        if (start, stop) != (0, 1):
+            raise self._broken("a range that was not asked for", response)
+        return link, Body(self, info, start, stop, is_whole=False)
 
-    def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> Body:
-        """The bytes from start up to stop of this object, and nothing else.
+    def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> tuple[Link, Body]:
+        """The bytes from start up to stop of this object, and nothing else; and where they really are.
 
         Raises ConnectionFailed, BrokenAnswer for what is no such range, Rejected, or ObjectChanged.
         """
-        response = self._request(link, f"bytes={start}-{stop - 1}", info.etag)
+        link, response = self._request(link, f"bytes={start}-{stop - 1}", info.etag)
         if response.status in (412, 416):
             self._drain()
             raise ObjectChanged("the object is no longer the one that the transfer began with")
@@ -208,7 +210,7 @@ class Connection:
             raise ObjectChanged("the object is no longer the one that the transfer began with")
         if (first, end) != (start, stop):
             raise self._broken("a range that was not asked for", response)
-        return Body(self, found, start, stop, is_whole=False)
+        return link, Body(self, found, start, stop, is_whole=False)
 
     def receive(self, view: memoryview) -> t.Optional[int]:
         """What is there of the answer's body; none if there is nothing yet, 0 if there will be nothing."""
@@ -288,7 +290,17 @@ class Connection:
 
     # one request
 
-    def _request(self, link: Link, wanted: str, etag: str) -> http.client.HTTPResponse:
+    def _request(self, link: Link, wanted: str, etag: str) -> tuple[Link, http.client.HTTPResponse]:
+        """What is answered where the link leads to in the end, and the link to there."""
+        for dummy in range(MAX_REDIRECTS + 1):
+            response = self._ask(link, wanted, etag)
+            if response.status not in _REDIRECTS:
+                return link, response
+            self._drain()
+            link = self._redirected(link, response)
+        raise self._broken(f"more than {MAX_REDIRECTS} redirections", response)
+
+    def _ask(self, link: Link, wanted: str, etag: str) -> http.client.HTTPResponse:
         self.host = link.host
         if self._response is not None or self._server != link.server:
             self.close()

@@ -23,9 +23,11 @@ Gap = tuple[int, int]
 
 #: Nobody is given less than this at the start.
 MIN_SHARE = 2 * MIB
-#: Nothing is taken over of a stretch that is done in so many seconds, or so short.
+#: Nothing is taken over of a stretch that is done in so many seconds, or so short, unless nothing
+#: came of it for so many: then it is taken over as a whole.
 MIN_SECONDS = 0.25
 MIN_TAKEN = MIB // 4
+STALLED_SECONDS = 2.0
 #: A range is what a connection can do in so many seconds, but at least so many bytes.
 RANGE_SECONDS = 10.0
 MIN_RANGE = 32 * MIB
@@ -37,7 +39,7 @@ PATIENCE = 1.0
 class Stretch:
     """``position`` is where the next byte belongs that is claimed, ``stop`` where the first one is that is not meant."""
 
-    __slots__ = ("_marked", "_marked_position", "_rate", "position", "stop")
+    __slots__ = ("_advanced", "_marked", "_marked_position", "_rate", "position", "stop")
 
     def __init__(self, start: int, stop: int) -> None:
         self.position = start
@@ -47,12 +49,17 @@ class Stretch:
     def begin(self, rate: float) -> None:
         """By a connection of that rate, in bytes a second, 0 if it is not known."""
         self._rate = rate
-        self._marked = time.monotonic()
+        self._marked = self._advanced = time.monotonic()
         self._marked_position = self.position
 
     @property
     def left(self) -> int:
         return self.stop - self.position
+
+    @property
+    def seconds_idle(self) -> float:
+        """Since the last byte, or the beginning."""
+        return time.monotonic() - self._advanced
 
     @property
     def rate(self) -> float:
@@ -68,7 +75,8 @@ class Stretch:
 
     def advance(self, count: int) -> None:
         self.position += count
-        passed = time.monotonic() - self._marked
+        self._advanced = time.monotonic()
+        passed = self._advanced - self._marked
         if passed >= RATE_SECONDS:
             rate = self._moved / passed
             self._rate = (self._rate + rate) / 2 if self._rate else rate
@@ -116,13 +124,15 @@ class Schedule:
 
     def _taken_over(self, rate: float) -> t.Optional[Stretch]:
         slowest = max(self._active, key=lambda stretch: stretch.seconds_left, default=None)
-        if slowest is None or slowest.left < MIN_TAKEN or slowest.seconds_left < MIN_SECONDS:
+        if slowest is None or not slowest.left or slowest.seconds_left < MIN_SECONDS:
             return None
         its_rate = slowest.rate
         kept = int(slowest.left * (its_rate / (rate + its_rate) if rate else 0.5))
         cut = slowest.position + kept
         if slowest.stop - cut < MIN_TAKEN:
-            return None
+            if slowest.seconds_idle < STALLED_SECONDS:
+                return None
+            cut = slowest.position
         taken = Stretch(cut, slowest.stop)
         slowest.stop = cut
         return taken

@@ -132,6 +132,8 @@ class Transfer:
             generation, link = self._links.current()
             try:
                 link, body = self._connection.probe(link)
+                if not body.is_whole:
+                    self._account.transferred += body.skip()
             except Rejected as error:
                 if not error.ends_link:
                     raise self._named(error) from None
@@ -147,10 +149,8 @@ class Transfer:
                     raise self._named(error, failures, began) from None
                 self._nap(retry.pause(failures - 1, getattr(error, "retry_after", None)))
             else:
-                self._links.replace(link)
+                self._links.led_to(generation, link)
                 self._whole = body if body.is_whole else None
-                if not body.is_whole:
-                    self._account.transferred += body.skip()
                 return body.info
 
     def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
@@ -249,6 +249,7 @@ class _Links:
 
     def __init__(self, link: Link, waiting: Waiting, timeout: float) -> None:
         self._link = link
+        self._path = link.path
         self._waiting = waiting
         self._timeout = timeout
         self._generation = 0
@@ -265,10 +266,11 @@ class _Links:
     def is_missing(self) -> bool:
         return self._rejection is not None
 
-    def replace(self, link: Link) -> None:
-        """By where it led to."""
+    def led_to(self, generation: int, link: Link) -> None:
+        """The link of that generation was redirected."""
         with self._lock:
-            self._link = link
+            if generation == self._generation:
+                self._link = link
 
     def reject(self, generation: int, rejection: Rejected) -> None:
         with self._lock:
@@ -295,7 +297,7 @@ class _Links:
             if now - self._asked_at > self._timeout:
                 raise rejection
             return
-        found = [link for link in map(Link, urls) if link.path == self._link.path]
+        found = [link for link in map(Link, urls) if link.path == self._path]
         if not found:
             raise rejection
         with self._lock:
@@ -405,46 +407,69 @@ class _Crew:
         self._received_before = first.received
 
     def run(self, there: int) -> None:
-        began = looked = saved = time.monotonic()
-        used = 0.0
         try:
-            self._start(_TURNS)
-            while not self.is_over.wait(_TICK if looked > began else _FIRST_LOOK):
-                self._waiting.check()
-                self._transfer._tend_links()
-                now = time.monotonic()
-                # More connections are of use only where the network is what they wait for, and not this machine.
-                before, used = used, self.turns.used
-                if used - before < (now - looked) * _TURNS / 2:
-                    self._start(len(self._workers))
-                looked = now
-                if now - saved >= _JOURNAL_SECONDS:
-                    saved = now
-                    self.partial.save()
-                    self._drop_slow()
-                done = self.info.size - self.schedule.left
-                rate = (done - there) / max(0.001, now - began)
-                self._waiting.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
+            self._look_after(there)
         finally:
-            self.is_over.set()
-            for worker in self._workers:
-                worker.connection.abort()
-            ends = time.monotonic() + self.options.http.connect_timeout + _GRACE
-            for thread in self._threads:
-                thread.join(max(0.0, ends - time.monotonic()))
-            account = self._account
-            account.connections = max(account.connections, sum(worker.connection.made > 0 for worker in self._workers))
-            account.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
-            account.resumes += sum(worker.resumes for worker in self._workers)
-            for worker in self._workers[1:]:
-                worker.connection.close()
-            self.partial.save(close=not any(thread.is_alive() for thread in self._threads))
+            self._end()
         error = self._error
-        if isinstance(error, (ConnectionFailed, BrokenAnswer)) and not self.partial.gaps():
+        if isinstance(error, BackupError) and not self.partial.gaps():
             # What one gave up, others have brought meanwhile.
             return
         if error:
             raise error
+
+    def _look_after(self, there: int) -> None:
+        """Until all is there, or there is an error."""
+        began = looked = saved = time.monotonic()
+        used = 0.0
+        self._start(_TURNS)
+        while not self.is_over.wait(_TICK if looked > began else _FIRST_LOOK):
+            if self._is_complete():
+                # Somebody may still wait before he tries again what others have brought meanwhile.
+                return
+            self._waiting.check()
+            self._transfer._tend_links()
+            now = time.monotonic()
+            # More connections are of use only where the network is what they wait for, and not this machine.
+            before, used = used, self.turns.used
+            if used - before < (now - looked) * _TURNS / 2:
+                self._start(len(self._workers))
+            looked = now
+            if now - saved >= _JOURNAL_SECONDS:
+                saved = now
+                self.partial.save()
+                self._drop_slow()
+            done = self.info.size - self.schedule.left
+            rate = (done - there) / max(0.001, now - began)
+            self._waiting.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
+
+    def _is_complete(self) -> bool:
+        return not self.schedule.left and not self.partial.gaps()
+
+    def _end(self) -> None:
+        self.is_over.set()
+        for worker in self._workers:
+            worker.connection.abort()
+        # Where all is there, nobody writes any more.
+        patience = _TICK if self._is_complete() else self.options.http.connect_timeout + _GRACE
+        ends = time.monotonic() + patience
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        account = self._account
+        account.connections = max(account.connections, sum(worker.connection.made > 0 for worker in self._workers))
+        account.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
+        account.resumes += sum(worker.resumes for worker in self._workers)
+        for worker in self._workers[1:]:
+            worker.connection.close()
+        are_alive = [thread.is_alive() for thread in self._threads]
+        if are_alive and are_alive[0]:
+            # It may be in the midst of connecting.
+            self._transfer._connection = Connection(self.options.http)
+        try:
+            self.partial.save(close=not any(are_alive))
+        except BackupError as error:
+            # Not in place of what ended it.
+            self._error = self._error or error
 
     def _start(self, count: int) -> None:
         """Have so many workers at work."""
@@ -474,7 +499,8 @@ class _Crew:
 
     def _drop_slow(self) -> None:
         """Give a connection that is far behind the others another chance on another way."""
-        working = [(worker, worker.stretch.rate) for worker in self._workers if worker.is_receiving and worker.stretch]
+        stretches = [(worker, worker.stretch) for worker in self._workers if worker.is_receiving]
+        working = [(worker, stretch.rate) for worker, stretch in stretches if stretch]
         if len(working) < 3:
             return
         usual = statistics.median(rate for dummy, rate in working)
@@ -540,7 +566,7 @@ class _Worker:
             try:
                 while stretch.left and not crew.is_over.is_set():
                     generation, link = crew.links.current()
-                    self._fetch(link, stretch)
+                    self._fetch(generation, link, stretch)
                 self._rate = stretch.rate or self._rate
             except Rejected as error:
                 if not error.ends_link:
@@ -575,7 +601,7 @@ class _Worker:
             raise error
         return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
 
-    def _fetch(self, link: Link, stretch: Stretch) -> None:
+    def _fetch(self, generation: int, link: Link, stretch: Stretch) -> None:
         """One range of the stretch, or less if another takes over the rest of it."""
         crew, connection = self._crew, self.connection
         body = self.whole
@@ -584,7 +610,9 @@ class _Worker:
             if start >= stop:
                 return
             made = connection.made
-            body = connection.get(link, start, stop, crew.info)
+            found, body = connection.get(link, start, stop, crew.info)
+            if found is not link:
+                crew.links.led_to(generation, found)
             if connection.made != made:
                 self._connected_at = time.monotonic()
         self.is_receiving = True
