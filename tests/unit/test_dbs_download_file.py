@@ -14,6 +14,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,6 +153,55 @@ def test_attributes_are_set(fetch: Callable[..., Result], tmp_path: Path) -> Non
     assert changed["changed"] is True
     assert changed["bytes_transferred"] == 1
     assert os.stat(tmp_path / "file").st_mode & 0o777 == 0o600
+
+
+def test_attributes_that_cannot_be_set_do_not_undo_what_was_done(
+    fetch: Callable[..., Result], data: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"before")
+    result = fetch(attributes="+\xe4", backup=True)
+    assert result["failed"]
+    assert f"Failed to give {tmp_path}/file its attributes" in result["msg"]
+    assert result["changed"] is True
+    assert Path(result["files"][0]["backup_file"]).read_bytes() == b"before"
+    assert (tmp_path / "file").read_bytes() == data
+
+
+def test_a_backup_of_a_long_name(fetch: Callable[..., Result], data: bytes, tmp_path: Path) -> None:
+    dest = tmp_path / ("\xe4" * 120)
+    dest.write_bytes(b"before")
+    first = fetch(dest=str(dest), backup=True)["files"][0]["backup_file"]
+    second = fetch(dest=str(dest), backup=True, force=True)["files"][0]["backup_file"]
+    assert (Path(first).read_bytes(), Path(second).read_bytes()) == (b"before", data)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_backup_where_there_can_be_no_second_name(fetch: Callable[..., Result], data: bytes) -> None:
+    """Of what belongs to another, Linux allows none."""
+    with tempfile.TemporaryDirectory() as directory:
+        dest = Path(directory, "file")
+        dest.write_bytes(b"before")
+        os.chmod(dest, 0o644)
+        os.chown(directory, 65534, 65534)
+        fetch()  # Python loads what it takes, which the other user might not be able to read
+        with another_user():
+            result = fetch(dest=str(dest), backup=True)
+        backup = Path(result["files"][0]["backup_file"])
+        assert backup.read_bytes() == b"before"
+        assert backup.stat().st_uid == dest.stat().st_uid == 65534
+        assert dest.read_bytes() == data
+        assert sorted(os.listdir(directory)) == sorted(["file", backup.name])
+
+
+@contextlib.contextmanager
+def another_user() -> Iterator[None]:
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def test_attributes_are_checked_before_anything_is_fetched(fetch: Callable[..., Result], service: StandIn) -> None:

@@ -51,6 +51,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import can_mount, mounted
 from stand_in import Fault, StandIn, exports
 
 SIZE = 5_000_000
@@ -79,6 +80,32 @@ def test_the_sum_of_a_large_file_is_computed_in_shares(tmp_path: Path, monkeypat
     assert crc64_of_file(str(tmp_path / "file")) == crc64(data)
     (tmp_path / "empty").write_bytes(b"")
     assert crc64_of_file(str(tmp_path / "empty")) == 0
+
+
+class Enough(Exception):
+    pass
+
+
+def test_a_sum_is_given_up_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in shares that do not begin at a multiple of anything, and all others with it."""
+    monkeypatch.setattr(sums, "_CHECK_EVERY", 1 << 20)
+    monkeypatch.setattr(sums, "_SHARE", 40_000_001)
+    monkeypatch.setattr(sums.os, "cpu_count", lambda: 3)
+    with open(tmp_path / "file", "wb") as file:
+        file.truncate(120_000_000)
+    checks: list[None] = []
+    crc64_of_file(str(tmp_path / "file"), lambda: checks.append(None))
+    assert len(checks) == 3 * 39
+
+    def give_up() -> None:
+        checks.append(None)
+        if len(checks) >= 5:
+            raise Enough
+
+    checks.clear()
+    with pytest.raises(Enough):
+        crc64_of_file(str(tmp_path / "file"), give_up)
+    assert len(checks) <= 4 + 3
 
 
 # shares
@@ -126,6 +153,26 @@ def test_who_is_done_takes_over_by_the_rates_of_both(monkeypatch: pytest.MonkeyP
     assert taken.left == 28 * scheduling.MIB
     assert slow.left == 2 * scheduling.MIB
     assert schedule.range_of(slow, 0.0) == (2 * scheduling.MIB, 4 * scheduling.MIB)
+
+
+@pytest.mark.parametrize(("idle", "taken"), [(1.0, None), (2.5, 1000)])
+def test_what_is_stalled_is_taken_over_however_short(
+    monkeypatch: pytest.MonkeyPatch, idle: float, taken: int | None
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(scheduling.time, "monotonic", lambda: now[0])
+    schedule = Schedule([(0, 4 * scheduling.MIB)], 2)
+    stalled, done = schedule.take(0.0), schedule.take(0.0)
+    assert stalled
+    assert done
+    now[0] += 1.0
+    schedule.claim(stalled, stalled.left - 1000)
+    schedule.claim(done, done.left)
+    schedule.give_back(done)
+    now[0] += idle
+    found = schedule.take(1e6)
+    assert (found.left if found else None) == taken
+    assert stalled.left == (0 if taken else 1000)
 
 
 def test_ranges_are_sized_to_seconds() -> None:
@@ -217,6 +264,7 @@ def test_a_closed_file_is_not_read_again(dest: str) -> None:
         lambda journal: journal.update(extents=[[0, 100, 5], [50, 100, 5]]),
         lambda journal: journal.update(extents=[[-5, 100, 5]]),
         lambda journal: journal.update(extents="x"),
+        lambda journal: journal.update(extents=[[0, float("inf"), 5]]),
         lambda journal: journal.pop("extents"),
     ],
 )
@@ -236,7 +284,7 @@ def test_a_journal_that_does_not_fit_is_discarded(dest: str, spoil: object) -> N
     assert partial.gaps() == [(0, SIZE)]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00\xff", "[" * 100_000])
 def test_a_journal_that_is_none_is_discarded(dest: str, text: str) -> None:
     dummy, info = content()
     Path(f"{dest}.part.json").write_bytes(text.encode("latin-1"))
@@ -244,6 +292,69 @@ def test_a_journal_that_is_none_is_discarded(dest: str, text: str) -> None:
     partial = PartialFile(dest)
     assert partial.resume(info, nothing) == 0
     assert os.fstat(partial.file).st_size == SIZE
+
+
+def test_a_journal_that_is_a_pipe_is_not_waited_for(dest: str) -> None:
+    os.mkfifo(f"{dest}.part.json")
+    partial = PartialFile(dest)
+    assert partial.resume(content()[1], nothing) == 0
+    partial.save()
+    assert os.path.isfile(partial.journal)
+
+
+def left(dest: str) -> ObjectInfo:
+    """Half an object, as a run left it that was ended."""
+    data, info = content()
+    partial = PartialFile(dest)
+    partial.resume(info, nothing)
+    fill(partial, data, 0, 2_000_000)
+    partial.save(close=True)
+    partial.release()
+    return info
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("mode", [0o1777, 0o775, 0o755, 0o700])
+@pytest.mark.parametrize("foreign", ["", ".json"])
+def test_files_of_others_are_believed_where_nobody_else_may_put_any(
+    dest: str, tmp_path: Path, mode: int, foreign: str
+) -> None:
+    info = left(dest)
+    os.chown(f"{dest}.part{foreign}", 65534, 65534)
+    os.chmod(tmp_path, mode)
+    is_shared = bool(mode & 0o022)
+    partial = PartialFile(dest)
+    assert partial.resume(info, nothing) == (0 if is_shared else 2_000_000)
+    partial.save(close=True)
+    for path in (partial.path, partial.journal):
+        assert not is_shared or os.stat(path).st_uid == 0
+        assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_a_second_name_of_a_file_is_not_written_to(dest: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    os.link(tmp_path / "precious", f"{dest}.part")
+    partial = PartialFile(dest)
+    partial.resume(content()[1], nothing)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert os.stat(partial.path).st_size == SIZE
+
+
+def test_what_is_discarded_twice_may_be_of_another_run_by_then(dest: str) -> None:
+    partial = PartialFile(dest)
+    partial.discard()
+    another = PartialFile(dest)
+    partial.discard()
+    assert os.path.exists(another.path)
+
+
+@pytest.mark.skipif(not can_mount(), reason="no right to mount")
+def test_a_file_system_that_does_not_say_how_large_it_is(tmp_path: Path) -> None:
+    with mounted(tmp_path, "", "ramfs"):
+        partial = PartialFile(str(tmp_path / "file"))
+        assert partial.resume(content()[1], nothing) == 0
+        assert os.fstat(partial.file).st_size == SIZE
+        partial.release()
 
 
 def test_only_one_writes(dest: str) -> None:
@@ -288,7 +399,7 @@ def connection() -> Iterator[Connection]:
 
 
 def received(connection: Connection, link: Link, start: int, stop: int, info: ObjectInfo, piece: int = 65536) -> bytes:
-    body = connection.get(link, start, stop, info)
+    dummy, body = connection.get(link, start, stop, info)
     view, whole = memoryview(bytearray(piece)), b""
     while not body.is_over:
         count = body.receive(view)
@@ -358,10 +469,39 @@ def test_an_empty_object(service: StandIn, connection: Connection) -> None:
     assert (body.is_whole, body.info.size, body.info.crc64) == (True, 0, 0)
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host/x", "http:///x", "//host", "http://host:99999/", "no link"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "ftp://host/x", "http:///x", "//host", "http://host:99999/", "no link", "http://me:word@[::1/x"),
+        *(
+            "http://me:word@a\u2100b/x",
+            "http://ho st/x",
+            "http://h\xf6st/x",
+            "http://me:word\xf6@host/x",
+            "http://[x]/",
+        ),
+    ],
+)
 def test_what_is_no_link(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="url is malformed"):
+    with pytest.raises(ConfigurationError, match="url is malformed") as caught:
         Link(url)
+    assert "word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/a b?c=d e", "/a%20b?c=d%20e"),
+        ("/a%20b?Signature=a%2Bb+/=", "/a%20b?Signature=a%2Bb+/="),
+        ("/\u674e\u96f7.gz\n", "/%E6%9D%8E%E9%9B%B7.gz"),
+        ('/a\x7f\x00"<>', "/a%7F%00%22%3C%3E"),
+        ("?a", "/?a"),
+    ],
+)
+def test_what_an_address_must_not_hold_is_encoded(connection: Connection, path: str, sent: str) -> None:
+    server = Canned(answer("206 Partial Content", *PART, body=b"x"))
+    connection.probe(Link(f" {server.url}{path}"))
+    assert server.asked[0].startswith(f"GET {sent} HTTP/1.1\r\n")
 
 
 def test_what_is_shown_of_a_link() -> None:
@@ -502,7 +642,7 @@ def test_an_aborted_connection_does_not_fall_back_from_tls(
     connection = Connection(http)
     link, probed = connection.probe(link)
     probed.skip()
-    body = connection.get(link, 1000, SIZE, probed.info)
+    dummy, body = connection.get(link, 1000, SIZE, probed.info)
     # The head has been read, and all of the body waits at the socket, as that of a worker that waits for its turn.
     time.sleep(0.2)
     connection.abort()
@@ -547,7 +687,13 @@ def test_connections_are_made_for_the_network_only(
     if limit == "network":
         service.habits.rate = 10e6
     else:
-        monkeypatch.setattr(sums, "_implementation", lambda: sums._by_table)
+        quick = sums._implementation()
+
+        def slow(data: sums.Buffer, value: int) -> int:
+            time.sleep(0.04)
+            return quick(data, value)
+
+        monkeypatch.setattr(sums, "_implementation", lambda: slow)
     account = Account()
     link = Link(exports.link(service, task, 600, internal=False))
     transfer = Transfer(link, TransferOptions(connections=4), Patient(), account)
@@ -557,6 +703,72 @@ def test_connections_are_made_for_the_network_only(
     partial.release()
     assert (tmp_path / "file.part").read_bytes() == data
     assert account.connections == service.connections == connections
+
+
+class Renewing(Patient):
+    """Has the same link again."""
+
+    renews_links = True
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+        self.asked = 0
+
+    def ask_for_links(self) -> None:
+        self.asked += 1
+
+    def take_links(self) -> Any:
+        return [self.link]
+
+
+def transferred(dest: str, waiting: Any, link: str, **options: Any) -> tuple[bytes, Account, float]:
+    """What came, and in how many seconds."""
+    began = time.monotonic()
+    account = Account()
+    transfer = Transfer(Link(link), TransferOptions(**options), waiting, account)
+    partial = PartialFile(dest)
+    transfer.run(partial, transfer.probe())
+    transfer.close()
+    partial.release()
+    return Path(partial.path).read_bytes(), account, time.monotonic() - began
+
+
+def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple[str, bytes]) -> None:
+    task = service.add_task("rm-a", task_id="dt-y")
+    service.put_object(task, b"not this")
+    link = exports.link(service, task, 600, internal=False)
+    redirect = {"action": "GetObject", "location": stored[0]}
+    service.inject(Fault("redirect", **redirect), Fault("expired", after=1), Fault("redirect", **redirect))
+    waiting = Renewing(link)
+    data, account, dummy = transferred(dest, waiting, link, connections=1)
+    assert data == stored[1]
+    assert waiting.asked == 1
+    # A redirection holds for as long as its link.
+    assert len(service.transfers) == 5
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("html", action="GetObject", status=503, retry_after=25, after=1),
+        Fault("stall", seconds=25.0, at=1_500_000, after=1),
+        Fault("stall", seconds=25.0, at=2_097_152 - 1000, after=1),
+    ],
+    ids=["asked to wait", "stalled", "stalled at the end"],
+)
+def test_nobody_is_waited_for_once_all_is_there(
+    service: StandIn, dest: str, stored: tuple[str, bytes], fault: Fault
+) -> None:
+    service.habits.rate = 4e6
+    service.inject(fault)
+    data, dummy, seconds = transferred(dest, Patient(), stored[0], connections=2)
+    assert data == stored[1]
+    assert seconds < 8
+
+
+def test_the_first_byte_is_asked_for_again(service: StandIn, dest: str, stored: tuple[str, bytes]) -> None:
+    service.inject(Fault("truncated", action="GetObject", at=0, times=2))
+    assert transferred(dest, Patient(), stored[0])[0] == stored[1]
 
 
 def test_turns_are_had_in_order() -> None:

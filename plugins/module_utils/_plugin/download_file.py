@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import stat
+import tempfile
 import time
 import typing as t
 
@@ -76,6 +77,8 @@ CONSTRAINTS: dict[str, t.Any] = {
 }
 
 _STEP = 1 << 20
+#: What a file system says that knows no hard links, or a system that does not allow them to files of others.
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK)
 
 
 class Settings(t.NamedTuple):
@@ -302,8 +305,10 @@ class DownloadFile:
         module = self._module
 
         def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
-            failed = DestinationFailed(msg, hint="Check owner, group, mode and the other options of that kind")
-            failed.asked = f"give {arguments['path']} its owner, group or mode"
+            failed = DestinationFailed(
+                msg, hint="Check owner, group, mode, attributes and the other options of that kind"
+            )
+            failed.asked = f"give {arguments['path']} its attributes"
             raise failed
 
         with _replaced(module, "fail_json", fail):
@@ -314,11 +319,17 @@ class DownloadFile:
         return self._set_attributes(self._file_arguments(path))
 
     def place(self, partial: PartialFile, sync: bool) -> t.Optional[str]:
-        """Put the file in its place, and return the name of the backup of what was there, if one was asked for."""
+        """Put the file in its place, and return the name of the backup of what was there, if one was asked for.
+
+        Thereafter it has yet to be settled.
+        """
         path = partial.destination
         backup = None
         try:
             before = os.stat(path) if os.path.exists(path) else None
+            if sync:
+                # Can take long, in which the file had better be one that a later run believes.
+                partial.sync()
             if before:
                 with contextlib.suppress(PermissionError):
                     os.fchown(partial.file, before.st_uid, before.st_gid)
@@ -328,7 +339,7 @@ class DownloadFile:
             if sync:
                 partial.sync()
             if before and self._options["backup"]:
-                backup = _backup(path)
+                backup = self._backup(path)
             os.rename(partial.path, path)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial.journal)
@@ -336,8 +347,31 @@ class DownloadFile:
             raise DestinationFailed.of(error, path, f"put {path} in its place") from None
         if sync:
             sync_directory(os.path.dirname(path) or ".")
-        self._module.set_default_selinux_context(path, False)
-        self.settle(path)
+        return backup
+
+    def _backup(self, path: str) -> str:
+        """A second name of the file, which costs nothing, or a copy where there can be none."""
+        directory, own_name = os.path.split(path)
+        suffix = f".{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+        name = os.fsencode(own_name)[: _LONGEST_NAME - len(suffix)].decode("utf-8", "ignore") + suffix
+        backup = os.path.join(directory, name)
+        number = 0
+        while os.path.lexists(backup):
+            number += 1
+            backup = os.path.join(directory, f"{name}{number}")
+        try:
+            os.link(path, backup)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            file, copy = tempfile.mkstemp(dir=directory or ".", prefix=".backup-")
+            os.close(file)
+            try:
+                self._module.preserved_copy(path, copy)
+                os.rename(copy, backup)
+            except BaseException:
+                os.unlink(copy)
+                raise
         return backup
 
 
@@ -418,6 +452,8 @@ class _File:
             is_placed = self.facts["changed"] = True
             if backup:
                 self.facts["backup_file"] = backup
+            self._run._module.set_default_selinux_context(self._destination, False)
+            self._run.settle(self._destination)
         finally:
             if is_placed or self._run._options["keep_partial"]:
                 partial.release()
@@ -493,20 +529,6 @@ def _status_of(path: str) -> t.Optional[tuple[int, int, int]]:
     except OSError as error:
         raise DestinationFailed.of(error, path, f"read {path}") from None
     return status.st_size, status.st_ino, status.st_mtime_ns
-
-
-def _backup(path: str) -> str:
-    """A second name of the file, which costs nothing."""
-    base = f"{path}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
-    name = base
-    number = 0
-    while True:
-        try:
-            os.link(path, name)
-            return name
-        except FileExistsError:
-            number += 1
-            name = f"{base}{number}"
 
 
 def _diff(file: t.Mapping[str, t.Any]) -> dict[str, str]:
