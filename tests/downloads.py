@@ -14,14 +14,17 @@ from processes import started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 
+IMPATIENT = "from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import job; job.PATIENCE = %f"
+
 Result = dict[str, Any]
 
 
 class Controller:
     """Does to the module what its action plugin does: runs it until there is a result, and gives it links."""
 
-    def __init__(self, link: Callable[[], str], **arguments: Any) -> None:
+    def __init__(self, link: Callable[[], str], *, patience: float | None = None, **arguments: Any) -> None:
         self.link = link
+        self.patience = patience
         self.arguments = arguments
         self.links = 0
         self.runs = 0
@@ -35,7 +38,7 @@ class Controller:
             "job": job,
             "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
         }
-        return started(MODULE, {**arguments, **more})
+        return started(MODULE, {**arguments, **more}, before="" if self.patience is None else IMPATIENT % self.patience)
 
     def run(self) -> Result:
         """The module's result."""

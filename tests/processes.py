@@ -17,11 +17,17 @@ from typing import Any
 
 
 def started(
-    module: str, arguments: dict[str, Any], *, stdout: int = subprocess.PIPE, stderr: int | None = subprocess.STDOUT
+    module: str,
+    arguments: dict[str, Any],
+    *,
+    stdout: int = subprocess.PIPE,
+    stderr: int | None = subprocess.STDOUT,
+    before: str = "",
 ) -> subprocess.Popen[str]:
-    """A module, by its name in Python, under way."""
+    """A module, by its name in Python, under way; ``before``: a statement that comes first."""
+    script = f"import runpy\n{before}\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
     process = subprocess.Popen(
-        [sys.executable, "-m", module],
+        [sys.executable, *(("-c", script) if before else ("-m", module))],
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,

@@ -690,6 +690,47 @@ def test_a_job_goes_on_between_its_followers(
     assert not os.path.exists(state["directory"])
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_the_result_of_a_job_is_there_for_as_long_as_one_may_ask(
+    link: Callable[[], str], data: bytes, tmp_path: Path, is_read: bool
+) -> None:
+    controller = Controller(link, dest=f"{tmp_path}/file", patience=3.0)
+    with controller.start(links=[link()], job={"seconds": 0.0, "directory": None}) as process:
+        assert process.stdout
+        controller.directory = json.loads(process.stdout.read())["_job"]["directory"]
+    until((tmp_path / "file").exists)
+    assert (tmp_path / "file").read_bytes() == data
+    time.sleep(1.0)
+    if is_read:
+        assert controller.run()["changed"] is True
+    until(lambda: not os.listdir(f"{tmp_path}/file.tmp"), 0.1 if is_read else 4.0)
+
+
+def test_a_job_that_nobody_follows_ends(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = 0.5e6
+    controller = Controller(link, dest=f"{tmp_path}/file", patience=1.0)
+    with controller.start(links=[link()], job={"seconds": 0.5, "directory": None}) as process:
+        assert process.stdout
+        process.stdout.read()
+    until(lambda: not os.listdir(f"{tmp_path}/file.tmp"), 3.0)
+    until(lambda: json.loads((tmp_path / "file.part.json").read_text())["closed"], 3.0)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_clock_that_is_set_ends_no_job(
+    link: Callable[[], str], service: StandIn, tmp_path: Path, seconds: float
+) -> None:
+    service.habits.rate = 1e6
+    controller = Controller(link, dest=f"{tmp_path}/file")
+    with controller.start(links=[link()], job={"seconds": 0.3, "directory": None}) as process:
+        assert process.stdout
+        controller.directory = json.loads(process.stdout.read())["_job"]["directory"]
+    then = time.time() + seconds
+    os.utime(f"{controller.directory}/followed", (then, then))
+    time.sleep(0.5)
+    assert controller.run()["changed"] is True
+
+
 def test_a_job_is_stopped(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
     service.habits.rate = 0.5e6
     controller = Controller(link, dest=f"{tmp_path}/file")

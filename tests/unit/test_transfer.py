@@ -721,16 +721,15 @@ class Renewing(Patient):
         return [self.link]
 
 
-def transferred(dest: str, waiting: Any, link: str, **options: Any) -> tuple[bytes, Account, float]:
+def transferred(dest: str, waiting: Any, link: str, **options: Any) -> tuple[bytes, float]:
     """What came, and in how many seconds."""
     began = time.monotonic()
-    account = Account()
-    transfer = Transfer(Link(link), TransferOptions(**options), waiting, account)
+    transfer = Transfer(Link(link), TransferOptions(**options), waiting, Account())
     partial = PartialFile(dest)
     transfer.run(partial, transfer.probe())
     transfer.close()
     partial.release()
-    return Path(partial.path).read_bytes(), account, time.monotonic() - began
+    return Path(partial.path).read_bytes(), time.monotonic() - began
 
 
 def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple[str, bytes]) -> None:
@@ -740,7 +739,7 @@ def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple
     redirect = {"action": "GetObject", "location": stored[0]}
     service.inject(Fault("redirect", **redirect), Fault("expired", after=1), Fault("redirect", **redirect))
     waiting = Renewing(link)
-    data, account, dummy = transferred(dest, waiting, link, connections=1)
+    data, dummy = transferred(dest, waiting, link, connections=1)
     assert data == stored[1]
     assert waiting.asked == 1
     # A redirection holds for as long as its link.
@@ -761,7 +760,7 @@ def test_nobody_is_waited_for_once_all_is_there(
 ) -> None:
     service.habits.rate = 4e6
     service.inject(fault)
-    data, dummy, seconds = transferred(dest, Patient(), stored[0], connections=2)
+    data, seconds = transferred(dest, Patient(), stored[0], connections=2)
     assert data == stored[1]
     assert seconds < 8
 

@@ -18,7 +18,7 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
 In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
 ``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
 as long as it lives, so that its end is noticed at once.
-A job that nobody follows any more ends itself. Without ``job``, as for ``async``, the module works by itself, and has no
+A job that nobody follows any more ends itself, and clears up, also if it is done by then. Without ``job``, as for ``async``, the module works by itself, and has no
 more links than it was given.
 """
 
@@ -96,10 +96,11 @@ class FollowedJob(Job):
         self._facts: Facts = {}
         self._needs_links = False
         self._written = float("-inf")
+        self._followed: t.Optional[int] = None
+        self._followed_at = time.monotonic()
 
     def check(self) -> None:
-        since = self._directory.seconds_since_followed()
-        if since is None or since > PATIENCE:
+        if not self._is_followed():
             self._directory.remove()
             raise Abandoned("Ansible, which waited for this, is gone")
         if self._directory.has("stop"):
@@ -121,6 +122,19 @@ class FollowedJob(Job):
             self._write()
             self._directory.delete("links.json")
         return t.cast("t.Optional[list[str]]", links)
+
+    def linger(self) -> None:
+        """Until the result was read, or nobody will."""
+        while self._is_followed():
+            time.sleep(_LOOK_EVERY)
+        self._directory.remove()
+
+    def _is_followed(self) -> bool:
+        """By whether it was of late, and not by when: clocks are set."""
+        followed = self._directory.followed()
+        if followed != self._followed:
+            self._followed, self._followed_at = followed, time.monotonic()
+        return followed is not None and time.monotonic() - self._followed_at <= PATIENCE
 
     def _write(self) -> None:
         self._written = time.monotonic()
@@ -176,18 +190,21 @@ def _start(
     if not is_child:
         os.close(alive)
         return path
+    job = FollowedJob(directory, renews_links)
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
         try:
-            result = outcome(until_signalled(lambda: work(FollowedJob(directory, renews_links))), so_far)
+            result = outcome(until_signalled(lambda: work(job)), so_far)
         except BaseException:
             message = "The module failed in a way that was not foreseen."
             kind = {"kind": "unforeseen"}
             result = {"failed": True, "msg": message, "error": kind, "exception": traceback.format_exc()}
         directory.write("result.json", result)
+        os.close(alive)
+        job.linger()
     finally:
         os._exit(0)
 
@@ -275,9 +292,10 @@ class _Directory:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def seconds_since_followed(self) -> t.Optional[float]:
+    def followed(self) -> t.Optional[int]:
+        """Differs each time that it was followed; none once all is gone."""
         try:
-            return time.time() - os.stat(os.path.join(self.path, "followed")).st_mtime
+            return os.stat(os.path.join(self.path, "followed")).st_mtime_ns
         except FileNotFoundError:
             return None
 
