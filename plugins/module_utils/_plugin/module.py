@@ -34,7 +34,7 @@ def exit_with(
 ) -> t.NoReturn:
     """End the module with the answer, or with the error that says why there is none, and what was known ``so_far``.
 
-    ``in_doubt``: a sentence for an interruption, where something was sent whose effect is not known.
+    ``in_doubt``: a sentence for an interruption, as where something was sent whose effect is not known.
     """
     finish(module, outcome(until_signalled(answer), so_far, in_doubt))
 
@@ -87,8 +87,9 @@ def until_signalled(answer: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
 
 
 def _ignore_signals() -> None:
+    """By a function that does nothing: Python complains of those that are under way when SIG_IGN is set."""
     for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *dummy: None)
 
 
 def _interrupt(number: int, frame: object) -> t.NoReturn:
