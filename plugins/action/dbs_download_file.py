@@ -10,6 +10,7 @@ import typing as t
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import (
     ARGUMENT_SPEC,
     CONSTRAINTS,
@@ -17,7 +18,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import FollowingAction
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
 
 #: What the module needs of the options; the others say where files are, and are for the controller alone.
@@ -51,10 +52,16 @@ class ActionModule(FollowingAction):
         return result
 
     def _fetch(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
-        validator = ArgumentSpecValidator({**ARGUMENT_SPEC, **FILE_COMMON_ARGUMENTS}, **CONSTRAINTS)
-        validated = validator.validate(self._task.args)
-        if validated.error_messages:
-            raise ConfigurationError(". ".join(validated.error_messages))
+        spec = {name: option for name, option in ARGUMENT_SPEC.items() if name not in BETWEEN}
+        validated = ArgumentSpecValidator({**spec, **FILE_COMMON_ARGUMENTS}, **CONSTRAINTS).validate(self._task.args)
+        messages = [
+            f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
+            if isinstance(error, UnsupportedError)
+            else error.msg
+            for error in validated.errors
+        ]
+        if messages:
+            raise ConfigurationError(". ".join(message.rstrip(".") for message in messages) + ".")
         options = validated.validated_parameters
         settings_of(options)
         arguments = {name: value for name, value in self._task.args.items() if name in HOST_OPTIONS}

@@ -16,6 +16,8 @@ from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import i
 Facts = dict[str, t.Any]
 
 DEFAULT_INTERVAL = 30.0
+#: Options that the module has from its action plugin only.
+BETWEEN = ("job", "links", "names")
 #: A work whose process got lost is started again so often, as on a host that ends all processes of a session with it.
 MAX_STARTS = 20
 
@@ -88,6 +90,6 @@ class FollowingAction(ActionBase):
     def _clean(result: Facts) -> Facts:
         """Without what is between the module and this plugin."""
         arguments = result.get("invocation", {}).get("module_args", {})
-        for name in ("job", "links", "names"):
+        for name in BETWEEN:
             arguments.pop(name, None)
         return result
