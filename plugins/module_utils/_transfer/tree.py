@@ -27,7 +27,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive 
     damaged,
     shown,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ArchiveRefused
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ArchiveRefused, DestinationFailed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing
 
 #: In ``dest``: what was unpacked there.
@@ -155,9 +155,9 @@ class Writer:
         if self.size > limit:
             message = f"up to {shown(entry.name)} it holds {self.size} bytes of content"
             if self._request.max_size is None:
-                free = f"only {limit} are free in {shown(os.path.dirname(self._request.dest))}"
-                raise ArchiveRefused(
-                    f"{message}, and {free}", hint="Make room, or set max_size to more at your own risk"
+                raise DestinationFailed(
+                    f"{message}, and only {limit} are free in {shown(os.path.dirname(self._request.dest))}",
+                    hint="Make room there, and run it again; if the file system compresses what is written, set max_size",
                 )
             raise ArchiveRefused(f"{message}, and max_size is {limit}", hint="Raise max_size if that is right")
 
