@@ -73,8 +73,12 @@ class Abandoned(TransferError):
 def _hint(number: t.Optional[int], path: str) -> str:
     if number in (errno.ENOSPC, errno.EDQUOT):
         return f"Make room in {os.path.dirname(path) or '.'}, and run it again: what is there already is not lost"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM):
         return "Run it as a user that may write there, with become for example"
+    if number == errno.EROFS:
+        return "Choose a place in a file system that can be written to"
+    if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+        return "Choose another place"
     if number == errno.ENOENT:
         return "Create the directory first"
     return ""

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import math
 import os
 import stat
 import threading
@@ -96,6 +97,40 @@ def _is_ours(status: os.stat_result, path: str) -> bool:
     return status.st_uid == os.geteuid() or not directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
+def check_room(destination: str, size: int) -> None:
+    """That there is room for so many bytes, as far as can be said without taking it. Raises DestinationFailed."""
+    directory = os.path.dirname(destination) or "."
+    try:
+        free = _free(directory)
+        missing = _missing(size, os.stat(f"{destination}.part")) if os.path.isfile(f"{destination}.part") else size
+    except OSError:
+        return
+    if missing > free:
+        raise _full(destination, missing, free)
+
+
+def _missing(size: int, status: os.stat_result) -> int:
+    """How many bytes a file has yet to take to have that size."""
+    return size - min(size, status.st_blocks * 512)
+
+
+def _free(place: t.Union[int, str]) -> float:
+    """Bytes; without limit where the file system does not say how large it is."""
+    system = os.statvfs(place)
+    blocks = system.f_bavail if os.geteuid() else system.f_bfree
+    return blocks * system.f_frsize if system.f_blocks else math.inf
+
+
+def _full(destination: str, missing: int, free: float) -> DestinationFailed:
+    failed = DestinationFailed.of(OSError(errno.ENOSPC, ""), f"{destination}.part", _asked(destination))
+    failed.message += f": it takes {missing} bytes more, and {free:.0f} are free"
+    return failed
+
+
+def _asked(destination: str) -> str:
+    return f"write {destination}"
+
+
 class PartialFile:
     """Locked as long as it is open. Raises DestinationFailed, or DestinationBusy where another has the lock."""
 
@@ -103,7 +138,7 @@ class PartialFile:
         self.destination = destination
         self.path = f"{destination}.part"
         self.journal = f"{self.path}.json"
-        self._asked = f"write {destination}"
+        self._asked = _asked(destination)
         self._extents: list[Extent] = []
         self._lock = threading.Lock()
         self._info: t.Optional[ObjectInfo] = None
@@ -171,27 +206,25 @@ class PartialFile:
         return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
 
     def _reserve(self, size: int) -> None:
-        status = os.fstat(self.file)
-        system = os.fstatvfs(self.file)
-        free = (system.f_bavail if os.geteuid() else system.f_bfree) * system.f_frsize
-        missing = size - min(size, status.st_blocks * 512)
-        # Some file systems do not say how large they are.
-        if system.f_blocks and missing > free:
-            self._refuse_full(missing, free)
+        missing = _missing(size, os.fstat(self.file))
+        free = _free(self.file)
         try:
-            preallocate(self.file, size)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._refuse_full(missing, free)
-            raise DestinationFailed.of(error, self.path, self._asked) from None
-
-    def _refuse_full(self, missing: int, free: int) -> t.NoReturn:
-        """What is there already keeps its room, and nothing more is taken."""
-        reached = max((extent.stop for extent in self._extents), default=0)
-        self._guard(os.ftruncate, self.file, reached)
-        failed = DestinationFailed.of(OSError(errno.ENOSPC, ""), self.path, self._asked)
-        failed.message += f": it takes {missing} bytes more, and {free} are free"
-        raise failed
+            if missing > free:
+                raise _full(self.destination, missing, free)
+            try:
+                preallocate(self.file, size)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise _full(self.destination, missing, free) from None
+                raise DestinationFailed.of(error, self.path, self._asked) from None
+        except DestinationFailed:
+            # What is there already keeps its room, and nothing more is taken.
+            reached = max((extent.stop for extent in self._extents), default=0)
+            if reached:
+                self._guard(os.ftruncate, self.file, reached)
+            else:
+                self.discard()
+            raise
 
     def gaps(self) -> list[Gap]:
         """What is not there."""
