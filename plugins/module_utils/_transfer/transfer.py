@@ -52,6 +52,8 @@ _WRITE_EARLY = 8 * MIB
 #: So many connections have data in hand at a time, and so many bytes in a row while others wait.
 _TURNS = 2
 _TURN = 8 * MIB
+#: Each connection has so many bytes a second of a rate that is limited.
+_LEAST_RATE = MIB // 16
 _JOURNAL_SECONDS = 1.0
 _TICK = 0.1
 _FIRST_LOOK = 0.03
@@ -194,8 +196,15 @@ class Transfer:
             self._account.resumes += 1
         gaps = partial.gaps()
         if gaps:
-            crew = _Crew(self, partial, info, Schedule(gaps, 1 if whole else self._options.connections), whole)
+            crew = _Crew(self, partial, info, Schedule(gaps, 1 if whole else self._connections()), whole)
             crew.run(there)
+
+    def _connections(self) -> int:
+        """At the most. Where all together are slow, few do, and each would only be waited for."""
+        options = self._options
+        if options.limit_rate:
+            return max(1, min(options.connections, options.limit_rate // _LEAST_RATE))
+        return options.connections
 
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
         if partial.gaps():
@@ -526,8 +535,8 @@ class _Worker:
         self._failures = 0
         options = crew.options
         # Each connection has a piece before it is held back.
-        limited = options.limit_rate // options.connections // 20 if options.limit_rate else _PIECE
-        size = min(_PIECE, max(4096, limited))
+        limited = options.limit_rate // crew.schedule.connections // 20 if options.limit_rate else _PIECE
+        size = min(_PIECE, max(256, limited))
         self._view = memoryview(bytearray(size))
 
     @property
