@@ -357,7 +357,7 @@ def main() -> None:
         argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **CONSTRAINTS
     )
     download = DownloadFile(module)
-    run(module, download.answer, download.so_far)
+    run(module, download.answer, download.so_far, download.after_interruption)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def test_attributes_are_checked_before_anything_is_fetched(fetch: Callable[..., 
         result = fetch(**wrong)
         assert result["failed"]
         assert "Check owner, group, mode" in result["msg"]
-        assert result["error"]["kind"] == "destination"
+        assert result["error"]["kind"] == "configuration"
     assert not service.transfers
 
 
@@ -321,6 +321,41 @@ def test_a_storage_without_sums(fetch: Callable[..., Result], service: StandIn, 
     assert fetch(checksum=checksum)["changed"] is False
 
 
+def test_a_wrong_checksum_costs_no_second_transfer(
+    fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path
+) -> None:
+    right, wrong = "sha256:" + hashlib.sha256(data).hexdigest(), "sha256:" + "0" * 64
+    failed = fetch(checksum=wrong)
+    assert failed["error"]["kind"] == "verification"
+    assert f"the sha256 of the file is {right[7:]}, and not {wrong[7:]}, as checksum says" in failed["msg"]
+    assert leftovers(tmp_path) == ["file.part", "file.part.json"]
+    result = fetch(checksum=right)
+    assert result["bytes_transferred"] == 1
+    assert (tmp_path / "file").read_bytes() == data
+    again = fetch(checksum=wrong)
+    assert again["bytes_transferred"] == 1
+    assert right[7:] in again["msg"]
+    assert leftovers(tmp_path) == ["file"]
+    service.habits.object_crc = False
+    assert fetch(checksum=wrong, force=True)["failed"]
+    assert leftovers(tmp_path) == ["file"]
+
+
+def test_the_difference_is_of_the_content_or_of_attributes(fetch: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"before")
+    (diff,) = fetch(_ansible_diff=True, mode="0640")["diff"]
+    assert (diff["before"], diff["after"].splitlines()[0]) == ("size: 6\n", f"size: {SIZE}")
+    (diff,) = fetch(_ansible_diff=True, mode="0600")["diff"]
+    assert (diff["before"], diff["after"]) == ("mode: 0640\n", "mode: 0600\n")
+
+
+def test_a_low_rate_is_kept(fetch: Callable[..., Result], service: StandIn, export: Task) -> None:
+    service.put_object(export, bytes(8192))
+    result = fetch(limit_rate="2K")
+    assert 3.4 < result["elapsed"] < 6
+    assert result["connections"] == 1
+
+
 # bad input
 
 
@@ -330,8 +365,8 @@ def test_a_storage_without_sums(fetch: Callable[..., Result], service: StandIn, 
         ({"connections": 0}, "connections 0 is out of range: give 1 to 64"),
         ({"connections": 65}, "connections 65 is out of range"),
         ({"dest": ""}, "dest is empty: give the path"),
-        ({"limit_rate": "fast"}, "limit_rate 'fast' is none: give bytes a second"),
-        ({"limit_rate": "10"}, "limit_rate '10' is none"),
+        ({"limit_rate": "fast"}, "limit_rate 'fast' is not allowed: give bytes a second"),
+        ({"limit_rate": "10"}, "limit_rate '10' is not allowed"),
         ({"checksum": "abc"}, "checksum 'abc' is malformed: give algorithm:digest with one of"),
         ({"checksum": "crc32:abc"}, "checksum 'crc32:abc' is malformed"),
         ({"checksum": "md5:abc"}, "a digest of md5 has 32 digits, not 3"),
@@ -504,6 +539,9 @@ def test_a_full_disk(fetch: Callable[..., Result], service: StandIn, small_disk:
     assert "Make room in" in result["msg"]
     assert len(service.transfers) == 1
     assert os.statvfs(small_disk).f_bfree * 4096 > 11 * MIB
+    assert os.listdir(small_disk) == []
+    checked = fetch(dest=f"{small_disk}/file", _ansible_check_mode=True)
+    assert "bytes more, and" in checked["msg"]
 
 
 def test_a_disk_that_fills_meanwhile_and_has_room_later(
@@ -522,7 +560,8 @@ def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn,
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = fetch(dest=f"{small_disk}/file")
     assert result["error"]["kind"] == "destination"
-    assert "with become for example" in result["msg"]
+    assert "Read-only file system" in result["msg"]
+    assert "that can be written to" in result["msg"]
     assert not service.transfers
 
 
@@ -647,7 +686,7 @@ def test_a_signal_ends_it_and_nothing_is_lost(
     until((tmp_path / "file.part.json").exists)
     process.send_signal(number)
     result = json.loads(process.communicate(timeout=20)[0])
-    assert result["msg"] == f"Interrupted by {number.name}."
+    assert result["msg"] == f"Interrupted by {number.name}. What came is kept, and the next run goes on with it."
     assert 4 * MIB < result["bytes_transferred"] < SIZE
     service.habits.rate = None
     assert fetch()["bytes_transferred"] <= SIZE + 1 - result["bytes_transferred"] + 8 * 65536

@@ -39,6 +39,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
     PartialFile,
+    check_room,
     left_by_earlier_run,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import HttpOptions, Link, ObjectInfo
@@ -133,7 +134,7 @@ def _rate(value: t.Optional[str]) -> t.Optional[int]:
         rate = 0
     if rate < 1024:
         raise ConfigurationError(
-            f"limit_rate {value!r} is none: give bytes a second, at least 1K, as 500K, 20M or 1048576."
+            f"limit_rate {value!r} is not allowed: give bytes a second, at least 1K, as 500K, 20M or 1048576."
         )
     return int(rate)
 
@@ -186,6 +187,8 @@ class DownloadFile:
         self._account = Account()
         self._files: list[dict[str, t.Any]] = []
         self._warnings: list[str] = []
+        #: Of files that were there already: which of their attributes were before, and are after.
+        self.attributes: dict[str, dict[str, t.Any]] = {}
         self._dest = ""
         self._network: t.Optional[str] = None
         self._began = time.monotonic()
@@ -241,10 +244,13 @@ class DownloadFile:
         if self._module.check_mode:
             result["bytes_to_transfer"] = sum(file.get("bytes_to_transfer", 0) for file in files)
         if self._module._diff:
-            result["diff"] = [_diff(file) for file in files if file["changed"]]
+            result["diff"] = [_diff(file, self.attributes.get(file["dest"])) for file in files if file["changed"]]
         if self._warnings:
             result["warnings"] = self._warnings
         return result
+
+    def after_interruption(self) -> str:
+        return "What came is kept, and the next run goes on with it." if self._options["keep_partial"] else ""
 
     def _destinations(self, links: t.Sequence[Link], names: t.Sequence[str]) -> list[str]:
         dest = self._options["dest"]
@@ -278,6 +284,8 @@ class DownloadFile:
                 raise NotADirectoryError(errno.ENOTDIR, "")
             if os.path.exists(path) and not os.path.isfile(path):
                 raise DestinationFailed(f"{path} is there, and is no file", hint="Give another dest")
+            if exists and os.statvfs(directory).f_flag & os.ST_RDONLY:
+                raise OSError(errno.EROFS, "")
             if exists and not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "")
         except OSError as error:
@@ -295,13 +303,17 @@ class DownloadFile:
         before, self._module.check_mode = self._module.check_mode, True
         try:
             self._set_attributes(arguments)
+        except DestinationFailed as error:
+            raise ConfigurationError(
+                f"{path} can not be given its attributes: {error.message}. {error.hint}."
+            ) from None
         finally:
             self._module.check_mode = before
 
     def _file_arguments(self, path: str) -> dict[str, t.Any]:
         return dict(self._module.load_file_common_arguments(self._module.params, path=path))
 
-    def _set_attributes(self, arguments: dict[str, t.Any]) -> bool:
+    def _set_attributes(self, arguments: dict[str, t.Any], diff: t.Optional[dict[str, t.Any]] = None) -> bool:
         module = self._module
 
         def fail(msg: str, **dummy: t.Any) -> t.NoReturn:
@@ -312,11 +324,11 @@ class DownloadFile:
             raise failed
 
         with _replaced(module, "fail_json", fail):
-            return bool(module.set_fs_attributes_if_different(arguments, False))
+            return bool(module.set_fs_attributes_if_different(arguments, False, diff))
 
-    def settle(self, path: str) -> bool:
-        """Give a file that is in its place what the options say. Returns whether it was different."""
-        return self._set_attributes(self._file_arguments(path))
+    def settle(self, path: str, diff: t.Optional[dict[str, t.Any]] = None) -> bool:
+        """Give a file that is in its place what the options say. Returns whether it was different, and how in ``diff``."""
+        return self._set_attributes(self._file_arguments(path), diff)
 
     def place(self, partial: PartialFile, sync: bool) -> t.Optional[str]:
         """Put the file in its place, and return the name of the backup of what was there, if one was asked for.
@@ -403,16 +415,21 @@ class _File:
         self._seen = _status_of(self._destination)
         before = self._seen[0] if self._seen else None
         facts["size_before"] = before
-        if before is not None and settings.checksum and not options["force"] and self._has_checksum(self._destination):
-            facts.update(size=before, verified_by="checksum")
-            self._settle()
-            return
+        digest = None
+        if before is not None and settings.checksum and not options["force"]:
+            digest = self._digest_of(self._destination)
+            if digest == settings.checksum[1]:
+                facts.update(size=before, verified_by="checksum")
+                self._settle()
+                return
         job = _Reporting(self._job, self._progress)
         transfer = Transfer(self._link, settings.transfer, job, self._run._account)
         try:
             info = transfer.probe()
             self._learn(info)
-            if before == info.size and not options["force"] and not settings.checksum and self._is_there(info):
+            if before == info.size and not options["force"] and self._is_there(info):
+                if digest is not None:
+                    raise self._wrong_checksum(digest)
                 facts["verified_by"] = "crc64"
                 self._settle()
                 return
@@ -420,6 +437,7 @@ class _File:
             if module.check_mode:
                 left = left_by_earlier_run(self._destination, info)
                 facts["bytes_to_transfer"] = info.size - left
+                check_room(self._destination, info.size)
                 return
             facts["changed"] = False
             self._bring(transfer, info)
@@ -439,9 +457,12 @@ class _File:
             self._learn(info)
             verified = [] if info.crc64 is None else ["crc64"]
             if self._settings.checksum:
-                if not self._has_checksum(partial.path):
-                    partial.discard()
-                    raise self._wrong_checksum()
+                digest = self._digest_of(partial.path)
+                if digest != self._settings.checksum[1]:
+                    if info.crc64 is None:
+                        # Nothing else says that what came is what the storage has.
+                        partial.discard()
+                    raise self._wrong_checksum(digest)
                 verified.append("checksum")
             if not verified:
                 self._run._warnings.append(
@@ -465,7 +486,8 @@ class _File:
         self.facts.update(size=info.size, crc64=crc64, etag=info.etag.strip('"') or None)
 
     def _settle(self) -> None:
-        self.facts["changed"] = self._run.settle(self._destination)
+        diff = self._run.attributes.setdefault(self._destination, {})
+        self.facts["changed"] = self._run.settle(self._destination, diff)
 
     def _is_brought_by_another(self, info: ObjectInfo) -> bool:
         """Whether a run that had the partial file until now has put the same in its place."""
@@ -482,8 +504,9 @@ class _File:
         except OSError as error:
             raise DestinationFailed.of(error, self._destination, f"read {self._destination}") from None
 
-    def _has_checksum(self, path: str) -> bool:
-        name, digest = t.cast("tuple[str, str]", self._settings.checksum)
+    def _digest_of(self, path: str) -> str:
+        """By the algorithm of the checksum that was given."""
+        name = t.cast("tuple[str, str]", self._settings.checksum)[0]
         self._job.report(dict(self._progress, phase="checking"))
         value = hashlib.new(name, usedforsecurity=False)
         try:
@@ -493,12 +516,12 @@ class _File:
                     value.update(piece)
         except OSError as error:
             raise DestinationFailed.of(error, path, f"read {path}") from None
-        return value.hexdigest() == digest
+        return value.hexdigest()
 
-    def _wrong_checksum(self) -> BackupError:
-        name = t.cast("tuple[str, str]", self._settings.checksum)[0]
+    def _wrong_checksum(self, found: str) -> BackupError:
+        name, digest = t.cast("tuple[str, str]", self._settings.checksum)
         failed = VerificationFailed(
-            f"what came has not the {name} that was given",
+            f"the {name} of the file is {found}, and not {digest}, as checksum says",
             hint="Check checksum, and that the link is to the file that is meant",
         )
         failed.asked = f"download {self._link.shown}"
@@ -531,16 +554,20 @@ def _status_of(path: str) -> t.Optional[tuple[int, int, int]]:
     return status.st_size, status.st_ino, status.st_mtime_ns
 
 
-def _diff(file: t.Mapping[str, t.Any]) -> dict[str, str]:
-    def described(size: t.Optional[int], crc64: t.Optional[str]) -> str:
-        return "" if size is None else f"size: {size}\n" + (f"crc64: {crc64}\n" if crc64 else "")
+def _diff(file: t.Mapping[str, t.Any], attributes: t.Optional[t.Mapping[str, t.Any]]) -> dict[str, str]:
+    """Of the content, or of attributes alone."""
 
+    def described(facts: t.Mapping[str, t.Any]) -> str:
+        return "".join(f"{name}: {value}\n" for name, value in facts.items() if value is not None and name != "path")
+
+    content = {"before": {"size": file["size_before"]}, "after": {"size": file["size"], "crc64": file["crc64"]}}
+    diff = attributes or content
     header = file["dest"]
     return {
         "before_header": header,
         "after_header": header,
-        "before": described(file["size_before"], None),
-        "after": described(file["size"], file["crc64"]),
+        "before": described(diff["before"]),
+        "after": described(diff["after"]),
     }
 
 

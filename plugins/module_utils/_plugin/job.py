@@ -143,11 +143,19 @@ class FollowedJob(Job):
             self._directory.write("progress.json", {"progress": self._facts, "needs_links": self._needs_links})
 
 
-def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts] = dict) -> t.NoReturn:
-    """End the module with the result of the work, or with how far it is, as the option ``job`` says."""
+def run(
+    module: AnsibleModule,
+    work: t.Callable[[Job], Facts],
+    so_far: t.Callable[[], Facts] = dict,
+    after_interruption: t.Callable[[], str] = str,
+) -> t.NoReturn:
+    """End the module with the result of the work, or with how far it is, as the option ``job`` says.
+
+    ``after_interruption``: a sentence on what it leaves.
+    """
     asked = module.params["job"] or {}
     if "seconds" not in asked:
-        exit_with(module, lambda: work(Job()), so_far)
+        exit_with(module, lambda: work(Job()), so_far, after_interruption)
 
     def follow() -> Facts:
         directory = asked.get("directory")
@@ -159,7 +167,7 @@ def run(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callabl
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
-    finish(module, outcome(follow))
+    finish(module, outcome(follow, in_doubt=after_interruption))
 
 
 def _new_directory(module: AnsibleModule) -> str:

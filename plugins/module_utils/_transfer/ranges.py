@@ -94,8 +94,8 @@ class Link:
 
     @property
     def shown(self) -> str:
-        """What may be said of it."""
-        return f"{self.scheme}://{self.authority}{self.path}"
+        """What may be said of it. Not as an address, which would be taken for the secret where nothing is signed in it."""
+        return f"{self.authority}{self.path}"
 
     @property
     def server(self) -> tuple[str, str, int]:
@@ -473,7 +473,9 @@ class Connection:
             )
         if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
             return ConnectionFailed(
-                f"{host} does not speak TLS there", hint="Check the link and its port", permanent=True
+                f"{host} does not speak TLS there",
+                hint="Check the link and its port; for a task, https=false gives one without TLS",
+                permanent=True,
             )
         if isinstance(error, TimeoutError) or "timed out" in text:
             if was_connected:
