@@ -36,7 +36,7 @@ _EXTENT = 64 * MIB
 _EXTENTS = 1024
 
 #: Written at a time. The system takes memory for a file in pieces of what is written, and large ones can be hard to come by.
-_WRITE = MIB // 8
+_WRITE = MIB // 2
 
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -141,6 +141,7 @@ class PartialFile:
         self._asked = _asked(destination)
         self._extents: list[Extent] = []
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._info: t.Optional[ObjectInfo] = None
         self.extent_size = _EXTENT
         self.file = self._open()
@@ -252,10 +253,11 @@ class PartialFile:
         return extent
 
     def write(self, view: memoryview, position: int) -> None:
-        while view:
-            count = self._guard(os.pwrite, self.file, view[:_WRITE], position)
-            view = view[count:]
-            position += count
+        with self._writing:
+            while view:
+                count = self._guard(os.pwrite, self.file, view[:_WRITE], position)
+                view = view[count:]
+                position += count
 
     def save(self, *, close: bool = False) -> None:
         """Write the journal, for the last time for now if it is to be closed; then nothing must be written to the file."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import mmap
 import statistics
 import threading
 import time
@@ -45,7 +46,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 MIB = 1 << 20
 
 #: What is received and summed up at a time: not more than stays in a processor's own cache.
-_PIECE = MIB // 2
+_PIECE = 2 * MIB
 #: What was received is written after so many seconds at the latest.
 _PIECE_SECONDS = 0.25
 _WRITE_EARLY = 8 * MIB
@@ -536,8 +537,8 @@ class _Worker:
         options = crew.options
         # Each connection has a piece before it is held back.
         limited = options.limit_rate // crew.schedule.connections // 20 if options.limit_rate else _PIECE
-        size = min(_PIECE, max(256, limited))
-        self._view = memoryview(bytearray(size))
+        self._size = min(_PIECE, max(256, limited))
+        self._memory = memoryview(mmap.mmap(-1, self._size))
 
     @property
     def seconds_connected(self) -> float:
@@ -637,13 +638,14 @@ class _Worker:
         is_open = True
         turn_ends = position + _TURN
         while is_open:
-            count, failure = self._receive(body)
+            view = self._view_for(position)
+            count, failure = self._receive(body, view)
             is_open = count > 0 and failure is None
             claimed = crew.schedule.claim(stretch, count)
             if claimed:
                 if extent is None or extent.known[0] >= crew.partial.extent_size:
                     extent = crew.partial.new_extent(position)
-                piece = self._view[:claimed]
+                piece = view[:claimed]
                 length, value = extent.known
                 value = crc64(piece, value)
                 crew.partial.write(piece, position)
@@ -673,9 +675,15 @@ class _Worker:
                 with crew.turns.put_off():
                     crew.is_over.wait(pause)
 
-    def _receive(self, body: Body) -> tuple[int, t.Optional[ConnectionFailed]]:
+    def _view_for(self, position: int) -> memoryview:
+        """Memory for what comes next, which lies in its pages as it will in those of the file.
+
+        Some processors copy several times as slowly from one page to another where it lies a few bytes further on.
+        """
+        return self._memory[position % self._size :]
+
+    def _receive(self, body: Body, view: memoryview) -> tuple[int, t.Optional[ConnectionFailed]]:
         """How much came into the view, and what ended it, if it did not end well."""
-        view = self._view
         count = 0
         ends = time.monotonic() + _PIECE_SECONDS
         try:
