@@ -45,8 +45,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 
 MIB = 1 << 20
 
-#: What is received and summed up at a time: not more than stays in a processor's own cache.
+#: What is received, summed up and written at a time, and what all connections together may have in memory.
 _PIECE = 2 * MIB
+_MEMORY = 16 * MIB
 #: What was received is written after so many seconds at the latest.
 _PIECE_SECONDS = 0.25
 _WRITE_EARLY = 8 * MIB
@@ -534,10 +535,11 @@ class _Worker:
         self._connected_at = time.monotonic()
         self._rate = 0.0
         self._failures = 0
-        options = crew.options
-        # Each connection has a piece before it is held back.
-        limited = options.limit_rate // crew.schedule.connections // 20 if options.limit_rate else _PIECE
-        self._size = min(_PIECE, max(256, limited))
+        connections, rate = crew.schedule.connections, crew.options.limit_rate
+        self._size = min(_PIECE, _MEMORY // connections)
+        if rate:
+            # Each connection has a piece before it is held back.
+            self._size = min(self._size, max(256, rate // connections // 20))
         self._memory = memoryview(mmap.mmap(-1, self._size))
 
     @property
