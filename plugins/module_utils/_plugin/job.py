@@ -18,8 +18,8 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
 In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
 ``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
 as long as it lives, so that its end is noticed at once.
-A job that nobody follows any more ends itself, and clears up, also if it is done by then. Without ``job``, as for ``async``, the module works by itself, and has no
-more links than it was given.
+A job that nobody follows any more ends itself, and clears up, also if it is done by then. Without ``job``, as for ``async``,
+the module works by itself, and has no more links than it was given.
 """
 
 from __future__ import annotations
