@@ -30,7 +30,8 @@ pytestmark = pytest.mark.campaign
 MIB = 1 << 20
 SCENARIOS = 560
 MAX_RUNS = 12
-AT_ONCE = 6
+#: More would have the links that expire every second be too late at a machine that is busy.
+AT_ONCE = 3
 PRECIOUS = b"what was there before"
 
 Result = dict[str, Any]
@@ -256,21 +257,35 @@ KINDS: dict[str, Callable[[Scenario], None]] = {
 }
 
 
-def test_no_file_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def outcomes() -> list[Outcome]:
+    """Of all scenarios that were played."""
+    return []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_file_is_wrong(
+    kind: str, outcomes: list[Outcome], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scenarios = [Scenario(seed, tmp_path / str(seed)) for seed in range(SCENARIOS)]
     with ThreadPoolExecutor(AT_ONCE) as executor:
-        outcomes = list(executor.map(Scenario.play, scenarios))
-    lines = []
-    for kind in KINDS:
-        of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
-        sums = [sum(getattr(outcome, name) for outcome in of_kind) for name in ("runs", "faulted", "faults")]
-        lines.append(f"{kind:22} {sums[0]:5} runs {sums[1]:5} of them faulted {sums[2]:6} faults")
-    wrong = [words for outcome in outcomes for words in outcome.wrong]
-    runs, faulted, faults = (
-        sum(getattr(outcome, name) for outcome in outcomes) for name in ("runs", "faulted", "faults")
-    )
-    lines.append(f"{'all':22} {runs:5} runs {faulted:5} of them faulted {faults:6} faults, {len(wrong)} files wrong")
+        played = list(executor.map(Scenario.play, (scenario for scenario in scenarios if scenario.kind == kind)))
+    outcomes += played
     with capsys.disabled():
-        print("", *lines, sep="\n")
-    assert not wrong
-    assert faulted >= 500
+        print("", summary(kind, played), sep="\n", end="")
+    assert not [words for outcome in played for words in outcome.wrong]
+
+
+def test_enough_went_wrong(outcomes: list[Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+    """In the tests before, together."""
+    with capsys.disabled():
+        print("", summary("all", outcomes), sep="\n", end="")
+    assert sum(outcome.faulted for outcome in outcomes) >= 500
+
+
+def summary(name: str, outcomes: list[Outcome]) -> str:
+    runs, faulted, faults, wrong = (
+        sum(numbers)
+        for numbers in zip(*((one.runs, one.faulted, one.faults, len(one.wrong)) for one in outcomes), (0, 0, 0, 0))
+    )
+    return f"{name:22} {runs:5} runs {faulted:5} of them faulted {faults:6} faults {wrong:3} files wrong "
