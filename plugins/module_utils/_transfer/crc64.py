@@ -17,6 +17,8 @@ import threading
 import typing as t
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer
+
 _POLYNOMIAL = 0xC96C5795D7870F42
 _MASK = 0xFFFFFFFFFFFFFFFF
 _STEP = 1 << 18
@@ -39,8 +41,7 @@ def is_slow() -> bool:
 
 def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = int) -> int:
     """Of a part of an open file, as far as the file goes; ``check`` is called now and then, and may raise."""
-    buffer = bytearray(_STEP)
-    view = memoryview(buffer)
+    view = buffer(_STEP)
     value = 0
     checked = start - _CHECK_EVERY
     while start < stop:

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import functools
+import mmap
 import os
 import typing as t
 
@@ -21,6 +22,14 @@ _NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 @functools.cache
 def _libc() -> t.Any:
     return ctypes.CDLL(None, use_errno=True)
+
+
+def buffer(size: int) -> memoryview:
+    """Memory of so many bytes that begins with a page, as files do.
+
+    Some processors copy several times as slowly between places that lie a few bytes apart in their pages.
+    """
+    return memoryview(mmap.mmap(-1, size))
 
 
 def preallocate(file: int, size: int) -> None:

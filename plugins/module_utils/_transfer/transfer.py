@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import mmap
-import statistics
 import threading
 import time
 import typing as t
@@ -35,7 +33,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     Passing,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer, start_writing
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
     BrokenAnswer,
@@ -514,7 +512,7 @@ class _Crew:
         working = [(worker, stretch.rate) for worker, stretch in stretches if stretch]
         if len(working) < 3:
             return
-        usual = statistics.median(rate for dummy, rate in working)
+        usual = sorted(rate for dummy, rate in working)[len(working) // 2]
         for worker, rate in working:
             if worker.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and worker.seconds_connected > _SLOW_SECONDS:
                 worker.drop()
@@ -540,7 +538,7 @@ class _Worker:
         if rate:
             # Each connection has a piece before it is held back.
             self._size = min(self._size, max(256, rate // connections // 20))
-        self._memory = memoryview(mmap.mmap(-1, self._size))
+        self._memory = buffer(self._size)
 
     @property
     def seconds_connected(self) -> float:
@@ -678,10 +676,7 @@ class _Worker:
                     crew.is_over.wait(pause)
 
     def _view_for(self, position: int) -> memoryview:
-        """Memory for what comes next, which lies in its pages as it will in those of the file.
-
-        Some processors copy several times as slowly from one page to another where it lies a few bytes further on.
-        """
+        """Memory for what comes next, which lies in its pages as it will in those of the file."""
         return self._memory[position % self._size :]
 
     def _receive(self, body: Body, view: memoryview) -> tuple[int, t.Optional[ConnectionFailed]]:
