@@ -48,9 +48,9 @@ def can_mount() -> bool:
 
 
 @contextlib.contextmanager
-def mounted(path: Path, options: str = "size=12m", kind: str = "tmpfs") -> Iterator[None]:
-    """A file system in memory at that directory."""
-    subprocess.run(["mount", "-t", kind, *(("-o", options) if options else ()), kind, str(path)], check=True)
+def mounted(path: Path, options: str = "size=12m", kind: str = "tmpfs", source: str = "none") -> Iterator[None]:
+    """A file system at that directory, in memory as a rule."""
+    subprocess.run(["mount", "-t", kind, *(("-o", options) if options else ()), source, str(path)], check=True)
     try:
         yield
     finally:

@@ -417,6 +417,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.fixture
+def broken_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system that takes what is written to it, and cannot bring more than some of it to the disk."""
+    if not can_mount():
+        pytest.skip("no right to mount")
+    memory, place = tmp_path / "memory", tmp_path / "broken"
+    memory.mkdir()
+    place.mkdir()
+    with mounted(memory, "size=16m"):
+        image = memory / "image"
+        with image.open("wb") as file:
+            file.truncate(256 * MIB)
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        with mounted(place, "loop", "ext4", str(image)):
+            yield place
+
+
 # each row of what other tools get wrong
 
 
@@ -554,6 +571,23 @@ def test_a_disk_that_fills_meanwhile_and_has_room_later(
     (small_disk / "other").unlink()
     fetch(dest=f"{small_disk}/file")
     assert (small_disk / "file").read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [20 * MIB, 60 * MIB])
+def test_a_disk_that_fails_to_keep_what_it_took(
+    fetch: Callable[..., Result], service: StandIn, export: Task, broken_disk: Path, size: int
+) -> None:
+    """The system says so once, and thinks then that all is well. Of what is large, much is brought to the disk early."""
+    content = random.Random(3).randbytes(size)
+    service.put_object(export, content)
+    service.habits.rate = 20e6
+    result = fetch(dest=f"{broken_disk}/file", sync=True)
+    assert result["error"]["kind"] == "destination"
+    assert "nobody can tell what is on the disk" in result["msg"]
+    assert set(leftovers(broken_disk)) == {"file.part", "lost+found"}
+    subprocess.run(["mount", "-o", "remount,size=200m", str(broken_disk.with_name("memory"))], check=True)
+    assert fetch(dest=f"{broken_disk}/file", sync=True)["bytes_resumed"] == 0
+    assert (broken_disk / "file").read_bytes() == content
 
 
 def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn, small_disk: Path) -> None:

@@ -142,6 +142,8 @@ class PartialFile:
         self._extents: list[Extent] = []
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._syncing = threading.Lock()
+        self._unsynced: t.Optional[DestinationFailed] = None
         self._info: t.Optional[ObjectInfo] = None
         self.extent_size = _EXTENT
         self.file = self._open()
@@ -282,10 +284,19 @@ class PartialFile:
         boot, status = boot_id(), os.fstat(self.file)
         return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size] if boot else None
 
-    # its end
-
     def sync(self) -> None:
-        self._guard(os.fsync, self.file)
+        """Bring to the disk what was written. Once that fails it fails for good, as the system says it only once."""
+        with self._syncing:
+            try:
+                if self._unsynced is None:
+                    self._guard(os.fsync, self.file)
+            except DestinationFailed as error:
+                error.hint = "See to the disk, and run it again: all comes anew, as nobody can tell what is on the disk"
+                self._unsynced = error
+            if self._unsynced:
+                raise self._unsynced
+
+    # its end
 
     def forget(self) -> None:
         """Begin anew."""
@@ -304,6 +315,10 @@ class PartialFile:
         self.release()
 
     def release(self) -> None:
+        """Leave it as it is, for a later run to go on with."""
+        if self._unsynced and self.file >= 0:
+            # What can be read of it need not be on the disk.
+            self.forget()
         file, self.file = self.file, -1
         if file >= 0:
             os.close(file)

@@ -33,7 +33,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     Passing,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer, start_writing
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
     BrokenAnswer,
@@ -48,12 +48,13 @@ _PIECE = 2 * MIB
 _MEMORY = 16 * MIB
 #: What was received is written after so many seconds at the latest.
 _PIECE_SECONDS = 0.25
-_WRITE_EARLY = 8 * MIB
 #: So many connections have data in hand at a time, and so many bytes in a row while others wait.
 _TURNS = 2
 _TURN = 8 * MIB
 #: Each connection has so many bytes a second of a rate that is limited.
 _LEAST_RATE = MIB // 16
+#: So much is brought to the disk at a time, while more comes.
+_SYNC_EVERY = 32 * MIB
 _JOURNAL_SECONDS = 1.0
 _TICK = 0.1
 _FIRST_LOOK = 0.03
@@ -432,6 +433,8 @@ class _Crew:
         began = looked = saved = time.monotonic()
         used = 0.0
         self._start(_TURNS)
+        if self.options.sync:
+            threading.Thread(target=self._sync_early, daemon=True).start()
         while not self.is_over.wait(_TICK if looked > began else _FIRST_LOOK):
             if self._is_complete():
                 # Somebody may still wait before he tries again what others have brought meanwhile.
@@ -451,6 +454,17 @@ class _Crew:
             done = self.info.size - self.schedule.left
             rate = (done - there) / max(0.001, now - began)
             self._waiting.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
+
+    def _sync_early(self) -> None:
+        """Have the disk busy while the network is, so that little is left to wait for in the end."""
+        try:
+            left = self.schedule.left
+            while not self.is_over.wait(_TICK):
+                if left - self.schedule.left >= _SYNC_EVERY:
+                    left = self.schedule.left
+                    self.partial.sync()
+        except BackupError as error:
+            self.fail(error)
 
     def _is_complete(self) -> bool:
         return not self.schedule.left and not self.partial.gaps()
@@ -634,7 +648,6 @@ class _Worker:
         crew = self._crew
         extent: t.Optional[Extent] = None
         position = body.start
-        written = position
         is_open = True
         turn_ends = position + _TURN
         while is_open:
@@ -654,9 +667,6 @@ class _Worker:
                 self._failures = 0
                 crew.progressed_at = time.monotonic()
                 crew.links.proved()
-                if crew.options.sync and position - written >= _WRITE_EARLY:
-                    start_writing(crew.partial.file, written, position - written)
-                    written = position
             if failure is not None:
                 raise failure
             if claimed < count or not stretch.left:
