@@ -39,8 +39,12 @@ with open(sys.argv[1], "w") as report:
 """
 
 
+class CommandFailed(SystemExit):
+    pass
+
+
 def run(command: list[str], environment: dict[str, str], given: str = "") -> Run:
-    """Run a command, with that on its standard input."""
+    """Run a command, with that on its standard input. Raises CommandFailed."""
     before = busy()
     with tempfile.TemporaryFile("w+") as output, tempfile.NamedTemporaryFile("r") as report:
         start = [sys.executable, "-I", "-S", "-c", START, report.name, *command]
@@ -58,7 +62,7 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> Run
         output.seek(0)
         printed = output.read()
     if code:
-        raise SystemExit(f"{' '.join(command)} ended with {code}:\n{printed}")
+        raise CommandFailed(f"{' '.join(command)} ended with {code}:\n{printed}")
     return Run(printed, wall, cpu, memory, busy() - before)
 
 
