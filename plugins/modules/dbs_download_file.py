@@ -83,6 +83,7 @@ options:
   sync:
     description:
       - Whether to wait until the file is on the disk before it is put in its place, so that it is whole even if the power fails.
+        Much of it is brought there while more comes. If the disk does not keep it, the next run fetches all of it anew.
     type: bool
     default: true
   keep_partial:
