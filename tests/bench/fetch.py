@@ -364,10 +364,10 @@ def unthrottled(size: int = 2 * GIB) -> None:
             limit = results["ours, no sync"].machine / (os.cpu_count() or 1)
             print(f"  what server and client take, on all processors alike: {limit:.2f} s, no transfer takes less")
             at_most(results, "ours, no sync", "curl", 1, "cpu")
-            at_least(results, "task ours, no sync", "task get_url", least_task)
-            synced = results["task get_url"].wall / results["task ours, sync"].wall
+            for sync in SYNC:
+                at_least(results, f"task ours, {sync}", "task get_url", least_task)
             disk = results["ours, sync"].wall / results["cp + fsync"].wall
-            print(f"  with sync, which get_url does not: {synced:.2f} x; ours, sync / cp + fsync: {disk:.2f} x")
+            print(f"  get_url syncs nothing; ours, sync / cp + fsync: {disk:.2f} x")
 
 
 @section
@@ -377,8 +377,10 @@ def throttled(size: int = 512 * MIB) -> None:
         bench = Bench(nginx, file, "20m")
         rows = [*bench.tools("curl", runs=1), *bench.tools("aria2c -x16", "axel -n16")]
         results = bench.measure([*rows, bench.ours("ours, 16", connections=16), bench.ours("ours")])
-        rate = json.loads(results["ours, 16"].output)["rate"] / MIB / (16 * 20)
-        goal("rate that ours, 16 reports / 320 MiB/s, goal at least 0.85", rate, rate >= 0.85)
+        rate = size / results["ours, 16"].wall / MIB / (16 * 20)
+        goal("rate of ours, 16 / 320 MiB/s, goal at least 0.85", rate, rate >= 0.85)
+        reported = json.loads(results["ours, 16"].output)["rate"] / MIB / (16 * 20)
+        print(f"  as the module reports it, without the start of its process: {reported:.2f} x")
         at_least(results, "ours, 16", "curl", 12)
         at_least(results, "ours, 16", "aria2c -x16", 1)
         print(" one connection in eight at 2 MiB/s")
