@@ -110,6 +110,10 @@ def describe_download_task(service: StandIn, parameters: Parameters) -> Any:
         last = max(0, len(tasks) - first)
         shown = tasks[max(0, last - size) : last][::-1]
     rows = [task.describe(now, SPELLINGS[habits.spelling]) for task in shown]
+    if habits.seconds_per_list:
+        with service.account.lock:
+            for task in instance.tasks:
+                task.age(habits.seconds_per_list)
     return _page(habits, rows, page, size, len(tasks))
 
 

@@ -80,6 +80,8 @@ def link(service: StandIn, task: Task, seconds: float, *, internal: bool) -> str
     resource = Resource(bucket_of(task), keys_of(task)[0])
     key = service.link_token_key if habits.link_token else service.link_key
     lifetime = seconds if habits.link_lifetime is None else habits.link_lifetime
+    if habits.link_requests is not None:
+        lifetime += service.next_link()  # no two are alike, though they be made in the same second
     query = presign(habits.presign, key, resource, task.region, service.clock.now() / 1000, lifetime)
     if habits.storage_host == "real":
         network = "-internal" if internal else ""

@@ -33,13 +33,15 @@ class Clock:
         self._start = time.time()
         self._started = time.monotonic()
         self._ahead = 0.0
+        self._lock = threading.Lock()
 
     def now(self) -> int:
         passed = (time.monotonic() - self._started) * self._speed
         return int((self._start + passed + self._ahead) * 1000)
 
     def advance(self, seconds: float) -> None:
-        self._ahead += seconds
+        with self._lock:
+            self._ahead += seconds
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,12 @@ class Task:
             begin = end
         self._phases = tuple(phases)
 
+    def age(self, seconds: float) -> None:
+        """Have the states come so much earlier."""
+        self._phases = tuple(
+            (state, begin - seconds * 1000, end - seconds * 1000) for state, begin, end in self._phases
+        )
+
     def _phase(self, now: int) -> tuple[str, float]:
         """The state at a time, and how much of it has passed, from 0 to 1."""
         for state, begin, end in self._phases:
@@ -202,6 +210,9 @@ class Instance:
 
     def add(self, task: Task) -> None:
         insort(self._tasks, task, key=lambda one: one.created)
+
+    def remove(self, task: Task) -> None:
+        self._tasks.remove(task)
 
     @property
     def tasks(self) -> Sequence[Task]:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 import json
 import ssl
 import threading
@@ -44,6 +46,8 @@ class Habits:
     life_cycle: Schedule = LIFE_CYCLE
     """Of tasks that are created, and of those that are retried unless they have one of their own."""
     retry_life_cycle: Schedule | None = None
+    seconds_per_list: float = 0.0
+    """So much older are the tasks of an instance each time they were listed: with a speed of 0, time passes by requests."""
     same_job: Literal["live", "finished", "never"] = "live"
     """Which tasks make another one of the same source, format and target a JobAlreadyExist."""
     one_task: bool = True
@@ -65,6 +69,8 @@ class Habits:
     link_token: bool = False
     link_lifetime: float | None = None
     """Seconds that links last, whatever was asked for and is announced."""
+    link_requests: int | None = None
+    """After so many requests links are expired, whatever was asked for and is announced."""
     object_crc: bool = True
     rate: float | Callable[[int], float | None] | None = None
     """Bytes a second for each connection, by its number if need be."""
@@ -102,6 +108,8 @@ class StandIn:
         self.objects = Objects()
         self.link_key = AccessKey.generate(None, {"oss:GetObject"}, None)
         self.link_token_key = AccessKey.generate("CAISlink+token/of=the==service", {"oss:GetObject"}, None)
+        self._links_made = itertools.count()
+        self._requests_by_link: collections.Counter[str] = collections.Counter()
         self._calls: list[Call] = []
         self._transfers: list[Transfer] = []
         self._callbacks: list[Callable[[Call], None]] = []
@@ -258,6 +266,17 @@ class StandIn:
     def rate_of(self, connection: int) -> float | None:
         rate = self.habits.rate
         return rate(connection) if callable(rate) else rate
+
+    def next_link(self) -> int:
+        """How many links were made before."""
+        return next(self._links_made)
+
+    def is_used_up(self, signature: str) -> bool:
+        """Whether the link with that signature was good for fewer requests than it had, this one included."""
+        with self._lock:
+            self._requests_by_link[signature] += 1
+            most = self.habits.link_requests
+            return most is not None and self._requests_by_link[signature] > most
 
     def before_operation(self, call: Call) -> None:
         for callback in list(self._callbacks):

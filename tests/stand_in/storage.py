@@ -183,6 +183,8 @@ class Exchange:
         if key.expires is not None and now >= key.expires:
             raise StorageError(403, "InvalidAccessKeyId", "The security token you provided has expired.")
         self._check_time(claim, now)
+        if claim.key_id in issued and service.is_used_up(claim.signature):
+            raise expired(claim, now)
         if not claim.matches(key, self._request, self._resource):
             message = "The request signature we calculated does not match the signature you provided. Check your key and signing method."
             raise StorageError(403, "SignatureDoesNotMatch", message, OSSAccessKeyId=claim.key_id)
@@ -192,13 +194,7 @@ class Exchange:
     @staticmethod
     def _check_time(claim: Claim, now: float) -> None:
         if claim.expires is not None and now > claim.expires:
-            raise StorageError(
-                403,
-                "AccessDenied",
-                "Request has expired.",
-                Expires=iso(claim.expires),
-                ServerTime=iso(now),
-            )
+            raise expired(claim, now)
         early = claim.date is not None and claim.date - now > CLOCK_TOLERANCE
         if early or (claim.expires is None and claim.date is not None and now - claim.date > CLOCK_TOLERANCE):
             message = "The difference between the request time and the current time is too large."
@@ -328,6 +324,12 @@ class Exchange:
     def _xml(status: int, name: str, body: Mapping[str, Any]) -> Reply:
         document = '<?xml version="1.0" encoding="UTF-8"?>\n' + to_xml(name, body)
         return Reply(status, document.encode(), "application/xml")
+
+
+def expired(claim: Claim, now: float) -> StorageError:
+    return StorageError(
+        403, "AccessDenied", "Request has expired.", Expires=iso(claim.expires or now), ServerTime=iso(now)
+    )
 
 
 def iso(seconds: float) -> str:

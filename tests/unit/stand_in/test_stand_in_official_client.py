@@ -193,6 +193,20 @@ def test_states_move_with_the_services_time(service: StandIn, describe: Describe
     assert seen() == ("expired", "10/10", "99")
 
 
+def test_states_move_with_the_lists_that_show_them(describe: Describe, service: StandIn) -> None:
+    """Each instance has a time of its own then, which no clock moves."""
+    service.habits.seconds_per_list = 1000
+    for instance in (INSTANCE, "rm-other"):
+        service.add_task(instance, schedule=[("running", 2500.0), ("finished", None)])
+
+    def states(instance: str, count: int) -> list[str]:
+        answers = [describe(instance_name=instance) for dummy in range(count)]
+        return [answer.data.content.list[0].download_status for answer in answers]
+
+    assert states(INSTANCE, 5) == ["running", "running", "running", "finished", "finished"]
+    assert states("rm-other", 1) == ["running"]
+
+
 def test_time_can_be_sped_up() -> None:
     with StandIn(speed=1e9) as service:
         task = service.add_task(INSTANCE, schedule=[("running", 3600), ("failed", None)])

@@ -180,6 +180,16 @@ def test_a_link_expires_on_arrival(linked: Linked) -> None:
     assert linked.ask().read()[:9] == linked.stored.read()[:9], "another link leads there again"
 
 
+def test_a_link_is_good_for_so_many_requests(linked: Linked) -> None:
+    linked.service.habits.link_requests = 2
+    url = linked.url()
+    assert [linked.ask(url, Range="bytes=0-1").read() for dummy in range(2)] == [linked.stored.read()[:2]] * 2
+    assert linked.error(url) == (403, "AccessDenied")
+    another = linked.url()
+    assert another != url
+    assert linked.ask(another).read() == linked.stored.read()
+
+
 def test_objects_of_every_kind(service: StandIn, tmp_path: Path) -> None:
     linked = Linked(service, b"some bytes")
     assert linked.stored.etag == f'"{hashlib.md5(b"some bytes").hexdigest().upper()}"'
