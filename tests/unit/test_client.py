@@ -85,8 +85,17 @@ def test_a_temporary_key(service: StandIn, client_of: MakeClient) -> None:
         Fault("nonce_used", 2),
         Fault("error", 2, status=503, code="ServiceUnavailable", xml=True),
         Fault("error", 2, status=500, code="SomethingNew"),
+        # The code decides, whatever HTTP status it comes with.
+        *(
+            Fault("error", 2, status=status, code=code)
+            for status in (200, 400, 403)
+            for code in (
+                *("Throttling", "Throttling.Api", "ServiceUnavailable", "ServiceUnavailable.Region"),
+                *("InternalError", "InternalError.Retry", "InternalFailure", "SignatureNonceUsed"),
+            )
+        ),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.details.get('status', '')}",
+    ids=lambda fault: f"{fault.kind}-{fault.details.get('status', '')}-{fault.details.get('code', '')}",
 )
 def test_what_can_pass_is_repeated(service: StandIn, client_of: MakeClient, fault: Fault) -> None:
     service.inject(fault)

@@ -17,6 +17,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     count_by_state,
     list_download_tasks,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import MAX_SWEEPS
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer, ServiceError
 from stand_in import Fault, StandIn, sample
@@ -229,6 +230,29 @@ def test_nothing_is_lost_while_tasks_leave_the_list(service: StandIn, client_of:
     assert set(ids) <= set(found)
     assert len(found) == len(set(found))
     assert pages(service).count(1) > 1
+
+
+@pytest.mark.parametrize(("is_once", "sweeps"), [(True, 2), (False, MAX_SWEEPS)])
+def test_what_a_task_that_is_gone_moved_to_a_page_already_read(
+    service: StandIn, client_of: MakeClient, is_once: bool, sweeps: int
+) -> None:
+    """All pages are read again until the count is right or nothing new comes, but not for ever."""
+    ids = fill(service, 25)
+    instance = service.account.find("cn-hangzhou", INSTANCE)
+    assert instance
+    later = itertools.count(BEGINNING + 1_000_000)
+
+    def leave(call: Any) -> None:
+        if call.params["CurrentPage"] == "2" and (instance.tasks[0].task_id == ids[0] or not is_once):
+            instance.remove(instance.tasks[0])
+            instance.remove(instance.tasks[0])
+            service.add_task(INSTANCE, created=next(later))
+
+    service.on_call(leave)
+    found = listed(client_of(service, max_connections=1), page_size=10)
+    assert set(ids) <= set(found)
+    assert len(found) == len(set(found))
+    assert pages(service).count(1) == sweeps > 1
 
 
 def test_a_limit_stops_reading(service: StandIn, client_of: MakeClient) -> None:

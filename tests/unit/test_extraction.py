@@ -348,6 +348,12 @@ def test_nothing_gets_out(place: Place, name: str) -> None:
     assert not os.path.lexists(ABSOLUTE)
 
 
+@pytest.mark.parametrize("name", ["an absolute link", "a link that climbs out", "a link to what holds it"])
+def test_a_link_that_leads_out_is_refused_before_what_comes_after_it_is_read(place: Place, name: str) -> None:
+    """Which is cut off here, and would be called damaged."""
+    place.refused(tar(*OUTSIDE[name], ("later", bytes(50_000)))[:20_000], "out of the destination")
+
+
 THROUGH = {
     "a file through a link": [link("root/l", "."), ("root/l/evil", b"evil")],
     "a file through a link to a file": [("f", b""), link("l", "f"), ("l/evil", b"evil")],
