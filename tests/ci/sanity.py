@@ -2,7 +2,10 @@
 # GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run `ansible-test sanity` on a copy of this collection, with the ansible-test of the Python that runs this script.
+"""Run `ansible-test sanity` on this collection, with the ansible-test of the Python that runs this script.
+
+    sanity.py checkout [ARGUMENT...]    on a copy of the files that git knows or would know
+    sanity.py artifact [ARGUMENT...]    on what the archive for Galaxy holds, as a certification does it
 
 ansible-test wants a real directory .../ansible_collections/NAMESPACE/NAME, a PATH on which every Python runs, and a
 script that bootstraps pip. It gets all three, and a home of its own in the user's cache directory, where it keeps its
@@ -11,6 +14,7 @@ virtual environments. Further arguments are passed on.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import os
 import pathlib
@@ -18,8 +22,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ansible.release import __version__ as core_version
 from ansible_test._internal import python_requirements
@@ -41,29 +46,59 @@ if __name__ == "__main__":
 """
 
 
-@contextlib.contextmanager
-def copy_of_collection() -> Iterator[pathlib.Path]:
+def copy_checkout(root: pathlib.Path) -> None:
     listing = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True
     ).stdout
+    for name in filter(os.path.lexists, listing.split("\0")):
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(name, target, follow_symlinks=False)
+
+
+def unpack_artifact(root: pathlib.Path) -> None:
+    galaxy = pathlib.Path(sys.executable).with_name("ansible-galaxy")
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, str(galaxy), "collection", "build", "--output-path", directory, "."]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        (archive,) = pathlib.Path(directory).iterdir()
+        with tarfile.open(archive) as packed:
+            packed.extractall(root)
+
+
+SOURCES = {"checkout": copy_checkout, "artifact": unpack_artifact}
+
+
+@contextlib.contextmanager
+def collection(source: str) -> Iterator[pathlib.Path]:
+    """A directory, outside of any repository, with the collection from that source."""
     with tempfile.TemporaryDirectory(prefix="apsaradb.backup-") as directory:
         root = pathlib.Path(directory, COLLECTION)
         root.mkdir(parents=True)
-        for name in filter(os.path.lexists, listing.split("\0")):
-            target = root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(name, target, follow_symlinks=False)
+        SOURCES[source](root)
         yield root
 
 
+def pip_configuration(home: pathlib.Path, environment: Mapping[str, str]) -> configparser.RawConfigParser:
+    """What pip is told by the files of a user and by PIP_* variables, which ansible-test does not pass on."""
+    configuration = configparser.RawConfigParser()
+    configuration.read_dict({"global": {"quiet": "2"}})
+    files = [home / ".pip" / "pip.conf", home / ".config" / "pip" / "pip.conf", environment.get("PIP_CONFIG_FILE", "")]
+    configuration.read(list(filter(None, files)))
+    for name, value in environment.items():
+        if name.startswith("PIP_") and name != "PIP_CONFIG_FILE":
+            configuration["global"][name[4:].lower().replace("_", "-")] = value
+    return configuration
+
+
 def prepare_home(home: pathlib.Path) -> None:
-    pip_configuration = home / ".config" / "pip"
-    pip_configuration.parent.mkdir(parents=True, exist_ok=True)
-    pip_configuration.unlink(missing_ok=True)
-    pip_configuration.symlink_to(pathlib.Path.home() / ".config" / "pip")
-    quiet_pip = home / ".pip" / "pip.conf"
-    quiet_pip.parent.mkdir(exist_ok=True)
-    quiet_pip.write_text("[global]\nquiet = 2\n")
+    file = home / ".config" / "pip" / "pip.conf"
+    # Earlier versions of this script had a link to the directory there.
+    if file.parent.is_symlink():
+        file.parent.unlink()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as opened:
+        pip_configuration(pathlib.Path.home(), os.environ).write(opened)
     cache = home / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(python_requirements.__file__).read_text()
@@ -72,6 +107,7 @@ def prepare_home(home: pathlib.Path) -> None:
 
 
 def main() -> int:
+    source, *arguments = sys.argv[1:]
     home = CACHE / f"ansible-core-{core_version}"
     prepare_home(home)
     pythons = find("3.9-")
@@ -79,9 +115,9 @@ def main() -> int:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON"))}
     environment.update(HOME=str(home), PATH=os.pathsep.join(dict.fromkeys(directories)))
     ansible_test = pathlib.Path(sys.executable).with_name("ansible-test")
-    command = [sys.executable, str(ansible_test), "sanity", "--local", "--color", "no", *sys.argv[1:]]
+    command = [sys.executable, str(ansible_test), "sanity", "--local", "--color", "no", *arguments]
     output = ""
-    with copy_of_collection() as root:
+    with collection(source) as root:
         process = subprocess.Popen(
             command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

@@ -4,22 +4,39 @@
 
 """Run the steps of a check, one line each, and add them up.
 
-    steps.py run NAME COMMAND...    a line for the step, and all it said if it failed
+    steps.py run NAME COMMAND...    a line for the step, with what ran it, and all it said if it failed
     steps.py skip NAME REASON
     steps.py summary NAME...        what became of these steps; the last line is "N passed, N failed, N skipped"
 
-A step of pytest counts as many as it ran tests, any other as one.
+A step of pytest counts as many as it ran tests, any other as one. A step that takes long says now and then how far it is.
 """
 
 from __future__ import annotations
 
 import collections
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
+
+#: Seconds between two lines of a step's progress, and how much of its output is shown in them.
+PROGRESS_EVERY = 30.0
+PROGRESS_WIDTH = 70
+
+VERSIONS = """
+import platform
+try:
+    from ansible.release import __version__ as core
+    print("ansible-core", core, end=", ")
+except ImportError:
+    pass
+print("Python", platform.python_version())
+"""
 
 RESULTS = pathlib.Path(".cache/results")
 # How pytest closes, such as "=== 1 failed, 20 passed, 2 skipped in 3.21s ===".
@@ -50,26 +67,57 @@ def record(name: str, result: dict[str, int]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(result))
 
 
+def say(*lines: str) -> None:
+    """At once, so that what other steps say at the same time is not mixed with it."""
+    os.write(1, "".join(f"{line}\n" for line in lines).encode())
+
+
+def versions() -> str:
+    """Of the ansible-core and the Python that a step uses: those that come first on PATH."""
+    python = shutil.which("python")
+    found = subprocess.run([python, "-c", VERSIONS], capture_output=True, text=True, check=False) if python else None
+    return found.stdout.strip() if found else ""
+
+
+def progress(output: list[str]) -> str:
+    """The last that a step said: of pytest, the share of tests that it has run."""
+    said = next((line.strip() for line in reversed(output) if line.strip()), "")
+    share = re.search(r"\[ *\d+%\]$", said)
+    return share[0] if share else said[:PROGRESS_WIDTH]
+
+
 def run(name: str, command: list[str]) -> int:
     start = time.monotonic()
-    process = subprocess.run(
+    process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
     )
+    used = versions()
+    say(f"start  {name}" + (f": {used}" if used else ""))
+    lines: list[str] = []
+
+    def read() -> None:
+        for line in process.stdout:
+            lines.append(line)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while reader.join(PROGRESS_EVERY) or reader.is_alive():
+        say(f"       {name}, {round(time.monotonic() - start)} s: {progress(lines)}")
+    ok = process.wait() == 0
+    output = "".join(lines)
+    record(name, counts(output, ok))
+    RESULTS.joinpath(f"{name}.log").write_text(output)
     seconds = round(time.monotonic() - start)
-    ok = process.returncode == 0
-    record(name, counts(process.stdout, ok))
-    RESULTS.joinpath(f"{name}.log").write_text(process.stdout)
-    if not ok:
-        print(process.stdout)
-    print(f"{'ok    ' if ok else 'FAILED'} {name} ({seconds} s)")
-    for closing in PYTEST_CLOSING.finditer(process.stdout):
-        print(closing[0])
+    say(
+        *([] if ok else [output]),
+        f"{'ok    ' if ok else 'FAILED'} {name} ({', '.join([f'{seconds} s', *filter(None, [used])])})",
+        *(closing[0] for closing in PYTEST_CLOSING.finditer(output)),
+    )
     return process.returncode
 
 
