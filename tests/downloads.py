@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from processes import started
+from processes import Process, started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 
@@ -30,7 +29,7 @@ class Controller:
         self.runs = 0
         self.directory: str | None = None
 
-    def start(self, **more: Any) -> subprocess.Popen[str]:
+    def start(self, **more: Any) -> Process:
         job = {"seconds": 20, "directory": self.directory, "renews_links": True}
         arguments = {
             **self.arguments,
@@ -46,8 +45,7 @@ class Controller:
         while True:
             self.runs += 1
             with self.start(links=links) as process:
-                assert process.stdout
-                output = process.stdout.read()
+                output = process.outputs()[0]
             assert "Signature=" not in output
             result: Result = json.loads(output)
             links = None
@@ -59,6 +57,6 @@ class Controller:
                 self.links += 1
 
 
-def process_of(link: str, dest: str, **arguments: Any) -> subprocess.Popen[str]:
+def process_of(link: str, dest: str, **arguments: Any) -> Process:
     """The module by itself in a process, under way."""
     return started(MODULE, {"url": link, "dest": dest, **arguments})

@@ -9,11 +9,46 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+#: Seconds after which something hangs, however busy the machine is: less than the limit of a test.
+LIMIT = 600.0
+
+
+class Process(subprocess.Popen[str]):
+    """One that outlives no test: neither that of its ``with``, nor one that waits for it in vain."""
+
+    def __exit__(self, kind: Any, *reason: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *reason)
+
+    def outputs(self, given: str | None = None) -> tuple[str, str]:
+        """What it prints until its end. One that hangs is ended, and shows where it did."""
+        try:
+            return self.communicate(given, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            # By this, faulthandler prints the stacks of all threads.
+            self.send_signal(signal.SIGABRT)
+            raise AssertionError(f"it did not end in {LIMIT:g} seconds: {self.communicate()}") from None
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another process or thread does; what never comes is a failure."""
+    ends = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < ends, "it did not come"
+        time.sleep(0.01)
+
+
+def environment_for_modules() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONFAULTHANDLER": "1"}
 
 
 def started(
@@ -23,16 +58,16 @@ def started(
     stdout: int = subprocess.PIPE,
     stderr: int | None = subprocess.STDOUT,
     before: str = "",
-) -> subprocess.Popen[str]:
+) -> Process:
     """A module, by its name in Python, under way; ``before``: a statement that comes first."""
     script = f"import runpy\n{before}\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    process = subprocess.Popen(
+    process = Process(
         [sys.executable, *(("-c", script) if before else ("-m", module))],
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=environment_for_modules(),
     )
     assert process.stdin
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
