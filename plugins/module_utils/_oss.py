@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
+    BrokenAnswer,
     ConnectionFailed,
     MissingLibrary,
     ServiceError,
@@ -64,20 +65,35 @@ def object_links(
     client = oss.Client(config)
     prefix = path.lstrip("/")
     folder = prefix.rstrip("/") + "/" if prefix else ""
+    asked = f"list the objects under {folder!r} in the bucket {bucket!r}"
     links = []
     try:
         pages = client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=bucket, prefix=prefix))
         for page in pages:
+            # Absent is not empty. A page that says that there are more, but not where, would come again and again.
+            is_broken = page.name is None or (page.key_count and not page.contents and not page.common_prefixes)
+            if is_broken or (page.is_truncated and not page.next_continuation_token):
+                raise _no_list(asked)
             for found in page.contents or ():
                 if found.key == prefix or (found.key.startswith(folder) and not found.key.endswith("/")):
                     request = oss.GetObjectRequest(bucket=bucket, key=found.key)
                     url = client.presign(request, expires=datetime.timedelta(seconds=duration)).url
                     links.append((posixpath.basename(prefix) if found.key == prefix else found.key[len(folder) :], url))
+    except (oss.exceptions.DeserializationError, SyntaxError):
+        # The package lets the XML parser's own error through, which is a SyntaxError.
+        raise _no_list(asked) from None
     except oss.exceptions.BaseError as error:
         failure = _failure(error, credential)
-        failure.asked = f"list the objects under {folder!r} in the bucket {bucket!r}"
+        failure.asked = asked
         raise failure from None
     return links
+
+
+def _no_list(asked: str) -> BrokenAnswer:
+    hint = "Check oss_endpoint: another server may have answered in place of OSS"
+    broken = BrokenAnswer("the answer holds no list of objects where one belongs", status=200, hint=hint)
+    broken.asked, broken.action = asked, "ListObjectsV2"
+    return broken
 
 
 def _failure(error: t.Any, credential: Credential) -> BackupError:

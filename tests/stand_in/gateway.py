@@ -137,7 +137,10 @@ class Exchange:
     def _execute(self, operation: Operation | None) -> Reply:
         canned = self._service.take_canned(self.call.action)
         if canned is not None:
-            return Reply(body=canned)
+            reply = Reply(body=canned)
+            if canned.startswith(b"<?xml"):
+                reply.content_type = "text/xml;charset=utf-8"
+            return reply
         assert operation is not None  # else the canned answer was its last
         with self._service.account.lock:
             body = operation.run(self._service, self.call.params)

@@ -262,6 +262,9 @@ class Exchange:
             sent += len(chunk)
 
     def _list(self) -> Reply:
+        canned = self._service.take_canned("ListObjectsV2")
+        if canned is not None:
+            return Reply(200, canned, "application/xml")
         prefix, delimiter = self._query.get("prefix", ""), self._query.get("delimiter", "")
         after = self._query.get("continuation-token") or self._query.get("start-after", "")
         after = unquote(after) if "continuation-token" in self._query else after

@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
@@ -101,7 +102,9 @@ class _Source(t.NamedTuple):
     action: str
     page_size: int
     parameters: t.Callable[[str, BackupSetQuery], dict[str, t.Optional[str]]]
-    page: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any, t.Any]]
+    path: tuple[str, ...]
+    #: The numbers of all items, and of those on a page, as the answer states them; none where it does not.
+    counts: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any]]
 
 
 def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
@@ -115,8 +118,8 @@ def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Op
     }
 
 
-def _rds_page(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
-    return (answer.get("Items") or {}).get("Backup"), answer.get("TotalRecordCount"), None
+def _rds_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any]:
+    return answer.get("TotalRecordCount"), None
 
 
 def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
@@ -132,14 +135,16 @@ def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, 
     }
 
 
-def _polardb_page(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
-    data = answer.get("Data") or {}
-    return data.get("Content"), data.get("TotalElements"), data.get("PageSize")
+def _polardb_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any]:
+    data = answer.get("Data")
+    return (data.get("TotalElements"), data.get("PageSize")) if isinstance(data, dict) else (None, None)
 
 
 _SOURCES = {
-    "rds": _Source(RDS, "DescribeBackups", 100, _rds_parameters, _rds_page),
-    "polardb": _Source(DBS, "DescribeBackupDataList", 100, _polardb_parameters, _polardb_page),
+    "rds": _Source(RDS, "DescribeBackups", 100, _rds_parameters, ("Items", "Backup"), _rds_counts),
+    "polardb": _Source(
+        DBS, "DescribeBackupDataList", 100, _polardb_parameters, ("Data", "Content", "List"), _polardb_counts
+    ),
 }
 
 #: What the IDs of instances begin with, as far as it tells the service.
@@ -160,15 +165,14 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
     lists = _SOURCES[source]
     parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
 
+    asked = f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    expected = Expected("list of backup sets", lists.path, lists.action, asked)
+
     def fetch(number: int) -> Page:
-        answer = client.call(
-            lists.action,
-            {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)},
-            asked=f"list the backup sets of instance {instance_name!r} in region {query.region!r}",
-        )
-        items, total, size = lists.page(answer)
-        rows = [item for item in items or () if isinstance(item, dict)]
-        return Page(number, rows, size=integer(size) or lists.page_size, total=integer(total))
+        paged = {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)}
+        answer = client.call(lists.action, paged, asked=asked)
+        total, size = map(integer, lists.counts(answer))
+        return expected.page(answer, number, size=size or lists.page_size, total=total)
 
     listing: Listing[t.Mapping[str, t.Any], BackupSet] = Listing(
         fetch,

@@ -15,6 +15,7 @@ import re
 import threading
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     STATES,
@@ -25,7 +26,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
-    BrokenAnswer,
     ServiceError,
 )
 
@@ -175,7 +175,13 @@ class _InstanceTasks:
         self._query = query
         self._found_ids = found_ids
         self._warn = warn
-        self._asked = f"list the download tasks of instance {instance_name!r} in region {query.region!r}"
+        self._expected = Expected(
+            "list of download tasks",
+            ("Data", "Content", "List"),
+            "DescribeDownloadTask",
+            f"list the download tasks of instance {instance_name!r} in region {query.region!r}",
+            absent_is_empty=True,
+        )
         self._parameters = dict(query.parameters(), InstanceName=instance_name)
         self._page_size: t.Optional[int] = query.page_size or DEFAULT_PAGE_SIZE
 
@@ -252,27 +258,16 @@ class _InstanceTasks:
         parameters = dict(parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
-        answer = self._client.call("DescribeDownloadTask", parameters, asked=self._asked)
+        answer = self._client.call("DescribeDownloadTask", parameters, asked=self._expected.asked)
         data = answer.get("Data")
-        data = data if isinstance(data, dict) else {"Content": data}
-        content = data.get("Content")
-        raw = content.get("List") if isinstance(content, dict) else content
-        if not isinstance(raw, (list, type(None))) or not all(isinstance(task, dict) for task in raw or ()):
-            error = BrokenAnswer(
-                "the answer holds no list of tasks where one belongs",
-                status=200,
-                request_id=str(answer.get("RequestId") or ""),
-                hint="Check endpoint; if it is the service's, report this as a defect of the collection",
-            )
-            error.asked, error.action = self._asked, "DescribeDownloadTask"
-            raise error
-        return Page(
+        data = data if isinstance(data, dict) else {}
+        page = self._expected.page(
+            answer,
             number,
-            raw or [],
             size=integer(data.get("PageSize", data.get("Size"))),
             total=integer(data.get("TotalElements")),
-            pages=integer(data.get("TotalPages")),
         )
+        return page._replace(pages=integer(data.get("TotalPages")))
 
 
 def _refuses_page_size(error: ServiceError) -> bool:

@@ -20,6 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     list_download_tasks,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
     DEFAULT_DURATION,
     SMALLEST_MILLISECONDS,
@@ -69,12 +70,17 @@ def request_link(
 
     Raises NoLocation where the service knows no such task, or any other BackupError.
     """
-    asked = f"get the download link of task {task_id!r} in region {region!r}"
+    expected = Expected(
+        "link",
+        ("Data",),
+        "DescribeDownloadBackupSetStorageInfo",
+        f"get the download link of task {task_id!r} in region {region!r}",
+    )
     parameters = {"RegionCode": region, "TaskId": task_id, "Duration": str(duration)}
     if cluster_name:
         parameters["ClusterName"] = cluster_name
     try:
-        data = client.call("DescribeDownloadBackupSetStorageInfo", parameters, asked=asked).get("Data")
+        answer = client.call(expected.action, parameters, asked=expected.asked)
     except ServiceError as error:
         if error.code == "DBS.DownloadTask.CannotFind":
             raise NoLocation.missing(task_id) from error
@@ -82,8 +88,13 @@ def request_link(
             raise
         hint = "A task that is not finished, or expired, or writes to OSS, has no link"
         raise NoLocation(f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint) from error
-    data = data if isinstance(data, dict) else {}
-    urls = [_url(data.get(name), https) for name in ("PublicUrl", "PrivateUrl")]
+    data = answer.get("Data")
+    names = ("PublicUrl", "PrivateUrl")
+    # What is answered about a task without a link is not documented: nothing is none, anything else is no answer.
+    if "Data" not in answer or (data and not (isinstance(data, dict) and set(names) & data.keys())):
+        raise expected.broken(answer)
+    data = data or {}
+    urls = [_url(data.get(name), https) for name in names]
     if not any(urls):
         raise NoLocation(
             f"the service gives no link for task {task_id!r}",

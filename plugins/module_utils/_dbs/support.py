@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
 
 if t.TYPE_CHECKING:
@@ -39,14 +40,19 @@ def download_support(
         "supported": False,
         "reason": None,
     }
+    expected = Expected(
+        "true or false",
+        ("Data",),
+        "DescribeDownloadSupport",
+        f"find out whether instance {instance_name!r} in region {region!r} has advanced downloads",
+    )
     try:
-        answer = client.call(
-            "DescribeDownloadSupport",
-            parameters,
-            asked=f"find out whether instance {instance_name!r} in region {region!r} has advanced downloads",
-        )
+        answer = client.call(expected.action, parameters, asked=expected.asked)
     except ServiceError as error:
         if not _REASONS.match(error.code):
             raise
         return {**found, "reason": {"code": error.code, "message": error.message}}
-    return {**found, "supported": str(answer.get("Data")).strip().lower() == "true"}
+    word = str(answer.get("Data")).strip().lower()
+    if word not in ("true", "false"):
+        raise expected.broken(answer)
+    return {**found, "supported": word == "true"}

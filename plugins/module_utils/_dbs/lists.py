@@ -1,0 +1,61 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What an answer must hold: absent is not empty, and a body of another shape is an error, not nothing."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Page
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer
+
+Answer = t.Mapping[str, t.Any]
+
+#: Members that can be objects, and say nothing about where the rest is.
+_ASIDE = {"Extra", "AccessDeniedDetail"}
+
+
+class Expected(t.NamedTuple):
+    """What an answer to ``action`` holds at ``path``, in words (``what``); ``asked`` completes "Failed to …"."""
+
+    what: str
+    path: tuple[str, ...]
+    action: str
+    asked: str
+    absent_is_empty: bool = False
+
+    def page(self, answer: Answer, number: int, *, size: t.Optional[int], total: t.Optional[int]) -> Page:
+        """A page of the list of objects that is there. Raises BrokenAnswer if there is none.
+
+        A list may stand before the end of the path. Without a list the page is empty only if the service says that there is
+        nothing, or where ``absent_is_empty`` and nothing else is in its place.
+        """
+        found: t.Any = answer
+        is_replaced = False
+        for name in self.path:
+            if not isinstance(found, dict):
+                break
+            others = [value for key, value in found.items() if key != name and key not in _ASIDE]
+            is_replaced = found.get(name) is None and any(value and isinstance(value, (dict, list)) for value in others)
+            found = found.get(name)
+        if found is None and not is_replaced and (total == 0 or (self.absent_is_empty and "Success" in answer)):
+            found = []
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise self.broken(answer)
+        if number == 1 and not found and total:
+            raise self.broken(answer)
+        return Page(number, found, size=size, total=total)
+
+    def broken(self, answer: Answer) -> BrokenAnswer:
+        error = BrokenAnswer(
+            f"the answer holds no {self.what} where one belongs",
+            status=200,
+            request_id=str(answer.get("RequestId") or ""),
+            hint="Check endpoint; if it is the service's, report this as a defect of the collection",
+        )
+        error.asked, error.action = self.asked, self.action
+        return error
