@@ -26,7 +26,7 @@ options:
   source:
     description:
       - Which service lists the backup sets. With V(auto), the beginning of the ID tells - V(pc-) is PolarDB; V(rm-), V(rr-), V(pgm-)
-        and V(pgr-) are RDS.
+        and V(pgr-) are RDS. The backup sets of MongoDB instances (V(dds-)) cannot be listed.
     type: str
     choices: [auto, rds, polardb]
     default: auto
@@ -68,6 +68,13 @@ options:
       - Return only the newest backup set of each instance that fits - of those that succeeded, the newest full one that can be used.
     type: bool
     default: false
+  on_missing:
+    description:
+      - What to do if there is no backup set that fits, of any one of the instances - fail (V(error)), or go on with those there are
+        (V(skip)).
+    type: str
+    choices: [error, skip]
+    default: skip
   limit:
     description:
       - Return this many backup sets at the most, from V(1) to V(1000000), the newest of all instances together.
@@ -106,6 +113,7 @@ EXAMPLES = r"""
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
     latest: true
+    on_missing: error
   register: newest
 
 - name: Say which it is
@@ -229,7 +237,9 @@ query_result:
   type: raw
   sample: ["1482610001"]
 error:
-  description: What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+  description:
+    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind is also V(missing), with O(on_missing=error).
   returned: failure
   type: dict
   sample:

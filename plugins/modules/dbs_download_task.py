@@ -15,6 +15,10 @@ description:
   - A task for the same source, format and target that is live, or finished and not expired, is returned as it is, whoever created
     it. Of a target in OSS the service tells the path but not the bucket, so tasks for two buckets with the same path are the same.
     Neither are O(use_zstd) and the options for MongoDB told.
+  - Where what the service lists of a task does not tell whether it is the same, O(on_uncertain) decides, and a warning and
+    RV(uncertain_fields) say so. Of the formats, only V(CSV), V(SQL) and V(Parquet) are documented in lists; a task with the
+    format V(csv-with-header) may be listed as V(csv), and one with V(qp.xb) or V(Bson) by another word. A task that is listed as
+    V(csv) is taken for one with the format V(CSV).
   - Creating a task costs money. It is created once - the API knows no token for that, so the tasks that exist are listed before,
     and where the answer to the creation is lost, the tasks are listed again until the new one shows up. The creation is never
     sent a second time, but where the service certainly did nothing.
@@ -47,6 +51,9 @@ options:
     description:
       - The ID of the backup set to download. Mutually exclusive with O(point_in_time), and one of them is required with
         O(state=present). C(BakSetId) in the API.
+      - With V(latest), the newest full one of an RDS instance or PolarDB cluster that succeeded and can be used. It is found as
+        M(apsaradb.backup.dbs_backup_set_info) does, with the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList),
+        and O(backup_set_size) is then known. Once there is a newer one, another task is created.
     type: str
     aliases: [bak_set_id, backup_id]
   point_in_time:
@@ -123,6 +130,15 @@ options:
     type: str
     choices: [create, fail]
     default: create
+  on_uncertain:
+    description:
+      - With O(state=present), what to do about a task of which what the service lists does not tell whether it has the same source,
+        format and target - use it with a warning (V(reuse)), fail (V(error)), or take it for another one (V(create)), which can mean
+        to pay twice for the same.
+      - It does not matter where the task has expired and O(on_expired=create).
+    type: str
+    choices: [reuse, error, create]
+    default: reuse
   wait_for_slot:
     description:
       - An instance has one running or failed task at a time. Whether to wait, at most O(wait_timeout), until another one that is
@@ -164,7 +180,8 @@ options:
     default: 0.03125
   rds_endpoint:
     description:
-      - The host of RDS, which is asked in check mode for the size of the backup set if O(backup_set_size) is not set.
+      - The host of RDS, which is asked for O(backup_set_id=latest), and in check mode for the size of the backup set if
+        O(backup_set_size) is not set.
     type: str
 extends_documentation_fragment:
   - apsaradb.backup.connection
@@ -173,7 +190,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It lists the tasks, and returns what would be created with its size and fee.
+    details: It lists the tasks, and returns what would be created with its size and fee. Its ID is V(dt-would-be-created).
   diff_mode:
     support: full
   idempotent:
@@ -217,6 +234,13 @@ EXAMPLES = r"""
     wait: true
     wait_timeout: 14400
 
+- name: The same for the newest backup set
+  apsaradb.backup.dbs_download_task:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    backup_set_id: latest
+    format: CSV
+
 - name: Write the state of an instance at a point in time to a bucket
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
@@ -238,7 +262,9 @@ EXAMPLES = r"""
 RETURN = r"""
 task:
   description:
-    - The task, with the fields that M(apsaradb.backup.dbs_download_task_info) returns. V(null) in check mode if it would be created.
+    - The task, with the fields that M(apsaradb.backup.dbs_download_task_info) returns.
+    - In check mode, what it would be. One that would be created has the C(task_id) V(dt-would-be-created), and V(null) where only the
+      service knows the value.
   returned: success, and failure if a task was created or found before
   type: dict
   sample:
@@ -266,8 +292,16 @@ action:
   returned: success, and failure if a task was created or found before
   type: str
   sample: created
+uncertain_fields:
+  description:
+    - The fields of RV(task) that leave open whether it has the source, format and target that were asked for, so that
+      O(on_uncertain) decided. Empty if nothing is left open.
+  returned: success, and failure if a task was created or found before
+  type: list
+  elements: str
+  sample: []
 backup_set_size:
-  description: The size of the backup set in bytes, if it is known.
+  description: The size of the backup set in bytes. V(null) if it is not known, or nothing was created.
   returned: success, and failure if a task was created or found before
   type: int
   sample: 1073741824
@@ -277,15 +311,17 @@ estimated_fee:
   type: float
   sample: 0.0313
 blocking_task:
-  description: In check mode, the running or failed task of the instance because of which the service may refuse to create another.
-  returned: check mode, if a task would be created
+  description:
+    - In check mode, the running or failed task of the instance because of which the service may refuse to create another. V(null) if
+      there is none, or nothing would be created.
+  returned: success, and failure if a task was created or found before
   type: dict
   sample: null
 error:
   description:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
     - The kind is also V(slot taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
-      task has failed or expired; V(wait) as M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome unknown) if the answer
+      task has failed, has expired or is uncertain; V(missing) if there is no backup set for O(backup_set_id=latest); V(wait) as M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome unknown) if the answer
       was lost and no effect has shown.
   returned: failure
   type: dict

@@ -60,7 +60,7 @@ def create(world: Any, *options: str, check: bool = True) -> str:
 
 def test_from_an_instance_to_its_files(stocked: Any) -> None:
     checked = create(stocked, "--check")
-    assert "create: a task for backup set 1482610009 of " in checked
+    assert "create: dt-would-be-created for backup set 1482610009 of " in checked
     assert "2.00 GB, a fee of about 0.06 USD" in checked
     assert not stocked.service.created
     output = create(stocked)
@@ -92,7 +92,7 @@ def test_what_stops_it(stocked: Any) -> None:
     assert "Give the ID of an instance with -e instance_name=" in stocked.run(
         "ansible-playbook", "apsaradb.backup.create_download", check=False
     )
-    assert "has no backup set that succeeded with that ID" in " ".join(
+    assert "there is no full backup set that can be used for" in " ".join(
         create(stocked, "-e", "backup_set_id=1", check=False).split()
     )
     stocked.service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")

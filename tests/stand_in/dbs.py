@@ -12,11 +12,18 @@ from .model import Instance, Task, canonical_state
 from .registry import Body, Parameters, Run, operation
 
 if TYPE_CHECKING:
-    from .server import StandIn
+    from .server import Habits, StandIn
 
 SPELLINGS: Final = {
     "ue": {},
     "u": {"initializing": "Initializing", "queueing": "queuing"},
+}
+
+FORMATS_LISTED: Final[dict[str, dict[str, str]]] = {
+    "created": {},
+    "documented": {"csv": "csv", "csv-with-header": "csv", "sql": "SQL", "parquet": "Parquet"},
+    "other": {"csv-with-header": "csv_header", "qp.xb": "xbstream", "bson": "archive"},
+    "absent": {},
 }
 
 
@@ -109,12 +116,32 @@ def describe_download_task(service: StandIn, parameters: Parameters) -> Any:
     else:
         last = max(0, len(tasks) - first)
         shown = tasks[max(0, last - size) : last][::-1]
-    rows = [task.describe(now, SPELLINGS[habits.spelling]) for task in shown]
+    rows = [listed(habits, task, now) for task in shown]
     if habits.seconds_per_list:
         with service.account.lock:
             for task in instance.tasks:
                 task.age(habits.seconds_per_list)
     return _page(habits, rows, page, size, len(tasks))
+
+
+def listed(habits: Habits, task: Task, now: int) -> Body:
+    """A task as the service describes it."""
+    row = task.describe(now, SPELLINGS[habits.spelling])
+    row["Format"] = FORMATS_LISTED[habits.formats].get(row["Format"].lower(), row["Format"])
+    if habits.targets == "bucket" and task.to_oss():
+        row["TargetPath"] = f"{task.target_bucket}/{task.target_path}"
+    if habits.times in ("s", "minute"):
+        seconds = task.backup_set_time // 1000
+        row["BackupSetTime"] = str(seconds if habits.times == "s" else seconds // 60 * 60_000)
+    absent = {
+        "Format": habits.formats == "absent",
+        "TargetType": habits.targets == "absent",
+        "TargetPath": habits.targets == "absent",
+        "BackupSetTime": habits.times == "absent",
+        "BakSetId": not habits.sources,
+        "RegionCode": not habits.sources,
+    }
+    return {name: value for name, value in row.items() if not absent.get(name)}
 
 
 def _selected(instance: Instance, parameters: Parameters, now: int) -> Sequence[Task]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .dbs import SPELLINGS, BusinessError, argument, choice, dbs, existing_instance, invalid, number, task_of
+from .dbs import BusinessError, argument, choice, dbs, existing_instance, invalid, listed, number, task_of
 from .model import Instance, Task, canonical_state
 from .registry import Parameters
 
@@ -38,7 +38,7 @@ def create_download(service: StandIn, parameters: Parameters) -> Any:
     task.follow(service.habits.life_cycle, now)
     service.account.add_task(instance, task)
     service.created.append(task)
-    answer = task.describe(now, SPELLINGS[service.habits.spelling])
+    answer = listed(service.habits, task, now)
     return {name: int(value) if name in NUMBERS else value for name, value in answer.items()}
 
 

@@ -36,6 +36,14 @@ class Habits:
     paging: Literal["page", "number"] = "page"
     content: Literal["list", "array", "null", "null_list", "no_data"] = "list"
     spelling: Literal["ue", "u"] = "ue"
+    formats: Literal["created", "documented", "other", "absent"] = "created"
+    """How formats are listed: as tasks were created, by documented words alone, by words of its own, or not at all."""
+    targets: Literal["path", "bucket", "absent"] = "path"
+    """How targets are listed: the path, the same with the bucket before it, or not at all."""
+    times: Literal["ms", "s", "minute", "absent"] = "ms"
+    """How times of backup sets are listed."""
+    sources: bool = True
+    """Whether backup sets and regions are listed."""
     totals: bool | Literal["wrong"] = True
     success: str = "true"
     code_beside_success: str | None = None

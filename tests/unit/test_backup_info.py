@@ -114,11 +114,38 @@ def test_instances_of_both_services(backups: Any, asked: dict[str, Any], service
 
 
 def test_an_instance_that_tells_no_service(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
-    said = backups({**asked, "instance_name": "dds-bp1abc"})["msg"]
-    assert "instance_name 'dds-bp1abc' does not tell which service lists its backup sets: set source to rds" in said
+    said = backups({**asked, "instance_name": "mysql-odd"})["msg"]
+    assert "instance_name 'mysql-odd' does not tell which service lists its backup sets: set source to rds" in said
     assert not service.calls
     service.add_backup("mysql-odd", backup_id="1")
     assert ids(backups({**asked, "instance_name": "mysql-odd", "source": "rds"})) == ["1"]
+
+
+def test_a_mongodb_instance(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """No source can list its backup sets, so none is asked for."""
+    said = backups({**asked, "instance_name": "dds-bp1abc"})["msg"]
+    assert "'dds-bp1abc' is a MongoDB instance, whose backup sets cannot be listed: take the ID" in said
+    assert "source" not in said
+    assert not service.calls
+
+
+def test_what_is_missing(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(RDS, backup_id="1", started=START)
+    service.add_backup(CLUSTER, backup_id="2", started=START, succeeded=False)
+    arguments = {**asked, "instance_name": [RDS, CLUSTER], "latest": True}
+    assert ids(backups(arguments)) == ["1"]
+    result = backups({**arguments, "on_missing": "error"})
+    assert result["error"] == {"kind": "missing"}
+    assert result["msg"] == (
+        "there is no full backup set that can be used for 'pc-bp1abc' in region 'cn-hangzhou' with status 'success'."
+        " Check these options, or set on_missing=skip to go on without."
+    )
+    result = backups({**asked, "instance_name": RDS, "backup_set_id": "9", "mode": "Manual", "on_missing": "error"})
+    assert (
+        "there is no backup set for 'rm-bp1abc' in region 'cn-hangzhou' with backup_set_id '9', mode 'Manual'"
+        in (result["msg"])
+    )
+    assert ids(backups({**asked, "instance_name": RDS, "on_missing": "error"})) == ["1"]
 
 
 def test_no_such_instance(backups: Any, asked: dict[str, Any], service: StandIn) -> None:

@@ -129,6 +129,124 @@ def test_a_point_in_time(task: Any, asked: dict[str, Any], service: StandIn) -> 
     assert not task({**arguments, "point_in_time": "1663321957000"})["changed"]
 
 
+LISTINGS: list[dict[str, Any]] = [
+    {},
+    *({"formats": formats} for formats in ("documented", "other", "absent")),
+    *({"targets": targets} for targets in ("bucket", "absent")),
+    *({"times": times} for times in ("s", "minute", "absent")),
+    {"sources": False},
+    {"formats": "absent", "targets": "absent", "times": "absent", "sources": False},
+]
+FORMATS = ["CSV", "csv-with-header", "SQL", "Parquet", "qp.xb", "Bson"]
+#: How a request is listed that leaves something open.
+UNCERTAIN = {
+    ("csv-with-header", "documented"),
+    *((name, "other") for name in ("csv-with-header", "qp.xb", "Bson")),
+    *((name, "absent") for name in FORMATS),
+}
+
+
+@pytest.mark.parametrize(("source", "to_oss"), [("backup set", False), ("point in time", True)])
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("habits", LISTINGS, ids=str)
+def test_a_second_run_pays_nothing_however_tasks_are_listed(
+    task: Any, asked: dict[str, Any], service: StandIn, habits: Any, format: str, source: str, to_oss: bool
+) -> None:
+    """The service would create as often as it is asked to. What leaves it open whether it is the same task is told."""
+    service.habits.same_job, service.habits.one_task = "never", False
+    for name, value in habits.items():
+        setattr(service.habits, name, value)
+    instance = "dds-bp1abc" if format == "Bson" else INSTANCE
+    service.add_instance(instance)
+    arguments = {**asked, **(OSS if to_oss else {}), "format": format, "instance_name": instance}
+    expected = {"format"} if (format, service.habits.formats) in UNCERTAIN else set()
+    if source == "point in time":
+        arguments.update(backup_set_id=None, point_in_time="2022-09-16T09:52:37Z")
+        expected |= {"backup_set_time"} if service.habits.times in ("minute", "absent") else set()
+    else:
+        expected |= set() if service.habits.sources else {"bak_set_id"}
+    if service.habits.targets == "absent":
+        expected |= {"target_type", "target_path"} if to_oss else {"target_type"}
+    first = task(arguments)
+    assert (first["action"], first["uncertain_fields"]) == ("created", [])
+    assert "may not recognise it" not in str(first.get("warnings"))
+    again = task(arguments)
+    assert (again["changed"], again["action"]) == (False, "none")
+    assert again["task"]["task_id"] == first["task"]["task_id"]
+    assert set(again["uncertain_fields"]) == expected
+    assert ("which does not tell" in str(again.get("warnings"))) is bool(expected)
+    assert len(service.created) == 1
+
+
+def test_what_to_do_where_it_is_uncertain(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.habits.formats = "documented"
+    service.add_task(INSTANCE, task_id="dt-csv")
+    arguments = {**asked, "format": "csv-with-header"}
+    result = task(arguments)
+    assert (result["action"], result["uncertain_fields"]) == ("none", ["format"])
+    assert (
+        "Task 'dt-csv' may be one for backup set '1482610001' of instance 'rm-bp1abc' in region 'cn-hangzhou' as"
+        " csv-with-header: it is listed with format 'csv', which does not tell. It is used, and nothing was created"
+    ) in str(result["warnings"])
+    refused = task({**arguments, "on_uncertain": "error"})
+    assert refused["error"]["kind"] == "state"
+    assert "task 'dt-csv' may be one for" in refused["msg"]
+    assert "Set on_uncertain=reuse to use it, or on_uncertain=create" in refused["msg"]
+    checked = task({**arguments, "_ansible_check_mode": True})
+    assert (checked["action"], checked["uncertain_fields"]) == ("none", ["format"])
+    assert not creations(service)
+    created = task({**arguments, "on_uncertain": "create"})
+    assert (created["action"], created["uncertain_fields"]) == ("created", [])
+
+
+@pytest.mark.parametrize("on_failed", ["fail", "retry"])
+def test_an_uncertain_task_that_failed(task: Any, asked: dict[str, Any], service: StandIn, on_failed: str) -> None:
+    service.habits.formats = "documented"
+    failed = service.add_task(INSTANCE, state="failed", format="csv-with-header")
+    result = task({**asked, "format": "csv-with-header", "on_failed": on_failed})
+    assert "which does not tell" in str(result["warnings"])
+    assert (failed.retries, creations(service)) == (int(on_failed == "retry"), 0)
+
+
+def test_an_uncertain_task_that_expired(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.habits.formats = "documented"
+    service.add_task(INSTANCE, task_id="dt-old", state="expired")
+    arguments = {**asked, "format": "csv-with-header"}
+    assert "task 'dt-old'" in task({**arguments, "on_expired": "fail"})["msg"]
+    assert not creations(service)
+    result = task(arguments)
+    assert result["action"] == "created"
+    assert "warnings" not in result
+
+
+def test_a_format_that_is_listed_by_its_own_name_is_certain(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """Then one that is listed as csv is another one."""
+    service.add_task(INSTANCE, state="expired", format="csv-with-header")
+    service.add_task(INSTANCE, format="csv")
+    assert task({**asked, "format": "csv-with-header"})["action"] == "created"
+
+
+@pytest.mark.parametrize("code", ["JobAlreadyExist", "OnlyOneRunningOrFailedTask"])
+def test_a_refusal_tells_whether_it_is_the_same(task: Any, asked: dict[str, Any], service: StandIn, code: str) -> None:
+    """That the same job exists leaves nothing open; that another task is in the way leaves it as it was."""
+    service.habits.formats = "absent"
+    service.habits.same_job = "live" if code == "JobAlreadyExist" else "never"
+    service.add_task(INSTANCE, task_id="dt-theirs", state="running", format="csv-with-header")
+    result = task({**asked, "format": "csv-with-header", "on_uncertain": "create"})
+    if code == "JobAlreadyExist":
+        assert (result["action"], result["task"]["task_id"], result["uncertain_fields"]) == ("none", "dt-theirs", [])
+    else:
+        assert result["error"]["kind"] == "slot taken"
+
+
+def test_a_new_task_that_another_run_would_not_recognise(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    row = {"TaskId": "dt-odd", "Format": "csv", "TargetType": "URL", "BakSetId": "another", "DownloadStatus": "running"}
+    service.answer("CreateDownload", {"Success": "true", "Data": row})
+    result = task(asked)
+    assert result["action"] == "created"
+    assert "with bak_set_id 'another', which is not what was asked for" in str(result["warnings"])
+
+
 @pytest.mark.parametrize("state", ["initializing", "queueing", "running", "finished", "Archiving"])
 def test_whoever_created_it(task: Any, asked: dict[str, Any], service: StandIn, state: str) -> None:
     service.add_task(INSTANCE, task_id="dt-theirs", state=state, format="csv")
@@ -263,7 +381,7 @@ def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], servic
     blocking = service.add_task(INSTANCE, state="running", backup_set_id="7")
     arguments = {**asked, "_ansible_check_mode": True, "_ansible_diff": True, "rds_endpoint": service.url}
     result = task(arguments)
-    assert (result["changed"], result["action"], result["task"]) == (True, "create", None)
+    assert (result["changed"], result["action"]) == (True, "create")
     assert result["backup_set_size"] == 3 << 30
     assert result["estimated_fee"] == 0.0938
     assert result["blocking_task"]["task_id"] == blocking.task_id
@@ -271,6 +389,50 @@ def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], servic
     assert "FormatType: CSV" in result["diff"]["after"]
     given = task({**arguments, "backup_set_size": 1 << 30, "fee_per_gib": 2})
     assert given["estimated_fee"] == 2.0
+    assert not creations(service)
+
+
+def test_check_mode_predicts_the_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    planned = task({**asked, **OSS, "backup_set_size": 1, "_ansible_check_mode": True})
+    created = task({**asked, **OSS, "backup_set_size": 1})
+    assert planned.keys() == created.keys() | {"diff"}
+    assert planned["task"].keys() == created["task"].keys()
+    same = ("instance_name", "region_code", "format", "bak_set_id", "download_status", "target_type", "target_path")
+    assert [planned["task"][name] for name in same] == [created["task"][name] for name in same]
+    assert planned["task"]["task_id"] == "dt-would-be-created"
+
+
+def test_check_mode_predicts_a_retry(task: Any, retried: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-bad", state="failed")
+    planned = task({**retried, "_ansible_check_mode": True, "_ansible_diff": True})
+    assert (planned["task"]["task_id"], planned["task"]["download_status"]) == ("dt-bad", "initializing")
+    assert planned["diff"]["before"] != planned["diff"]["after"]
+
+
+@pytest.mark.parametrize("instance", [INSTANCE, "pc-bp1abc"])
+def test_the_latest_backup_set(task: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    """The newest full one that succeeded and can be used; its size need not be given."""
+    now = service.clock.now()
+    service.add_backup(instance, backup_id="1", started=now - 9_000_000)
+    service.add_backup(instance, backup_id="2", started=now - 8_000_000, size=3 << 30)
+    service.add_backup(instance, backup_id="3", started=now - 7_000_000, succeeded=False)
+    service.add_backup(instance, backup_id="4", started=now - 6_000_000, extra={"IsAvail": 0})
+    service.add_backup(instance, backup_id="5", started=now - 5_000_000, type="IncrementalBackup")
+    arguments = {**asked, "instance_name": instance, "backup_set_id": "latest", "rds_endpoint": service.url}
+    planned = task({**arguments, "_ansible_check_mode": True})
+    assert (planned["task"]["bak_set_id"], planned["backup_set_size"]) == ("2", 3 << 30)
+    result = task(arguments)
+    assert (result["task"]["bak_set_id"], result["backup_set_size"]) == ("2", 3 << 30)
+    assert result["estimated_fee"] == planned["estimated_fee"] == 0.0938
+    assert service.calls_of("CreateDownload")[0].params["BakSetSize"] == str(3 << 30)
+    assert task({**arguments, "backup_set_size": 1})["action"] == "none"
+
+
+def test_no_latest_backup_set(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(INSTANCE, succeeded=False)
+    result = task({**asked, "backup_set_id": "latest", "rds_endpoint": service.url})
+    assert result["error"] == {"kind": "missing"}
+    assert "instance 'rm-bp1abc' in region 'cn-hangzhou' has no full backup set that can be used" in result["msg"]
     assert not creations(service)
 
 
@@ -549,6 +711,11 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
         ({"backup_set_id": "a/b"}, "backup_set_id 'a/b' is malformed"),
         ({"backup_set_id": None, "point_in_time": "now"}, "point_in_time 'now' is not a time"),
         ({"backup_set_id": None, "point_in_time": "2099-01-01T00:00:00Z"}, "(2099-01-01T00:00:00Z) is in the future"),
+        (
+            {"backup_set_id": "latest", "instance_name": "dds-bp1abc", "format": "Bson"},
+            "instance_name 'dds-bp1abc' is a MongoDB instance, whose backup sets cannot be listed",
+        ),
+        ({"state": "retried", "format": None, "backup_set_id": "latest"}, "latest is for state=present"),
         ({"format": None}, "format is not set: use one of CSV"),
         ({"format": "xml"}, "format 'xml' is not known: use one of CSV"),
         ({"format": "Bson"}, "format Bson is for MongoDB instances, and 'rm-bp1abc' is none."),

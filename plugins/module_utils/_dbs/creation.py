@@ -14,6 +14,7 @@ Sources: CreateDownload and RetryDownloadTask in the API reference of DBS, 2021-
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -23,7 +24,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     list_download_tasks,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import normalised
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
+    TARGET_TYPES,
+    has_format,
+    normalised,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
@@ -38,6 +43,11 @@ if t.TYPE_CHECKING:
 
 JOB_EXISTS = "DBS.DownloadTask.JobAlreadyExist"
 SLOT_TAKEN = "DBS.DownloadTask.OnlyOneRunningOrFailedTask"
+
+#: The ID of a task that check mode predicts.
+PREDICTED_ID = "dt-would-be-created"
+
+T = t.TypeVar("T")
 
 #: Seconds between two looks for a task whose creation is in doubt.
 LOOK_INTERVAL = 2.0
@@ -104,23 +114,66 @@ class DownloadRequest:
             task_type="full" if self.backup_set_id else "pitr",
         )
 
-    def is_met_by(self, task: Task) -> bool:
-        """Whether a task that its query found has the same source, format and target; the bucket is not returned."""
-        if str(task["format"]).casefold() != self.format.casefold():
-            return False
-        if str(task["target_type"]).upper() != self.target_type:
-            return False
-        if self.target_type == "OSS" and str(task["target_path"]).strip("/") != str(self.target_path).strip("/"):
-            return False
+    def compare(self, task: Task) -> dict[str, t.Optional[bool]]:
+        """Whether a task has the same source, format and target, by field; none where what is listed does not tell.
+
+        The bucket is not listed at all.
+        """
+        same = {
+            "format": has_format(task["format"], self.format),
+            "target_type": self._has_target_type(task["target_type"]),
+        }
+        if self.target_type == "OSS":
+            same["target_path"] = self._has_target_path(task["target_path"])
         if self.backup_set_id:
-            return bool(task["bak_set_id"] == self.backup_set_id)
-        moment = task["backup_set_time"]
-        return moment is not None and moment // 1000 == t.cast(int, self.point_in_time) // 1000
+            same["bak_set_id"] = task["bak_set_id"] == self.backup_set_id if task["bak_set_id"] else None
+        else:
+            same["backup_set_time"] = self._has_moment(task["backup_set_time"])
+        return same
+
+    def _has_target_type(self, listed: t.Optional[str]) -> t.Optional[bool]:
+        known = str(listed or "").strip().upper()
+        return known == self.target_type if known in TARGET_TYPES else None
+
+    def _has_target_path(self, listed: t.Optional[str]) -> t.Optional[bool]:
+        if not listed:
+            return None
+        bucket = f"{self.more.get('TargetBucket')}/"
+        path = re.sub(r"^oss://[^/]*/?", "", listed).strip("/")
+        return str(self.target_path).strip("/") in (path, path.removeprefix(bucket))
+
+    def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
+        """To the second; a whole minute may be that of the point in time."""
+        wanted = t.cast(int, self.point_in_time) // 1000
+        if not listed or (listed // 1000 != wanted and listed == wanted // 60 * 60_000):
+            return None
+        return listed // 1000 == wanted
+
+    def predicted(self) -> Task:
+        """The task that would be created."""
+        raw = {
+            "TaskId": PREDICTED_ID,
+            "Format": self.format,
+            "BakSetId": self.backup_set_id,
+            "DownloadStatus": "initializing",
+            "BackupSetTime": self.point_in_time,
+            "TargetType": self.target_type,
+            "TargetPath": self.target_path,
+            "Progress": "0/0",
+        }
+        return normalised(raw, self.instance_name, self.region)
 
     @property
     def described(self) -> str:
         source = f"backup set {self.backup_set_id!r}" if self.backup_set_id else f"point in time {self.point_in_time}"
         return f"{source} of instance {self.instance_name!r} in region {self.region!r}"
+
+
+class Match(t.NamedTuple):
+    """A task that meets a request, as far as what is listed of it tells; ``uncertain`` are the fields that do not."""
+
+    task: Task
+    uncertain: tuple[str, ...] = ()
 
 
 class DownloadTasks:
@@ -147,17 +200,26 @@ class DownloadTasks:
         """The newest first."""
         return self._list(DownloadTaskQuery(self._region, cluster_name=self._cluster_name))
 
-    def meeting(self, request: DownloadRequest) -> list[Task]:
-        """Those that meet the request: live and finished ones, then failed, then expired ones; the newest first of each."""
+    def meeting(self, request: DownloadRequest) -> list[Match]:
+        """Those that may meet it: live and finished ones, then failed, then expired ones; of each, the certain first."""
+        listed = self._list(request.query)
+        # Where the service lists the format by its own name, another word is another format.
+        is_named = any(has_format(task["format"], request.format) for task in listed)
+        found = []
+        for task in listed:
+            same = request.compare(task)
+            if is_named and task["format"]:
+                same["format"] = bool(same["format"])
+            if False not in same.values():
+                found.append(Match(task, tuple(name for name, is_same in same.items() if is_same is None)))
         rank = {"failed": 1, "expired": 2}
-        found = [task for task in self._list(request.query) if request.is_met_by(task)]
-        return sorted(found, key=lambda task: rank.get(task["download_status"], 0))
+        return sorted(found, key=lambda match: (rank.get(match.task["download_status"], 0), bool(match.uncertain)))
 
     def _list(self, query: DownloadTaskQuery) -> list[Task]:
         return list_download_tasks(self._client, [self._instance_name], query)
 
-    def create(self, request: DownloadRequest, known: t.Sequence[Task]) -> tuple[Task, bool]:
-        """The task that meets the request, and whether it was created by this. ``known``: those there are.
+    def create(self, request: DownloadRequest, known: t.Sequence[Match]) -> tuple[Task, bool]:
+        """The task that meets the request, and whether it was created by this. ``known``: those that may meet it.
 
         Raises SlotTaken, OutcomeUnknown, or any other BackupError; after them, nothing was created that they do not name.
         """
@@ -183,15 +245,20 @@ class DownloadTasks:
 
     def _that_exists(self, request: DownloadRequest, refusal: ServiceError) -> Task:
         """The task that another has created meanwhile; raises SlotTaken if it is not what was requested."""
+        # Then it says itself that it is the same.
+        is_same_job = refusal.code == JOB_EXISTS
 
-        def in_the_way() -> t.Optional[Task]:
-            same = [task for task in self.meeting(request) if is_live(task) or task["download_status"] == "finished"]
-            return next(iter(same), None) or next(
-                (task for task in self.all() if is_live(task) or task["download_status"] == "failed"), None
-            )
+        def in_the_way() -> t.Optional[tuple[Task, bool]]:
+            """A task, and whether it is what was requested."""
+            for task, uncertain in self.meeting(request):
+                is_usable = is_live(task) or task["download_status"] == "finished"
+                if is_usable and (is_same_job or not uncertain):
+                    return task, True
+            blocking = (task for task in self.all() if is_live(task) or task["download_status"] == "failed")
+            return next(((task, False) for task in blocking), None)
 
-        task = self._look(in_the_way)
-        if task and request.is_met_by(task) and task["download_status"] != "failed":
+        task, is_same = self._look(in_the_way) or (None, False)
+        if task and is_same:
             return task
         said = f"the service refused it ({refusal.code}, request ID {refusal.request_id}): "
         if task is None:
@@ -208,12 +275,12 @@ class DownloadTasks:
         error.asked, error.action = refusal.asked, refusal.action
         raise error
 
-    def _found_out(self, request: DownloadRequest, known: t.Sequence[Task], error: BackupError) -> Task:
+    def _found_out(self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError) -> Task:
         """The task that was created although the answer was lost. Raises OutcomeUnknown if none shows up."""
-        before = {task["task_id"] for task in known}
+        before = {match.task["task_id"] for match in known}
 
         def created() -> t.Optional[Task]:
-            return next((one for one in self.meeting(request) if one["task_id"] not in before), None)
+            return next((one.task for one in self.meeting(request) if one.task["task_id"] not in before), None)
 
         task = self._look(created)
         if task:
@@ -221,7 +288,7 @@ class DownloadTasks:
             return task
         raise self._unknown(error, "no such task has shown up", "a task that was created after all is found then")
 
-    def _look(self, find: t.Callable[[], t.Optional[Task]]) -> t.Optional[Task]:
+    def _look(self, find: t.Callable[[], t.Optional[T]]) -> t.Optional[T]:
         """What is found, looked for again and again for a while; an error that can pass is not the end of it."""
         began = time.monotonic()
         while True:

@@ -23,8 +23,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
     DEFAULT_DURATION,
-    SMALLEST_MILLISECONDS,
-    integer,
+    epoch_milliseconds,
     iso8601,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
@@ -102,10 +101,7 @@ def request_link(
             hint="A task that is not finished, or writes to OSS, has none",
         )
     # Described as milliseconds, shown as seconds.
-    expires = integer(data.get("ExpirationTime"))
-    if expires is not None and expires < SMALLEST_MILLISECONDS:
-        expires *= 1000
-    return Link(urls[0], urls[1], expires)
+    return Link(urls[0], urls[1], epoch_milliseconds(data.get("ExpirationTime")))
 
 
 def find_tasks(

@@ -11,10 +11,18 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer, iso8601, snake_case
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    epoch_milliseconds,
+    integer,
+    iso8601,
+    snake_case,
+)
 
 TARGET_TYPES = ("URL", "OSS")
 FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
+
+#: Those that are documented in lists of tasks; how the others are listed is not known.
+_LISTED_FORMATS = ("CSV", "SQL", "Parquet")
 
 #: In the order of a task's life.
 STATES = ("initializing", "queueing", "running", "finished", "failed", "expired")
@@ -25,7 +33,8 @@ _SPELLINGS = {"queuing": "queueing", "queued": "queueing", "initialising": "init
 #: States whose spelling is beyond doubt, so that the service may be asked to filter by them.
 UNDISPUTED_STATES = frozenset({"running", "finished", "failed", "expired"})
 
-_INTEGERS = ("BackupSetTime", "ExportDataSize", "GmtCreate", "ImportDataSize")
+_INTEGERS = ("ExportDataSize", "ImportDataSize")
+_TIMES = ("BackupSetTime", "GmtCreate")
 _TEXTS = ("BakSetId", "Format", "Progress", "RegionCode", "TargetPath", "TargetType", "TaskId")
 
 
@@ -33,6 +42,24 @@ def canonical_state(text: object) -> str:
     """The state in the collection's spelling; a state nobody knows comes back in lower case."""
     folded = str(text or "").strip().lower()
     return _SPELLINGS.get(folded, folded)
+
+
+def has_format(listed: t.Optional[str], format: str) -> t.Optional[bool]:
+    """Whether a task that is listed with a format is one of FORMATS; none where the list does not tell."""
+    found, asked = _letters(listed), _letters(format)
+    if not found:
+        return None
+    if found == asked:
+        return True
+    if format in _LISTED_FORMATS:
+        return False
+    if found == "csv" and asked == "csvwithheader":
+        return None
+    return False if found in map(_letters, FORMATS) else None
+
+
+def _letters(text: t.Optional[str]) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(text or "").lower())
 
 
 def databases(text: object) -> list[str]:
@@ -56,6 +83,8 @@ def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> d
     task: dict[str, t.Any] = {snake_case(name): value for name, value in raw.items()}
     for name in _INTEGERS:
         task[snake_case(name)] = integer(raw.get(name))
+    for name in _TIMES:
+        task[snake_case(name)] = epoch_milliseconds(raw.get(name))
     for name in _TEXTS:
         value = raw.get(name)
         task[snake_case(name)] = None if value is None else str(value)

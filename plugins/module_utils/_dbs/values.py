@@ -85,6 +85,12 @@ def integer(value: object) -> t.Optional[int]:
         return None
 
 
+def epoch_milliseconds(value: object) -> t.Optional[int]:
+    """Of a time that a service gives, where some say milliseconds and mean seconds."""
+    number = integer(value)
+    return number * 1000 if number is not None and abs(number) < SMALLEST_MILLISECONDS else number
+
+
 @functools.lru_cache(maxsize=512)
 def snake_case(name: str) -> str:
     """``TaskId`` to ``task_id``, ``ExportOSSPath`` to ``export_oss_path``."""

@@ -35,9 +35,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
 
 MAX_LIMIT = 1_000_000
+
+#: Options that leave out backup sets, besides status.
+_FILTERS = ("backup_set_id", "mode", "method", "start_time", "end_time")
 
 #: Seconds in which to find out the size of a backup set, which is no more than good to know.
 SIZE_TIMEOUT = 5.0
@@ -52,6 +55,7 @@ BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
     "start_time": {"type": "str"},
     "end_time": {"type": "str"},
     "latest": {"type": "bool", "default": False},
+    "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "skip"},
     "limit": {"type": "int"},
     "query": {"type": "str"},
     "rds_endpoint": {"type": "str"},
@@ -65,10 +69,16 @@ SUPPORT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
+class BackupSetMissingError(BackupError):
+    """There is no backup set of the kind that is needed."""
+
+    kind = "missing"
+
+
 def backup_set_info(options: Options) -> dict[str, t.Any]:
     """The module's result. All options are checked before the first call."""
     names = instance_names(options)
-    sources = {name: _source(name, options) for name in names}
+    sources = {name: source_for(name, options["source"]) for name in names}
     start_time, end_time = time_range(options)
     latest = options["latest"]
     status = options["status"] or ("success" if latest else None)
@@ -100,6 +110,8 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
     backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
     backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
     backups = backups[:limit]
+    if options["on_missing"] == "error":
+        _check_found(options, dict(zip(names, lists)), query)
     result: dict[str, t.Any] = {
         "changed": False,
         "backup_sets": backups,
@@ -109,6 +121,21 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
     if apply:
         result["query_result"] = apply(dict(result))
     return result
+
+
+def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]], query: BackupSetQuery) -> None:
+    missing = [name for name, backups in found.items() if not backups]
+    if not missing:
+        return
+    filters = {"status": query.status, **{name: options[name] for name in _FILTERS}}
+    given = ", ".join(f"{name} {value!r}" for name, value in filters.items() if value is not None)
+    is_usable = options["latest"] and query.status == "success"
+    what = "full backup set that can be used" if is_usable else "backup set"
+    raise BackupSetMissingError(
+        f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
+        + (f" with {given}" if given else ""),
+        hint="Check these options, or set on_missing=skip to go on without",
+    )
 
 
 def download_support_info(options: Options) -> dict[str, t.Any]:
@@ -138,18 +165,43 @@ def find_backup_set(options: Options, instance_name: str, backup_set_id: str) ->
         client.close()
 
 
+def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
+    """The newest full backup set that can be used. Raises BackupSetMissingError if there is none, or any BackupError."""
+    source = source_for(instance_name)
+    query = BackupSetQuery(region=region_of(options), status="success")
+    client = _client(options, source)
+    try:
+        backups = list_backup_sets(client, source, instance_name, query)
+    finally:
+        client.close()
+    newest = next(filter(_is_whole, backups), None)
+    if not newest:
+        raise BackupSetMissingError(
+            f"instance {instance_name!r} in region {query.region!r} has no full backup set that can be used",
+            hint="Make one, or wait for the next one",
+        )
+    return newest
+
+
 def _is_whole(backup: BackupSet) -> bool:
     return backup["is_avail"] is not False and backup["backup_type"] in (None, "FullBackup")
 
 
-def _source(instance_name: str, options: Options) -> str:
-    source = source_of(instance_name) if options["source"] == "auto" else options["source"]
-    if not source:
+def source_for(instance_name: str, source: str = "auto") -> str:
+    """Which service lists its backup sets. Raises ConfigurationError where the ID does not tell, and the option neither."""
+    if source != "auto":
+        return source
+    found = source_of(instance_name)
+    if found:
+        return found
+    if instance_name.startswith("dds-"):
         raise ConfigurationError(
-            f"instance_name {instance_name!r} does not tell which service lists its backup sets: set source to rds or"
-            " polardb. The backup sets of MongoDB instances cannot be listed."
+            f"instance_name {instance_name!r} is a MongoDB instance, whose backup sets cannot be listed: take the ID of a"
+            " backup set from the console."
         )
-    return str(source)
+    raise ConfigurationError(
+        f"instance_name {instance_name!r} does not tell which service lists its backup sets: set source to rds or polardb."
+    )
 
 
 def _client(options: Options, source: str) -> t.Any:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 import typing as t
@@ -15,12 +16,11 @@ import typing as t
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation import (
     DownloadRequest,
     DownloadTasks,
+    Match,
     SlotTaken,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import FORMATS, TARGET_TYPES
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
     Ending,
     Selection,
@@ -28,36 +28,31 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting impor
     WaitPolicy,
     is_live,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import find_backup_set
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
+    find_backup_set,
+    newest_backup_set,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_request import (
+    LATEST,
+    check_retried,
+    request_of,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     Options,
     identifier,
-    moment,
     region_of,
     within,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 
 #: United States dollars for a gibibyte, as documented.
 DEFAULT_FEE = 0.03125
-
-#: Options that mean something for MongoDB instances only, by the API's names.
-MONGODB_OPTIONS = {
-    "primary_key_type_only": "PrimaryKeyTypeOnly",
-    "is_cluster": "IsCluster",
-    "admin_database": "AdminDatabase",
-    "cluster_name": "ClusterName",
-}
-OSS_OPTIONS = ("target_bucket", "target_path", "target_oss_region")
-
-#: What the IDs of instances begin with that are not of MongoDB.
-_NOT_MONGODB = ("rm-", "rr-", "pgm-", "pgr-", "pc-")
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": {"type": "str", "required": True, "aliases": ["instance_id", "db_instance_id"]},
@@ -79,6 +74,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster_name": {"type": "str"},
     "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
     "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
+    "on_uncertain": {"type": "str", "choices": ["reuse", "error", "create"], "default": "reuse"},
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "float", "default": 3600.0},
@@ -106,6 +102,7 @@ class DownloadTaskModule:
         self._warn = warn
         self._known: dict[str, t.Any] = {}
         self._tasks: t.Optional[DownloadTasks] = None
+        self._size: t.Optional[int] = options["backup_set_size"]
 
     def so_far(self) -> dict[str, t.Any]:
         """What has been done, for an error that comes after."""
@@ -125,7 +122,7 @@ class DownloadTaskModule:
         options = self._options
         self._check_limits()
         if options["state"] == "retried":
-            _check_only_retried(options)
+            check_retried(options)
             task_id = options["task_id"] and identifier("task_id", options["task_id"])
             request = None
         else:
@@ -145,9 +142,9 @@ class DownloadTaskModule:
         )
         try:
             if request:
-                self._present(tasks, client, request)
+                self._present(tasks, client, self._with_latest(request))
             else:
-                self._retried(tasks, self._to_retry(tasks, task_id))
+                self._retried(tasks, Match(self._to_retry(tasks, task_id)))
             if options["wait"] and not self._check_mode:
                 self._wait(client, self._known["task"]["task_id"])
         finally:
@@ -165,27 +162,25 @@ class DownloadTaskModule:
 
     # state=present
 
+    def _with_latest(self, request: DownloadRequest) -> DownloadRequest:
+        """With the newest backup set, if that is asked for."""
+        if request.backup_set_id != LATEST:
+            return request
+        newest = newest_backup_set(self._options, self._instance_name)
+        self._size = self._size if self._size is not None else newest["backup_size"]
+        size = {} if self._size is None else {"BakSetSize": str(self._size)}
+        return dataclasses.replace(request, backup_set_id=newest["backup_id"], more={**request.more, **size})
+
     def _present(self, tasks: DownloadTasks, client: Client, request: DownloadRequest) -> None:
         options = self._options
         deadline = time.monotonic() + options["wait_timeout"]
         while True:
             known = tasks.meeting(request)
-            task = known[0] if known else None
-            if task and task["download_status"] == "failed":
-                if options["on_failed"] == "retry":
-                    return self._retried(tasks, task)
-                raise TaskInTheWay(
-                    f"task {task['task_id']!r} for {request.described} has failed",
-                    hint="Retry it with on_failed=retry or state=retried: until then it blocks new tasks of its instance",
-                )
-            if task and task["download_status"] == "expired":
-                if options["on_expired"] == "fail":
-                    raise TaskInTheWay(
-                        f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
-                        hint="Set on_expired=create to create a new one, and pay for it again",
-                    )
-            elif task:
-                return self._found(task)
+            match = self._usable(request, known)
+            if match and match.task["download_status"] == "failed":
+                return self._failed(tasks, request, match)
+            if match:
+                return self._found(match)
             if self._check_mode:
                 return self._would_create(tasks, request)
             try:
@@ -200,32 +195,88 @@ class DownloadTaskModule:
                     time.sleep(options["poll_interval"])
                 continue
             if not is_new:
-                return self._found(created)
-            self._known = {
-                "changed": True,
-                "action": "created",
-                "task": created,
-                **self._cost(options["backup_set_size"]),
-                "diff": {"before": "", "after": shown(created)},
-            }
+                return self._found(Match(created))
+            self._created(request, created)
             return None
 
-    def _found(self, task: Task) -> None:
+    def _usable(self, request: DownloadRequest, known: t.Sequence[Match]) -> t.Optional[Match]:
+        """The task to go on with, if there is one; none if one is to be created."""
+        policy = self._options["on_uncertain"]
+        match = next((match for match in known if policy != "create" or not match.uncertain), None)
+        if not match:
+            return None
+        task = match.task
+        if task["download_status"] == "expired" and self._options["on_expired"] == "create":
+            return None
+        if match.uncertain:
+            listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
+            said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
+            if policy == "error":
+                raise TaskInTheWay(
+                    said,
+                    hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create another, and pay for it",
+                )
+            self._warn(
+                f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: see that it is what you need."
+            )
+        if task["download_status"] == "expired":
+            raise TaskInTheWay(
+                f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
+                hint="Set on_expired=create to create a new one, and pay for it again",
+            )
+        return match
+
+    def _failed(self, tasks: DownloadTasks, request: DownloadRequest, match: Match) -> None:
+        if self._options["on_failed"] == "retry":
+            return self._retried(tasks, match)
+        raise TaskInTheWay(
+            f"task {match.task['task_id']!r} for {request.described} has failed",
+            hint="Retry it with on_failed=retry or state=retried: until then it blocks new tasks of its instance",
+        )
+
+    def _created(self, request: DownloadRequest, task: Task) -> None:
+        self._known = self._result("created", task, size=self._size, before="")
+        other = [name for name, is_same in request.compare(task).items() if is_same is False]
+        if other:
+            listed = ", ".join(f"{name} {task[name]!r}" for name in other)
+            self._warn(
+                f"The service returned the new task {task['task_id']!r} with {listed}, which is not what was asked for: another"
+                " run may not recognise it, and create, and pay for, one more."
+            )
+
+    def _found(self, match: Match) -> None:
+        task = match.task
         if str(task["target_type"]).upper() == "OSS" and self._options["state"] == "present":
             self._warn(
                 f"Task {task['task_id']!r}, which there is already, wrote to the path {task['target_path']!r} of a bucket that"
                 " the service does not name: see that it is the one you mean."
             )
-        self._known = {
-            "changed": False,
-            "action": "none",
+        self._known = self._result("none", task, uncertain=match.uncertain)
+
+    def _result(
+        self,
+        action: str,
+        task: Task,
+        *,
+        before: t.Optional[str] = None,
+        uncertain: t.Sequence[str] = (),
+        size: t.Optional[int] = None,
+    ) -> dict[str, t.Any]:
+        """The same keys whatever was done. ``before``: what the diff shows; by default the task as it is."""
+        fee = None if size is None else round(size / 2**30 * self._options["fee_per_gib"], 4)
+        return {
+            "changed": action != "none",
+            "action": action,
             "task": task,
-            **self._cost(None),
-            "diff": {"before": shown(task), "after": shown(task)},
+            "uncertain_fields": list(uncertain),
+            "backup_set_size": size,
+            "estimated_fee": fee,
+            "blocking_task": None,
+            "diff": {"before": shown(task) if before is None else before, "after": shown(task)},
         }
 
     def _would_create(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
-        size = self._options["backup_set_size"]
+        size = self._size
         if size is None and request.backup_set_id:
             size = self._size_of(request.backup_set_id)
         blocking = next((one for one in tasks.all() if is_live(one) or one["download_status"] == "failed"), None)
@@ -234,16 +285,11 @@ class DownloadTaskModule:
                 f"Task {blocking['task_id']!r} is {blocking['download_status']}: the service may refuse to create another one"
                 " for the instance."
             )
+        after = "".join(f"{name}: {value}\n" for name, value in request.parameters().items())
         self._known = {
-            "changed": True,
-            "action": "create",
-            "task": None,
-            **self._cost(size),
+            **self._result("create", request.predicted(), size=size),
             "blocking_task": blocking,
-            "diff": {
-                "before": "",
-                "after": "".join(f"{name}: {value}\n" for name, value in request.parameters().items()),
-            },
+            "diff": {"before": "", "after": after},
         }
 
     def _size_of(self, backup_set_id: str) -> t.Optional[int]:
@@ -256,10 +302,6 @@ class DownloadTaskModule:
             )
             return None
         return backup["backup_size"] if backup else None
-
-    def _cost(self, size: t.Optional[int]) -> dict[str, t.Any]:
-        fee = None if size is None else round(size / 2**30 * self._options["fee_per_gib"], 4)
-        return {"backup_set_size": size, "estimated_fee": fee}
 
     # state=retried
 
@@ -280,22 +322,22 @@ class DownloadTaskModule:
             )
         return found[0]
 
-    def _retried(self, tasks: DownloadTasks, task: Task) -> None:
+    def _retried(self, tasks: DownloadTasks, match: Match) -> None:
+        task = match.task
         if task["download_status"] == "expired":
             raise TaskInTheWay(
                 f"task {task['task_id']!r} has expired, and cannot be retried",
                 hint="Create a new one with state=present, and pay for it again",
             )
         if task["download_status"] != "failed":
-            return self._found(task)
-        after = task if self._check_mode else tasks.retry(task)
-        self._known = {
-            "changed": True,
-            "action": "retry" if self._check_mode else "retried",
-            "task": after,
-            **self._cost(None),
-            "diff": {"before": shown(task), "after": shown(after)},
-        }
+            return self._found(match)
+        before = shown(task)
+        action, after = "retried", task
+        if self._check_mode:
+            action, after = "retry", dict(task, download_status="initializing")
+        else:
+            after = tasks.retry(task)
+        self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         return None
 
     # Waiting
@@ -333,92 +375,6 @@ class DownloadTaskModule:
             cluster_name=options["cluster_name"],
         )
         return Waiting(client, selection, policy)
-
-
-def request_of(options: Options) -> DownloadRequest:
-    """What is to be created. Raises ConfigurationError for options that do not fit each other."""
-    if options["task_id"]:
-        raise ConfigurationError("task_id is for state=retried: a new task gets its ID from the service.")
-    instance_name = identifier("instance_name", options["instance_name"])
-    if bool(options["backup_set_id"]) == bool(options["point_in_time"]):
-        raise ConfigurationError("give one of backup_set_id and point_in_time: what to download.")
-    if not options["format"]:
-        raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
-    format = next((name for name in FORMATS if name.casefold() == str(options["format"]).casefold()), None)
-    if format is None:
-        raise ConfigurationError(f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}.")
-    target_type = str(options["target_type"]).upper()
-    if target_type not in TARGET_TYPES:
-        raise ConfigurationError(
-            f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
-        )
-    _check_target(options, target_type)
-    _check_format(options, instance_name, format)
-    point_in_time = moment(options, "point_in_time")
-    if point_in_time is not None and point_in_time > time.time() * 1000:
-        raise ConfigurationError(
-            f"point_in_time {options['point_in_time']!r} ({iso8601(point_in_time)}) is in the future: give a time that a"
-            " backup covers."
-        )
-    flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
-    flags.pop("cluster_name")
-    more = {api_name: _text(options[name]) for name, api_name in flags.items() if options[name] is not None}
-    if format == "qp.xb":
-        more["IsPhysical"] = "true"
-    for name, api_name in (("backup_set_size", "BakSetSize"), ("target_oss_region", "TargetOssRegion")):
-        if options[name] is not None:
-            more[api_name] = _text(options[name])
-    if options["target_bucket"]:
-        more["TargetBucket"] = identifier("target_bucket", options["target_bucket"])
-    return DownloadRequest(
-        region=region_of(options),
-        instance_name=instance_name,
-        format=format,
-        backup_set_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),
-        point_in_time=point_in_time,
-        target_type=target_type,
-        target_path=options["target_path"],
-        cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
-        more=more,
-    )
-
-
-def _check_only_retried(options: Options) -> None:
-    names = ("point_in_time", "format", "backup_set_size", *OSS_OPTIONS, "use_zstd", "is_physical")
-    given = [
-        name for name in (*names, "primary_key_type_only", "is_cluster", "admin_database") if options[name] is not None
-    ]
-    if given:
-        raise ConfigurationError(
-            f"{', '.join(given)} cannot be used with state=retried: a task is retried as it was created."
-        )
-
-
-def _check_target(options: Options, target_type: str) -> None:
-    given = [name for name in OSS_OPTIONS if options[name]]
-    if target_type == "OSS" and len(given) < len(OSS_OPTIONS):
-        lacking = [name for name in OSS_OPTIONS if name not in given]
-        raise ConfigurationError(f"target_type OSS needs {', '.join(lacking)} as well.")
-    if target_type == "URL" and given:
-        raise ConfigurationError(f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS.")
-    if options["target_oss_region"]:
-        identifier("target_oss_region", options["target_oss_region"])
-
-
-def _check_format(options: Options, instance_name: str, format: str) -> None:
-    if format != "qp.xb" and options["is_physical"]:
-        raise ConfigurationError(f"is_physical needs the format qp.xb, not {format}: leave one of the two out.")
-    if format == "qp.xb" and options["is_physical"] is False:
-        raise ConfigurationError("format qp.xb is a physical one: leave is_physical out, or set it to true.")
-    if instance_name.startswith(_NOT_MONGODB):
-        given = [name for name in MONGODB_OPTIONS if options[name] is not None]
-        if given or format == "Bson":
-            what = ", ".join(given) if given else "format Bson"
-            raise ConfigurationError(f"{what} is for MongoDB instances, and {instance_name!r} is none.")
-
-
-def _text(value: t.Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def shown(task: Task) -> str:
