@@ -7,8 +7,8 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +23,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+from processes import Process, environment_for_modules
 from stand_in import StandIn
 
 Result = dict[str, Any]
@@ -32,6 +33,14 @@ Result = dict[str, Any]
 def service() -> Iterator[StandIn]:
     with StandIn() as running:
         yield running
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The address of a port that refuses connections, and is nobody else's meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +66,7 @@ def client_of() -> Iterator[Callable[..., Client]]:
         service: StandIn, *, source: Any = None, retries: int = 5, base_url: str | None = None, **options: Any
     ) -> Client:
         source = source or FixedSource(Credential(service.key.id, service.key.secret, service.key.token or ""))
-        options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, total_timeout=20.0))
+        options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, total_timeout=600.0))
         clients.append(Client(DBS, base_url or service.url, source, ConnectionOptions(**options)))
         return clients[-1]
 
@@ -90,17 +99,17 @@ class Module:
         self, arguments: dict[str, Any], *, environment: dict[str, str] | None = None, python: tuple[str, ...] = ()
     ) -> Result:
         """In a process of its own, for what is read at its start."""
-        process = subprocess.run(
+        process = Process(
             [sys.executable, *(python or ("-m", self.name))],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(environment or {})},
-            check=False,
+            env={**environment_for_modules(), **(environment or {})},
         )
-        return self._result(process.stdout, process.returncode)
+        with process:
+            output = process.outputs(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))[0]
+        return self._result(output, process.returncode)
 
     def _result(self, output: str, code: Any) -> Result:
         self.output = output

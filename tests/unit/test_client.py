@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -169,15 +170,14 @@ def test_the_pause_that_the_service_asks_for_wins(service: StandIn, client_of: M
     service.inject(Fault("throttled", retry_after=300))
     began = time.monotonic()
     ask(client_of(service))
-    assert 0.3 <= time.monotonic() - began < 1.0
+    assert time.monotonic() - began >= 0.3
 
 
 def test_a_pause_beyond_the_time_is_not_waited_for(service: StandIn, client_of: MakeClient) -> None:
-    service.inject(Fault("throttled", retry_after=60_000))
-    began = time.monotonic()
-    error = failure_of(client_of(service, retry=RetryPolicy(total_timeout=2.0)))
-    assert time.monotonic() - began < 1.0
-    assert error.retry_after == 60.0
+    service.inject(Fault("throttled", retry_after=86_400_000))
+    error = failure_of(client_of(service, retry=RetryPolicy(total_timeout=3600.0)))
+    assert error.attempts == 1
+    assert error.retry_after == 86_400.0
     assert "Throttling.User" in str(error)
 
 
@@ -185,15 +185,14 @@ def test_the_last_error_says_how_often_and_how_long(service: StandIn, client_of:
     service.inject(Fault("unavailable", 99))
     error = failure_of(client_of(service, retries=3))
     assert len(service.calls) == 4
-    assert "Gave up after 4 attempts in 0." in str(error)
+    assert re.search(r"Gave up after 4 attempts in \d+\.\d seconds", str(error))
     assert error.facts()["attempts"] == 4
 
 
 def test_the_time_bounds_all_attempts(service: StandIn, client_of: MakeClient) -> None:
-    service.inject(Fault("slow", 99, seconds=5.0))
-    began = time.monotonic()
+    """Of each, too: the service would take an hour."""
+    service.inject(Fault("slow", 99, seconds=3600.0))
     error = failure_of(client_of(service, retry=RetryPolicy(retries=50, total_timeout=0.5)), ConnectionFailed)
-    assert time.monotonic() - began < 1.5
     assert "did not answer within" in str(error)
 
 
@@ -310,7 +309,7 @@ def test_corrections_need_no_retries(service: StandIn, client_of: MakeClient, fa
 
 def test_throttling_is_bounded_by_time_alone(service: StandIn, client_of: MakeClient) -> None:
     service.inject(Fault("throttled", 12, retry_after=10))
-    assert ask(client_of(service, retry=RetryPolicy(retries=1, base=0.001, total_timeout=20)))
+    assert ask(client_of(service, retry=RetryPolicy(retries=1, base=0.001, cap=0.05, total_timeout=600)))
     service.inject(Fault("throttled", 12, retry_after=10))
     assert failure_of(client_of(service, retries=0)).attempts == 1
 
@@ -375,9 +374,7 @@ class Responder:
 
 def test_an_answer_that_drips(client_of: MakeClient, service: StandIn) -> None:
     with Responder(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n", 0.05) as url:
-        began = time.monotonic()
         error = failure_of(client_of(service, base_url=url, retries=0, read_timeout=0.5), ConnectionFailed)
-    assert time.monotonic() - began < 1.5
     assert "did not end within 0.5 seconds" in str(error)
 
 
@@ -410,8 +407,8 @@ def test_the_time_for_all_requests(service: StandIn, client_of: MakeClient) -> N
 
 
 def test_a_service_that_asks_for_too_long_a_pause_is_quoted(service: StandIn, client_of: MakeClient) -> None:
-    service.inject(Fault("throttled", retry_after=200_000))
-    assert "asks to wait 200 seconds" in str(failure_of(client_of(service)))
+    service.inject(Fault("throttled", retry_after=2_000_000))
+    assert "asks to wait 2000 seconds" in str(failure_of(client_of(service)))
 
 
 def test_a_signature_that_is_wrong_is_not_explained_at_length(service: StandIn, client_of: MakeClient) -> None:
@@ -487,26 +484,20 @@ def test_the_environment_names_the_proxy(
     assert service.calls[0].headers["host"] == "dbs-api.invalid"
 
 
-def test_a_proxy_that_is_not_there(service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", refused().replace("http://", "http://user:proxy-password@"))
+def test_a_proxy_that_is_not_there(
+    service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch, nobody: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:proxy-password@{nobody}")
     error = failure_of(client_of(service, base_url="http://dbs-api.invalid", retries=0), ConnectionFailed)
     assert "the proxy for dbs-api.invalid could not be used" in str(error)
     assert "proxy-password" not in str(error)
 
 
-def refused() -> str:
-    with StandIn() as gone:
-        return gone.url
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
+def test_no_connection(service: StandIn, client_of: MakeClient, nobody: str) -> None:
+    for url, said in (
         ("https://dbs-api.invalid", "the name of dbs-api.invalid could not be resolved"),
-        (refused(), "refused the connection"),
-    ],
-)
-def test_no_connection(service: StandIn, client_of: MakeClient, url: str, said: str) -> None:
-    error = failure_of(client_of(service, base_url=url, retries=2), ConnectionFailed)
-    assert said in str(error)
-    assert "Gave up after 3 attempts" in str(error)
+        (f"http://{nobody}", "refused the connection"),
+    ):
+        error = failure_of(client_of(service, base_url=url, retries=2), ConnectionFailed)
+        assert said in str(error)
+        assert "Gave up after 3 attempts" in str(error)

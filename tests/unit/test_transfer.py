@@ -571,11 +571,9 @@ def test_a_redirection_must_not_leave_tls(connection: Connection) -> None:
         connection._redirected(link, type("Response", (), {"headers": {"Location": "http://host/y"}, "status": 302})())
 
 
-def test_nobody_there(connection: Connection) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def test_nobody_there(connection: Connection, nobody: str) -> None:
     with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1 refused the connection"):
-        connection.probe(Link(f"http://127.0.0.1:{port}/x"))
+        connection.probe(Link(f"http://{nobody}/x"))
     with pytest.raises(ConnectionFailed, match="could not be resolved"):
         connection.probe(Link("http://no-such-host.invalid/x"))
     with pytest.raises(ConnectionFailed, match="does not speak TLS"):

@@ -111,7 +111,7 @@ class Raw:
         return request
 
     def send(self, request: DaraRequest) -> Answer:
-        connection = http.client.HTTPConnection(self.host, timeout=5)
+        connection = http.client.HTTPConnection(self.host)
         try:
             path = f"/?{urlencode(request.query)}"
             connection.request(request.method, path, request.body, request.headers)

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from alibabacloud_dbs20210101 import models
 from alibabacloud_dbs20210101.client import Client
 from alibabacloud_tea_openapi.exceptions import ThrottlingException
 from alibabacloud_tea_openapi.utils_models import Config
+from processes import LIMIT, until
 
 TESTS = Path(__file__).parents[2]
 
@@ -66,11 +66,7 @@ def client_of(url: str) -> Client:
 def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> None:
     ready = tmp_path / "ready.json"
     process = start("--tasks", "30", "--instance", "rm-more", "--ready-file", str(ready), "--fault", "throttled:1")
-    deadline = time.monotonic() + 20
-    while not ready.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: ready.exists() or process.poll() is not None)
     url = json.loads(ready.read_text())["url"]
     client = client_of(url)
 
@@ -87,7 +83,7 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
         region_code="cn-hangzhou", instance_name="rm-bp1demomysql0001", backup_set_id="1482600098", duration="300"
     )
     link = client.describe_download_backup_set_storage_info(location).body.data.public_url
-    with urllib.request.urlopen(link, timeout=5) as file:
+    with urllib.request.urlopen(link, timeout=LIMIT) as file:
         assert file.read(2) == b"\x1f\x8b"
     wanted = models.CreateDownloadRequest(
         region_code="cn-hangzhou", instance_name="rm-bp1demomysql0002", bak_set_id="1482640100", format_type="CSV"
@@ -95,7 +91,7 @@ def test_a_demonstration(start: Start, tmp_path: Path, end: signal.Signals) -> N
     assert client.create_download(wanted).body.success == "true"
 
     process.send_signal(end)
-    out, log = process.communicate(timeout=10)
+    out, log = process.communicate(timeout=LIMIT)
     assert process.returncode == 0
     assert url in out
     assert "export ALIBABA_CLOUD_ACCESS_KEY_SECRET=demo-secret-not-a-real-one" in out
@@ -138,10 +134,12 @@ def test_a_life_cycle_from_json(start: Start, tmp_path: Path) -> None:
         region_code="cn-hangzhou", instance_name="rm-1", bak_set_id="1482610002", format_type="CSV"
     )
     assert client.create_download(wanted).body.success == "true"
-    time.sleep(0.5)  # 5 days
     request = models.DescribeDownloadTaskRequest(region_code="cn-hangzhou", instance_name="rm-1")
-    tasks = client.describe_download_task(request).body.data.content.list
-    assert [task.download_status for task in tasks] == ["expired", "expired"]
+
+    def states() -> list[str]:
+        return [task.download_status for task in client.describe_download_task(request).body.data.content.list]
+
+    until(lambda: states() == ["expired", "expired"])
 
 
 def has_ipv6() -> bool:
@@ -154,7 +152,7 @@ def has_ipv6() -> bool:
 def test_ipv6(start: Start) -> None:
     url = url_of(start("--host", "::1"))
     assert re.fullmatch(r"http://\[::1\]:\d+", url)
-    with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=5):
+    with pytest.raises(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=LIMIT):
         pass
 
 
@@ -194,17 +192,21 @@ def test_unusable_accounts(start: Start, tmp_path: Path, account: str, message: 
         (["--habit", "page_size_over=ignore"], "page_size_over takes Literal['clamp', 'refuse'], not 'ignore'"),
         (["--habit", "page_size_max=true"], "page_size_max takes int, not 'true'"),
         (["--habit", "one_task=1"], "one_task takes bool, not '1'"),
-        (["--account", "/nonexistent"], "--account: /nonexistent: [Errno 2] No such file or directory"),
-        (["--ready-file", "/nonexistent/x"], "cannot write /nonexistent/x: No such file or directory"),
     ],
 )
 def test_refusals(start: Start, arguments: list[str], message: str) -> None:
     refused(start(*arguments), message)
 
 
+def test_files_that_are_not_there(start: Start, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    refused(start("--account", str(missing)), f"--account: {missing}: [Errno 2] No such file or directory")
+    refused(start("--ready-file", f"{missing}/x"), f"cannot write {missing}/x: No such file or directory")
+
+
 def refused(process: subprocess.Popen[str], message: str) -> None:
     """In one line."""
-    dummy, errors = process.communicate(timeout=20)
+    dummy, errors = process.communicate(timeout=LIMIT)
     assert process.returncode != 0
     assert message in errors
     assert errors.startswith("stand_in: ")
