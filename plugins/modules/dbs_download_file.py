@@ -37,7 +37,8 @@ options:
   url:
     description:
       - A link to a file, as P(apsaradb.backup.dbs_download_location#lookup) gives it, or any other that begins with C(http://) or
-        C(https://). No keys are needed. It is not renewed when it expires.
+        C(https://). No keys are needed. It is not renewed when it expires. If it redirects to another link, it is asked again once that
+        one expires or fails.
       - A signed link is as good as a password. Give it by a variable or a lookup, not on a command line, which recent versions of
         ansible-core quote in errors.
     type: str
@@ -133,12 +134,18 @@ requirements:
   - fastcrc on the managed host, if its Python has no liblzma
 notes:
   - O(connect_timeout), O(read_timeout), O(max_retries), O(total_timeout), O(validate_certs) and O(ca_path) are for both, what the
-    controller asks and what the managed host fetches. For the latter, O(read_timeout) is how long a connection may send nothing,
-    and O(total_timeout) how long nothing may arrive on all of them; until then, what failed is asked for again, unless
-    O(max_retries) is V(0).
+    controller asks and what the managed host fetches. For the latter, O(read_timeout) is how long an answer may take to begin, and
+    how long a connection may then send nothing, and O(total_timeout) how long nothing may arrive on all of them; until then, what
+    failed is asked for again, unless O(max_retries) is V(0).
   - The managed host takes its proxies from its own environment, and trusts what its system does, or O(ca_path).
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
     counts every byte that arrived, whatever became of it.
+  - Parts of a file come in several answers, which are compared by all that the storage says of the object - its size, ETag, CRC-64,
+    version, type and the time of its last change. If it is replaced meanwhile, it is fetched from the start. A storage that gives
+    neither ETag, CRC-64, version nor the time of the last change is asked for all of the file in one answer, over one connection.
+    What comes of it is then not kept for a later run, and there is a warning.
+  - If the storage refuses a link, a new one is asked for where that can help - up to five in a row if it has expired, one if the reason is
+    not known, none for an archived object, a policy, unpaid bills and the like. The message says what to do.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
   - A signal to the module ends the transfer. So does the end of Ansible on the controller, by Ctrl-C for example, but it can take
     two minutes, in which the transfer may come to its end. What is there is kept; until then, another run is refused.

@@ -17,8 +17,9 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "html": {"status": 502, "title": "502 Bad Gateway", "retry_after": None},
     "redirect": {"status": 302, "location": "/elsewhere"},
     "slow": {"seconds": 1.0},
+    "slow_head": {"seconds": 1.0},
     "wrong_clock": {"offset": 3600.0},
-    "error": {"status": 400, "code": "Fault", "message": "A fault was asked for.", "xml": False},
+    "error": {"status": 400, "code": "Fault", "message": "A fault was asked for.", "xml": False, "endpoint": None},
     "throttled": {
         "status": 400,
         "code": "Throttling.User",
@@ -50,6 +51,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
 }
 """Each kind with the details it takes. `executed`, which every kind takes, lets the operation run first.
 
+A slow head comes one byte at a time, with so many seconds before each. `endpoint` is for errors of the storage.
 `at` counts bytes of the answer's body. Without it, a reset comes before any answer, the rest in the middle; the whole object
 is broken off there only if it is given.
 """

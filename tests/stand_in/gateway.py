@@ -38,6 +38,7 @@ class Call:
     """None as long as it has no answer, and for good where the connection was reset."""
     code: str | None = None
     fault: str | None = None
+    reply: Reply = field(default_factory=Reply, repr=False)
 
     def __str__(self) -> str:
         parameters = (f"{name}={value!r}" for name, value in self.params.items() if name not in NOT_SHOWN)
@@ -94,8 +95,12 @@ class Exchange:
             except GatewayError as error:
                 reply = self._error_reply(error)
         reply.headers.setdefault("Date", formatdate(self._now(), usegmt=True))
+        if fault and fault.kind == "slow_head":
+            seconds = fault.seconds
+            reply.pause = lambda: self._service.pause(seconds)
         if reply.content_type != "text/html":
             reply.headers["x-acs-request-id"] = self.call.request_id
+        self.call.reply = reply
         self.call.status = None if reply.cut and reply.cut.after is None else reply.status
         return reply
 
@@ -112,8 +117,9 @@ class Exchange:
             return self._execute(operation)
         if fault.executed:
             return self._broken(fault, self._execute(operation))
-        if fault.kind == "slow":
-            self._service.pause(fault.seconds)
+        if fault.kind in ("slow", "slow_head"):
+            if fault.kind == "slow":
+                self._service.pause(fault.seconds)
             return self._execute(operation)
         return self._broken(fault, Reply())
 

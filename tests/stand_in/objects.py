@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
@@ -81,6 +82,7 @@ class StoredObject:
         digest = hashlib.md5(content.identity(), usedforsecurity=False).hexdigest().upper()
         parts = -(-self.size // PART)
         self.etag = f'"{digest}"' if isinstance(content, _Bytes) else f'"{digest}-{parts}"'
+        self.version = f"CAEQ{uuid.uuid4().hex}"
         self.crc64 = 0
         for chunk in self.chunks(0, self.size):
             self.crc64 = crc64(chunk, self.crc64)

@@ -80,6 +80,10 @@ class Habits:
     link_requests: int | None = None
     """After so many requests links are expired, whatever was asked for and is announced."""
     object_crc: bool = True
+    object_etag: bool = True
+    object_modified: bool = True
+    object_version: bool = False
+    """What is said of objects: the CRC-64, the ETag, when they were modified, and the ID of their version."""
     rate: float | Callable[[int], float | None] | None = None
     """Bytes a second for each connection, by its number if need be."""
 
@@ -121,6 +125,8 @@ class StandIn:
         self._calls: list[Call] = []
         self._transfers: list[Transfer] = []
         self._callbacks: list[Callable[[Call], None]] = []
+        self._redirections: dict[str, Callable[[], str]] = {}
+        self.redirected = 0
         self._canned: dict[str, tuple[bytes, int | None]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -223,6 +229,19 @@ class StandIn:
     def inject(self, *faults: Fault) -> None:
         for fault in faults:
             self.faults.add(fault)
+
+    def redirect(self, path: str, location: Callable[[], str]) -> str:
+        """The address of that path here, which leads to wherever the function says at each request."""
+        self._redirections[path] = location
+        return self.url + path
+
+    def leads_elsewhere(self, path: str) -> bool:
+        return path in self._redirections
+
+    def location_of(self, path: str) -> str:
+        with self._lock:
+            self.redirected += 1
+        return self._redirections[path]()
 
     def on_call(self, callback: Callable[[Call], None]) -> None:
         """Have it called after authentication and before each operation."""

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -92,6 +92,11 @@ def recognises(service: StandIn, request: Request) -> bool:
     return signed or service.objects.has_bucket(located(request)[0].bucket)
 
 
+@site(lambda service, request: service.leads_elsewhere(request.path))
+def redirection(service: StandIn, request: Request) -> Reply:
+    return Reply(302, b"", "text/html", {"Location": service.location_of(request.path)})
+
+
 @site(recognises)
 def storage(service: StandIn, request: Request) -> Reply:
     service.pause(service.latency)
@@ -129,6 +134,9 @@ class Exchange:
         except StorageError as error:
             reply = self._error_reply(error)
         reply.headers.setdefault("Date", formatdate(self._now(), usegmt=True))
+        if self._fault and self._fault.kind == "slow_head":
+            seconds = self._fault.seconds
+            reply.pause = lambda: self._service.pause(seconds)
         if reply.content_type != "text/html":
             reply.headers["Server"] = "AliyunOSS"
             reply.headers["x-oss-request-id"] = uuid.uuid4().hex[:24].upper()
@@ -146,7 +154,8 @@ class Exchange:
             if page := from_a_proxy(fault):
                 return page
             if "code" in fault.details:
-                raise StorageError(fault.status, fault.code, fault.message)
+                more = {"Endpoint": fault.endpoint} if fault.details.get("endpoint") else {}
+                raise StorageError(fault.status, fault.code, fault.message, **more)
             if fault.kind == "slow":
                 self._service.pause(fault.seconds)
         self._check_signature()
@@ -203,18 +212,20 @@ class Exchange:
     # what is answered
 
     def _object(self, stored: StoredObject, fault: Fault | None) -> Reply:
-        wanted = self._request.header("if-match")
-        if wanted and wanted.strip('"') != stored.etag.strip('"'):
-            message = "At least one of the pre-conditions you specified did not hold."
-            raise StorageError(412, "PreconditionFailed", message, Condition="If-Match")
+        habits = self._service.habits
+        self._check_conditions(stored)
         headers = {
             "Accept-Ranges": "bytes",
-            "ETag": stored.etag,
-            "Last-Modified": formatdate(stored.modified, usegmt=True),
             "x-oss-object-type": "Normal",
             "x-oss-storage-class": "Standard",
         }
-        if self._service.habits.object_crc:
+        if habits.object_etag:
+            headers["ETag"] = stored.etag
+        if habits.object_modified:
+            headers["Last-Modified"] = formatdate(stored.modified, usegmt=True)
+        if habits.object_version:
+            headers["x-oss-version-id"] = stored.version
+        if habits.object_crc:
             headers["x-oss-hash-crc64ecma"] = str(stored.crc64)
         part = range_of(self._request.header("range"), stored.size)
         if fault and fault.kind == "whole":
@@ -225,6 +236,17 @@ class Exchange:
             headers["Content-Range"] = f"bytes {start + claimed}-{stop - 1 + claimed}/{stored.size}"
         body = Stream(stop - start, self._paced(stored, start, stop, fault))
         return Reply(206 if part else 200, body, "application/octet-stream", headers)
+
+    def _check_conditions(self, stored: StoredObject) -> None:
+        """Of one that does not say what it is, nothing is asked."""
+        habits = self._service.habits
+        etag, since = self._request.header("if-match"), self._request.header("if-unmodified-since")
+        is_another = habits.object_etag and etag and etag.strip('"') != stored.etag.strip('"')
+        is_newer = habits.object_modified and since and int(stored.modified) > parsedate_to_datetime(since).timestamp()
+        if is_another or is_newer:
+            message = "At least one of the pre-conditions you specified did not hold."
+            condition = "If-Match" if is_another else "If-Unmodified-Since"
+            raise StorageError(412, "PreconditionFailed", message, Condition=condition)
 
     def _paced(self, stored: StoredObject, start: int, stop: int, fault: Fault | None) -> Iterator[bytes]:
         rate = fault.rate if fault and fault.kind == "crawl" else self._service.rate_of(self._request.connection)

@@ -62,6 +62,9 @@ class Reply:
     cut: Cut | None = None
     sent: int = 0
     """How much of the body was handed to the network."""
+    pause: Callable[[], None] | None = None
+    """Called before each byte of the head, which then come one by one."""
+    head_sent: int = 0
 
     def head(self) -> bytes:
         headers: Mapping[str, str] = {
@@ -156,19 +159,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         end = len(reply.body) if reply.cut is None or reply.cut.after is None else reply.cut.after
+        head = reply.head()
+        if reply.pause:
+            self._send_slowly(head, reply)
+            head = b""
         if self.command == "HEAD":
-            self.wfile.write(reply.head())
+            self.wfile.write(head)
         elif isinstance(reply.body, bytes):
             reply.sent = min(end, len(reply.body))
-            self.wfile.write(reply.head() + reply.body[:end])
+            self.wfile.write(head + reply.body[:end])
         else:
-            self.wfile.write(reply.head())
+            self.wfile.write(head)
             for chunk in reply.body.chunks:
                 piece = chunk[: end - reply.sent]
                 reply.sent += len(piece)
                 self.wfile.write(piece)
                 if reply.sent == end:
                     break
+
+    def _send_slowly(self, head: bytes, reply: Reply) -> None:
+        for number in range(len(head)):
+            assert reply.pause
+            reply.pause()
+            self.wfile.write(head[number : number + 1])
+            reply.head_sent += 1
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer
 

@@ -346,6 +346,7 @@ class Responder:
     def __init__(self, answer: bytes, drip: float | None = None) -> None:
         self._answer = answer
         self._drip = drip
+        self.dripped = 0
         self._ended = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -370,12 +371,17 @@ class Responder:
                     connection.sendall(self._answer)
                     while self._drip is not None and not self._ended.wait(self._drip):
                         connection.sendall(b" ")
+                        self.dripped += 1
 
 
 def test_an_answer_that_drips(client_of: MakeClient, service: StandIn) -> None:
-    with Responder(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n", 0.05) as url:
+    """All of it would take most of a minute, and each byte is in time."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n"
+    responder = Responder(head, 0.05)
+    with responder as url:
         error = failure_of(client_of(service, base_url=url, retries=0, read_timeout=0.5), ConnectionFailed)
-    assert "did not end within 0.5 seconds" in str(error)
+    assert 0 < responder.dripped < 333
+    assert "did not answer within 0.5 seconds" in str(error)
 
 
 def test_loopback_needs_no_proxy(service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
     ObjectChanged,
     Rejected,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
     PartialFile,
     left_by_earlier_run,
@@ -35,7 +36,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     Connection,
     HttpOptions,
     Link,
-    ObjectInfo,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
@@ -739,9 +739,25 @@ def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple
     waiting = Renewing(link)
     data, dummy = transferred(dest, waiting, link, connections=1)
     assert data == stored[1]
+    # What it led to is over: it is asked again itself, before anybody is asked for another.
+    assert waiting.asked == 0
+    assert len(service.transfers) == 5
+
+
+def test_a_redirected_link_that_has_expired_itself_is_renewed(
+    service: StandIn, dest: str, stored: tuple[str, bytes]
+) -> None:
+    task = service.add_task("rm-a", task_id="dt-y")
+    service.put_object(task, b"not this")
+    link = exports.link(service, task, 600, internal=False)
+    redirect = {"action": "GetObject", "location": stored[0]}
+    service.inject(Fault("redirect", **redirect), Fault("expired", times=2, after=1), Fault("redirect", **redirect))
+    waiting = Renewing(link)
+    data, dummy = transferred(dest, waiting, link, connections=1)
+    assert data == stored[1]
     assert waiting.asked == 1
     # A redirection holds for as long as its link.
-    assert len(service.transfers) == 5
+    assert len(service.transfers) == 6
 
 
 @pytest.mark.parametrize(

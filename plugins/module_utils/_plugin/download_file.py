@@ -35,14 +35,17 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64_of_file, is_slow
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
     DestinationFailed,
+    Rejected,
     VerificationFailed,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
     PartialFile,
     check_room,
     left_by_earlier_run,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import HttpOptions, Link, ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import HttpOptions, Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED_HINT
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import sync_directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
     Account,
@@ -76,6 +79,13 @@ CONSTRAINTS: dict[str, t.Any] = {
     "mutually_exclusive": [("task_id", "url", "oss_path")],
     "required_one_of": [("task_id", "url", "oss_path")],
 }
+
+_GONE_WITH_TASK_HINT = "The files of a task are there for three days; after that, create a new task"
+_GONE_FROM_BUCKET_HINT = "The object was there when the bucket was listed: see who deletes objects in it"
+_RENEWED_BY_NEXT_RUN_HINT = (
+    "Run it again: it begins with a new link, and what is there already is not lost. With async, where links are not renewed,"
+    " raise duration"
+)
 
 _STEP = 1 << 20
 #: What a file system says that knows no hard links, or a system that does not allow them to files of others.
@@ -185,6 +195,7 @@ class DownloadFile:
         self._module = module
         self._options: Options = module.params
         self._account = Account()
+        self._fetched: list[_File] = []
         self._files: list[dict[str, t.Any]] = []
         self._warnings: list[str] = []
         #: Of files that were there already: which of their attributes were before, and are after.
@@ -215,8 +226,13 @@ class DownloadFile:
             )
         for number, (link, destination) in enumerate(zip(links, destinations)):
             file = _File(self, job, settings, link, destination, {"file": number + 1, "files": len(links)})
+            self._fetched.append(file)
             self._files.append(file.facts)
-            file.fetch()
+            try:
+                file.fetch()
+            except Rejected as rejection:
+                self.explain(rejection)
+                raise
         return self.so_far()
 
     def so_far(self) -> dict[str, t.Any]:
@@ -250,7 +266,19 @@ class DownloadFile:
         return result
 
     def after_interruption(self) -> str:
-        return "What came is kept, and the next run goes on with it." if self._options["keep_partial"] else ""
+        keeps = self._options["keep_partial"] and all(file.is_resumable for file in self._fetched)
+        return "What came is kept, and the next run goes on with it." if keeps else ""
+
+    def explain(self, rejection: Rejected) -> None:
+        """Say what to do where that depends on what was asked for."""
+        options = self._options
+        if options["url"]:
+            return
+        is_in_bucket = bool(options["oss_path"] or options["names"])
+        if rejection.code == "NoSuchKey":
+            rejection.hint = _GONE_FROM_BUCKET_HINT if is_in_bucket else _GONE_WITH_TASK_HINT
+        elif rejection.hint == EXPIRED_HINT:
+            rejection.hint = _RENEWED_BY_NEXT_RUN_HINT
 
     def _destinations(self, links: t.Sequence[Link], names: t.Sequence[str]) -> list[str]:
         dest = self._options["dest"]
@@ -400,6 +428,7 @@ class _File:
         self._destination = destination
         self._progress = dict(progress, dest=destination)
         self._seen: t.Optional[tuple[int, int, int]] = None
+        self.is_resumable = True
         self.facts: dict[str, t.Any] = {
             "changed": False,
             "dest": destination,
@@ -464,6 +493,11 @@ class _File:
                         partial.discard()
                     raise self._wrong_checksum(digest)
                 verified.append("checksum")
+            if not info.is_identified:
+                self._run._warnings.append(
+                    f"{self._destination} came over one connection, and could not have been resumed: the storage gives"
+                    " neither ETag, CRC-64 nor Last-Modified, by which its parts could be known to belong together."
+                )
             if not verified:
                 self._run._warnings.append(
                     f"{self._destination} could be checked by its size only: the storage gives no CRC-64 of it. Give checksum."
@@ -476,12 +510,13 @@ class _File:
             self._run._module.set_default_selinux_context(self._destination, False)
             self._run.settle(self._destination)
         finally:
-            if is_placed or self._run._options["keep_partial"]:
+            if is_placed or (self._run._options["keep_partial"] and self.is_resumable):
                 partial.release()
             else:
                 partial.discard()
 
     def _learn(self, info: ObjectInfo) -> None:
+        self.is_resumable = info.is_identified
         crc64 = None if info.crc64 is None else str(info.crc64)
         self.facts.update(size=info.size, crc64=crc64, etag=info.etag.strip('"') or None)
 

@@ -32,6 +32,7 @@ import select
 import shutil
 import tempfile
 import time
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -39,8 +40,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
     Interrupted,
     exit_with,
     finish,
+    outcome,
     until_signalled,
-    whole_outcome,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned, DestinationFailed
 
@@ -166,7 +167,7 @@ def run(
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
-    finish(module, whole_outcome(follow, in_doubt=after_interruption))
+    finish(module, outcome(follow, in_doubt=after_interruption))
 
 
 def _new_directory(module: AnsibleModule) -> str:
@@ -203,7 +204,12 @@ def _start(
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        result = whole_outcome(until_signalled(lambda: work(job)), so_far)
+        try:
+            result = outcome(until_signalled(lambda: work(job)), so_far)
+        except BaseException:
+            message = "The module failed in a way that was not foreseen."
+            kind = {"kind": "unforeseen"}
+            result = {"failed": True, "msg": message, "error": kind, "exception": traceback.format_exc()}
         directory.write("result.json", result)
         os.close(alive)
         job.linger()

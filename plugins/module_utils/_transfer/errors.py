@@ -6,7 +6,7 @@
 
 """What can go wrong with files, in the words of ``_transport.errors``.
 
-``Rejected``            the storage refuses the request; ``ends_link``: another link may do
+``Rejected``            the storage refuses the request; ``new_links``: so many new ones in a row are worth a try
 ``ObjectChanged``       the object is not, or no longer, the one that the transfer began with
 ``VerificationFailed``  all bytes came, and they are not those of the object
 ``DestinationFailed``   the file cannot be written, or put in its place
@@ -33,10 +33,10 @@ class Rejected(Refusal):
     answerer = "storage"
 
     def __init__(
-        self, code: str, message: str, *, status: int, request_id: str = "", ends_link: bool = False, hint: str = ""
+        self, code: str, message: str, *, status: int, request_id: str = "", new_links: int = 0, hint: str = ""
     ) -> None:
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
-        self.ends_link = ends_link
+        self.new_links = new_links
 
 
 class ObjectChanged(TransferError):

@@ -24,7 +24,7 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationBusy, DestinationFailed
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import boot_id, preallocate
 
@@ -71,7 +71,7 @@ def _read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[li
             if not _is_ours(os.fstat(file.fileno()), path):
                 return None
             journal = json.load(file)
-        if journal["version"] != VERSION or tuple(journal["object"]) != tuple(info):
+        if journal["version"] != VERSION or not ObjectInfo(*journal["object"]).is_of(info):
             return None
         extents = sorted((Extent(*map(int, numbers)) for numbers in journal["extents"]), key=lambda one: one.start)
         seal = journal["closed"]

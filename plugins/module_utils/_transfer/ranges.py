@@ -27,16 +27,19 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ObjectChanged, Rejected
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import verdict_on
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.deadline import TimedResponse
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BrokenAnswer,
     ConfigurationError,
     ConnectionFailed,
     answered,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide_link, hide_login
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
 MAX_REDIRECTS = 5
+_CHANGED = "the object is no longer the one that the transfer began with"
 _MAX_ERROR = 65536
 #: So much of TLS may have been read from the socket, and is not there for us yet.
 _MAX_RECORD = 16384 + 256 + 5
@@ -45,26 +48,12 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class HttpOptions(t.NamedTuple):
-    """Time-outs in seconds; ``read_timeout`` is for each piece that is received."""
+    """Time-outs in seconds; ``read_timeout`` is for an answer until its body begins, and then for each piece of it."""
 
     connect_timeout: float = 5.0
     read_timeout: float = 30.0
     validate_certs: bool = True
     ca_path: t.Optional[str] = None
-
-
-class ObjectInfo(t.NamedTuple):
-    """``crc64`` of the whole object, none where the storage does not know it."""
-
-    size: int
-    etag: str
-    crc64: t.Optional[int]
-    last_modified: str
-
-    def is_of(self, other: ObjectInfo) -> bool:
-        """Whether both are the same object, as far as they say."""
-        pairs = ((self.etag, other.etag), (self.crc64, other.crc64))
-        return self.size == other.size and all(one == two for one, two in pairs if one and two)
 
 
 class Link:
@@ -84,7 +73,6 @@ class Link:
             self.port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             raise ConfigurationError("url is malformed: its port is not a number up to 65535.") from None
-        hide_link(url)
         self.url = url
         self.scheme = parts.scheme
         self.host: str = parts.hostname
@@ -179,7 +167,7 @@ class Connection:
 
         The body is the whole object if the server gives no ranges, or the object is empty. Raises as ``get``.
         """
-        link, response = self._request(link, "bytes=0-0", "")
+        link, response = self._request(link, "bytes=0-0")
         if response.status in (200, 416):
             return link, self._whole(response)
         if response.status != 206:
@@ -189,27 +177,37 @@ class Connection:
             raise self._broken("a range that was not asked for", response)
         return link, Body(self, info, start, stop, is_whole=False)
 
+    def get_whole(self, link: Link) -> tuple[Link, Body]:
+        """All of the object in one answer, which is of one object whatever becomes of it. Raises as ``get``."""
+        link, response = self._request(link, "")
+        if response.status != 200:
+            raise self._rejected(response)
+        return link, self._whole(response)
+
     def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> tuple[Link, Body]:
         """The bytes from start up to stop of this object, and nothing else; and where they really are.
 
         Raises ConnectionFailed, BrokenAnswer for what is no such range, Rejected, or ObjectChanged.
         """
-        link, response = self._request(link, f"bytes={start}-{stop - 1}", info.etag)
+        link, response = self._request(link, f"bytes={start}-{stop - 1}", info)
         if response.status in (412, 416):
             self._drain()
-            raise ObjectChanged("the object is no longer the one that the transfer began with")
+            raise ObjectChanged(_CHANGED)
         if response.status == 200:
             found = self._whole(response).info
             self.close()
-            if found.etag and not found.is_of(info):
-                raise ObjectChanged("the object is no longer the one that the transfer began with")
+            if found.is_of(info) is False:
+                raise ObjectChanged(_CHANGED)
             raise self._broken("the whole object in place of a range", response)
         if response.status != 206:
             raise self._rejected(response)
         found, first, end = self._ranged(response)
-        if not found.is_of(info):
+        is_same = found.is_of(info)
+        if is_same is False:
             self.close()
-            raise ObjectChanged("the object is no longer the one that the transfer began with")
+            raise ObjectChanged(_CHANGED)
+        if is_same is None:
+            raise self._broken("a part of an object without what tells it from another", response)
         if (first, end) != (start, stop):
             raise self._broken("a range that was not asked for", response)
         return link, Body(self, found, start, stop, is_whole=False)
@@ -292,28 +290,34 @@ class Connection:
 
     # one request
 
-    def _request(self, link: Link, wanted: str, etag: str) -> tuple[Link, http.client.HTTPResponse]:
+    def _request(
+        self, link: Link, wanted: str, info: t.Optional[ObjectInfo] = None
+    ) -> tuple[Link, http.client.HTTPResponse]:
         """What is answered where the link leads to in the end, and the link to there."""
         for dummy in range(MAX_REDIRECTS + 1):
-            response = self._ask(link, wanted, etag)
+            response = self._ask(link, wanted, info)
             if response.status not in _REDIRECTS:
                 return link, response
             self._drain()
             link = self._redirected(link, response)
         raise self._broken(f"more than {MAX_REDIRECTS} redirections", response)
 
-    def _ask(self, link: Link, wanted: str, etag: str) -> http.client.HTTPResponse:
+    def _ask(self, link: Link, wanted: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
         self.host = link.host
         if self._response is not None or self._server != link.server:
             self.close()
         headers = {
             "Host": link.authority,
-            "Range": wanted,
             "Accept-Encoding": "identity",
             "User-Agent": f"apsaradb.backup/{VERSION}",
         }
-        if etag and not etag.startswith("W/"):
-            headers["If-Match"] = etag
+        if wanted:
+            headers["Range"] = wanted
+        # Both are free: what a link signs are headers that begin with x-oss-.
+        if info and info.strong_etag:
+            headers["If-Match"] = info.strong_etag
+        elif info and info.last_modified:
+            headers["If-Unmodified-Since"] = info.last_modified
         if link.login:
             headers["Authorization"] = "Basic " + b64encode(unquote(link.login).encode()).decode()
         is_new = self._http is None
@@ -357,6 +361,7 @@ class Connection:
                 connection.set_tunnel(link.host, link.port, headers=_proxy_login(proxy))
         else:
             connection = http.client.HTTPConnection(host, port, timeout=options.connect_timeout)
+        connection.response_class = TimedResponse
         self._http = connection
         self._server = link.server
         connection.connect()
@@ -374,12 +379,21 @@ class Connection:
     # what came
 
     def _info(self, response: http.client.HTTPResponse, size: int) -> ObjectInfo:
-        crc = response.headers.get("x-oss-hash-crc64ecma", "").strip()
+        def header(name: str) -> str:
+            return response.headers.get(name, "").strip()
+
+        crc = header("x-oss-hash-crc64ecma")
+        modified = header("Last-Modified")
         return ObjectInfo(
             size,
-            response.headers.get("ETag", "").strip(),
+            header("ETag"),
             int(crc) if re.fullmatch(r"[0-9]{1,20}", crc) else None,
-            response.headers.get("Last-Modified", "").strip(),
+            # Within the same second it can be replaced once more.
+            "" if modified == header("Date") else modified,
+            # Others mean the sum of the part that they send.
+            header("Content-MD5") if header("x-oss-request-id") else "",
+            header("x-oss-version-id"),
+            header("x-oss-object-type"),
         )
 
     def _ranged(self, response: http.client.HTTPResponse) -> tuple[ObjectInfo, int, int]:
@@ -423,22 +437,15 @@ class Connection:
         with contextlib.suppress(OSError, http.client.HTTPException):
             text = response.read(_MAX_ERROR).decode("utf-8", "replace")
         self.close()
-        found = {name: _element(text, name) for name in ("Code", "Message", "RequestId")}
+        found = {name: _element(text, name) for name in ("Code", "Message", "RequestId", "Endpoint")}
         code, message, status = found["Code"], found["Message"], response.status
         request_id = found["RequestId"] or response.headers.get("x-oss-request-id", "")
         if status in (429, 503) or status >= 500 or status in (408, 425):
             return Passing(code, message, status=status, request_id=request_id, retry_after=_retry_after(response))
         if not code and status in (401, 407):
             code = f"{response.reason}"
-        ends_link = status == 403 and code not in ("SignatureDoesNotMatch", "UserDisable")
-        return Rejected(
-            code,
-            message,
-            status=status,
-            request_id=request_id,
-            ends_link=ends_link,
-            hint=_HINTS.get(code) or _STATUS_HINTS.get(status, ""),
-        )
+        new_links, hint = verdict_on(found["Code"], message, status, found["Endpoint"])
+        return Rejected(code, message, status=status, request_id=request_id, new_links=new_links, hint=hint)
 
     def _broken(self, what: str, response: http.client.HTTPResponse) -> BrokenAnswer:
         self.close()
@@ -463,7 +470,7 @@ class Connection:
 
     def _failed(self, error: Exception) -> ConnectionFailed:
         """In one sentence, what the system, OpenSSL or http.client say."""
-        was_connected = self._socket is not None
+        was_connected, had_answer = self._socket is not None, self._response is not None
         self.close()
         host, options = self.host, self._options
         text = str(error)
@@ -480,6 +487,11 @@ class Connection:
                 permanent=True,
             )
         if isinstance(error, TimeoutError) or "timed out" in text:
+            if was_connected and not had_answer:
+                return ConnectionFailed(
+                    f"{host} did not answer within {options.read_timeout:g} seconds",
+                    hint="Raise read_timeout if it is only slow",
+                )
             if was_connected:
                 return ConnectionFailed(
                     f"{host} sent nothing for {options.read_timeout:g} seconds",
@@ -517,17 +529,6 @@ class Passing(BrokenAnswer):
         self.retry_after = retry_after
 
 
-_HINTS = {
-    "NoSuchKey": "The files of a task are there for three days; after that, create a new task",
-    "NoSuchBucket": "Check bucket and region",
-    "SignatureDoesNotMatch": "The link was changed on its way: give it as it was issued",
-}
-_STATUS_HINTS = {
-    403: "A link is valid for a limited time only: get a new one; what is there already is not lost",
-    404: "Check the link",
-}
-
-
 @functools.lru_cache(maxsize=4)
 def tls_context(options: HttpOptions) -> ssl.SSLContext:
     """Raises ConfigurationError if ca_path cannot be read."""
@@ -554,7 +555,7 @@ def _proxy_of(link: Link) -> str:
     if not proxy or proxy_bypass(link.host):
         return ""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if not proxy.lower().startswith("http://"):
+    if not proxy.startswith("http://"):
         raise ConfigurationError(
             f"the proxy for {link.host} is not one that begins with http://: others are not supported."
         )
@@ -566,7 +567,6 @@ def _proxy_login(proxy: str) -> dict[str, str]:
     if not parts.username:
         return {}
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    hide_login(unquote(parts.username), unquote(parts.password or ""))
     return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
 
 
@@ -575,7 +575,7 @@ def _is_encoded(response: http.client.HTTPResponse) -> bool:
 
 
 def _element(text: str, name: str) -> str:
-    found = re.search(rf"<{name}>([^<]{{0,4096}})</{name}>", text)
+    found = re.search(rf"<{name}>([^<]{{0,400}})</{name}>", text)
     return found[1].strip() if found else ""
 
 

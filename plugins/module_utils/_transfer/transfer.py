@@ -23,15 +23,16 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
     Rejected,
     VerificationFailed,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import Extent, PartialFile
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
     Body,
     Connection,
     HttpOptions,
     Link,
-    ObjectInfo,
     Passing,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
@@ -60,8 +61,10 @@ _TICK = 0.1
 _FIRST_LOOK = 0.03
 _GRACE = 2.0
 
-#: So many links in a row may be of no use.
-_MAX_USELESS_LINKS = 5
+_ALL_EXPIRED_HINT = (
+    "{} new links in a row had expired before they were used: raise duration, and check the clocks of the controller and of"
+    " this host"
+)
 #: An object that changes is begun anew so often, and one whose bytes are wrong so often.
 _MAX_CHANGES = 3
 _MAX_VERIFICATIONS = 2
@@ -128,24 +131,32 @@ class Transfer:
 
     def probe(self) -> ObjectInfo:
         """What the object is, by one request."""
+
+        def ask(link: Link) -> tuple[Link, Body]:
+            link, body = self._connection.probe(link)
+            if not body.is_whole:
+                self._account.transferred += body.skip()
+            return link, body
+
+        return self._begin(ask)
+
+    def _begin(self, ask: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
+        """What the object is by an answer, whose body is kept if it is all of the object."""
         failures = 0
         began = time.monotonic()
         while True:
             self._waiting.check()
             generation, link = self._links.current()
             try:
-                link, body = self._connection.probe(link)
-                if not body.is_whole:
-                    self._account.transferred += body.skip()
+                link, body = ask(link)
             except Rejected as error:
-                if not error.ends_link:
-                    raise self._named(error) from None
-                self._links.reject(generation, error)
+                self._reject(generation, error)
                 while self._links.is_missing:
                     self._tend_links()
                     time.sleep(_TICK)
                     self._waiting.check()
             except (ConnectionFailed, BrokenAnswer) as error:
+                self._links.forget_redirection(generation)
                 failures += 1
                 retry = self._options.retry
                 if is_final(error) or failures > retry.retries or time.monotonic() - began > retry.total_timeout:
@@ -162,6 +173,9 @@ class Transfer:
         retry = self._options.retry
         while True:
             try:
+                if not info.is_identified and not self._whole:
+                    # Its parts could be those of several objects, one after the other.
+                    info = self._begin(self._connection.get_whole)
                 self._bring(partial, info)
                 self._verify(partial, info)
                 return info
@@ -219,6 +233,12 @@ class Transfer:
                 hint="Something on the way changes the data",
             )
 
+    def _reject(self, generation: int, rejection: Rejected) -> None:
+        try:
+            self._links.reject(generation, rejection)
+        except Rejected as error:
+            raise self._named(error) from None
+
     def _tend_links(self) -> None:
         try:
             self._links.tend()
@@ -255,48 +275,69 @@ class _WholeBroken(Exception):
 
 
 class _Links:
-    """The link that is in use. For several threads, but ``tend`` for one."""
+    """The link that is in use. For several threads, but ``tend`` for one.
+
+    Where it was redirected, the place that it led to is asked from then on, and the link itself again once that place refuses
+    or fails: what a link leads to may be short-lived.
+    """
 
     def __init__(self, link: Link, waiting: Waiting, timeout: float) -> None:
-        self._link = link
-        self._path = link.path
+        self._link = self._place = link
         self._waiting = waiting
         self._timeout = timeout
         self._generation = 0
         self._rejection: t.Optional[Rejected] = None
         self._asked_at: t.Optional[float] = None
-        self._useless = 0
+        #: The codes for which links were asked that were of no use.
+        self._useless: list[str] = []
         self._lock = threading.Lock()
 
     def current(self) -> tuple[int, Link]:
         with self._lock:
-            return self._generation, self._link
+            return self._generation, self._place
 
     @property
     def is_missing(self) -> bool:
         return self._rejection is not None
 
-    def led_to(self, generation: int, link: Link) -> None:
+    def led_to(self, generation: int, place: Link) -> None:
         """The link of that generation was redirected."""
         with self._lock:
             if generation == self._generation:
-                self._link = link
+                self._place = place
+
+    def forget_redirection(self, generation: int) -> bool:
+        """Whether the place that this generation led to is given up, and its link asked again."""
+        with self._lock:
+            if generation == self._generation and self._place is not self._link:
+                self._use(self._link)
+            return generation != self._generation
 
     def reject(self, generation: int, rejection: Rejected) -> None:
+        """Have ``tend`` find another link. Raises the rejection if none would do."""
+        if self.forget_redirection(generation):
+            return
         with self._lock:
-            if generation == self._generation:
-                self._rejection = rejection
+            if generation != self._generation:
+                return
+            tried = self._useless.count(rejection.code)
+            if tried >= rejection.new_links or len(self._useless) >= EXPIRED:
+                if tried and rejection.new_links == EXPIRED:
+                    rejection.hint = _ALL_EXPIRED_HINT.format(tried)
+                raise rejection
+            self._rejection = rejection
 
     def proved(self) -> None:
         """It was of use."""
-        self._useless = 0
+        if self._useless:
+            self._useless = []
 
     def tend(self) -> None:
         """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
         rejection = self._rejection
         if rejection is None:
             return
-        if not self._waiting.renews_links or self._useless >= _MAX_USELESS_LINKS:
+        if not self._waiting.renews_links:
             raise rejection
         now = time.monotonic()
         if self._asked_at is None:
@@ -307,15 +348,19 @@ class _Links:
             if now - self._asked_at > self._timeout:
                 raise rejection
             return
-        found = [link for link in map(Link, urls) if link.path == self._path]
+        found = [link for link in map(Link, urls) if link.path == self._link.path]
         if not found:
             raise rejection
         with self._lock:
             self._link = found[0]
-            self._generation += 1
-            self._useless += 1
+            self._use(self._link)
+            self._useless.append(rejection.code)
             self._rejection = None
             self._asked_at = None
+
+    def _use(self, place: Link) -> None:
+        self._place = place
+        self._generation += 1
 
 
 class _Limit:
@@ -593,13 +638,12 @@ class _Worker:
                     self._fetch(generation, link, stretch)
                 self._rate = stretch.rate or self._rate
             except Rejected as error:
-                if not error.ends_link:
-                    raise
                 crew.links.reject(generation, error)
                 self.resumes += 1
             except (ConnectionFailed, BrokenAnswer) as error:
                 if self.whole and not crew.is_over.is_set():
                     raise _WholeBroken(error) from None
+                crew.links.forget_redirection(generation)
                 pause = self._pause_after(error)
             finally:
                 self.is_receiving = False

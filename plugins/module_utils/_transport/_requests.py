@@ -11,6 +11,8 @@ from __future__ import annotations
 import traceback
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.deadline import TimedResponse
+
 REQUESTS_IMPORT_ERROR: t.Optional[str] = None
 
 try:
@@ -24,4 +26,28 @@ except ImportError:
     HTTPError = OSError  # type: ignore[assignment,misc]
     HTTPAdapter = AuthBase = object  # type: ignore[assignment,misc]
 
-__all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPAdapter", "HTTPError", "requests"]
+__all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPError", "TimedAdapter", "requests"]
+
+
+class TimedAdapter(HTTPAdapter):
+    """Has an answer, head and body, come within the time-out for reading, and not each piece of it."""
+
+    def init_poolmanager(self, *arguments: t.Any, **named: t.Any) -> None:
+        super().init_poolmanager(*arguments, **named)
+        _have_timed(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **named: t.Any) -> t.Any:
+        return _have_timed(super().proxy_manager_for(proxy, **named))
+
+
+def _have_timed(manager: t.Any) -> t.Any:
+    """The same manager of connections, which makes such as have one deadline for an answer."""
+    pools = {}
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        connection = pool.ConnectionCls
+        if connection.response_class is not TimedResponse:
+            connection = type(connection.__name__, (connection,), {"response_class": TimedResponse})
+            pool = type(pool.__name__, (pool,), {"ConnectionCls": connection})
+        pools[scheme] = pool
+    manager.pool_classes_by_scheme = pools
+    return manager

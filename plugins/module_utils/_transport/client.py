@@ -21,13 +21,14 @@ from urllib.parse import urlsplit
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import answer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import (
     REQUESTS_IMPORT_ERROR,
-    HTTPAdapter,
     HTTPError,
+    TimedAdapter,
     requests,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
+    BrokenAnswer,
     ConnectionFailed,
     MissingLibrary,
     Remedy,
@@ -39,7 +40,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signature import Acs3Auth, canonical_query
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
 if t.TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Client:
         self._cancelled = threading.Event()
         self._session = requests.Session()
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
+        adapter = TimedAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
         self._session.mount(base_url, adapter)
         # Given with each request: what stands in the session loses to REQUESTS_CA_BUNDLE.
         verify = (options.ca_path or True) if options.validate_certs else False
@@ -122,7 +122,6 @@ class Client:
         while True:
             attempts += 1
             credential = self._credentials.get()
-            hide(*credential)
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
                     raise ConnectionFailed("the time for all requests is over", hint="Raise total_timeout", sent=False)
@@ -195,7 +194,7 @@ class Client:
                 allow_redirects=False,
                 **self._settings,
             )
-            read = answer.read(response, host, read_timeout)
+            read = answer.read(response, host)
         except (OSError, HTTPError) as error:
             # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
             raise connection_failed(error, host, connect_timeout, read_timeout) from None
@@ -203,9 +202,14 @@ class Client:
             return answer.judged(read)
         except ServiceError as error:
             error.is_final = bool(re.match(self.service.final_codes, error.code))
+            text = credential.redact(error.message)
             if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
                 # What follows the first sentence repeats the whole request, a security token included.
-                error.message = re.split(r"[.:]", error.message)[0]
+                text = re.split(r"[.:\n]", text)[0]
+            error.message = answer.shortened(text)
             ram_action = f"{self.service.ram_prefix}:{action}"
             error.hint = self.service.hints.get(error.code) or hint_for(error.code, ram_action)
+            raise
+        except BrokenAnswer as error:
+            error.message = credential.redact(error.message)
             raise
