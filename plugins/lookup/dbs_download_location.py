@@ -116,6 +116,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
 
 display = Display()
 
@@ -127,7 +128,7 @@ class LookupModule(LookupBase):
         want = self.get_option("want")
         values: list[t.Any] = []
         try:
-            for found in locate(options, self._flatten(terms), display.warning):
+            for found in locate(options, self._flatten(terms), lambda text: display.warning(safe(text))):
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:
             raise AnsibleLookupError(f"dbs_download_location: {error}") from None

@@ -25,6 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ServiceError,
     hint_for,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
@@ -51,6 +52,7 @@ def object_links(
         import alibabacloud_oss_v2 as oss
     except ImportError:
         raise MissingLibrary(PACKAGE, "to sign links to objects in a bucket", traceback.format_exc()) from None
+    hide(*credential)
     config = oss.config.load_default()
     config.region = region
     config.credentials_provider = oss.credentials.StaticCredentialsProvider(
@@ -83,7 +85,7 @@ def object_links(
         # The package lets the XML parser's own error through, which is a SyntaxError.
         raise _no_list(asked) from None
     except oss.exceptions.BaseError as error:
-        failure = _failure(error, credential)
+        failure = _failure(error)
         failure.asked = asked
         raise failure from None
     return links
@@ -96,7 +98,7 @@ def _no_list(asked: str) -> BrokenAnswer:
     return broken
 
 
-def _failure(error: t.Any, credential: Credential) -> BackupError:
+def _failure(error: t.Any) -> BackupError:
     while error is not None and not getattr(error, "code", None):
         inner = error.unwrap() if hasattr(error, "unwrap") else error.__cause__
         if inner is None or inner is error:
@@ -104,7 +106,7 @@ def _failure(error: t.Any, credential: Credential) -> BackupError:
         error = inner
     return ServiceError(
         str(error.code),
-        credential.redact(str(getattr(error, "message", ""))),
+        str(getattr(error, "message", "")),
         status=int(getattr(error, "status_code", 0) or 0),
         request_id=str(getattr(error, "request_id", "") or ""),
         hint="Check bucket and region"

@@ -141,7 +141,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import INSTANCE_NAME_SPEC
 
 
@@ -155,7 +155,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    exit_with(module, lambda: {"changed": False, "locations": locate(options, options["task_ids"], module.warn)})
+    exit_with(module, lambda: {"changed": False, "locations": locate(options, options["task_ids"], warner(module))})
 
 
 if __name__ == "__main__":

@@ -334,12 +334,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_t
     ARGUMENT_SPEC,
     DownloadTaskModule,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    job = DownloadTaskModule(module.params, module.check_mode, module.warn)
+    job = DownloadTaskModule(module.params, module.check_mode, warner(module))
     exit_with(module, job.answer, job.so_far, job.in_doubt)
 
 

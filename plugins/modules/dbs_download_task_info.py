@@ -394,12 +394,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_t
     ARGUMENT_SPEC,
     download_task_info,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: download_task_info(module.params, module.warn))
+    exit_with(module, lambda: download_task_info(module.params, warner(module)))
 
 
 if __name__ == "__main__":

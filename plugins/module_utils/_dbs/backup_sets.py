@@ -25,6 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     snake_case,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, printable, redacted
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -186,7 +187,8 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
 
 
 def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
-    """In the shape that both services share. Links that they issue are left out: they are as good as passwords."""
+    """In the shape that both services share. Links that they issue are left out, or masked: they are as good as passwords."""
+    raw = redacted(raw)
     backup: BackupSet = {
         snake_case(name): value
         for name, value in raw.items()
@@ -202,7 +204,7 @@ def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> 
     backup.update(
         instance_name=instance_name,
         region_code=region,
-        backup_status=_STATUSES.get(status, status),
+        backup_status=_STATUSES.get(status, printable(status, MAX_NAME)),
         backup_size=size,
         backup_start_time=_instant(raw.get("BackupStartTime")),
         backup_end_time=_instant(raw.get("BackupEndTime")),

@@ -157,4 +157,7 @@ def location(
 def _url(value: object, https: bool) -> t.Optional[str]:
     if not value:
         return None
-    return re.sub(r"^http://", "https://", str(value)) if https else str(value)
+    text = str(value).strip()
+    scheme = t.cast("re.Match[str]", re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE))
+    name = (scheme[1] or "http").lower()
+    return f"{'https' if https and name == 'http' else name}://{text[scheme.end() :]}"

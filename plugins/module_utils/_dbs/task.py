@@ -17,6 +17,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     iso8601,
     snake_case,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, printable, redacted
 
 TARGET_TYPES = ("URL", "OSS")
 FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
@@ -39,8 +40,8 @@ _TEXTS = ("BakSetId", "Format", "Progress", "RegionCode", "TargetPath", "TargetT
 
 
 def canonical_state(text: object) -> str:
-    """The state in the collection's spelling; a state nobody knows comes back in lower case."""
-    folded = str(text or "").strip().lower()
+    """The state in the collection's spelling; a state nobody knows comes back in lower case, and with escapes."""
+    folded = printable(str(text or "").strip().lower(), MAX_NAME)
     return _SPELLINGS.get(folded, folded)
 
 
@@ -79,7 +80,8 @@ def progress(text: object) -> dict[str, t.Any]:
 
 
 def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> dict[str, t.Any]:
-    """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``."""
+    """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``; signed links in it are masked."""
+    raw = redacted(raw)
     task: dict[str, t.Any] = {snake_case(name): value for name, value in raw.items()}
     for name in _INTEGERS:
         task[snake_case(name)] = integer(raw.get(name))

@@ -32,7 +32,6 @@ import select
 import shutil
 import tempfile
 import time
-import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -40,8 +39,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
     Interrupted,
     exit_with,
     finish,
-    outcome,
     until_signalled,
+    whole_outcome,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned, DestinationFailed
 
@@ -167,7 +166,7 @@ def run(
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
-    finish(module, outcome(follow, in_doubt=after_interruption))
+    finish(module, whole_outcome(follow, in_doubt=after_interruption))
 
 
 def _new_directory(module: AnsibleModule) -> str:
@@ -204,12 +203,7 @@ def _start(
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        try:
-            result = outcome(until_signalled(lambda: work(job)), so_far)
-        except BaseException:
-            message = "The module failed in a way that was not foreseen."
-            kind = {"kind": "unforeseen"}
-            result = {"failed": True, "msg": message, "error": kind, "exception": traceback.format_exc()}
+        result = whole_outcome(until_signalled(lambda: work(job)), so_far)
         directory.write("result.json", result)
         os.close(alive)
         job.linger()

@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted, safe
 
 Facts = t.Mapping[str, t.Any]
 
@@ -36,28 +38,48 @@ def exit_with(
 
     ``in_doubt``: a sentence for an interruption, as where something was sent whose effect is not known.
     """
-    finish(module, outcome(until_signalled(answer), so_far, in_doubt))
+    finish(module, whole_outcome(until_signalled(answer), so_far, in_doubt))
 
 
 def outcome(
     answer: t.Callable[[], Facts], so_far: t.Callable[[], Facts] = dict, in_doubt: t.Callable[[], str] = str
 ) -> dict[str, t.Any]:
-    """The module's result; ``failed`` is set in it if there is no answer."""
+    """The module's result; ``failed`` is set in it if there is no answer. No secrets are in a failure."""
     try:
         return dict(answer())
     except MissingLibrary as error:
         message = missing_required_lib(error.library, reason=error.reason)
-        return {"failed": True, "msg": message, "error": error.facts(), "exception": error.trace}
+        return _failure(message, error.facts(), exception=error.trace)
     except BackupError as error:
-        return {"failed": True, "msg": str(error), "error": error.facts(), **so_far()}
+        return _failure(str(error), error.facts(), **so_far())
     except Interrupted as interruption:
         message = f"Interrupted by {interruption}. {in_doubt()}".rstrip()
-        return {"failed": True, "msg": message, "error": {"kind": "interruption"}, **so_far()}
+        return _failure(message, {"kind": "interruption"}, **so_far())
+
+
+def whole_outcome(
+    answer: t.Callable[[], Facts], so_far: t.Callable[[], Facts] = dict, in_doubt: t.Callable[[], str] = str
+) -> dict[str, t.Any]:
+    """The same of a module, which nobody catches errors of: one that was not foreseen may quote secrets, too."""
+    try:
+        return outcome(answer, so_far, in_doubt)
+    except Exception as error:  # pylint: disable=broad-except  # whatever it is
+        message = f"The module failed in a way that was not foreseen: {type(error).__name__}: {error}"
+        return _failure(safe(message), {"kind": "unforeseen"}, exception=traceback.format_exc())
+
+
+def _failure(message: str, error: Facts, **more: t.Any) -> dict[str, t.Any]:
+    return redacted({"failed": True, "msg": message, "error": dict(error), **more})
+
+
+def warner(module: AnsibleModule) -> t.Callable[[str], None]:
+    """A function that gives warnings of the module."""
+    return lambda text: module.warn(safe(text))
 
 
 def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
     for warning in result.pop("warnings", ()):
-        module.warn(warning)
+        warner(module)(warning)
     if not result.pop("failed", False):
         module.exit_json(**result)
     try:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import traceback
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.answer import shortened
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     ConfigurationError,
     MissingLibrary,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
 
 def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
@@ -33,21 +33,17 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
         parsed = jmespath.compile(expression)
     except failures as error:
         raise ConfigurationError(
-            f"query {_quoted(expression)} is not a JMESPath expression: {_one_line(error)}."
+            f"query {quoted(expression)!r} is not a JMESPath expression: {_one_line(error)}."
         ) from None
 
     def apply(data: t.Any) -> t.Any:
         try:
             return parsed.search(data)
         except failures as error:
-            raise ConfigurationError(f"query {_quoted(expression)} fails on the result: {_one_line(error)}.") from None
+            raise ConfigurationError(f"query {quoted(expression)!r} fails on the result: {_one_line(error)}.") from None
 
     return apply
 
 
-def _quoted(expression: str) -> str:
-    return repr(shortened(expression))
-
-
 def _one_line(error: Exception) -> str:
-    return shortened(str(error)).rstrip(".")
+    return quoted(error).rstrip(".")

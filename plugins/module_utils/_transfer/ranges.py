@@ -36,6 +36,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ConnectionFailed,
     answered,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide_link, hide_login
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
 MAX_REDIRECTS = 5
@@ -73,6 +74,7 @@ class Link:
             self.port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             raise ConfigurationError("url is malformed: its port is not a number up to 65535.") from None
+        hide_link(url)
         self.url = url
         self.scheme = parts.scheme
         self.host: str = parts.hostname
@@ -555,7 +557,7 @@ def _proxy_of(link: Link) -> str:
     if not proxy or proxy_bypass(link.host):
         return ""
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if not proxy.startswith("http://"):
+    if not proxy.lower().startswith("http://"):
         raise ConfigurationError(
             f"the proxy for {link.host} is not one that begins with http://: others are not supported."
         )
@@ -567,6 +569,7 @@ def _proxy_login(proxy: str) -> dict[str, str]:
     if not parts.username:
         return {}
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    hide_login(unquote(parts.username), unquote(parts.password or ""))
     return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
 
 
@@ -575,7 +578,7 @@ def _is_encoded(response: http.client.HTTPResponse) -> bool:
 
 
 def _element(text: str, name: str) -> str:
-    found = re.search(rf"<{name}>([^<]{{0,400}})</{name}>", text)
+    found = re.search(rf"<{name}>([^<]{{0,4096}})</{name}>", text)
     return found[1].strip() if found else ""
 
 

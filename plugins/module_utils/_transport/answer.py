@@ -19,15 +19,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ConnectionFailed,
     ServiceError,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, quoted
 
 if t.TYPE_CHECKING:
     from requests import Response
 
 MAX_BYTES = 64 * 1024 * 1024
 _STEP = 65536
-
-#: Longest text of a service that an error repeats.
-_MAX_TEXT = 400
 
 _SUCCESS_CODES = ("", "Success", "200")
 
@@ -69,10 +67,10 @@ class Answer(t.NamedTuple):
     @property
     def described(self) -> str:
         """Kind, size and title of a body that cannot be read: never the body itself."""
-        kind = self.header("content-type").split(";")[0] or "no content type"
+        kind = quoted(self.header("content-type").split(";")[0], MAX_NAME) or "no content type"
         text = f"{kind}, {len(self.body)} bytes"
         title = re.search(r"<title>\s*([^<]{1,200})", self.body[:20_000].decode("utf-8", "replace"), re.IGNORECASE)
-        return text + (f", titled {shortened(title.group(1))!r}" if title else "")
+        return text + (f", titled {quoted(title.group(1))!r}" if title else "")
 
 
 def read(response: Response, host: str) -> Answer:
@@ -169,9 +167,3 @@ def _denied(detail: object) -> dict[str, str]:
         return {}
     names = ("AuthAction", "AuthPrincipalDisplayName", "NoPermissionType", "PolicyType")
     return {name: str(detail[name]) for name in names if detail.get(name)}
-
-
-def shortened(text: str) -> str:
-    """One line of a length that people read."""
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + "…"

@@ -28,7 +28,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport._reques
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
-    BrokenAnswer,
     ConnectionFailed,
     MissingLibrary,
     Remedy,
@@ -40,6 +39,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signature import Acs3Auth, canonical_query
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
 if t.TYPE_CHECKING:
@@ -122,6 +122,7 @@ class Client:
         while True:
             attempts += 1
             credential = self._credentials.get()
+            hide(*credential)
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
                     raise ConnectionFailed("the time for all requests is over", hint="Raise total_timeout", sent=False)
@@ -202,14 +203,9 @@ class Client:
             return answer.judged(read)
         except ServiceError as error:
             error.is_final = bool(re.match(self.service.final_codes, error.code))
-            text = credential.redact(error.message)
             if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
                 # What follows the first sentence repeats the whole request, a security token included.
-                text = re.split(r"[.:\n]", text)[0]
-            error.message = answer.shortened(text)
+                error.message = re.split(r"[.:]", error.message)[0]
             ram_action = f"{self.service.ram_prefix}:{action}"
             error.hint = self.service.hints.get(error.code) or hint_for(error.code, ram_action)
-            raise
-        except BrokenAnswer as error:
-            error.message = credential.redact(error.message)
             raise

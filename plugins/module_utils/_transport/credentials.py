@@ -26,6 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ConfigurationError,
     MissingLibrary,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
 _PACKAGE = "alibabacloud-credentials"
 _WAYS = (
@@ -46,13 +47,6 @@ class Credential(t.NamedTuple):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.access_key_id!r}, …)"
-
-    def redact(self, text: str) -> str:
-        """The text without any part of the credential that it may repeat."""
-        for secret in (self.access_key_secret, self.security_token, self.access_key_id):
-            if secret:
-                text = text.replace(secret, "********")
-        return text
 
 
 class CredentialSource(t.Protocol):
@@ -108,8 +102,7 @@ class ChainSource:
 
 def _shortened(error: Exception) -> str:
     """What the package says, without the answers and addresses that it quotes: they may hold secrets."""
-    text = re.sub(r"\?[^\s'\"]*", "", str(error))
-    return re.sub(r"\{.*?\}", "{…}", text, flags=re.DOTALL)[:800].rstrip(". ")
+    return quoted(re.sub(r"\{.*\}", "{…}", str(error), flags=re.DOTALL), 800).rstrip(". ")
 
 
 def _pair(key_id: str, key_secret: str, token: str, names: tuple[str, str, str]) -> t.Optional[Credential]:

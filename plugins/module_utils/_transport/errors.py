@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Everything foreseen that can go wrong, as exceptions whose text can be shown as it is.
+"""Everything foreseen that can go wrong, as exceptions whose text can be shown as it is: it holds no secrets.
 
 ``ConfigurationError``  the options cannot work; no call was made
 ``MissingLibrary``      nor can it without that Python package
@@ -20,6 +20,8 @@ from __future__ import annotations
 import enum
 import re
 import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, quoted, safe
 
 
 class Remedy(enum.Enum):
@@ -39,8 +41,8 @@ class BackupError(Exception):
     kind = "error"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = safe(message)
+        super().__init__(self.message)
         self.hint = hint
         self.asked = ""
         self.action = ""
@@ -54,7 +56,7 @@ class BackupError(Exception):
             parts.append(self.hint)
         if self.attempts > 1:
             parts.append(f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds.")
-        return " ".join(part if part[-1] in ".!?" else part + "." for part in parts)
+        return safe(" ".join(part if part[-1] in ".!?" else part + "." for part in parts))
 
     def _said(self) -> str:
         return self.message
@@ -100,7 +102,7 @@ class BrokenAnswer(BackupError):
     def __init__(self, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.request_id = request_id
+        self.request_id = quoted(request_id, MAX_NAME)
 
     def _said(self) -> str:
         return self.message + (f" (request ID {self.request_id})" if self.request_id else "")
@@ -115,10 +117,10 @@ class Refusal(BackupError):
     answerer = "service"
 
     def __init__(self, code: str, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
+        super().__init__(quoted(message), hint=hint)
+        self.code = quoted(code, MAX_NAME)
         self.status = status
-        self.request_id = request_id
+        self.request_id = quoted(request_id, MAX_NAME)
 
     def _said(self, details: str = "") -> str:
         said = answered(self.answerer, self.code, self.message)
@@ -135,8 +137,8 @@ class Refusal(BackupError):
 
 
 def answered(answerer: str, code: str, message: str) -> str:
-    said = f"the {answerer} answered {code or 'an error without a code'}"
-    return said + (f": {message.rstrip('. ')}" if message else "")
+    said = f"the {answerer} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
+    return said + (f": {quoted(message).rstrip('. ')}" if message else "")
 
 
 class ServiceError(Refusal):
@@ -162,7 +164,7 @@ class ServiceError(Refusal):
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.retry_after = retry_after
         self.clock_offset = clock_offset
-        self.denied = dict(denied or {})
+        self.denied = {name: quoted(value, MAX_NAME) for name, value in (denied or {}).items()}
         self.is_final = False
 
     def _said(self, details: str = "") -> str:

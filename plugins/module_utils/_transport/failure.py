@@ -12,8 +12,8 @@ import re
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import requests
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.answer import shortened
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConnectionFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
 #: The connection was never made, so that no request can have been sent.
 _NOT_CONNECTED = (
@@ -82,4 +82,4 @@ def _cause(text: str) -> str:
     cause = text.split(" | ")[-1]
     cause = re.sub(r"https?://\S+", "…", cause)
     cause = re.sub(r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*", "", cause)
-    return shortened(cause).rstrip(".")
+    return quoted(cause).rstrip(".")

@@ -1,0 +1,227 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Text that may be shown: without secrets, and without what a terminal would obey.
+
+Services, proxies and servers quote what they were sent. All that leaves the collection passes here: ``safe`` and
+``quoted`` for what people read, ``redacted`` for results. ``hide`` tells of a secret that is used; links and keys of others
+are known by their looks.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+import typing as t
+from base64 import b64encode
+from urllib.parse import quote, unquote
+
+MASK = "********"
+
+#: Longest text of others that an error repeats, and longest code or ID.
+MAX_TEXT = 400
+MAX_NAME = 100
+
+#: No key, token or signature is so short. Common words are, and would be masked wherever they stand.
+_SHORTEST = 8
+
+#: So many are remembered: keys are renewed, and links, for as long as a process lives.
+_MAX_HIDDEN = 64
+
+_hidden: dict[str, None] = {}
+_lock = threading.Lock()
+
+
+def hide(*secrets: t.Optional[str]) -> None:
+    """Have ``redacted`` mask these from now on, in whatever encoding they are quoted."""
+    for secret in secrets:
+        if secret and len(secret) >= _SHORTEST and secret not in _hidden:
+            with _lock:
+                _hidden[secret] = None
+                if len(_hidden) > _MAX_HIDDEN:
+                    del _hidden[next(iter(_hidden))]
+
+
+def hide_login(user: str, password: str) -> None:
+    """Hide a password of HTTP, alone and as it is sent."""
+    hide(password, b64encode(f"{user}:{password}".encode()).decode())
+
+
+def hide_link(url: str) -> None:
+    """Hide what a link is signed with, and the password in it."""
+    for found in _SIGNED.finditer(url):
+        hide(unquote(found[1]))
+    login = re.match(r"[^/]*//([^/?#@]*):([^/?#]*)@", url)
+    if login:
+        hide_login(unquote(login[1]), unquote(login[2]))
+
+
+def safe(text: str) -> str:
+    """The text without secrets, and all of it to be seen."""
+    return printable(redacted(text))
+
+
+def quoted(text: object, limit: int = MAX_TEXT) -> str:
+    """What others say: safe, on one line, and of a length that people read."""
+    return printable(" ".join(redacted(str(text)).split()), limit)
+
+
+def printable(text: str, limit: t.Optional[int] = None) -> str:
+    """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
+    if not text.isprintable() or _INVISIBLE.search(text):
+        letters = (
+            letter if letter.isprintable() and not _INVISIBLE.match(letter) else _escaped(letter) for letter in text
+        )
+        text = "".join(letters)
+    return text if limit is None or len(text) <= limit else text[:limit] + "…"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+#: Letters and marks by their category, which show nothing all the same.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+T = t.TypeVar("T")
+
+
+def redacted(value: T) -> T:
+    """The text, or all texts in lists and dictionaries, with secrets masked: those that were hidden, and what looks like one."""
+    result: t.Any = value
+    if isinstance(value, str):
+        result = _redacted_text(value)
+    elif isinstance(value, dict):
+        result = {
+            redacted(name): MASK if isinstance(inner, str) and inner and _is_secret(name) else redacted(inner)
+            for name, inner in value.items()
+        }
+    elif isinstance(value, (list, tuple)):
+        result = [redacted(inner) for inner in value]
+    return t.cast(T, result)
+
+
+def _redacted_text(text: str) -> str:
+    if len(text) < _SHORTEST:
+        return text
+    for secret in tuple(_hidden):
+        if any(core in text for core in _cores_of(secret)):
+            text = _pattern_of(secret).sub(MASK, text)
+    if not _SUSPICIOUS.search(text):
+        return text
+    text = _TOKEN.sub(_without_query, text)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+# What was hidden, in any encoding
+
+
+def _forms_of(secret: str) -> list[str]:
+    """The secret, and what is certain of it within Base64: the letters at its edges belong to what stands beside it, too."""
+    forms = [secret]
+    encoded = secret.encode("utf-8", "surrogateescape")
+    for before in range(3):
+        letters = b64encode(bytes(before) + encoded).decode()
+        forms.append(letters[(0, 2, 3)[before] : (before + len(encoded)) * 8 // 6])
+    return forms
+
+
+@functools.lru_cache(_MAX_HIDDEN)
+def _cores_of(secret: str) -> list[str]:
+    """What is the same in all encodings of a form: its longest run of letters and digits. Found much faster than a pattern."""
+    return [max(re.findall("[A-Za-z0-9]*", form), key=len) for form in _forms_of(secret)]
+
+
+@functools.lru_cache(_MAX_HIDDEN)
+def _pattern_of(secret: str) -> re.Pattern[str]:
+    alone, *within = ("".join(map(_any_form, form)) for form in _forms_of(secret))
+    plus = _any_form("+")
+    return re.compile("|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in within)]))
+
+
+_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "+": "plus", "/": "sol", "=": "equals"}
+
+
+@functools.cache
+def _any_form(letter: str) -> str:
+    """A pattern for a letter as it is, or encoded for an address, HTML or JSON, also more than once."""
+    if letter.isascii() and letter.isalnum():
+        return letter
+    number = ord(letter)
+    url = quote(letter, safe="", errors="surrogateescape").replace("%", "%(?:25)*")
+    url = url if url.startswith("%") else f"%(?:25)*{number:02x}"
+    forms = [rf"\\?{re.escape(letter)}", f"(?i:{url})", f"&#0*{number};", rf"(?i:&#x0*{number:x};|\\u{number:04x})"]
+    if letter in _ENTITIES:
+        forms.append(f"&(?:amp;)?{_ENTITIES[letter]};")
+    if letter == "/":
+        forms.append("_")  # in Base64 for addresses
+    return f"(?:{'|'.join(forms)})"
+
+
+# What looks like a secret
+
+_NAME = (
+    r"(?:signature(?:provided)?|security[-_]?token|(?:sts|session|auth|access)[-_]?token|access[-_]?key(?:[-_]?id|[-_]?secret)?"
+    r"|secret[-_]?(?:access[-_]?)?key|secret|password|passwd|x-oss-credential)"
+)
+_EQUALS = r"(?:=|%(?:25)*3d|&#61;|&#x3d;|\\u003d)"
+_QUOTE = r"""(?:\\*["']|&quot;|&#34;|&#39;|%(?:25)*22)"""
+_END = r"""\s"'<>`&,;)\]}\\"""
+_BARE = rf"""(?:[^{_END}]|&\#|\\/)+"""
+
+_SIGNED = re.compile(r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)")
+#: All that is found below has one of these: most fields of a result have none.
+_SUSPICIOUS = re.compile(r"[?@=%&:>\\ ]|LTAI|STS\.|CAIS")
+_TOKEN = re.compile(r"""[^\s"'<>`]+""")
+#: Not the one in a filter of JMESPath, ``tasks[?…]``.
+_QUESTION = re.compile(r"(?i)(?<!\[)(?:\?|%(?:25)*3f)")
+_IS_QUERY = re.compile(rf"(?i){_EQUALS}")
+
+#: In this order: what is masked by one is not found by the next.
+_PATTERNS = (
+    # Headers: a scheme and what follows.
+    (
+        re.compile(r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+"), rf"\1{MASK}"),
+    # <Signature>…, Signature=…, "Signature": "…", and Signature: … if it is no word
+    (re.compile(rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+"), rf"\1{MASK}"),
+    (
+        re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*)({_QUOTE})(?:(?!\2).)+(\2)"),
+        rf"\1\2{MASK}\3",
+    ),
+    (re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*)(?=[^{_END}]*[0-9+/=%]){_BARE}"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)(\bcredential{_EQUALS}){_BARE}"), rf"\1{MASK}"),
+    # //user:password@host, and without a scheme
+    (re.compile(r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)"""), rf"\1{MASK}\2"),
+    (re.compile(r"""(?<![\w/])[\w.%~+-]+:[^\s"'<>/@:]+@(?=[\w\[])"""), f"{MASK}@"),
+    # Keys and tokens of Alibaba Cloud
+    (re.compile(r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})"), MASK),
+)
+
+
+def _without_query(token: re.Match[str]) -> str:
+    """A link keeps its host and path: its query holds the signature."""
+    text = token[0]
+    question = _QUESTION.search(text)
+    if not question:
+        return text
+    query = text[question.end() :]
+    mark = query.rstrip(".,:;!)]}")
+    if not mark or not (_IS_QUERY.search(query) or "//" in text[: question.start()]):
+        return text
+    return text[: question.end()] + MASK + query[len(mark) :]
+
+
+def _is_secret(name: object) -> bool:
+    return isinstance(name, str) and bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}", name))
