@@ -249,14 +249,19 @@ class Exchange:
             raise StorageError(412, "PreconditionFailed", message, Condition=condition)
 
     def _paced(self, stored: StoredObject, start: int, stop: int, fault: Fault | None) -> Iterator[bytes]:
-        rate = fault.rate if fault and fault.kind == "crawl" else self._service.rate_of(self._request.connection)
-        step = CHUNK if rate is None else min(CHUNK, max(1, int(rate / 20)))
-        begin, sent = time.monotonic(), 0
-        for chunk in stored.chunks(start, stop, step):
-            if rate is not None:
-                self._service.pause(begin + sent / rate - time.monotonic())
+        """By the rate as it is at the time, which may be changed meanwhile."""
+        due = time.monotonic()
+        while start < stop:
+            rate = fault.rate if fault and fault.kind == "crawl" else self._service.rate_of(self._request.connection)
+            step = CHUNK if rate is None else min(CHUNK, max(1, int(rate / 20)))
+            chunk = next(stored.chunks(start, stop, step))
+            if rate is None:
+                due = time.monotonic()
+            else:
+                self._service.pause(due - time.monotonic())
+                due += len(chunk) / rate
             yield chunk
-            sent += len(chunk)
+            start += len(chunk)
 
     def _spoilt(self, fault: Fault | None, reply: Reply) -> Reply:
         if fault is None or not isinstance(reply.body, Stream):
