@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import extraction_line
-from processes import started
+from processes import started, until
 from stand_in import archive
 from stand_in.crc64 import crc64
 
@@ -41,7 +41,7 @@ def modes(dest: str) -> set[tuple[bool, int]]:
 def test_the_result(extract: Any, paths: dict[str, str]) -> None:
     result = extract(paths)
     data = Path(paths["src"]).read_bytes()
-    assert 0 <= result.pop("elapsed") < 10
+    assert result.pop("elapsed") >= 0
     result.pop("invocation", None)
     size = result.pop("unpacked_size")
     status = Path(paths["dest"]).stat()
@@ -269,15 +269,12 @@ def test_a_signal_ends_it_and_nothing_is_left(
     extract: Any, large: dict[str, str], tmp_path: Path, first: signal.Signals, more: tuple[signal.Signals, ...]
 ) -> None:
     process = started(extract.name, large, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "dest.part" / "new" / "root").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    until((tmp_path / "dest.part" / "new" / "root").exists)
     process.send_signal(first)
     for another in more:
         time.sleep(0.001)
         process.send_signal(another)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.outputs()
     result = json.loads(output)
     assert result["error"] == {"kind": "interruption"}
     assert first.name in result["msg"]

@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 import pytest
-from processes import started
+from processes import LIMIT, started
 from stand_in import Fault, StandIn
 from stand_in.registry import GatewayError
 
@@ -341,7 +341,7 @@ def test_a_task_in_the_way(task: Any, asked: dict[str, Any], service: StandIn, s
 
 def test_it_can_wait_for_the_slot(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, schedule=QUICK, backup_set_id="7")
-    result = task({**asked, "wait_for_slot": True, "wait_timeout": 10})
+    result = task({**asked, "wait_for_slot": True, "wait_timeout": 600})
     assert result["action"] == "created"
     assert creations(service) == 2
 
@@ -356,20 +356,20 @@ def test_the_slot_does_not_become_free(task: Any, asked: dict[str, Any], service
 
 def test_a_slot_that_a_failure_blocks(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-bad", schedule=[("running", 0.3), ("failed", None)], backup_set_id="7")
-    result = task({**asked, "wait_for_slot": True, "wait_timeout": 10})
+    result = task({**asked, "wait_for_slot": True, "wait_timeout": 600})
     assert result["error"]["kind"] == "slot taken"
     assert "task 'dt-bad' is failed" in result["msg"]
 
 
 def test_it_can_wait_for_the_end(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.habits.life_cycle = QUICK
-    result = task({**asked, "wait": True, "wait_timeout": 10})
+    result = task({**asked, "wait": True, "wait_timeout": 600})
     assert (result["changed"], result["task"]["download_status"]) == (True, "finished")
 
 
 def test_a_created_task_that_fails_is_named(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.habits.life_cycle = [("running", 0.2), ("failed", None)]
-    result = task({**asked, "wait": True, "wait_timeout": 10})
+    result = task({**asked, "wait": True, "wait_timeout": 600})
     assert result["failed"]
     assert result["changed"]
     assert result["task"]["task_id"] == service.created[0].task_id
@@ -519,7 +519,7 @@ LOST = [
     Fault("html", executed=True, action="CreateDownload"),
     Fault("unavailable", executed=True, action="CreateDownload"),
     Fault("internal", executed=True, action="CreateDownload"),
-    Fault("slow", executed=True, seconds=2.0, action="CreateDownload"),
+    Fault("slow", executed=True, seconds=3600.0, action="CreateDownload"),
     # Something on the way sent it twice.
     Fault("nonce_used", executed=True, action="CreateDownload"),
     Fault("html", executed=True, status=408, action="CreateDownload"),
@@ -530,7 +530,8 @@ LOST = [
 def test_a_lost_answer_is_found_by_listing(task: Any, asked: dict[str, Any], service: StandIn, fault: Fault) -> None:
     service.habits.same_job, service.habits.one_task = "never", False
     service.inject(fault)
-    result = task({**asked, "read_timeout": 0.3})
+    patience = {"read_timeout": 1.0, "max_retries": 100} if fault.kind == "slow" else {}
+    result = task({**asked, "confirm_timeout": 600, **patience})
     assert (result["changed"], result["action"]) == (True, "created")
     assert result["task"]["task_id"] == service.created[0].task_id
     assert (len(service.created), creations(service)) == (1, 1)
@@ -539,8 +540,8 @@ def test_a_lost_answer_is_found_by_listing(task: Any, asked: dict[str, Any], ser
 def test_a_task_that_shows_up_late(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     """The service was slow: it works on after the time-out, when the task is not there yet."""
     service.habits.same_job, service.habits.one_task = "never", False
-    service.inject(Fault("slow", seconds=1.0, action="CreateDownload"))
-    result = task({**asked, "read_timeout": 0.3, "confirm_timeout": 5})
+    service.inject(Fault("slow", seconds=1.5, action="CreateDownload"))
+    result = task({**asked, "read_timeout": 1.0, "max_retries": 100, "confirm_timeout": 600})
     assert result["task"]["task_id"] == service.created[0].task_id
     assert (len(service.created), creations(service)) == (1, 1)
 
@@ -592,7 +593,7 @@ def test_the_list_lags_behind_a_refusal(task: Any, asked: dict[str, Any], servic
     theirs = service.add_task(INSTANCE, task_id="dt-theirs", state="running")
     empty = {"Success": "true", "Data": {"Content": {"List": []}, "TotalElements": 0}}
     service.answer("DescribeDownloadTask", empty, times=3)
-    result = task({**asked, "confirm_timeout": 5})
+    result = task({**asked, "confirm_timeout": 600})
     assert (result["action"], result["task"]["task_id"]) == ("none", theirs.task_id)
 
 
@@ -615,13 +616,13 @@ def test_a_slot_that_became_free_meanwhile(task: Any, asked: dict[str, Any], ser
 def test_interrupted_while_the_service_creates(
     task: Any, asked: dict[str, Any], service: StandIn, number: signal.Signals
 ) -> None:
-    service.inject(Fault("slow", seconds=5, executed=True, action="CreateDownload"))
+    service.inject(Fault("slow", seconds=3600, executed=True, action="CreateDownload"))
     process = started(task.name, asked, stderr=None)
     while not service.created:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    output, dummy = process.communicate(timeout=3)
+    output, dummy = process.outputs()
     said = json.loads(output)["msg"]
     assert said.startswith(
         f"Interrupted by {number.name}. Whether it could create a download task for backup set '1482610001'"
@@ -631,7 +632,7 @@ def test_interrupted_while_the_service_creates(
 
 def test_two_controllers_at_once(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     meeting = threading.Barrier(2)
-    service.on_call(lambda call: meeting.wait(timeout=10) and None if call.action == "CreateDownload" else None)
+    service.on_call(lambda call: meeting.wait(LIMIT) and None if call.action == "CreateDownload" else None)
     results: list[Any] = []
     threads = [threading.Thread(target=lambda: results.append(task.process(asked))) for number in range(2)]
     for thread in threads:
@@ -662,8 +663,8 @@ def test_killed_in_the_middle_of_a_creation(task: Any, asked: dict[str, Any], se
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("reset", {}),
     ("reset", {"executed": True}),
-    ("slow", {"executed": True, "seconds": 0.4}),
-    ("slow", {"seconds": 0.4}),
+    ("slow", {"executed": True, "seconds": 2.0}),
+    ("slow", {"seconds": 2.0}),
     ("unavailable", {}),
     ("unavailable", {"executed": True}),
     ("internal", {}),
@@ -683,11 +684,15 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
     """Random faults at creating and at listing. The service would create as often as it is asked to."""
     chance = random.Random(seed)
     service.habits.same_job, service.habits.one_task = "never", False
+    confirm_timeout = 1.5
     for dummy in range(chance.randrange(1, 4)):
         kind, details = chance.choice(FAULTS)
         action = chance.choice(["CreateDownload", "CreateDownload", "DescribeDownloadTask"])
         service.inject(Fault(kind, 1, action, **details))
-    arguments = {**asked, "read_timeout": 0.2, "confirm_timeout": 1.0, "max_retries": 5, "total_timeout": 10}
+        if (kind, action, details) == ("slow", "CreateDownload", {"seconds": 2.0}):
+            confirm_timeout = 15.0  # the task comes later than the time-out
+    times = {"read_timeout": 1.0, "confirm_timeout": confirm_timeout, "total_timeout": 600}
+    arguments = {**asked, **times, "max_retries": 100}
     result = task(arguments)
     if result.get("failed"):
         assert not service.created, "a failure was reported for a task that was created"

@@ -319,7 +319,7 @@ def test_no_such_instance(info: Any, asked: dict[str, Any], service: StandIn) ->
 
 
 def test_the_time_is_over(info: Any, asked: dict[str, Any], service: StandIn) -> None:
-    service.inject(Fault("slow", 9, seconds=5))
+    service.inject(Fault("slow", 9, seconds=3600))
     result = info({**asked, "read_timeout": 0.2})
     assert "did not answer within 0.2 seconds" in result["msg"]
     assert "Raise read_timeout" in result["msg"]
