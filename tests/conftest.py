@@ -25,7 +25,9 @@ def collection_tree() -> Path:
 def clean_environment() -> None:
     """Nothing of the machine's own credentials, proxies and configuration may reach a test, nor a test a real service."""
     for name in list(os.environ):
-        if name.startswith(("ALIBABA_CLOUD_", "ALICLOUD_", "ANSIBLE_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("ALIBABA_CLOUD_", "ALICLOUD_", "ANSIBLE_", "APSARADB_BACKUP_")) or name.lower().endswith(
+            "_proxy"
+        ):
             del os.environ[name]
     os.environ.pop("REQUESTS_CA_BUNDLE", None)
     os.environ.pop("CURL_CA_BUNDLE", None)

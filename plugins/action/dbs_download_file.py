@@ -17,7 +17,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
     settings_of,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import task_environment
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
 
@@ -62,27 +64,32 @@ class ActionModule(FollowingAction):
         ]
         if messages:
             raise ConfigurationError(". ".join(message.rstrip(".") for message in messages) + ".")
-        options = validated.validated_parameters
-        settings_of(options)
+        given = validated.validated_parameters
         arguments = {name: value for name, value in self._task.args.items() if name in HOST_OPTIONS}
-        if options["url"]:
-            arguments["url"] = options["url"]
+        if given["url"]:
+            with task_environment(self):
+                # A bundle of authorities is the host's.
+                settings_of(completed({**given, "ca_path": None}))
+            arguments["url"] = given["url"]
             return self.follow(arguments, task_vars, transfer_line)
 
         # With url, the controller asks nobody, and need not load what it would take.
         from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
 
-        def links() -> list[str]:
-            return [url for dummy, url in files_of(options, self._display.warning)]
+        def files() -> list[tuple[t.Optional[str], str]]:
+            with task_environment(self):
+                options = completed(given)
+                settings_of(options)
+                return files_of(options, self._display.warning)
 
-        files = files_of(options, self._display.warning)
-        if not files:
-            raise ConfigurationError(f"There are no objects under {options['oss_path'] or 'the path of the task'}.")
+        found = files()
+        if not found:
+            raise ConfigurationError(f"There are no objects under {given['oss_path'] or 'the path of the task'}.")
         for name in ("task_id", "oss_path"):
-            if options[name]:
-                arguments[name] = options[name]
-        arguments["links"] = [url for dummy, url in files]
-        names = [name for name, dummy in files if name is not None]
+            if given[name]:
+                arguments[name] = given[name]
+        arguments["links"] = [url for dummy, url in found]
+        names = [name for name, dummy in found if name is not None]
         if names:
             arguments["names"] = names
-        return self.follow(arguments, task_vars, transfer_line, links)
+        return self.follow(arguments, task_vars, transfer_line, lambda: [url for dummy, url in files()])

@@ -8,36 +8,61 @@ import re
 
 #: Options whose values have no place in a configuration file.
 SECRETS = {"access_key_id", "access_key_secret", "security_token"}
+#: What a task is about, and not how it is done.
+SUBJECTS = {"cluster_name", "presign", "on_missing", "on_unfinished"}
+_OPTION = re.compile(
+    r"^  (?P<name>\w+):\n    description:\n(?P<description>(?:      .*\n)+)(?P<rest>(?:    .*\n)+)", re.MULTILINE
+)
+
+
+def with_variables(documentation: str) -> str:
+    """The documentation of options, with the environment variable that each may be set by."""
+
+    def with_variable(option: re.Match[str]) -> str:
+        name, said = option["name"], option["description"]
+        variable = f"E(APSARADB_BACKUP_{name.upper()})"
+        if name not in SECRETS | SUBJECTS and variable not in said:
+            said += f"      - If not set, the environment variable {variable} is used.\n"
+        return f"  {name}:\n    description:\n{said}{option['rest']}"
+
+    return _OPTION.sub(with_variable, documentation)
 
 
 def with_sources(documentation: str) -> str:
-    """The documentation of options of a plugin on the controller: each may also be set by a variable and so on."""
+    """The documentation of options of a plugin on the controller: each may also be set by a variable and so on.
+
+    Not by ``env``: Ansible takes empty variables for values.
+    """
 
     def sources(option: re.Match[str]) -> str:
         name = option["name"]
         lines = ["vars:", f"  - name: apsaradb_backup_{name}"]
         if name not in SECRETS:
-            lines += ["env:", f"  - name: APSARADB_BACKUP_{name.upper()}"]
-            if name == "region":
-                lines += [f"  - name: {variable}" for variable in REGION_VARIABLES]
             lines += ["ini:", "  - section: apsaradb_backup", f"    key: {name}"]
         return option[0] + "".join(f"    {line}\n" for line in lines)
 
-    return re.sub(r"^  (?P<name>\w+):\n(?:    .*\n)+", sources, documentation, flags=re.MULTILINE)
+    return _OPTION.sub(sources, documentation)
 
 
-REGION_VARIABLES = ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"]
+def ignored(documentation: str) -> str:
+    """The documentation of the same options where they have no effect."""
+
+    def none(option: re.Match[str]) -> str:
+        said = "      - Of no effect here. It can be set for all modules by C(module_defaults) for the group.\n"
+        return f"  {option['name']}:\n    description:\n{said}{option['rest']}"
+
+    return _OPTION.sub(none, documentation[: documentation.index("requirements:")])
 
 
 class ModuleDocFragment:
     # Options to say who asks which service, and how. Their code: module_utils/_plugin/options.py
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = with_variables(r"""
 options:
   region:
     description:
       - The ID of the region in which the instances are, for example V(cn-hangzhou). C(RegionCode) in the API.
-      - If not set, the environment variables E(ALIBABA_CLOUD_REGION_ID), E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID)
-        of the host that runs the module are used, in this order. It must be set one way or another.
+      - If neither this nor E(APSARADB_BACKUP_REGION) is set, the environment variables E(ALIBABA_CLOUD_REGION_ID),
+        E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID) are used, in this order. It must be set one way or another.
     type: str
     aliases: [region_id, region_code, alicloud_region]
   access_key_id:
@@ -79,65 +104,71 @@ options:
         and O(network).
       - Needed for a region that is newer than this collection.
       - Plain C(http://) is accepted for loopback addresses only.
+      - A loopback address is that of RDS and OSS as well, where no other is set for them.
     type: str
   network:
     description:
-      - Which of the service's addresses in the region to use - that on the Internet, or that in the virtual private
-        cloud, which resolves only there.
+      - Which addresses to use, of the service and of files - those on the Internet (V(public)), or those in the virtual private
+        cloud (V(vpc)), which resolve only there.
+      - With V(auto), which is the default, the service is asked on the Internet, unless O(endpoint) says otherwise. Links to files
+        are for the virtual private cloud if O(endpoint) is a host of it (its name has C(-vpc) before the first dot), and else for
+        the Internet.
+      - A link for the virtual private cloud works only there, and costs no traffic.
     type: str
-    choices: [public, vpc]
-    default: public
+    choices: [auto, public, vpc]
   validate_certs:
     description:
-      - Whether to check the certificate of the service. Set to V(false) only to find out what is wrong with it.
+      - Whether to check the certificate of the service, and of the storage. Set to V(false) only to find out what is wrong with it.
+        By default it is checked.
     type: bool
-    default: true
   ca_path:
     description:
-      - A file or directory of CA certificates to trust in place of the default ones. Wins over the environment
-        variable E(REQUESTS_CA_BUNDLE).
+      - A file or directory of CA certificates to trust in place of the default ones.
+      - If neither this nor E(APSARADB_BACKUP_CA_PATH) is set, the environment variables E(REQUESTS_CA_BUNDLE) and
+        E(CURL_CA_BUNDLE) are used, in this order, for whatever is asked - DBS, RDS, OSS, STS and the files.
     type: path
   connect_timeout:
     description:
-      - How long to wait for a connection, in seconds, from V(0.1) to V(300).
+      - How long to wait for a connection, in seconds, from V(0.1) to V(300). By default V(5).
     type: float
-    default: 5.0
   read_timeout:
     description:
-      - How long to wait for an answer until its end, in seconds, from V(0.1) to V(3600).
+      - How long to wait for an answer until its end, in seconds, from V(0.1) to V(3600). By default V(30).
     type: float
-    default: 30.0
   max_retries:
     description:
       - How often a request is repeated, from V(0) to V(100), if it fails in a way that can pass - connection errors,
         internal errors of the service, unreadable answers. Throttled requests are repeated until O(total_timeout) is over,
-        unless this is V(0).
+        unless this is V(0). By default V(5).
       - The pauses in between grow exponentially up to 20 seconds, by chance shorter, and come on top of what the service asks
         for.
       - A wrong clock, a used nonce and an expired token are corrected, and the request repeated, whatever this is.
     type: int
-    default: 5
   total_timeout:
     description:
       - How long all requests may take together, with their repetitions and pauses, in seconds, from V(1) to V(86400). The last
-        request may end five seconds later.
+        request may end five seconds later. By default V(120).
       - For M(apsaradb.backup.dbs_download_task_wait) and M(apsaradb.backup.dbs_download_task), how long one request may take.
     type: float
-    default: 120.0
   max_connections:
     description:
-      - How many requests may be under way at the same time, from V(1) to V(64).
+      - How many requests may be under way at the same time, from V(1) to V(64). By default V(8).
     type: int
-    default: 8
 requirements:
   - Python 3.9 or newer, on the host that runs the module
   - requests
   - alibabacloud-credentials, if O(profile) or the default chain is to be used
 notes:
+  - Options of the connection can also be given by environment variables, those of the host that runs the module with what
+    the task's C(environment) adds. The option wins over the variable, and the variable over the default. An empty variable is
+    not set.
   - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback
     addresses.
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
-"""
+""")
+
+    # For modules that ask no service, and take what is set for the group of all.
+    IGNORED: str = ignored(DOCUMENTATION)
 
     # The same for modules whose action plugin asks, and for plugins that run on the controller.
     ON_CONTROLLER: str = re.sub(r"host that runs\s+the\s+module", "controller", DOCUMENTATION)

@@ -4,37 +4,26 @@
 
 from __future__ import annotations
 
-from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import with_sources
+from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import with_sources, with_variables
 
 
 class ModuleDocFragment:
     # Options of what tells where files are. Their code: module_utils/_plugin/download_location.py
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = with_variables(r"""
 options:
-  network:
-    description:
-      - Whether to use the addresses on the Internet (V(public)) or those in the virtual private cloud (V(vpc)), both of the service
-        and of the files.
-      - With V(auto), the service is asked on the Internet, unless O(endpoint) says otherwise; the link is for the virtual private
-        cloud if O(endpoint) is a host of it (its name has C(-vpc) before the first dot), and else for the Internet.
-      - A link for the virtual private cloud works only there, and costs no traffic.
-    type: str
-    choices: [auto, public, vpc]
-    default: auto
   cluster_name:
     description:
       - For sharded MongoDB instances, the name of the cluster. C(ClusterName) in the API.
     type: str
   duration:
     description:
-      - How long links are valid, in seconds, from V(300) to V(86400). C(Duration) in the API.
+      - How long links are valid, in seconds, from V(300) to V(86400), by default V(7200). C(Duration) in the API.
     type: int
-    default: 7200
   https:
     description:
-      - Whether to make C(https://) of links, which the service gives as C(http://).
+      - Whether to make C(https://) of links, which the service gives as C(http://). By default it is done, but for links that lead
+        to a loopback address.
     type: bool
-    default: true
   bucket:
     description:
       - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.
@@ -42,15 +31,15 @@ options:
     type: str
   oss_region:
     description:
-      - The region of the bucket for links to its objects; by default O(region).
+      - The region of the bucket for links to its objects, for example V(cn-hangzhou); by default O(region).
     type: str
   oss_endpoint:
     description:
-      - The address of OSS for links to objects in the bucket, in place of the one that belongs to O(oss_region) and O(network).
+      - The address of OSS for links to objects in the bucket, in place of the one that belongs to O(oss_region) and O(network). It is given as O(endpoint) is.
     type: str
 requirements:
   - alibabacloud-oss-v2, if links to objects in a bucket are to be signed
-"""
+""")
 
     # Of those that say it, and do nothing with it.
     LOCATING = r"""

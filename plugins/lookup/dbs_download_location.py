@@ -34,8 +34,6 @@ options:
     elements: str
     vars:
       - name: apsaradb_backup_instance_name
-    env:
-      - name: APSARADB_BACKUP_INSTANCE_NAME
     ini:
       - section: apsaradb_backup
         key: instance_name
@@ -115,24 +113,64 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    SHARED,
+    completed,
+    is_in_environment,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    ConfigurationError,
+    NotSetError,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
 
 display = Display()
 
+LOOKUP_SPEC: dict[str, dict[str, t.Any]] = {**LOCATION_SPEC, "instance_name": {"type": "list"}}
+
 
 class LookupModule(LookupBase):
     def run(self, terms: list[t.Any], variables: t.Optional[dict[str, t.Any]] = None, **kwargs: t.Any) -> list[t.Any]:
-        self.set_options(var_options=variables, direct=kwargs)
-        options = {name: self.get_option(name) for name in (*LOCATION_SPEC, "instance_name")}
-        want = self.get_option("want")
-        values: list[t.Any] = []
         try:
+            _refuse_unknown(kwargs)
+            self.set_options(var_options=variables, direct=kwargs)
+            nearer = {*kwargs, *(name.removeprefix("apsaradb_backup_") for name in variables or ())}
+            options = completed({name: self._option(name, nearer) for name in LOOKUP_SPEC})
+            want = self.get_option("want")
+            values: list[t.Any] = []
             for found in locate(options, self._flatten(terms), lambda text: display.warning(safe(text))):
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:
-            raise AnsibleLookupError(f"dbs_download_location: {error}") from None
+            raise AnsibleLookupError(f"dbs_download_location: {error}{_explanation(error)}") from None
         return values
+
+    def _option(self, name: str, nearer: t.Collection[str]) -> t.Any:
+        """The value of an option; none where the environment comes before the configuration file that it is from."""
+        is_near = bool({name, *LOOKUP_SPEC[name].get("aliases", ())} & set(nearer))
+        return None if name in SHARED and not is_near and is_in_environment(name) else self.get_option(name)
+
+
+def _refuse_unknown(given: t.Collection[str]) -> None:
+    # Ansible itself passes allow_unsafe on in some versions.
+    known = {
+        "want",
+        "allow_unsafe",
+        *LOOKUP_SPEC,
+        *(alias for option in LOOKUP_SPEC.values() for alias in option.get("aliases", ())),
+    }
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"{', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'} not known: the options are"
+            f" {', '.join(sorted(['want', *LOOKUP_SPEC]))}."
+        )
+
+
+def _explanation(error: BackupError) -> str:
+    if not isinstance(error, NotSetError):
+        return ""
+    return " A lookup runs on the controller: it has the controller's environment, and cannot see the environment of a task."
 
 
 def _wanted(found: t.Mapping[str, t.Any], want: str) -> list[t.Any]:

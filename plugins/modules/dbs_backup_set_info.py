@@ -87,6 +87,7 @@ options:
   rds_endpoint:
     description:
       - The host of RDS, as O(endpoint) is that of DBS.
+      - If not set, the environment variable E(APSARADB_BACKUP_RDS_ENDPOINT) is used.
     type: str
 requirements:
   - jmespath, if O(query) is set

@@ -84,6 +84,7 @@ options:
     type: bool
     default: true
 extends_documentation_fragment:
+  - apsaradb.backup.connection.ignored
   - apsaradb.backup.progress
   - apsaradb.backup.progress.job
   - apsaradb.backup.attributes

@@ -44,7 +44,7 @@ options:
     type: str
   oss_path:
     description:
-      - What to fetch from a bucket of your own, as C(oss://bucket/path) - an object, or all objects below the path. This is what
+      - What to fetch from a bucket of your own, as C(oss://bucket/path) - an object, or all objects below the path - or C(oss://bucket), all of it. This is what
         tasks with the target OSS write.
     type: str
   dest:
@@ -137,7 +137,8 @@ notes:
     controller asks and what the managed host fetches. For the latter, O(read_timeout) is how long an answer may take to begin, and
     how long a connection may then send nothing, and O(total_timeout) how long nothing may arrive on all of them; until then, what
     failed is asked for again, unless O(max_retries) is V(0).
-  - The managed host takes its proxies from its own environment, and trusts what its system does, or O(ca_path).
+  - What the task does not set is taken from the environment of either host for what that host asks - proxies, and variables such as
+    E(APSARADB_BACKUP_CA_PATH). What the task's C(environment) says is for both.
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
     counts every byte that arrived, whatever became of it.
   - Parts of a file come in several answers, which are compared by all that the storage says of the object - its size, ETag, CRC-64,

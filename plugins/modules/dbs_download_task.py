@@ -182,6 +182,7 @@ options:
     description:
       - The host of RDS, which is asked for O(backup_set_id=latest), and in check mode for the size of the backup set if
         O(backup_set_size) is not set.
+      - If not set, the environment variable E(APSARADB_BACKUP_RDS_ENDPOINT) is used.
     type: str
 extends_documentation_fragment:
   - apsaradb.backup.connection

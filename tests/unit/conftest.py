@@ -20,7 +20,8 @@ import trustme
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from processes import Process, environment_for_modules
@@ -142,6 +143,12 @@ def module_arguments(arguments: dict[str, Any]) -> Iterator[None]:
         patch.setattr(basic, "_PARSED_MODULE_ARGS", None, raising=False)
         patch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
         yield
+
+
+@pytest.fixture
+def module_of() -> type[Module]:
+    """A function that makes modules by their names."""
+    return Module
 
 
 @pytest.fixture

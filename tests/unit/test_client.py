@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
@@ -447,38 +446,6 @@ def test_a_certificate_that_is_not_trusted(tls_service: StandIn, client_of: Make
 
 def test_certificates_need_not_be_checked(tls_service: StandIn, client_of: MakeClient) -> None:
     assert ask(client_of(tls_service, validate_certs=False))
-
-
-@pytest.mark.parametrize("elsewhere", ["other", "missing"])
-def test_ca_path_wins_over_the_environment(
-    tls_service: StandIn,
-    client_of: MakeClient,
-    authority: trustme.CA,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    elsewhere: str,
-) -> None:
-    ca_path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_path))
-    other = tmp_path / f"{elsewhere}.pem"
-    if elsewhere == "other":
-        trustme.CA().cert_pem.write_to_path(str(other))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
-    assert ask(client_of(tls_service, ca_path=str(ca_path)))
-    failure_of(client_of(tls_service), ConnectionFailed)
-
-
-def test_the_environment_names_the_authorities(
-    tls_service: StandIn,
-    client_of: MakeClient,
-    authority: trustme.CA,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ca_path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_path))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_path))
-    assert ask(client_of(tls_service))
 
 
 def test_the_environment_names_the_proxy(

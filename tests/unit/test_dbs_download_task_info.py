@@ -131,7 +131,9 @@ def test_an_empty_variable_is_no_region(
     assert info({**asked, "region": ""})["count"] == 1
     monkeypatch.delenv("ALICLOUD_REGION")
     del asked["region"]
-    assert "region is not set: give a region ID such as cn-hangzhou, or set one of ALIBABA" in info(asked)["msg"]
+    assert (
+        "region is not set: give a region ID such as cn-hangzhou, or set one of the environment" in info(asked)["msg"]
+    )
 
 
 def test_an_alias_of_the_region_beside_the_environment(

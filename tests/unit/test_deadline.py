@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 import trustme
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Connection, HttpOptions, Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
+    Connection,
+    ConnectionOptions,
+    Link,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConnectionFailed
 from stand_in import Fault, StandIn, exports
@@ -43,7 +47,7 @@ def assert_given_up(reply: Any) -> None:
 
 @pytest.fixture
 def connection() -> Any:
-    connection = Connection(HttpOptions(read_timeout=1.0))
+    connection = Connection(ConnectionOptions(read_timeout=1.0))
     yield connection
     connection.close()
 
@@ -63,7 +67,7 @@ def test_the_head_of_a_range_by_tls(
 ) -> None:
     tls_service.habits.url_scheme = "https"
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    connection = Connection(HttpOptions(read_timeout=1.0, ca_path=str(tmp_path / "ca.pem")))
+    connection = Connection(ConnectionOptions(read_timeout=1.0, ca_path=str(tmp_path / "ca.pem")))
     tls_service.inject(slow(action="GetObject"))
     with pytest.raises(ConnectionFailed, match="did not answer within 1 seconds"):
         connection.probe(Link(exported(tls_service)))
@@ -128,7 +132,7 @@ def test_the_head_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is waited for as long as for a connection, of which it is a part."""
     proxy = Slow()
     monkeypatch.setenv("https_proxy", proxy.url)
-    connection = Connection(HttpOptions(connect_timeout=1.0))
+    connection = Connection(ConnectionOptions(connect_timeout=1.0))
     with pytest.raises(ConnectionFailed, match=r"bucket\.example accepted no connection within 1 seconds"):
         connection.probe(Link("https://bucket.example/x"))
     connection.close()

@@ -12,6 +12,7 @@ import pytest
 import requests
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import request_link
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
 from stand_in import Fault, StandIn
@@ -35,7 +36,7 @@ def located(asked: dict[str, Any], warnings: list[str]) -> Locate:
     def call(*terms: Any, **options: Any) -> list[dict[str, Any]]:
         defaults = {name: option.get("default") for name, option in LOCATION_SPEC.items()}
         given = {**defaults, **asked, "instance_name": [INSTANCE], "https": False, **options}
-        return locate(given, terms, warnings.append)
+        return locate(completed(given), terms, warnings.append)
 
     return call
 

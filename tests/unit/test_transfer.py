@@ -34,7 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial 
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
     Connection,
-    HttpOptions,
+    ConnectionOptions,
     Link,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule
@@ -393,7 +393,7 @@ def stored(service: StandIn) -> tuple[str, bytes]:
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
-    connection = Connection(HttpOptions(read_timeout=600.0))
+    connection = Connection(ConnectionOptions(read_timeout=600.0))
     yield connection
     connection.close()
 
@@ -454,7 +454,7 @@ def test_what_is_no_such_range(
 
 
 def test_a_server_that_goes_silent(service: StandIn, stored: tuple[str, bytes]) -> None:
-    connection = Connection(HttpOptions(read_timeout=1.0))
+    connection = Connection(ConnectionOptions(read_timeout=1.0))
     link = Link(stored[0])
     info = connection.probe(link)[1].info
     service.inject(Fault("stall", at=10, seconds=3600.0))
@@ -632,14 +632,14 @@ def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path
     assert bool(account.resumes) == bool(fault)
 
 
-def by_tls(service: StandIn, authority: trustme.CA, directory: Path, data: bytes) -> tuple[Link, HttpOptions]:
+def by_tls(service: StandIn, authority: trustme.CA, directory: Path, data: bytes) -> tuple[Link, ConnectionOptions]:
     """A link to the data, and what it takes to trust the server."""
     task = service.add_task("rm-a", task_id="dt-x")
     service.put_object(task, data)
     service.habits.url_scheme = "https"
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     link = Link(exports.link(service, task, 600, internal=False))
-    return link, HttpOptions(read_timeout=600.0, ca_path=str(directory / "ca.pem"))
+    return link, ConnectionOptions(read_timeout=600.0, ca_path=str(directory / "ca.pem"))
 
 
 def test_an_aborted_connection_does_not_fall_back_from_tls(
@@ -781,7 +781,7 @@ def test_nobody_is_waited_for_once_all_is_there(
     """It would take an hour."""
     service.habits.rate = 4e6
     service.inject(fault)
-    http = HttpOptions(read_timeout=7200.0)
+    http = ConnectionOptions(read_timeout=7200.0)
     assert transferred(dest, Patient(), stored[0], connections=2, http=http) == stored[1]
 
 

@@ -26,6 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
+    RDS_SPEC,
     Options,
     identifier,
     instance_names,
@@ -58,7 +59,7 @@ BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
     "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "skip"},
     "limit": {"type": "int"},
     "query": {"type": "str"},
-    "rds_endpoint": {"type": "str"},
+    **RDS_SPEC,
     **CONNECTION_SPEC,
 }
 

@@ -11,34 +11,17 @@ from __future__ import annotations
 import os
 import time
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, region_of, within
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, connection_of, region_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client, ConnectionOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service, base_url
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 
 
 def client_of(options: Options, service: Service) -> Client:
-    """A client of the service in the region of the options. Checks them all first."""
-    region = region_of(options)
-    url = base_url(service, region, network=options["network"], endpoint=options["endpoint"])
-    ca_path = options["ca_path"]
-    if ca_path and not os.path.exists(ca_path):
-        raise ConfigurationError(f"ca_path {ca_path!r} does not exist: give a file or directory of CA certificates.")
-    if ca_path and not options["validate_certs"]:
-        raise ConfigurationError("ca_path is set, but validate_certs is false: nothing would be checked against it.")
-    settings = ConnectionOptions(
-        connect_timeout=within(options, "connect_timeout", 0.1, 300, " seconds"),
-        read_timeout=within(options, "read_timeout", 0.1, 3600, " seconds"),
-        validate_certs=options["validate_certs"],
-        ca_path=ca_path,
-        max_connections=within(options, "max_connections", 1, 64),
-        retry=RetryPolicy(
-            retries=within(options, "max_retries", 0, 100),
-            total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
-        ),
-    )
+    """A client of the service in the region of the options, which are completed ones."""
+    network = "vpc" if options["network"] == "vpc" else "public"
+    url = base_url(service, region_of(options), network=network, endpoint=options["endpoint"])
+    settings = connection_of(options)
     client = Client(service, url, credentials_of(options), settings)
     client.deadline = time.monotonic() + settings.retry.total_timeout
     return client

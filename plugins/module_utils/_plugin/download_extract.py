@@ -19,7 +19,11 @@ import time
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, within
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    Options,
+    within,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import extraction
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive import shown
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationFailed
@@ -39,6 +43,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "max_size": {"type": "bytes"},
     "sync": {"type": "bool", "default": True},
     **JOB_SPEC,
+    # Of no use here, but set for the group of all modules.
+    **CONNECTION_SPEC,
 }
 
 _MAX_FILES = 1_000_000_000

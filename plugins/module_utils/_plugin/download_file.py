@@ -29,6 +29,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     FILES_SPEC,
     INSTANCE_NAME_SPEC,
     Options,
+    completed,
+    connection_of,
     identifier,
     within,
 )
@@ -44,7 +46,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial 
     check_room,
     left_by_earlier_run,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import HttpOptions, Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Link
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED_HINT
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import sync_directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
@@ -53,7 +55,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer
     TransferOptions,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "task_id": {"type": "str"},
@@ -100,7 +101,7 @@ class Settings(t.NamedTuple):
 
 
 def settings_of(options: Options) -> Settings:
-    """What the options say of the transfer, checked. Raises ConfigurationError."""
+    """What the options, which are completed ones, say of the transfer, checked. Raises ConfigurationError."""
     within(options, "progress_interval", 1, 86400, " seconds")
     if not options["dest"]:
         raise ConfigurationError("dest is empty: give the path of a file or a directory.")
@@ -109,25 +110,16 @@ def settings_of(options: Options) -> Settings:
     if options["url"]:
         Link(options["url"])
     path = options["oss_path"]
-    if path is not None and not re.fullmatch(r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]/.+", path):
+    if path is not None and not re.fullmatch(r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](/.*)?", path):
         raise ConfigurationError(
-            f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore."
+            f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore, or oss://bucket for all of it."
         )
-    if options["ca_path"] and not options["validate_certs"]:
-        raise ConfigurationError("ca_path is set, but validate_certs is false: nothing would be checked against it.")
+    http = connection_of(options)
     return Settings(
         TransferOptions(
             connections=within(options, "connections", 1, 64),
-            http=HttpOptions(
-                connect_timeout=within(options, "connect_timeout", 0.1, 300, " seconds"),
-                read_timeout=within(options, "read_timeout", 0.1, 3600, " seconds"),
-                validate_certs=options["validate_certs"],
-                ca_path=options["ca_path"],
-            ),
-            retry=RetryPolicy(
-                retries=within(options, "max_retries", 0, 100),
-                total_timeout=within(options, "total_timeout", 1, 86400, " seconds"),
-            ),
+            http=http,
+            retry=http.retry,
             limit_rate=_rate(options["limit_rate"]),
             sync=options["sync"],
         ),
@@ -206,7 +198,7 @@ class DownloadFile:
 
     def answer(self, job: Job) -> dict[str, t.Any]:
         """The module's result. Raises any BackupError. All options are checked before the first request."""
-        options = self._options
+        options = self._options = completed(self._options)
         settings = settings_of(options)
         links = [Link(url) for url in options["links"] or [options["url"]] if url]
         if not links:

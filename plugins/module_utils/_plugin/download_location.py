@@ -21,7 +21,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations imp
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import canonical_state
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import MAX_DURATION, MIN_DURATION
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of, credentials_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
@@ -30,7 +29,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     identifier,
     instance_names,
     region_of,
-    within,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
@@ -52,13 +50,12 @@ Term = t.Union[str, t.Mapping[str, t.Any]]
 def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any]) -> list[dict[str, t.Any]]:
     """Where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
 
-    One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
+    The options are completed ones. One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
     Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
     """
     region = region_of(options)
-    duration = within(options, "duration", MIN_DURATION, MAX_DURATION, " seconds")
     cluster_name = options["cluster_name"] and identifier("cluster_name", options["cluster_name"])
-    bucket = options["bucket"] and identifier("bucket", options["bucket"])
+    bucket = options["bucket"]
     private = _is_private(options)
     if options["presign"] and not bucket:
         raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
@@ -71,7 +68,7 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     bare = [identifier("task_ids", term) for term in terms if isinstance(term, str)]
     asks_for_state = bool(options["instance_name"])
     names = instance_names(options) if asks_for_state else []
-    client = client_of({**options, "network": "vpc" if options["network"] == "vpc" else "public"}, DBS)
+    client = client_of(options, DBS)
     try:
         if asks_for_state:
             known = {
@@ -81,7 +78,7 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
 
         def link(task_id: str) -> t.Any:
             return request_link(
-                client, region, task_id, duration=duration, cluster_name=cluster_name, https=options["https"]
+                client, region, task_id, duration=options["duration"], cluster_name=cluster_name, https=options["https"]
             )
 
         def found(task_id: str) -> t.Union[dict[str, t.Any], NoLocation]:
@@ -144,7 +141,7 @@ def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
         region=options["oss_region"] or region_of(options),
         private=_is_private(options),
         credential=credentials_of(options).get(),
-        duration=within(options, "duration", MIN_DURATION, MAX_DURATION, " seconds"),
+        duration=options["duration"],
         validate_certs=options["validate_certs"],
         endpoint=options["oss_endpoint"],
     )

@@ -41,6 +41,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_r
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
+    RDS_SPEC,
     Options,
     identifier,
     region_of,
@@ -82,7 +83,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "poll_interval_max": {"type": "float", "default": 60.0},
     "confirm_timeout": {"type": "float", "default": 60.0},
     "fee_per_gib": {"type": "float", "default": DEFAULT_FEE},
-    "rds_endpoint": {"type": "str"},
+    **RDS_SPEC,
     **CONNECTION_SPEC,
 }
 

@@ -37,7 +37,6 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import (
     Interrupted,
-    exit_with,
     finish,
     until_signalled,
     whole_outcome,
@@ -154,7 +153,7 @@ def run(
     """
     asked = module.params["job"] or {}
     if "seconds" not in asked:
-        exit_with(module, lambda: work(Job()), so_far, after_interruption)
+        finish(module, outcome(until_signalled(lambda: work(Job())), so_far, after_interruption))
 
     def follow() -> Facts:
         directory = asked.get("directory")

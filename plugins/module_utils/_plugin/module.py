@@ -15,6 +15,7 @@ import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted, safe
 
@@ -34,11 +35,17 @@ def exit_with(
     so_far: t.Callable[[], Facts] = dict,
     in_doubt: t.Callable[[], str] = str,
 ) -> t.NoReturn:
-    """End the module with the answer, or with the error that says why there is none, and what was known ``so_far``.
+    """End a module that asks the service with the answer, or with the error that says why there is none, and what was known ``so_far``.
 
-    ``in_doubt``: a sentence for an interruption, as where something was sent whose effect is not known.
+    Its options are completed before. ``in_doubt``: a sentence for an interruption, as where something was sent whose
+    effect is not known.
     """
-    finish(module, whole_outcome(until_signalled(answer), so_far, in_doubt))
+
+    def complete() -> Facts:
+        module.params.update(completed(module.params))
+        return answer()
+
+    finish(module, whole_outcome(until_signalled(complete), so_far, in_doubt))
 
 
 def outcome(

@@ -7,7 +7,10 @@
 """Options that plugins share: their specification and their checks; ``client`` has what is made of them.
 
 Works on a plain mapping of option values, so that a module, a lookup and an action plugin can all use it.
-Documented in the doc fragment ``connection``.
+Documented in the doc fragments ``connection`` and ``location``.
+
+Each option of ``SHARED`` is taken from the task, or else from the environment, or else has a default. That is done by
+``completed`` and not by Ansible, whose own fallbacks take empty variables, name none in errors, and exist for modules only.
 """
 
 from __future__ import annotations
@@ -16,13 +19,25 @@ import os
 import re
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import DEFAULT_DURATION, milliseconds
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible.module_utils.common.validation import check_type_bool, check_type_float, check_type_int, check_type_path
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    DEFAULT_DURATION,
+    MAX_DURATION,
+    MIN_DURATION,
+    milliseconds,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import (
+    address,
+    is_loopback_url,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    ConfigurationError,
+    NotSetError,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 
 Options = t.Mapping[str, t.Any]
-
-#: Read here and not as a fallback of Ansible, which takes empty ones, and warns of an alias beside them.
-REGION_VARIABLES = ["ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"]
 
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "region": {
@@ -34,25 +49,69 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "security_token": {"type": "str", "no_log": True, "aliases": ["alicloud_security_token"]},
     "profile": {"type": "str", "aliases": ["alicloud_profile"]},
     "endpoint": {"type": "str"},
-    "network": {"type": "str", "choices": ["public", "vpc"], "default": "public"},
-    "validate_certs": {"type": "bool", "default": True},
+    "network": {"type": "str", "choices": ["auto", "public", "vpc"]},
+    "validate_certs": {"type": "bool"},
     "ca_path": {"type": "path"},
-    "connect_timeout": {"type": "float", "default": 5.0},
-    "read_timeout": {"type": "float", "default": 30.0},
-    "max_retries": {"type": "int", "default": 5},
-    "total_timeout": {"type": "float", "default": 120.0},
-    "max_connections": {"type": "int", "default": 8},
+    "connect_timeout": {"type": "float"},
+    "read_timeout": {"type": "float"},
+    "max_retries": {"type": "int"},
+    "total_timeout": {"type": "float"},
+    "max_connections": {"type": "int"},
 }
+
+#: Of those that ask RDS too.
+RDS_SPEC: dict[str, dict[str, t.Any]] = {"rds_endpoint": {"type": "str"}}
 
 #: Of what tells where files are; documented in the doc fragment ``location``.
 FILES_SPEC: dict[str, dict[str, t.Any]] = {
-    "network": {"type": "str", "choices": ["auto", "public", "vpc"], "default": "auto"},
     "cluster_name": {"type": "str"},
-    "duration": {"type": "int", "default": DEFAULT_DURATION},
-    "https": {"type": "bool", "default": True},
+    "duration": {"type": "int"},
+    "https": {"type": "bool"},
     "bucket": {"type": "str"},
     "oss_region": {"type": "str"},
     "oss_endpoint": {"type": "str"},
+}
+
+#: What is taken from the environment where a task does not say it: all of the above but keys, and what a task is about.
+SHARED: dict[str, dict[str, t.Any]] = {
+    name: option
+    for name, option in {**CONNECTION_SPEC, **RDS_SPEC, **FILES_SPEC}.items()
+    if not option.get("no_log") and name != "cluster_name"
+}
+
+_DEFAULTS: dict[str, t.Any] = {
+    "network": "auto",
+    "validate_certs": True,
+    "connect_timeout": 5.0,
+    "read_timeout": 30.0,
+    "max_retries": 5,
+    "total_timeout": 120.0,
+    "max_connections": 8,
+    "duration": DEFAULT_DURATION,
+    "https": True,
+}
+
+_BOUNDS: dict[str, tuple[float, float, str]] = {
+    "connect_timeout": (0.1, 300, " seconds"),
+    "read_timeout": (0.1, 3600, " seconds"),
+    "max_retries": (0, 100, ""),
+    "total_timeout": (1, 86400, " seconds"),
+    "max_connections": (1, 64, ""),
+    "duration": (MIN_DURATION, MAX_DURATION, " seconds"),
+}
+
+#: Variables of other tools that are understood as well, after our own.
+_OTHER_VARIABLES = {
+    "region": ("ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"),
+    "ca_path": ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+}
+
+_FROM_TEXT: dict[str, tuple[t.Callable[[str], t.Any], str]] = {
+    "bool": (check_type_bool, "true or false"),
+    "float": (check_type_float, "a number"),
+    "int": (check_type_int, "a whole number"),
+    "path": (check_type_path, "a path"),
+    "str": (str, "text"),
 }
 
 INSTANCE_NAME_SPEC: dict[str, t.Any] = {
@@ -80,6 +139,7 @@ _IDENTIFIERS = {
         "the name of a bucket: lower case letters, digits and hyphens",
     ),
     "bucket": (r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket: lower case letters, digits and hyphens"),
+    "oss_region": (r"[a-z]{2,3}(-[a-z0-9]+)+", "the region of the bucket, such as cn-hangzhou"),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
 }
 
@@ -87,25 +147,102 @@ _IDENTIFIERS = {
 _LONGEST_IDENTIFIER = 200
 
 
-def identifier(option: str, value: t.Any) -> str:
-    """The value, stripped, if it looks like what the option holds."""
+def completed(options: Options) -> dict[str, t.Any]:
+    """The options, with what the environment or else a default says of those that are not set. All that plugins share is checked.
+
+    Raises ConfigurationError, which names what is wrong by the option, or by the variable that it was taken from.
+    """
+    complete = dict(options)
+    for option, spec in SHARED.items():
+        if option in options:
+            name, value = _given(option, spec, options)
+            complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
+            if option == "ca_path" and name == option and value is not None and complete["validate_certs"] is False:
+                raise ConfigurationError(
+                    "ca_path is set, but validate_certs is false: nothing would be checked against it."
+                )
+    if complete.get("endpoint") and is_loopback_url(address("endpoint", complete["endpoint"])):
+        # What is there, be it a stand-in or a gateway, is asked for the rest as well.
+        for option in ("rds_endpoint", "oss_endpoint"):
+            if option in options and complete[option] is None:
+                complete[option] = complete["endpoint"]
+    return complete
+
+
+def connection_of(options: Options) -> ConnectionOptions:
+    """Of completed options."""
+    return ConnectionOptions(
+        connect_timeout=options["connect_timeout"],
+        read_timeout=options["read_timeout"],
+        validate_certs=options["validate_certs"],
+        ca_path=options["ca_path"],
+        max_connections=options["max_connections"],
+        retry=RetryPolicy(retries=options["max_retries"], total_timeout=options["total_timeout"]),
+    )
+
+
+def variables_of(option: str) -> tuple[str, ...]:
+    """The environment variables that an option is taken from, in their order."""
+    return (f"APSARADB_BACKUP_{option.upper()}", *_OTHER_VARIABLES.get(option, ()))
+
+
+def is_in_environment(option: str) -> bool:
+    return _variable_set(option) is not None
+
+
+def _variable_set(option: str) -> t.Optional[str]:
+    return next((name for name in variables_of(option) if os.environ.get(name, "").strip()), None)
+
+
+def _given(option: str, spec: t.Mapping[str, t.Any], options: Options) -> tuple[str, t.Any]:
+    """Where the value is from, and the value; none if it is set nowhere. Empty is not set."""
+    value = options[option]
+    if value is not None and value != "":
+        return option, value
+    if option == "profile" and options.get("access_key_id"):
+        return option, None
+    variable = _variable_set(option)
+    if variable is None:
+        return option, None
+    text = os.environ[variable].strip()
+    convert, allowed = _FROM_TEXT[spec["type"]]
+    try:
+        value = convert(text)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{variable} {text!r} is not allowed: give {allowed}.") from None
+    return variable, one_of(variable, value, spec["choices"]) if "choices" in spec else value
+
+
+def _checked(option: str, name: str, value: t.Any) -> t.Any:
+    """The value of an option; ``name`` is that of the option or of the variable."""
+    if option in _BOUNDS:
+        return within({name: value}, name, *_BOUNDS[option])
+    if option in ("region", "oss_region", "bucket"):
+        return identifier(option, value, name)
+    if option.endswith("endpoint"):
+        return address(name, value)
+    if option == "ca_path" and not os.path.exists(value):
+        raise ConfigurationError(f"{name} {value!r} does not exist: give a file or directory of CA certificates.")
+    return value
+
+
+def identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
+    """The value, stripped, if it looks like what the option holds. ``name``: what to call the option."""
     pattern, allowed = _IDENTIFIERS[option]
     text = str(value).strip()
     if not re.fullmatch(pattern, text) or len(text) > _LONGEST_IDENTIFIER:
         shown = text if len(text) <= _LONGEST_IDENTIFIER else text[:_LONGEST_IDENTIFIER] + "…"
-        raise ConfigurationError(f"{option} {shown!r} is malformed: give {allowed}.")
+        raise ConfigurationError(f"{name or option} {shown!r} is malformed: give {allowed}.")
     return text
 
 
 def region_of(options: Options) -> str:
-    """By the option, or else by the environment."""
-    given = str(options["region"] or "").strip()
-    names = [name for name in REGION_VARIABLES if os.environ.get(name, "").strip()]
-    if not given and not names:
-        raise ConfigurationError(
-            f"region is not set: give a region ID such as cn-hangzhou, or set one of {', '.join(REGION_VARIABLES)}."
+    if not options["region"]:
+        raise NotSetError(
+            "region is not set: give a region ID such as cn-hangzhou, or set one of the environment variables"
+            f" {', '.join(variables_of('region'))}."
         )
-    return identifier("region", given or os.environ[names[0]])
+    return str(options["region"])
 
 
 def instance_names(options: Options) -> list[str]:

@@ -29,6 +29,7 @@ from urllib.request import getproxies, proxy_bypass
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ObjectChanged, Rejected
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import verdict_on
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.deadline import TimedResponse
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BrokenAnswer,
@@ -46,15 +47,6 @@ _MAX_ERROR = 65536
 _MAX_RECORD = 16384 + 256 + 5
 _ALLOWED = "%/?:@!$&'()*+,;=~[]|"
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-class HttpOptions(t.NamedTuple):
-    """Time-outs in seconds; ``read_timeout`` is for an answer until its body begins, and then for each piece of it."""
-
-    connect_timeout: float = 5.0
-    read_timeout: float = 30.0
-    validate_certs: bool = True
-    ca_path: t.Optional[str] = None
 
 
 class Link:
@@ -146,7 +138,7 @@ class Body:
 class Connection:
     """One at a time to one server, kept open from one range to the next. Not for two threads, but for ``abort``."""
 
-    def __init__(self, options: HttpOptions) -> None:
+    def __init__(self, options: ConnectionOptions) -> None:
         self._options = options
         self._http: t.Optional[http.client.HTTPConnection] = None
         self._response: t.Optional[http.client.HTTPResponse] = None
@@ -532,7 +524,7 @@ class Passing(BrokenAnswer):
 
 
 @functools.lru_cache(maxsize=4)
-def tls_context(options: HttpOptions) -> ssl.SSLContext:
+def tls_context(options: ConnectionOptions) -> ssl.SSLContext:
     """Raises ConfigurationError if ca_path cannot be read."""
     ca_path = options.ca_path
     try:

@@ -28,13 +28,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
     Body,
     Connection,
-    HttpOptions,
     Link,
     Passing,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
     BrokenAnswer,
@@ -79,7 +79,7 @@ class TransferOptions(t.NamedTuple):
     """``connections`` at the most. ``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""
 
     connections: int = 8
-    http: HttpOptions = HttpOptions()
+    http: ConnectionOptions = ConnectionOptions()
     retry: RetryPolicy = RetryPolicy()
     limit_rate: t.Optional[int] = None
     sync: bool = True

@@ -16,33 +16,25 @@ import threading
 import time
 import typing as t
 from datetime import datetime, timezone
-from urllib.parse import urlsplit
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import answer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import (
-    REQUESTS_IMPORT_ERROR,
-    HTTPError,
-    TimedAdapter,
-    requests,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import requests
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
     ConnectionFailed,
-    MissingLibrary,
     Remedy,
     ServiceError,
     hint_for,
     may_have_had_effect,
     remedy_of,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.session import Session
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signature import Acs3Auth, canonical_query
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide
 from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
 
 if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import (
         Credential,
         CredentialSource,
@@ -58,17 +50,6 @@ _MAX_NONCES = 3
 USER_AGENT = "apsaradb.backup/{} Python/{}.{}.{}".format(VERSION, *sys.version_info[:3])
 
 
-class ConnectionOptions(t.NamedTuple):
-    """``connect_timeout`` and ``read_timeout`` in seconds; ``max_connections`` at the same time."""
-
-    connect_timeout: float = 5.0
-    read_timeout: float = 30.0
-    validate_certs: bool = True
-    ca_path: t.Optional[str] = None
-    max_connections: int = 8
-    retry: RetryPolicy = RetryPolicy()
-
-
 class Client:
     """Calls the operations of one service at one host. Threads may share it.
 
@@ -78,8 +59,6 @@ class Client:
     def __init__(
         self, service: Service, base_url: str, credentials: CredentialSource, options: ConnectionOptions
     ) -> None:
-        if REQUESTS_IMPORT_ERROR is not None:
-            raise MissingLibrary("requests", "to call the service", REQUESTS_IMPORT_ERROR)
         self.service = service
         self.base_url = base_url
         self.max_connections = options.max_connections
@@ -89,15 +68,7 @@ class Client:
         self.deadline = math.inf
         self._clock_offset = 0.0
         self._cancelled = threading.Event()
-        self._session = requests.Session()
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
-        adapter = TimedAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
-        self._session.mount(base_url, adapter)
-        # Given with each request: what stands in the session loses to REQUESTS_CA_BUNDLE.
-        verify = (options.ca_path or True) if options.validate_certs else False
-        self._settings = self._session.merge_environment_settings(base_url, {}, True, verify, None)
-        if is_loopback(urlsplit(base_url).hostname or ""):
-            self._settings["proxies"] = {}
+        self._session = Session(base_url, options, {"User-Agent": USER_AGENT, "Accept": "application/json"})
 
     def cancel(self) -> None:
         """Let calls of other threads end: nothing is asked any more."""
@@ -173,10 +144,6 @@ class Client:
         self, action: str, parameters: t.Mapping[str, str], credential: Credential, left: float
     ) -> dict[str, t.Any]:
         now = datetime.fromtimestamp(time.time() + self._clock_offset, timezone.utc)
-        host = urlsplit(self.base_url).netloc
-        left = max(left, 0.001)
-        connect_timeout = min(self._options.connect_timeout, left)
-        read_timeout = min(self._options.read_timeout, left)
         request = requests.Request(
             "POST",
             f"{self.base_url}/?{canonical_query(parameters)}",
@@ -188,17 +155,7 @@ class Client:
                 nonce=os.urandom(16).hex(),
             ),
         )
-        try:
-            response = self._session.send(
-                self._session.prepare_request(request),
-                timeout=(connect_timeout, read_timeout),
-                allow_redirects=False,
-                **self._settings,
-            )
-            read = answer.read(response, host)
-        except (OSError, HTTPError) as error:
-            # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
-            raise connection_failed(error, host, connect_timeout, read_timeout) from None
+        read = self._session.send(request, left)
         try:
             return answer.judged(read)
         except ServiceError as error:

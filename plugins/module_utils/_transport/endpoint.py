@@ -85,40 +85,53 @@ REGIONS = (
 def base_url(service: Service, region: str, *, network: str = "public", endpoint: t.Optional[str] = None) -> str:
     """``scheme://host[:port]`` of the service in a region."""
     if endpoint:
-        return _checked(endpoint)
-    if region not in REGIONS:
-        import difflib  # needed here alone
-
-        alike = difflib.get_close_matches(region, REGIONS, n=3)
-        raise ConfigurationError(
-            f"region {region!r} is not known"
-            + (f" (did you mean {' or '.join(alike)}?)" if alike else "")
-            + f": use one of {', '.join(REGIONS)}; for a region that is newer than this collection set endpoint."
-        )
+        return address("endpoint", endpoint)
+    known_region("region", region, "set endpoint")
     return "https://" + (service.hosts[network].get(region) or service.host_rule[network].format(region=region))
 
 
-def _checked(endpoint: str) -> str:
+def known_region(option: str, region: str, otherwise: str) -> None:
+    """Raise ConfigurationError for a region that does not exist; ``otherwise``: what to do for one that is new."""
+    if region in REGIONS:
+        return
+    import difflib  # needed here alone
+
+    bare = region.removeprefix("oss-").removesuffix("-internal")
+    alike = [bare] if bare in REGIONS else difflib.get_close_matches(bare, REGIONS, n=3)
+    raise ConfigurationError(
+        f"{option} {region!r} is not known"
+        + (f" (did you mean {' or '.join(alike)}?)" if alike else "")
+        + f": use one of {', '.join(REGIONS)}; for a region that is newer than this collection {otherwise}."
+    )
+
+
+def address(option: str, endpoint: str) -> str:
+    """``scheme://host[:port]`` of what an option says. Raises ConfigurationError."""
+    endpoint = endpoint.strip()
     url = endpoint if "://" in endpoint else f"https://{endpoint}"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if parts.scheme not in ("https", "http") or not re.fullmatch(_HOST, host):
-        raise ConfigurationError(
-            f"endpoint {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
-            " or https://host[:port]."
-        )
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         # Not shown: it may hold a password.
-        raise ConfigurationError("endpoint holds more than https://host[:port]: leave out user, path and query.")
+        raise ConfigurationError(f"{option} holds more than https://host[:port]: leave out user, path and query.")
+    if parts.scheme not in ("https", "http") or not re.fullmatch(_HOST, host):
+        raise ConfigurationError(
+            f"{option} {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
+            " or https://host[:port]."
+        )
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"endpoint {endpoint!r} is not encrypted: plain http:// is accepted for loopback addresses only, use https://."
+            f"{option} {endpoint!r} is not encrypted: plain http:// is accepted for loopback addresses only, use https://."
         )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
+
+
+def is_loopback_url(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@
 """Everything foreseen that can go wrong, as exceptions whose text can be shown as it is: it holds no secrets.
 
 ``ConfigurationError``  the options cannot work; no call was made
+``NotSetError``         of them, something is lacking
 ``MissingLibrary``      nor can it without that Python package
 ``ConnectionFailed``    no answer: name resolution, connection, TLS, time-out
 ``BrokenAnswer``        an answer that cannot be read: truncated, not JSON, a proxy's page
@@ -70,6 +71,10 @@ class BackupError(Exception):
 
 class ConfigurationError(BackupError):
     kind = "configuration"
+
+
+class NotSetError(ConfigurationError):
+    """Something that is needed is set neither by an option nor by the environment."""
 
 
 class MissingLibrary(ConfigurationError):

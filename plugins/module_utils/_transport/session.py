@@ -1,0 +1,69 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""One exchange over HTTP, by the options of the connection, over connections that are kept alive."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport import answer
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import (
+    REQUESTS_IMPORT_ERROR,
+    HTTPError,
+    TimedAdapter,
+    requests,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback_url
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import MissingLibrary
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
+
+
+class Session:
+    """Threads may share it. Redirects are not followed: what is sent is signed for one host."""
+
+    def __init__(self, base_url: str, options: ConnectionOptions, headers: t.Mapping[str, str]) -> None:
+        """``base_url``: ``scheme://host`` of all that is asked for, or of the domain that its host is in."""
+        if REQUESTS_IMPORT_ERROR is not None:
+            raise MissingLibrary("requests", "to call the service", REQUESTS_IMPORT_ERROR)
+        self._options = options
+        self._session = requests.Session()
+        self._session.headers.update(headers)
+        adapter = TimedAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
+        self._session.mount(f"{urlsplit(base_url).scheme}://", adapter)
+        # Given with each request: what stands in the session loses to the environment.
+        self._settings: dict[str, t.Any] = {
+            "verify": (options.ca_path or True) if options.validate_certs else False,
+            "proxies": {} if is_loopback_url(base_url) else requests.utils.get_environ_proxies(base_url),
+            "stream": True,
+        }
+
+    def send(self, request: t.Any, left: float) -> answer.Answer:
+        """The answer, within so many seconds. Raises ConnectionFailed.
+
+        The request has an ``auth``, lest ``~/.netrc`` put another one in its place.
+        """
+        left = max(left, 0.001)
+        connect_timeout, read_timeout = min(self._options.connect_timeout, left), min(self._options.read_timeout, left)
+        host = urlsplit(request.url).netloc
+        try:
+            response = self._session.send(
+                self._session.prepare_request(request),
+                timeout=(connect_timeout, read_timeout),
+                allow_redirects=False,
+                **self._settings,
+            )
+            return answer.read(response, host)
+        except (OSError, HTTPError) as error:
+            # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
+            raise connection_failed(error, host, connect_timeout, read_timeout) from None
+
+    def close(self) -> None:
+        self._session.close()
