@@ -156,11 +156,11 @@ def completed(options: Options) -> dict[str, t.Any]:
     for option, spec in SHARED.items():
         if option in options:
             name, value = _given(option, spec, options)
-            complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
-            if option == "ca_path" and name == option and value is not None and complete["validate_certs"] is False:
+            if option == "ca_path" == name and value is not None and complete["validate_certs"] is False:
                 raise ConfigurationError(
                     "ca_path is set, but validate_certs is false: nothing would be checked against it."
                 )
+            complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
     if complete.get("endpoint") and is_loopback_url(address("endpoint", complete["endpoint"])):
         # What is there, be it a stand-in or a gateway, is asked for the rest as well.
         for option in ("rds_endpoint", "oss_endpoint"):
