@@ -16,6 +16,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry i
 class ConnectionOptions(t.NamedTuple):
     """``connect_timeout`` and ``read_timeout`` in seconds; ``max_connections`` at the same time.
 
+    ``read_timeout`` is for a whole answer; of a file, for an answer until its body begins, and then for each piece of it.
+
     No client reads the environment for any of this: ``ca_path`` has what it says already.
     """
 
