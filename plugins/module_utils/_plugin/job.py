@@ -153,7 +153,7 @@ def run(
     """
     asked = module.params["job"] or {}
     if "seconds" not in asked:
-        finish(module, outcome(until_signalled(lambda: work(Job())), so_far, after_interruption))
+        finish(module, whole_outcome(until_signalled(lambda: work(Job())), so_far, after_interruption))
 
     def follow() -> Facts:
         directory = asked.get("directory")
