@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,3 +42,11 @@ def clean_environment() -> None:
 
 sys.path.insert(0, str(collection_tree()))
 clean_environment()
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The address of a port that refuses connections, and is nobody else's meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"

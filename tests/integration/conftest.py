@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 import yaml
+from processes import LIMIT
 from stand_in import StandIn
 
 HOSTS = ("rds.aliyuncs.com", "*.cn-hangzhou.aliyuncs.com", "*.oss-cn-hangzhou.aliyuncs.com", "127.0.0.1")
@@ -103,7 +104,7 @@ class World:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=LIMIT,
             cwd=cwd or ROOT,
             env={**os.environ, "PATH": self.path, **self.environment, **environment},
             check=False,

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +94,11 @@ def test_the_playbook_reads_no_variables_of_the_inventory(filled: Any) -> None:
 
 
 def test_the_playbook_prints_many_tasks(world: Any) -> None:
-    """In seconds, not in minutes."""
+    """In one task, and not one each."""
     for number in range(1000):
         world.service.add_task(INSTANCE, created=1_663_321_957_000 + number)
-    began = time.monotonic()
     assert '"1000 tasks"' in table(world, "-e", ASKED)
-    assert time.monotonic() - began < 20
+    assert world.output.count("ok: [localhost]") < 20
 
 
 @pytest.mark.parametrize("check", [(), ("--check",)])
@@ -180,7 +178,11 @@ def failure(world: Any, arguments: str, *options: str, **environment: str) -> st
 
 def test_no_credentials(filled: Any) -> None:
     message = failure(
-        filled, ASKED, ALIBABA_CLOUD_ACCESS_KEY_ID="", ALIBABA_CLOUD_ACCESS_KEY_SECRET="", HOME="/nonexistent"
+        filled,
+        ASKED,
+        ALIBABA_CLOUD_ACCESS_KEY_ID="",
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET="",
+        HOME=str(filled.directory / "missing"),
     )
     for way in ("access_key_id", "ALIBABA_CLOUD_ACCESS_KEY_ID", "alibabacloud-credentials"):
         assert way in message
@@ -205,12 +207,16 @@ def test_a_certificate_that_is_not_trusted(filled: Any) -> None:
     message = failure(filled, ASKED, REQUESTS_CA_BUNDLE="")
     assert "the certificate of dbs-api.cn-hangzhou.aliyuncs.com is not trusted" in message
     assert "ca_path" in message
-    assert answer(filled.ad_hoc(f"{ASKED} ca_path={filled.ca_path}", REQUESTS_CA_BUNDLE="/nonexistent"))["count"] == 5
+    assert (
+        answer(
+            filled.ad_hoc(f"{ASKED} ca_path={filled.ca_path}", REQUESTS_CA_BUNDLE=str(filled.directory / "missing"))
+        )["count"]
+        == 5
+    )
 
 
-def test_no_proxy(filled: Any) -> None:
-    filled.proxy.server_close()
-    message = failure(filled, f"{ASKED} max_retries=1", HTTPS_PROXY="http://127.0.0.1:9")
+def test_no_proxy(filled: Any, nobody: str) -> None:
+    message = failure(filled, f"{ASKED} max_retries=1", HTTPS_PROXY=f"http://{nobody}")
     assert "the proxy for dbs-api.cn-hangzhou.aliyuncs.com could not be used" in message
     assert "Gave up after 2 attempts" in message
 
@@ -220,13 +226,13 @@ def test_no_name(filled: Any) -> None:
     assert "the name of dbs-api.invalid could not be resolved. Check DNS, region and endpoint" in message
 
 
-def test_a_refused_connection(filled: Any) -> None:
-    message = failure(filled, f"{ASKED} endpoint=http://127.0.0.1:9 max_retries=0")
-    assert "127.0.0.1:9 refused the connection. Check endpoint, port and firewall." in message
+def test_a_refused_connection(filled: Any, nobody: str) -> None:
+    message = failure(filled, f"{ASKED} endpoint=http://{nobody} max_retries=0")
+    assert f"{nobody} refused the connection. Check endpoint, port and firewall." in message
 
 
 def test_no_answer(filled: Any) -> None:
-    filled.service.inject(Fault("slow", 9, seconds=5))
+    filled.service.inject(Fault("slow", 9, seconds=3600))
     message = failure(filled, f"{ASKED} read_timeout=0.3 max_retries=1")
     assert "dbs-api.cn-hangzhou.aliyuncs.com did not answer within 0.3 seconds" in message
     assert "Gave up after 2 attempts" in message

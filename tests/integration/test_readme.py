@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import LIMIT
 from stand_in import AccessKey
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +88,7 @@ def services() -> Iterator[list[subprocess.Popen[str]]]:
     yield running
     for process in running:
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=10)
+        process.wait(LIMIT)
 
 
 def test_every_command_block(world: Any, clone: Path, home: Path, services: list[subprocess.Popen[str]]) -> None:

@@ -8,7 +8,6 @@ import importlib
 import io
 import json
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -34,14 +33,6 @@ Result = dict[str, Any]
 def service() -> Iterator[StandIn]:
     with StandIn() as running:
         yield running
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """The address of a port that refuses connections, and is nobody else's meanwhile."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")

@@ -114,7 +114,7 @@ def test_check_mode_tells_and_writes_nothing(extract: Any, paths: dict[str, str]
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"src": "/nowhere/x.tar.gz"}, "src '/nowhere/x.tar.gz' does not exist: give the archive's path"),
+        ({"src": "/proc/none/x.tar.gz"}, "src '/proc/none/x.tar.gz' does not exist: give the archive's path"),
         ({"src": " "}, "src ' ' is not a path"),
         ({"dest": ""}, "dest '' is not a path"),
         ({"dest": "/"}, "dest '/' is the root of all"),

@@ -381,7 +381,7 @@ def test_a_low_rate_is_kept(fetch: Callable[..., Result], service: StandIn, expo
         ({"checksum": "md5:abc"}, "a digest of md5 has 32 digits, not 3"),
         ({"progress_interval": 0}, "progress_interval 0.0 is out of range"),
         ({"read_timeout": 0}, "read_timeout 0.0 is out of range"),
-        ({"ca_path": "/nowhere", "validate_certs": False}, "nothing would be checked"),
+        ({"ca_path": "/proc/none", "validate_certs": False}, "nothing would be checked"),
         ({"url": "ftp://host/x"}, "url is malformed"),
         ({"url": None, "task_id": "x"}, "task_id"),
         ({"url": None, "task_id": "dt-x"}, "call it by its full name"),

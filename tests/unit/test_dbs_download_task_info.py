@@ -260,7 +260,7 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         ("start_time", "0001-01-01T00:00:00+08:00", "is before 1973"),
         ("query", "[" * 3000, "is not a JMESPath expression"),
         ("network", "private", "value of network must be one of: auto, public, vpc, got: private"),
-        ("ca_path", "/no/such/file", "ca_path '/no/such/file' does not exist"),
+        ("ca_path", "/proc/none/file", "ca_path '/proc/none/file' does not exist"),
         ("connect_timeout", 0, "connect_timeout 0.0 is out of range: give 0.1 to 300 seconds."),
         ("read_timeout", 9999, "read_timeout 9999.0 is out of range: give 0.1 to 3600 seconds."),
         ("max_retries", -1, "max_retries -1 is out of range: give 0 to 100."),

@@ -40,7 +40,7 @@ VALUES: dict[str, tuple[tuple[str, Any], tuple[str, Any], dict[str, str]]] = {
     ),
     "network": (("vpc", "vpc"), ("public", "public"), {"intranet": "is not known: use one of auto, public, vpc"}),
     "validate_certs": (("no", False), ("true", True), {"maybe": "is not allowed: give true or false"}),
-    "ca_path": (("/", "/"), ("/tmp", "/tmp"), {"/no/such/file": "does not exist: give a file or directory"}),
+    "ca_path": (("/", "/"), ("/tmp", "/tmp"), {"/proc/none/file": "does not exist: give a file or directory"}),
     "connect_timeout": (
         ("1.5", 1.5),
         ("2", 2.0),
@@ -165,7 +165,7 @@ def arguments_of(module: str, directory: Path) -> dict[str, Any]:
     """With which a module asks the service, or does what it does without."""
     return {
         "dbs_backup_set_info": {"instance_name": INSTANCE},
-        "dbs_download_extract": {"src": "/no/such/archive", "dest": str(directory / "out")},
+        "dbs_download_extract": {"src": "/proc/none/archive", "dest": str(directory / "out")},
         "dbs_download_file": {"url": "http://127.0.0.1:9/x", "dest": str(directory / "file")},
         "dbs_download_location_info": {"instance_name": INSTANCE, "task_ids": "dt-one"},
         "dbs_download_support_info": {"instance_name": INSTANCE},
@@ -188,7 +188,7 @@ def test_every_member_of_the_group_takes_what_the_group_is_for(
             del given["region"]
         result = module_of(module)(given)
         expected = (
-            "src '/no/such/archive' does not exist" if module == "dbs_download_extract" else "endpoint 'a b' is not"
+            "src '/proc/none/archive' does not exist" if module == "dbs_download_extract" else "endpoint 'a b' is not"
         )
         assert expected in result["msg"]
 
@@ -239,8 +239,8 @@ def test_every_module_refuses_what_is_bad_in_the_environment(
 
 def test_what_is_of_no_use_is_not_read(module_of: MakeModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for option in SHARED:
-        monkeypatch.setenv(variables_of(option)[0], "/no/such")
+        monkeypatch.setenv(variables_of(option)[0], "/proc/none")
     assert (
-        "src '/no/such/archive' does not exist"
+        "src '/proc/none/archive' does not exist"
         in module_of("dbs_download_extract")(arguments_of("dbs_download_extract", tmp_path))["msg"]
     )
