@@ -10,7 +10,13 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines, interval_of, is_read
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    ProgressLines,
+    host_of,
+    interval_of,
+    is_read,
+    show,
+)
 
 #: A slice that ends early because a state changed lasts at least so many seconds, and is put off while slices have cost
 #: more than this share of the time: a change after a quiet hour is told soon, many in a row are told together.
@@ -34,6 +40,7 @@ class ActionModule(ActionBase):
         return result
 
     def _run_in_slices(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
+        self._host = host_of(self._task, task_vars)
         began = time.monotonic()
         interval = interval_of(self._task, DEFAULT_INTERVAL)
         lines = ProgressLines(interval)
@@ -61,5 +68,4 @@ class ActionModule(ActionBase):
             self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"], waiting["outage"]))
 
     def _show(self, lines: t.Iterable[str]) -> None:
-        for line in lines:
-            self._display.display(line)
+        show(self._display, self._host, lines)

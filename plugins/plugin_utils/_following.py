@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import interval_of, is_read
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
 
 Facts = dict[str, t.Any]
 
@@ -83,8 +83,7 @@ class FollowingAction(ActionBase):
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
                 if is_read(self._task):
-                    for line in lines(state["progress"], shown - began):
-                        self._display.display(line)
+                    show(self._display, host_of(self._task, task_vars), lines(state["progress"], shown - began))
 
     @staticmethod
     def _clean(result: Facts) -> Facts:

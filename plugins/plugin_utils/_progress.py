@@ -10,27 +10,83 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible import constants
+from ansible.errors import AnsibleOptionsError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import printable, safe
+
+_OWNER = "apsaradb.backup.progress"
 
 #: So many live tasks get a line of their own at an interval.
 MAX_LINES = 10
 
+T = t.TypeVar("T")
 Task = t.Mapping[str, t.Any]
 Rates = t.Mapping[str, t.Mapping[str, t.Optional[float]]]
 
 
+#: For all tasks that do not say it themselves. Documented in the doc fragment ``progress``.
+_CONFIGURATION = {
+    name: {
+        "env": [{"name": f"APSARADB_BACKUP_{name.upper()}"}],
+        "ini": [{"section": "apsaradb_backup", "key": name}],
+    }
+    for name in ("progress", "progress_interval")
+}
+MIN_INTERVAL, MAX_INTERVAL = 1.0, 86400.0
+
+
 def is_read(task: t.Any) -> bool:
-    """Whether somebody sees what is printed while a task of Ansible runs, and wants to, by its option ``progress``."""
-    wanted = boolean(task.args.get("progress", True), strict=False)
-    return wanted and not (task.async_val or task.no_log or task.check_mode)
+    """Whether somebody sees what is printed while a task of Ansible runs, and wants to. Raises AnsibleOptionsError."""
+    wanted = _configured("progress", boolean, "true or false")
+    if "progress" in task.args:
+        wanted = boolean(task.args["progress"], strict=False)
+    return wanted is not False and not (task.async_val or task.no_log or task.check_mode)
 
 
 def interval_of(task: t.Any, default: float) -> float:
-    """The option ``progress_interval`` of a task of Ansible, in seconds."""
+    """How often to print progress of a task of Ansible, in seconds. Raises AnsibleOptionsError."""
+    configured = _configured("progress_interval", _interval, f"{MIN_INTERVAL:g} to {MAX_INTERVAL:g} seconds")
+    default = default if configured is None else configured
     try:
         return float(task.args.get("progress_interval", default))
     except (TypeError, ValueError):
         return default  # the module says what is wrong with it
+
+
+def _interval(value: t.Any) -> float:
+    seconds = float(value)
+    if not MIN_INTERVAL <= seconds <= MAX_INTERVAL:
+        raise ValueError
+    return seconds
+
+
+def _configured(name: str, convert: t.Callable[[t.Any], T], allowed: str) -> t.Optional[T]:
+    """The setting of the environment or of ansible.cfg; none where it is in neither."""
+    # Ansible reads what the documentation of an action plugin says of its options for no action plugin.
+    constants.config.initialize_plugin_configuration_definitions("action", _OWNER, _CONFIGURATION)
+    value = constants.config.get_config_value(name, plugin_type="action", plugin_name=_OWNER)
+    if value in (None, ""):
+        return None
+    try:
+        return convert(value)
+    except (TypeError, ValueError):
+        (variable,), (key,) = _CONFIGURATION[name]["env"], _CONFIGURATION[name]["ini"]
+        raise AnsibleOptionsError(
+            f"{variable['name']}, or {name} in the section {key['section']} of ansible.cfg, is {value!r}: give {allowed}."
+        ) from None
+
+
+def host_of(task: t.Any, task_vars: t.Optional[t.Mapping[str, t.Any]]) -> str:
+    """The host of a task of Ansible, written as Ansible itself does it: ``db1``, or ``db1 -> localhost``."""
+    name = str((task_vars or {}).get("inventory_hostname", "localhost"))
+    return f"{name} -> {task.delegate_to}" if task.delegate_to else name
+
+
+def show(display: t.Any, host: str, lines: t.Iterable[str]) -> None:
+    """Print the lines on the controller, each with its host: ``[db1] …``"""
+    for line in lines:
+        display.display(safe(f"[{host}] {line}"))
 
 
 class ProgressLines:
@@ -131,11 +187,6 @@ def amount(count: float) -> str:
         count /= 1000
         power += 1
     return f"{count:.3g} {units[power]}"
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would take for a command."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def duration(seconds: float) -> str:

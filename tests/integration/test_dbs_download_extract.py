@@ -59,10 +59,10 @@ def large(restore: Path) -> str:
 
 def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
     result = extract(world, f"{large} progress_interval=1")
-    lines = [line for line in world.output.splitlines() if line.startswith(f"{restore}/large.tar.gz: ")]
+    lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {restore}/large.tar.gz: ")]
     assert lines
     duration = r"(\d+s|\d+m \d\ds|\d+h \d\dm)"
-    pattern = rf"\S+: [\d.]+ %, [\d.]+ [kM]?B/s, \d+ files, about {duration} left, {duration} elapsed"
+    pattern = rf"\[localhost\] \S+: [\d.]+ %, [\d.]+ [kM]?B/s, \d+ files, about {duration} left, {duration} elapsed"
     assert re.fullmatch(pattern, lines[0]), lines
     assert (result["changed"], result["archives"], result["files"]) == (True, 500, 400)
     assert not {"job", "links"} & set(result.get("invocation", {}).get("module_args", {}))

@@ -62,6 +62,7 @@ def test_links_are_renewed_and_progress_is_printed(large: Any) -> None:
     result = fetch(large, f"{ASKED} dest={large.dest} progress_interval=1", "-vvvvv")
     assert result["changed"] is True
     assert large.dest.stat().st_size == SIZE
+    assert f"[localhost] {large.dest}: " in large.output
     assert " % of 12.6 MB, " in large.output
     assert len(large.service.calls_of("DescribeDownloadBackupSetStorageInfo")) >= 2
     for secret in ("Signature=", large.service.key.secret):

@@ -35,10 +35,10 @@ def test_progress_is_printed(world: Any) -> None:
     for number in range(2):
         world.service.add_task(INSTANCE, task_id=f"dt-{number}", schedule=QUICK, tables=1000)
     result = wait(world, f"{ASKED} poll_interval=0.2 progress_interval=1")
-    lines = [line for line in world.output.splitlines() if line.startswith("dt-0 of ")]
+    lines = [line for line in world.output.splitlines() if line.startswith("[localhost] dt-0 of ")]
     assert "running" in lines[0]
     assert any("/1000 tables, " in line and " tables/min, about " in line and " left, " in line for line in lines)
-    assert lines[-1].startswith(f"dt-0 of {INSTANCE}: finished, 1000/1000 tables, 100 %")
+    assert lines[-1].startswith(f"[localhost] dt-0 of {INSTANCE}: finished, 1000/1000 tables, 100 %")
     assert result["count_by_state"]["finished"] == 2
     assert result["polls"] == len(world.service.calls)
     assert "first_progress" not in world.output

@@ -297,7 +297,7 @@ def test_a_signal_ends_it_and_nothing_is_left(
         ({"read": 0, "elapsed": 0.0}, ["/srv/x.tar.gz: 0.0 %, 2m 05s elapsed"]),
         ({"read": 10, "step": "comparing", "elapsed": 1.0, "total": 20}, None),
         ({"read": 1000, "step": "syncing", "files": 7}, ["/srv/x.tar.gz: syncing, 100.0 %, 7 files, 2m 05s elapsed"]),
-        ({"read": 1000, "src": "/srv/\x1b[31m\n"}, ["/srv/?[31m?: 100.0 %, 2m 05s elapsed"]),
+        ({"read": 1000, "src": "/srv/\x1b[31m\n"}, ["/srv/\\x1b[31m\\n: 100.0 %, 2m 05s elapsed"]),
     ],
 )
 def test_lines_of_progress(facts: dict[str, Any], expected: list[str] | None) -> None:
