@@ -222,11 +222,12 @@ def test_a_secret_is_masked_before_the_rest_is_cut_off() -> None:
 
 @given(
     st.lists(
-        st.sampled_from([*string.printable, "%3F", "%3D", "Signature", "://", "&amp;", "Basic ", MASK]), max_size=40
+        st.sampled_from([*string.printable[:95], "%3F", "%3D", "Signature", "://", "&amp;", "Basic ", MASK]),
+        max_size=40,
     )
 )
 def test_what_is_masked_stays_as_it_is(pieces: list[str]) -> None:
-    once = safe("".join(pieces))
+    once = safe("It said: " + "".join(pieces))
     assert safe(once) == once
 
 
