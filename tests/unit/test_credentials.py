@@ -85,8 +85,8 @@ def test_characters_that_no_key_has(name: str, bad: str) -> None:
     assert str(caught.value) == f"{name} holds white space or other characters that no key has: copy it once more."
 
 
-def test_a_credentials_uri_is_not_shown(info: Any, keyless: dict[str, Any], tmp_path: Path) -> None:
-    environment = {"HOME": str(tmp_path), "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:9/x?token=TOPSECRET"}
+def test_a_credentials_uri_is_not_shown(info: Any, keyless: dict[str, Any], tmp_path: Path, nobody: str) -> None:
+    environment = {"HOME": str(tmp_path), "ALIBABA_CLOUD_CREDENTIALS_URI": f"http://{nobody}/x?token=TOPSECRET"}
     assert "No credentials from the default chain" in info.process(keyless, environment=environment)["msg"]
     assert "TOPSECRET" not in info.output
 

@@ -148,10 +148,10 @@ def test_a_bucket_that_does_not_exist(located: Locate, service: StandIn) -> None
     assert "NoSuchBucket" in str(caught.value)
 
 
-def test_a_storage_that_is_out_of_reach(located: Locate, service: StandIn) -> None:
+def test_a_storage_that_is_out_of_reach(located: Locate, service: StandIn, nobody: str) -> None:
     service.add_task(INSTANCE, task_id="dt-oss", target_type="OSS", target_path="restore", target_bucket="my-backups")
     with pytest.raises(BackupError, match="OSS could not be reached"):
-        located("dt-oss", bucket="my-backups", presign=True, oss_endpoint="http://127.0.0.1:9")
+        located("dt-oss", bucket="my-backups", presign=True, oss_endpoint=f"http://{nobody}")
 
 
 def test_presigning_without_the_package(located: Locate, service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
