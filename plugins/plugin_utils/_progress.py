@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible import constants
-from ansible.errors import AnsibleOptionsError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import printable, safe
 
@@ -63,6 +61,10 @@ def _interval(value: t.Any) -> float:
 
 def _configured(name: str, convert: t.Callable[[t.Any], T], allowed: str) -> t.Optional[T]:
     """The setting of the environment or of ansible.cfg; none where it is in neither."""
+    # Imported here, as this takes over standard output, and lines are made without.
+    from ansible import constants
+    from ansible.errors import AnsibleOptionsError
+
     # Ansible reads what the documentation of an action plugin says of its options for no action plugin.
     constants.config.initialize_plugin_configuration_definitions("action", _OWNER, _CONFIGURATION)
     value = constants.config.get_config_value(name, plugin_type="action", plugin_name=_OWNER)
