@@ -141,7 +141,9 @@ class Nginx:
         return (
             f"{'user root;' if os.geteuid() == 0 else ''}\n"
             "daemon off; worker_processes 2; pid nginx.pid; error_log nginx.log; events {}\n"
-            f"http {{ root {self.directory}; access_log off; sendfile on; keepalive_timeout 60;\n"
+            # Relative to the directory that -p names, which may have blanks in its name.
+            "http { root .; log_format sent '$body_bytes_sent'; access_log sent.log sent;\n"
+            "sendfile on; keepalive_timeout 60;\n"
             f'map $connection $rate {{ default 20m; "~(?:{slow})$" 2m; }}\n'
             f"{temporary}{servers}}}\n"
         )
@@ -163,6 +165,16 @@ class Nginx:
                 yield files
             finally:
                 process.terminate()
+
+    def sent(self) -> int:
+        """Bytes of files that were sent since this was asked last. nginx notes them once a request is over."""
+        log = self.directory / "sent.log"
+        size = -1
+        while size != (size := log.stat().st_size):
+            time.sleep(0.1)
+        count = sum(map(int, log.read_text().split()))
+        os.truncate(log, 0)
+        return count
 
     def url(self, server: str, file: File) -> str:
         scheme = "https" if server == "https" else "http"

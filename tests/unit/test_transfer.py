@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The parts of a transfer: sums, shares, the partial file, ranges over HTTP."""
+"""The parts of a transfer: sums, the partial file, ranges over HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import crc64 as sums
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import schedule as scheduling
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64, crc64_of_file
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
     DestinationBusy,
@@ -37,7 +36,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     ConnectionOptions,
     Link,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
     Account,
     Transfer,
@@ -49,7 +47,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ConfigurationError,
     ConnectionFailed,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from processes import can_mount, mounted, until
 from stand_in import Fault, StandIn, exports
@@ -106,81 +104,6 @@ def test_a_sum_is_given_up_wherever_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Enough):
         crc64_of_file(str(tmp_path / "file"), give_up)
     assert len(checks) <= 4 + 3
-
-
-# shares
-
-
-@given(st.integers(1, 200 * scheduling.MIB), st.integers(1, 16), st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_each_byte_is_claimed_once_whoever_gives_up(size: int, connections: int, chance: random.Random) -> None:
-    schedule = Schedule([(0, size)], connections)
-    assert 1 <= schedule.connections <= connections
-    claimed: list[tuple[int, int]] = []
-    held: list[scheduling.Stretch] = []
-    while schedule.left or held:
-        if len(held) < schedule.connections and (stretch := schedule.take(chance.choice([0.0, 1e6, 1e9]))):
-            held.append(stretch)
-        if not held:
-            continue
-        stretch = chance.choice(held)
-        start = stretch.position
-        count = schedule.claim(stretch, chance.randrange(1, 8 * scheduling.MIB))
-        if count:
-            claimed.append((start, start + count))
-        if not stretch.left or chance.random() < 0.2:
-            held.remove(stretch)
-            schedule.give_back(stretch)
-    claimed.sort()
-    assert claimed[0][0] == 0
-    assert claimed[-1][1] == size
-    assert all(before[1] == after[0] for before, after in zip(claimed, claimed[1:]))
-
-
-def test_who_is_done_takes_over_by_the_rates_of_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(scheduling.time, "monotonic", lambda: now[0])
-    schedule = Schedule([(0, 64 * scheduling.MIB)], 2)
-    slow, quick = schedule.take(0.0), schedule.take(0.0)
-    assert slow
-    assert quick
-    now[0] += 1.0
-    schedule.claim(slow, 2 * scheduling.MIB)
-    schedule.claim(quick, quick.left)
-    schedule.give_back(quick)
-    taken = schedule.take(28.0 * scheduling.MIB)
-    assert taken
-    assert taken.left == 28 * scheduling.MIB
-    assert slow.left == 2 * scheduling.MIB
-    assert schedule.range_of(slow, 0.0) == (2 * scheduling.MIB, 4 * scheduling.MIB)
-
-
-@pytest.mark.parametrize(("idle", "taken"), [(1.0, None), (2.5, 1000)])
-def test_what_is_stalled_is_taken_over_however_short(
-    monkeypatch: pytest.MonkeyPatch, idle: float, taken: int | None
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr(scheduling.time, "monotonic", lambda: now[0])
-    schedule = Schedule([(0, 4 * scheduling.MIB)], 2)
-    stalled, done = schedule.take(0.0), schedule.take(0.0)
-    assert stalled
-    assert done
-    now[0] += 1.0
-    schedule.claim(stalled, stalled.left - 1000)
-    schedule.claim(done, done.left)
-    schedule.give_back(done)
-    now[0] += idle
-    found = schedule.take(1e6)
-    assert (found.left if found else None) == taken
-    assert stalled.left == (0 if taken else 1000)
-
-
-def test_ranges_are_sized_to_seconds() -> None:
-    schedule = Schedule([(0, 1 << 40)], 1)
-    stretch = schedule.take(0.0)
-    assert stretch
-    assert schedule.range_of(stretch, 0.0) == (0, scheduling.MIN_RANGE)
-    assert schedule.range_of(stretch, 50e6) == (0, 500_000_000)
 
 
 # the partial file

@@ -12,6 +12,7 @@ Sources: GetObject and "signed URLs" in the API reference of OSS; RFC 9110 for r
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import http.client
 import math
@@ -20,6 +21,8 @@ import re
 import select
 import socket
 import ssl
+import sys
+import termios
 import time
 import typing as t
 from base64 import b64encode
@@ -276,11 +279,34 @@ class Connection:
                 socket.socket.shutdown(waiting, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._response = self._socket = self._poll = None
+        """What came of the object by then, and is thrown away, counts as received."""
+        response, self._response = self._response, None
+        if response is not None and response.status in (200, 206):
+            if self._early is None:
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    self._socket.settimeout(0)
+                    self._early = response.fp.peek()
+            self.received += self.waiting()
+        self._socket = self._poll = None
         connection, self._http = self._http, None
         if connection:
             with contextlib.suppress(OSError):
                 connection.close()
+
+    def waiting(self) -> int:
+        """By any thread: bytes of the body that came, and are not received yet.
+
+        With TLS it is only known how many came to carry them, which is a bit more.
+        """
+        early, waiting = self._early, self._socket
+        if early is None or waiting is None:
+            return 0
+        with contextlib.suppress(OSError, ValueError):
+            count = int.from_bytes(fcntl.ioctl(waiting, termios.FIONREAD, bytes(4)), sys.byteorder)
+            if isinstance(waiting, ssl.SSLSocket):
+                count = waiting.pending() + max(0, count - _MAX_RECORD)
+            return len(early) + count
+        return len(early)
 
     # one request
 
@@ -336,9 +362,10 @@ class Connection:
             headers = {**headers, **_proxy_login(proxy)}
         self._socket.settimeout(self._options.read_timeout)
         self._wake_at(1)
+        # Until the body begins, what comes is the head.
+        self._early = None
         connection.request("GET", target, headers=headers)
         self._response = connection.getresponse()
-        self._early = None
         return self._response
 
     def _connect(self, link: Link) -> http.client.HTTPConnection:

@@ -32,7 +32,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     Passing,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Schedule, Stretch
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import (
+    Clock,
+    Rate,
+    Schedule,
+    Segment,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import buffer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
@@ -67,11 +72,14 @@ _ALL_EXPIRED_HINT = (
 )
 #: An object that changes is begun anew so often, and one whose bytes are wrong so often.
 _MAX_CHANGES = 3
+#: What is wrong twice is not wrong by chance, and each time costs all bytes.
 _MAX_VERIFICATIONS = 2
 
-#: A connection is dropped for another if it has had so many seconds, and less than that share of what the others do.
+#: A connection is dropped for another if it is so old (the slow start of TCP takes up to two seconds over long ways) ...
 _SLOW_SECONDS = 3.0
+#: ... and has less than that share of the median rate: connections that share a line differ by two or three times anyway.
 _SLOW_SHARE = 0.25
+#: So often for each place: where the fourth is slow too, slow is what there is, and each drop costs what is under way.
 _MAX_DROPS = 3
 
 
@@ -120,7 +128,16 @@ class Account:
 class Transfer:
     """Raises any BackupError from each of its methods."""
 
-    def __init__(self, link: Link, options: TransferOptions, waiting: Waiting, account: Account) -> None:
+    def __init__(
+        self,
+        link: Link,
+        options: TransferOptions,
+        waiting: Waiting,
+        account: Account,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """``clock`` in seconds: what connections are called slow by."""
+        self.clock = clock
         self._options = options
         self._waiting = waiting
         self._account = account
@@ -444,6 +461,7 @@ class _Crew:
         self.partial = partial
         self.info = info
         self.schedule = schedule
+        self.clock = transfer.clock
         self.turns = Turns(_TURNS)
         self.limit = _Limit(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
@@ -475,7 +493,8 @@ class _Crew:
 
     def _look_after(self, there: int) -> None:
         """Until all is there, or there is an error."""
-        began = looked = saved = time.monotonic()
+        began = looked = time.monotonic()
+        saved = self.clock()
         used = 0.0
         self._start(_TURNS)
         if self.options.sync:
@@ -492,8 +511,8 @@ class _Crew:
             if used - before < (now - looked) * _TURNS / 2:
                 self._start(len(self._workers))
             looked = now
-            if now - saved >= _JOURNAL_SECONDS:
-                saved = now
+            if self.clock() - saved >= _JOURNAL_SECONDS:
+                saved = self.clock()
                 self.partial.save()
                 self._drop_slow()
             done = self.info.size - self.schedule.left
@@ -525,10 +544,11 @@ class _Crew:
             thread.join(max(0.0, ends - time.monotonic()))
         account = self._account
         account.connections = max(account.connections, sum(worker.connection.made > 0 for worker in self._workers))
+        for worker in self._workers:
+            # Before it is counted what they received, which closing them adds to.
+            worker.connection.close()
         account.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
         account.resumes += sum(worker.resumes for worker in self._workers)
-        for worker in self._workers[1:]:
-            worker.connection.close()
         are_alive = [thread.is_alive() for thread in self._threads]
         if are_alive and are_alive[0]:
             # It may be in the midst of connecting.
@@ -567,14 +587,36 @@ class _Crew:
 
     def _drop_slow(self) -> None:
         """Give a connection that is far behind the others another chance on another way."""
-        stretches = [(worker, worker.stretch) for worker in self._workers if worker.is_receiving]
-        working = [(worker, stretch.rate) for worker, stretch in stretches if stretch]
-        if len(working) < 3:
-            return
-        usual = sorted(rate for dummy, rate in working)[len(working) // 2]
-        for worker, rate in working:
-            if worker.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and worker.seconds_connected > _SLOW_SECONDS:
-                worker.drop()
+        for worker in slow_ones([worker for worker in self._workers if worker.is_receiving]):
+            worker.drop()
+
+
+class Dropping(t.Protocol):
+    """What is known of a connection that may be dropped."""
+
+    drops: int
+
+    @property
+    def rate(self) -> Rate: ...
+
+    @property
+    def seconds_connected(self) -> float: ...
+
+
+_Dropping = t.TypeVar("_Dropping", bound=Dropping)
+
+
+def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
+    """Those to be dropped. Of two, nobody can say which one is usual."""
+    if len(working) < 3:
+        return []
+    rates = [one.rate.now for one in working]
+    usual = sorted(rates)[len(rates) // 2]
+    return [
+        one
+        for one, rate in zip(working, rates)
+        if one.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and one.seconds_connected > _SLOW_SECONDS
+    ]
 
 
 class _Worker:
@@ -583,14 +625,13 @@ class _Worker:
     def __init__(self, crew: _Crew, connection: Connection) -> None:
         self.connection = connection
         self.whole: t.Optional[Body] = None
-        self.stretch: t.Optional[Stretch] = None
+        self.rate = Rate(crew.clock)
         self.is_receiving = False
         self.resumes = 0
         self.drops = 0
         self._crew = crew
         self._is_dropped = False
-        self._connected_at = time.monotonic()
-        self._rate = 0.0
+        self._connected_at = crew.clock()
         self._failures = 0
         connections, rate = crew.schedule.connections, crew.options.limit_rate
         self._size = min(_PIECE, _MEMORY // connections)
@@ -601,12 +642,12 @@ class _Worker:
 
     @property
     def seconds_connected(self) -> float:
-        return time.monotonic() - self._connected_at
+        return self._crew.clock() - self._connected_at
 
     def drop(self) -> None:
         self.drops += 1
         self._is_dropped = True
-        self._connected_at = time.monotonic()
+        self._connected_at = self._crew.clock()
         self.connection.abort()
 
     def run(self) -> None:
@@ -623,32 +664,28 @@ class _Worker:
     def _work(self) -> None:
         crew = self._crew
         while not crew.is_over.is_set():
-            stretch = crew.schedule.take(self._rate)
-            if stretch is None:
+            segment = crew.schedule.take(self.rate, self.connection, is_whole=self.whole is not None)
+            if segment is None:
                 if not crew.schedule.left:
                     return
                 crew.schedule.wait(_TICK / 2)
                 continue
-            self.stretch = stretch
             pause = 0.0
-            generation = 0
+            generation, link = crew.links.current()
             try:
-                while stretch.left and not crew.is_over.is_set():
-                    generation, link = crew.links.current()
-                    self._fetch(generation, link, stretch)
-                self._rate = stretch.rate or self._rate
+                self._fetch(generation, link, segment)
             except Rejected as error:
                 crew.links.reject(generation, error)
                 self.resumes += 1
             except (ConnectionFailed, BrokenAnswer) as error:
                 if self.whole and not crew.is_over.is_set():
                     raise _WholeBroken(error) from None
-                crew.links.forget_redirection(generation)
-                pause = self._pause_after(error)
+                if segment.left:
+                    crew.links.forget_redirection(generation)
+                    pause = self._pause_after(error)
             finally:
                 self.is_receiving = False
-                self.stretch = None
-                crew.schedule.give_back(stretch)
+                crew.schedule.give_back(segment)
             if pause:
                 crew.is_over.wait(pause)
             while crew.links.is_missing and not crew.is_over.wait(_TICK / 2):
@@ -662,6 +699,7 @@ class _Worker:
         self.resumes += 1
         if self._is_dropped:
             self._is_dropped = False
+            self.rate.reset()
             return 0.0
         self._failures += 1
         retry = crew.options.retry
@@ -669,25 +707,22 @@ class _Worker:
             raise error
         return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
 
-    def _fetch(self, generation: int, link: Link, stretch: Stretch) -> None:
-        """One range of the stretch, or less if another takes over the rest of it."""
+    def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
+        """All of the segment, or less if another takes over the rest of it."""
         crew, connection = self._crew, self.connection
         body = self.whole
         if body is None:
-            start, stop = crew.schedule.range_of(stretch, self._rate)
-            if start >= stop:
-                return
             made = connection.made
-            found, body = connection.get(link, start, stop, crew.info)
+            found, body = connection.get(link, segment.position, segment.stop, crew.info)
             if found is not link:
                 crew.links.led_to(generation, found)
             if connection.made != made:
-                self._connected_at = time.monotonic()
+                self._connected_at = crew.clock()
         self.is_receiving = True
         with crew.turns:
-            self._keep(body, stretch)
+            self._keep(body, segment)
 
-    def _keep(self, body: Body, stretch: Stretch) -> None:
+    def _keep(self, body: Body, segment: Segment) -> None:
         """What comes of the answer, in the file."""
         crew = self._crew
         extent: t.Optional[Extent] = None
@@ -696,9 +731,9 @@ class _Worker:
         turn_ends = position + _TURN
         while is_open:
             view = self._view_for(position)
-            count, failure = self._receive(body, view)
+            count, failure = self._receive(body, view, segment)
             is_open = count > 0 and failure is None
-            claimed = crew.schedule.claim(stretch, count)
+            claimed = crew.schedule.claim(segment, count)
             if claimed:
                 if extent is None or extent.known[0] >= crew.partial.extent_size:
                     extent = crew.partial.new_extent(position)
@@ -713,8 +748,12 @@ class _Worker:
                 crew.links.proved()
             if failure is not None:
                 raise failure
-            if claimed < count or not stretch.left:
-                if is_open and not body.is_over:
+            if crew.limit and count:
+                pause = max(0.0, crew.limit.delay(count))
+                with crew.turns.put_off():
+                    crew.is_over.wait(pause)
+            if claimed < count or not segment.left:
+                if not body.is_over:
                     self.connection.close()
                 return
             if crew.is_over.is_set():
@@ -724,16 +763,12 @@ class _Worker:
                 turn_ends = position + _TURN
                 with crew.turns.put_off():
                     pass
-            if crew.limit and count:
-                pause = max(0.0, crew.limit.delay(count))
-                with crew.turns.put_off():
-                    crew.is_over.wait(pause)
 
     def _view_for(self, position: int) -> memoryview:
         """Memory for what comes next, which lies in its pages as it will in those of the file."""
         return self._memory[position % self._size :]
 
-    def _receive(self, body: Body, view: memoryview) -> tuple[int, t.Optional[ConnectionFailed]]:
+    def _receive(self, body: Body, view: memoryview, segment: Segment) -> tuple[int, t.Optional[ConnectionFailed]]:
         """How much came into the view, and what ended it, if it did not end well."""
         count = 0
         ends = time.monotonic() + _PIECE_SECONDS
@@ -742,9 +777,10 @@ class _Worker:
                 came = body.receive(view[count:])
                 if came:
                     count += came
+                    segment.in_hand = count
                     continue
                 seconds = ends - time.monotonic()
-                if came == 0 or (count and seconds <= 0) or self._crew.is_over.is_set():
+                if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._crew.is_over.is_set():
                     break
                 with self._crew.turns.put_off():
                     body.wait(seconds if seconds > 0 else _PIECE_SECONDS, len(view) - count)

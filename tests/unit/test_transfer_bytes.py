@@ -1,0 +1,221 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How many bytes the storage sends for a transfer, as each of them can cost money, and what becomes of slow connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import transfer as transferring
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import VerificationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Connection, Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Rate
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
+    Account,
+    Transfer,
+    TransferOptions,
+    slow_ones,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
+from stand_in import Fault, StandIn, exports
+from stand_in.objects import StoredObject
+
+MIB = 1 << 20
+SIZE = 16 * MIB
+#: Not divisible by anything, so that no range ends where another might by chance.
+ODD = SIZE + 12_345
+
+
+class Patient:
+    """Waits for a transfer for as long as it takes."""
+
+    renews_links = False
+
+    def check(self) -> None:
+        pass
+
+    def report(self, facts: Mapping[str, Any]) -> None:
+        pass
+
+    def ask_for_links(self) -> None:
+        raise AssertionError("the link does")
+
+    def take_links(self) -> None:
+        raise AssertionError("the link does")
+
+
+def put(service: StandIn, size: int) -> tuple[Link, StoredObject]:
+    task = service.add_task("rm-a", task_id="dt-x")
+    stored = service.put_object(task, size)
+    return Link(exports.link(service, task, 600, internal=False)), stored
+
+
+def transferred(
+    service: StandIn,
+    directory: Path,
+    size: int = ODD,
+    clock: Callable[[], float] = time.monotonic,
+    **options: Any,
+) -> Account:
+    """Transfer an object of that size, and see that it is there."""
+    link, stored = put(service, size)
+    account = Account()
+    transfer = Transfer(link, TransferOptions(**options), Patient(), account, clock)
+    partial = PartialFile(str(directory / "file"))
+    try:
+        transfer.run(partial, transfer.probe())
+    finally:
+        transfer.close()
+        partial.release()
+    assert Path(partial.path).read_bytes() == stored.read()
+    return account
+
+
+def sent(service: StandIn) -> int:
+    """Bytes of objects, by all requests."""
+    return sum(transfer.sent for transfer in service.transfers)
+
+
+def slowly() -> float:
+    """A clock by which no connection is slow only because this machine is busy."""
+    return time.monotonic() / 20
+
+
+@pytest.mark.parametrize("connections", [1, 2, 8])
+@pytest.mark.parametrize("rate", [None, 4e6], ids=["as fast as it can", "even"])
+def test_no_byte_is_sent_twice(service: StandIn, tmp_path: Path, rate: float | None, connections: int) -> None:
+    """One byte more comes from asking what the object is."""
+    service.habits.rate = rate
+    account = transferred(service, tmp_path, clock=slowly, connections=connections, sync=False)
+    assert sent(service) == account.transferred == ODD + 1
+
+
+def test_no_byte_is_sent_twice_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path: Path) -> None:
+    tls_service.habits.url_scheme = "https"
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    http = ConnectionOptions(ca_path=str(tmp_path / "ca.pem"))
+    account = transferred(tls_service, tmp_path, clock=slowly, http=http, sync=False)
+    assert sent(tls_service) == account.transferred == ODD + 1
+
+
+def test_few_bytes_are_sent_twice_by_connections_that_differ(service: StandIn, tmp_path: Path) -> None:
+    """Only those under way on a slow connection when its segment is taken over."""
+    service.habits.rate = lambda number: 1e5 if number % 8 == 3 else 1e6 * (2 + number % 8)
+    account = transferred(service, tmp_path, sync=False)
+    assert ODD < account.transferred <= sent(service) <= 1.01 * ODD
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_what_a_crawling_connection_has_is_fetched_by_others(service: StandIn, tmp_path: Path, after: int) -> None:
+    """At its rate, its first segment alone would last for half an hour."""
+    service.habits.rate = 4e6
+    service.inject(Fault("crawl", rate=1000.0, after=after))
+    transferred(service, tmp_path, 9 * MIB, connections=4, sync=False)
+    crawling = next(transfer for transfer in service.transfers if transfer.fault)
+    others = [transfer for transfer in service.transfers if not transfer.fault]
+    assert crawling.sent < 200_000
+    assert sum(transfer.sent for transfer in others) > 9 * MIB - 200_000
+    assert sent(service) <= 1.01 * 9 * MIB
+
+
+def test_what_is_thrown_away_counts(service: StandIn) -> None:
+    """A response that is given up, with bytes that nobody has read yet."""
+    link, dummy = put(service, 40_000)
+    connection = Connection(ConnectionOptions())
+    probed = connection.probe(link)[1]
+    probed.skip()
+    for read in (0, 1000):
+        body = connection.get(link, 0, 40_000, probed.info)[1]
+        if read:
+            body.receive(memoryview(bytearray(read)))
+        while service.transfers[-1].sent < 40_000:
+            time.sleep(0.001)
+        connection.close()
+    assert connection.received == sent(service) == 80_001
+
+
+# slow connections
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are soon found to be slow."""
+    monkeypatch.setattr(transferring, "_SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(transferring, "_JOURNAL_SECONDS", 0.1)
+
+
+def begun_early(service: StandIn, size: int) -> int:
+    """How many connections were made while a quarter of the object had not been asked for."""
+    asked, connections = 0, set()
+    for transfer in service.transfers:
+        if asked < 0.75 * size:
+            connections.add(transfer.connection)
+        first, last = transfer.range.removeprefix("bytes=").split("-")
+        asked += int(last) + 1 - int(first)
+    return len(connections)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_slow_connection_is_replaced(service: StandIn, tmp_path: Path) -> None:
+    service.habits.rate = lambda number: 1e5 if number == 3 else 4e6
+    transferred(service, tmp_path, 32 * MIB, connections=4, sync=False)
+    assert begun_early(service, 32 * MIB) > 4
+
+
+@dataclass
+class Worker:
+    value: float
+    drops: int = 0
+    seconds_connected: float = 4.0
+
+    @property
+    def rate(self) -> Rate:
+        rate = Rate(lambda: 0.0)
+        rate.measured = self.value
+        return rate
+
+
+QUICK = [Worker(10.0), Worker(9.0), Worker(8.0)]
+
+
+@pytest.mark.parametrize(
+    ("workers", "dropped"),
+    [
+        ([*QUICK, Worker(2.0)], 1),
+        ([*QUICK, Worker(9.0), Worker(2.0), Worker(0.0)], 2),
+        ([*QUICK, Worker(2.5)], 0),
+        ([*QUICK, Worker(2.0, seconds_connected=3.0)], 0),
+        ([*QUICK, Worker(2.0, drops=2)], 1),
+        ([*QUICK, Worker(2.0, drops=3)], 0),
+        ([*QUICK[:2], Worker(2.0)], 1),
+        ([QUICK[0], Worker(2.0)], 0),
+        ([Worker(1.0), Worker(1.0), Worker(1.0)], 0),
+    ],
+)
+def test_connections_are_dropped_that_are_far_behind(workers: list[Worker], dropped: int) -> None:
+    """Once they had time, and three times at most."""
+    assert slow_ones(workers) == workers[len(workers) - dropped :]
+
+
+# wrong bytes
+
+
+@pytest.mark.parametrize("times", [1, 2, 99])
+def test_an_object_that_comes_wrong_is_fetched_twice_at_most(service: StandIn, tmp_path: Path, times: int) -> None:
+    """By one connection, the first byte of every object that is flipped comes after the one that is asked for first."""
+    for dummy in range(times):
+        service.inject(Fault("flipped", after=1, at=0))
+    if times == 1:
+        assert transferred(service, tmp_path, MIB, connections=1).attempts == 2
+    else:
+        with pytest.raises(VerificationFailed, match="its CRC-64 is"):
+            transferred(service, tmp_path, MIB, connections=1)
+    assert sent(service) == 2 * (MIB + 1)
