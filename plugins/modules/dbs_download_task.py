@@ -139,21 +139,31 @@ options:
     type: str
     choices: [reuse, error, create]
     default: reuse
+  on_blocked:
+    description:
+      - An instance has one running or failed task at a time. What to do about a failed one that is not for the same source, format
+        and target, and keeps a new one from being created - fail (V(error)), or start it again once, and wait until it is done
+        (V(retry)). That needs O(wait_for_slot=true).
+      - A task that is retried and finishes has to be paid for.
+    type: str
+    choices: [error, retry]
+    default: error
   wait_for_slot:
     description:
       - An instance has one running or failed task at a time. Whether to wait, at most O(wait_timeout), until another one that is
         running is done, and then to create the task.
+      - A new task is created only while the controller waits for it. If it is gone, the module ends within 90 seconds, and creates
+        nothing.
     type: bool
     default: false
   wait:
     description:
       - Whether to wait until the task is finished, at most O(wait_timeout), which begins anew after O(wait_for_slot).
-      - No progress is shown. Use M(apsaradb.backup.dbs_download_task_wait) after this module to see some.
     type: bool
     default: false
   wait_timeout:
     description:
-      - How long to wait, in seconds, from V(0) to V(2592000).
+      - How long to wait, in seconds, from V(0) to V(2592000); for the slot, and then once more for the task.
     type: float
     default: 3600.0
   poll_interval:
@@ -186,6 +196,8 @@ options:
     type: str
 extends_documentation_fragment:
   - apsaradb.backup.connection
+  - apsaradb.backup.progress
+  - apsaradb.backup.progress.job
   - apsaradb.backup.attributes
   - apsaradb.backup.attributes.action_group
 attributes:
@@ -231,6 +243,7 @@ EXAMPLES = r"""
     backup_set_id: "1482610009"
     format: CSV
     on_failed: retry
+    on_blocked: retry
     wait_for_slot: true
     wait: true
     wait_timeout: 14400
@@ -311,6 +324,12 @@ estimated_fee:
   returned: success, and failure if a task was created or found before
   type: float
   sample: 0.0313
+retried_blocking_task_ids:
+  description: The IDs of the tasks that were in the way and that O(on_blocked=retry) started again; in check mode, would start again.
+  returned: success, and failure if there is one
+  type: list
+  elements: str
+  sample: []
 blocking_task:
   description:
     - In check mode, the running or failed task of the instance because of which the service may refuse to create another. V(null) if
@@ -323,7 +342,7 @@ error:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
     - The kind is also V(slot taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
       task has failed, has expired or is uncertain; V(missing) if there is no backup set for O(backup_set_id=latest); V(wait) as M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome unknown) if the answer
-      was lost and no effect has shown.
+      was lost and no effect has shown. If the slot did not become free in time, the kind is V(wait), and C(blocking_task) is there.
   returned: failure
   type: dict
   sample:
@@ -334,14 +353,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task import (
     ARGUMENT_SPEC,
     DownloadTaskModule,
+    from_notes,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import run
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import with_options
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    job = DownloadTaskModule(module.params, module.check_mode, warner(module))
-    exit_with(module, job.answer, job.so_far, job.in_doubt)
+    work = DownloadTaskModule(module.params, module.check_mode)
+    run(module, with_options(module, work.answer), work.so_far, work.in_doubt, from_notes)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import typing as t
+import uuid
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
@@ -34,24 +35,31 @@ class FollowingAction(ActionBase):
         task_vars: t.Optional[Facts],
         lines: t.Callable[[Facts, float], t.Iterable[str]],
         renew: t.Optional[t.Callable[[], list[str]]] = None,
+        is_long: bool = True,
     ) -> Facts:
         """The module's result.
 
         ``lines``: what to print of the work's progress, and of the seconds since its start. ``renew``: gives new links.
+        ``is_long``: whether it can take so long that progress is of interest.
         """
+        unsupported = [name for name in BETWEEN if name in self._task.args]
+        if unsupported:
+            message = f"Unsupported parameters for ({self._task.action}) module: {', '.join(unsupported)}"
+            return {"failed": True, "msg": message, "error": {"kind": "configuration"}}
         if self._task.async_val:
             return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars, wrap_async=True))
-        if self._task.check_mode:
+        if self._task.check_mode or not is_long:
             return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars))
         began = time.monotonic()
         directory: t.Optional[str] = None
+        start: Facts = {"id": uuid.uuid4().hex}
         links: t.Optional[list[str]] = None
         starts = 1
         shown = began
         interval = interval_of(self._task, DEFAULT_INTERVAL)
         while True:
             left = max(0.0, shown + interval - time.monotonic())
-            job = {"seconds": left, "directory": directory, "renews_links": renew is not None}
+            job = {"seconds": left, "directory": directory, "renews_links": renew is not None, **start}
             given = dict(module_args, job=job)
             if directory is not None:
                 given.pop("links", None)
@@ -64,6 +72,7 @@ class FollowingAction(ActionBase):
             links = None
             directory = state["directory"]
             if directory is None:
+                start = {"id": uuid.uuid4().hex, "notes": state["notes"]}
                 starts += 1
                 if starts > MAX_STARTS:
                     return {
@@ -83,7 +92,7 @@ class FollowingAction(ActionBase):
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
                 if is_read(self._task):
-                    show(self._display, host_of(self._task, task_vars), lines(state["progress"], shown - began))
+                    show(self._display, host_of(self._task, task_vars), lines(state.get("progress") or {}, shown - began))
 
     @staticmethod
     def _clean(result: Facts) -> Facts:

@@ -46,6 +46,53 @@ def test_the_examples_that_create(stocked: Any) -> None:
     assert len(stocked.service.created) == 2
 
 
+PLAYBOOK = """
+- name: Create a task when the slot is free
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Create it
+      apsaradb.backup.dbs_download_task:
+        region: cn-hangzhou
+        instance_name: rm-bp1a2b3c4d5e6f7g8
+        backup_set_id: latest
+        format: Parquet
+        wait: true
+        wait_for_slot: true
+        poll_interval: 0.5
+        progress_interval: 1
+      register: created
+"""
+
+
+def test_progress_while_it_waits(stocked: Any) -> None:
+    """Time passes by requests here, so that there are polls enough for lines a second apart."""
+    service = stocked.service
+    service.habits.seconds_per_list = 1.0
+    service.habits.life_cycle = [("running", 8.0), ("finished", None)]
+    (blocking,) = (task for task in service.account.tasks() if task.task_id == "dt-a1b2c3d4e5f2")
+    blocking.follow([("running", 8.0), ("finished", None)], service.clock.now())
+    output = stocked.play(PLAYBOOK)
+    assert "\nin the way: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
+    (created,) = service.created
+    assert f"\n{created.task_id} of rm-bp1a2b3c4d5e6f7g8: running, " in output
+    assert "changed=1" in output
+
+
+@pytest.mark.parametrize("keywords", ["async: 300\n      poll: 1", "no_log: true", "check_mode: true"])
+def test_no_progress_is_shown(stocked: Any, keywords: str) -> None:
+    stocked.service.habits.seconds_per_list = 1.0
+    output = stocked.play(PLAYBOOK.replace("register: created", keywords))
+    assert "running" not in output
+    assert "changed=1" in output
+    assert len(stocked.service.created) == ("check" not in keywords)
+
+
+def test_what_is_between_module_and_action_plugin_is_no_option(stocked: Any) -> None:
+    output = stocked.play(PLAYBOOK.replace("wait: true", 'job: {"seconds": 1}'), check=False)
+    assert "Unsupported parameters for (apsaradb.backup.dbs_download_task) module: job" in output
+
+
 def create(world: Any, *options: str, check: bool = True) -> str:
     output: str = world.run(
         "ansible-playbook",

@@ -858,7 +858,7 @@ def test_a_job_that_is_killed_is_begun_again(
     until(lambda: journalled(tmp_path / "file"))
     (job,) = children(process.pid)
     os.kill(job, signal.SIGKILL)
-    assert json.loads(process.outputs()[0])["_job"] == {"directory": None, "progress": {}, "needs_links": False}
+    assert json.loads(process.outputs()[0])["_job"] == {"directory": None, "notes": {}}
     service.habits.rate = None
     assert controller.run()["bytes_resumed"] > 0
     assert (tmp_path / "file").read_bytes() == data

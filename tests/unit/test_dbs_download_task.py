@@ -346,14 +346,6 @@ def test_it_can_wait_for_the_slot(task: Any, asked: dict[str, Any], service: Sta
     assert creations(service) == 2
 
 
-def test_the_slot_does_not_become_free(task: Any, asked: dict[str, Any], service: StandIn) -> None:
-    service.add_task(INSTANCE, task_id="dt-slow", schedule=SLOW, backup_set_id="7")
-    result = task({**asked, "wait_for_slot": True, "wait_timeout": 0.5})
-    assert result["error"]["reason"] == "timed out"
-    assert "dt-slow" in result["msg"]
-    assert not service.created
-
-
 def test_a_slot_that_a_failure_blocks(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-bad", schedule=[("running", 0.3), ("failed", None)], backup_set_id="7")
     result = task({**asked, "wait_for_slot": True, "wait_timeout": 600})
@@ -740,6 +732,7 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
             {"poll_interval": 5, "poll_interval_max": 1},
             "poll_interval_max 1.0 is out of range: give 5.0 to 3600 seconds.",
         ),
+        ({"progress_interval": 0}, "progress_interval 0.0 is out of range: give 1 to 86400 seconds."),
         ({"confirm_timeout": -1}, "confirm_timeout -1.0 is out of range"),
         ({"fee_per_gib": -1}, "fee_per_gib -1.0 is out of range"),
         ({"backup_set_size": -1}, "backup_set_size -1 is out of range"),

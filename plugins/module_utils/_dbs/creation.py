@@ -164,6 +164,10 @@ class DownloadRequest:
         return normalised(raw, self.instance_name, self.region)
 
     @property
+    def operation(self) -> str:
+        return f"create a download task for {self.described}"
+
+    @property
     def described(self) -> str:
         source = f"backup set {self.backup_set_id!r}" if self.backup_set_id else f"point in time {self.point_in_time}"
         return f"{source} of instance {self.instance_name!r} in region {self.region!r}"
@@ -223,7 +227,7 @@ class DownloadTasks:
 
         Raises SlotTaken, OutcomeUnknown, or any other BackupError; after them, nothing was created that they do not name.
         """
-        asked = f"create a download task for {request.described}"
+        asked = request.operation
         self.in_doubt = asked
         try:
             answer = self._client.call("CreateDownload", request.parameters(), asked=asked, at_most_once=True)

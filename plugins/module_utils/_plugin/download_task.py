@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -17,17 +18,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
     DownloadRequest,
     DownloadTasks,
     Match,
+    OutcomeUnknown,
     SlotTaken,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
-    Ending,
-    Selection,
-    Waiting,
-    WaitPolicy,
-    is_live,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
     find_backup_set,
     newest_backup_set,
@@ -38,7 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_r
     check_retried,
     request_of,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import WaitFailed, wait_message
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     RDS_SPEC,
@@ -47,10 +43,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     region_of,
     within,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
-
-if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.task_wait import SlotTimeoutError, TaskWait
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
 
 #: United States dollars for a gibibyte, as documented.
 DEFAULT_FEE = 0.03125
@@ -76,6 +70,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
     "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
     "on_uncertain": {"type": "str", "choices": ["reuse", "error", "create"], "default": "reuse"},
+    "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "float", "default": 3600.0},
@@ -84,6 +79,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "confirm_timeout": {"type": "float", "default": 60.0},
     "fee_per_gib": {"type": "float", "default": DEFAULT_FEE},
     **RDS_SPEC,
+    **JOB_SPEC,
     **CONNECTION_SPEC,
 }
 
@@ -97,29 +93,29 @@ class TaskInTheWay(BackupError):
 class DownloadTaskModule:
     """One run of the module."""
 
-    def __init__(self, options: Options, check_mode: bool, warn: t.Callable[[str], t.Any]) -> None:
+    def __init__(self, options: Options, check_mode: bool) -> None:
         self._options = options
         self._check_mode = check_mode
-        self._warn = warn
         self._known: dict[str, t.Any] = {}
+        self._warnings: list[str] = []
+        self._unblocked: list[str] = []
         self._tasks: t.Optional[DownloadTasks] = None
         self._size: t.Optional[int] = options["backup_set_size"]
 
     def so_far(self) -> dict[str, t.Any]:
         """What has been done, for an error that comes after."""
-        return dict(self._known)
+        known = dict(self._known)
+        if self._unblocked:
+            known.update(changed=True, retried_blocking_task_ids=self._unblocked)
+        return {**known, "warnings": self._warnings} if self._warnings else known
 
     def in_doubt(self) -> str:
         """What to tell if it is interrupted; empty if nothing is in doubt."""
-        asked = self._tasks.in_doubt if self._tasks else ""
-        return (
-            f"Whether it could {asked} is not known: run it again, which finds out and does nothing twice."
-            if asked
-            else ""
-        )
+        return _in_doubt(self._tasks.in_doubt if self._tasks else "")
 
-    def answer(self) -> dict[str, t.Any]:
+    def answer(self, job: Job) -> dict[str, t.Any]:
         """The module's result. All options are checked before the first call. Raises any BackupError."""
+        self._job = job
         options = self._options
         self._check_limits()
         if options["state"] == "retried":
@@ -131,6 +127,8 @@ class DownloadTaskModule:
             request = request_of(options)
         self._instance_name = identifier("instance_name", options["instance_name"])
         self._region = region_of(options)
+        if job.is_restarted:
+            self._take_up(job.notes)
         client = client_of(options, DBS)
         # Each step has a time-out of its own.
         client.deadline = math.inf
@@ -141,13 +139,16 @@ class DownloadTaskModule:
             cluster_name=options["cluster_name"] and identifier("cluster_name", options["cluster_name"]),
             look_timeout=options["confirm_timeout"],
         )
+        self._wait = TaskWait(client, self._region, self._instance_name, options, job)
         try:
-            if request:
-                self._present(tasks, client, self._with_latest(request))
+            if self._known:
+                pass  # by a process that was lost while it waited
+            elif request:
+                self._present(tasks, self._with_latest(request))
             else:
                 self._retried(tasks, Match(self._to_retry(tasks, task_id)))
             if options["wait"] and not self._check_mode:
-                self._wait(client, self._known["task"]["task_id"])
+                self._wait.until_finished(self._known["task"]["task_id"], lambda task: self._known.update(task=task))
         finally:
             client.close()
         return self.so_far()
@@ -160,6 +161,38 @@ class DownloadTaskModule:
         within(options, "backup_set_size", 0, 2**63)
         interval = within(options, "poll_interval", 0.1, 3600, " seconds")
         within(options, "poll_interval_max", interval, 3600, " seconds")
+        within(options, "progress_interval", 1, 86400, " seconds")
+        if options["on_blocked"] == "retry" and not options["wait_for_slot"]:
+            raise ConfigurationError("on_blocked retry needs wait_for_slot: the task that is retried has to end first.")
+
+    def _take_up(self, notes: t.Optional[t.Mapping[str, t.Any]]) -> None:
+        """What a process did that was lost. Raises OutcomeUnknown where that is not known: nothing is done twice."""
+        if notes is None or notes.get("sending"):
+            sending = notes["sending"] if notes else "create or retry a download task"
+            raise OutcomeUnknown("the module's process was ended from outside", hint=_in_doubt(sending))
+        self._known = dict(notes.get("known", {}))
+        self._unblocked = list(notes.get("unblocked", ()))
+        self._warnings = list(notes.get("warnings", ()))
+
+    @contextlib.contextmanager
+    def _sending(self, what: str) -> t.Iterator[None]:
+        """Around what cannot be done twice: somebody waits for it, and whoever takes the place of this process knows of it."""
+        self._job.await_follower()
+        self._job.note({"sending": what, **self._notes()})
+        yield
+        self._note()
+
+    def _note(self) -> None:
+        # Where this cannot be written, the last note stands, by which it is in doubt.
+        with contextlib.suppress(BackupError):
+            self._job.note(self._notes())
+
+    def _notes(self) -> dict[str, t.Any]:
+        return {"known": self._known, "unblocked": self._unblocked, "warnings": self._warnings}
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.append(text)
 
     # state=present
 
@@ -172,9 +205,8 @@ class DownloadTaskModule:
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
         return dataclasses.replace(request, backup_set_id=newest["backup_id"], more={**request.more, **size})
 
-    def _present(self, tasks: DownloadTasks, client: Client, request: DownloadRequest) -> None:
-        options = self._options
-        deadline = time.monotonic() + options["wait_timeout"]
+    def _present(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
+        deadline = time.monotonic() + self._options["wait_timeout"]
         while True:
             known = tasks.meeting(request)
             match = self._usable(request, known)
@@ -185,20 +217,41 @@ class DownloadTaskModule:
             if self._check_mode:
                 return self._would_create(tasks, request)
             try:
-                created, is_new = tasks.create(request, known)
+                with self._sending(request.operation):
+                    created, is_new = tasks.create(request, known)
+                    if is_new:
+                        return self._created(request, created)
             except SlotTaken as error:
-                is_over = time.monotonic() >= deadline
-                if is_over or not options["wait_for_slot"] or not (error.task is None or is_live(error.task)):
+                self._note()
+                try:
+                    self._make_way(tasks, error, deadline)
+                except SlotTimeoutError as late:
+                    late.asked = request.operation
                     raise
-                if error.task:
-                    self._wait_until_ended(client, error.task["task_id"], deadline)
-                else:
-                    time.sleep(options["poll_interval"])
                 continue
-            if not is_new:
-                return self._found(Match(created))
-            self._created(request, created)
-            return None
+            return self._found(Match(created))
+
+    def _make_way(self, tasks: DownloadTasks, error: SlotTaken, deadline: float) -> None:
+        """Wait until the task in the way is done, after it was retried if it has failed. Raises the error, or SlotTimeoutError."""
+        options, task = self._options, error.task
+        if not options["wait_for_slot"]:
+            raise error
+        if task and not is_live(task):
+            if options["on_blocked"] != "retry":
+                error.hint += ", or set on_blocked=retry to retry it here"
+                raise error
+            if task["task_id"] in self._unblocked:
+                error.hint = "It was retried, and has failed again: see why in the console"
+                raise error
+            with self._sending(f"retry download task {task['task_id']!r}"):
+                task = tasks.retry(task)
+                self._unblocked.append(task["task_id"])
+        if time.monotonic() >= deadline:
+            raise SlotTimeoutError(task, options["wait_timeout"])
+        if task:
+            self._wait.until_ended(task, deadline)
+        else:
+            self._wait.sleep(options["poll_interval"])
 
     def _usable(self, request: DownloadRequest, known: t.Sequence[Match]) -> t.Optional[Match]:
         """The task to go on with, if there is one; none if one is to be created."""
@@ -266,13 +319,14 @@ class DownloadTaskModule:
         """The same keys whatever was done. ``before``: what the diff shows; by default the task as it is."""
         fee = None if size is None else round(size / 2**30 * self._options["fee_per_gib"], 4)
         return {
-            "changed": action != "none",
+            "changed": action != "none" or bool(self._unblocked),
             "action": action,
             "task": task,
             "uncertain_fields": list(uncertain),
             "backup_set_size": size,
             "estimated_fee": fee,
             "blocking_task": None,
+            "retried_blocking_task_ids": list(self._unblocked),
             "diff": {"before": shown(task) if before is None else before, "after": shown(task)},
         }
 
@@ -281,7 +335,9 @@ class DownloadTaskModule:
         if size is None and request.backup_set_id:
             size = self._size_of(request.backup_set_id)
         blocking = next((one for one in tasks.all() if is_live(one) or one["download_status"] == "failed"), None)
-        if blocking and not (self._options["wait_for_slot"] and is_live(blocking)):
+        if blocking and not is_live(blocking) and self._options["on_blocked"] == "retry":
+            self._unblocked.append(blocking["task_id"])
+        elif blocking and not (self._options["wait_for_slot"] and is_live(blocking)):
             self._warn(
                 f"Task {blocking['task_id']!r} is {blocking['download_status']}: the service may refuse to create another one"
                 " for the instance."
@@ -337,45 +393,22 @@ class DownloadTaskModule:
         if self._check_mode:
             action, after = "retry", dict(task, download_status="initializing")
         else:
-            after = tasks.retry(task)
+            with self._sending(f"retry download task {task['task_id']!r}"):
+                after = tasks.retry(task)
+                self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         return None
 
-    # Waiting
 
-    def _wait(self, client: Client, task_id: str) -> None:
-        waiting = self._waiting(client, task_id, time.monotonic() + self._options["wait_timeout"])
-        ending = waiting.run()
-        for task in waiting.tasks():
-            self._known["task"] = task
-        if ending is not Ending.DONE:
-            raise WaitFailed(ending, wait_message(ending, waiting))
+def from_notes(notes: t.Mapping[str, t.Any]) -> tuple[str, dict[str, t.Any]]:
+    """What to tell of a process that was stopped, by its notes: what is in doubt, and what is known."""
+    return _in_doubt(notes.get("sending", "")), dict(notes.get("known", {}))
 
-    def _wait_until_ended(self, client: Client, task_id: str, deadline: float) -> None:
-        """Until the task no longer takes the slot, or blocks it for good by its failure."""
-        waiting = self._waiting(client, task_id, deadline, any_end=True)
-        ending = waiting.run()
-        client.deadline = math.inf
-        if ending is not Ending.DONE:
-            raise WaitFailed(ending, wait_message(ending, waiting))
 
-    def _waiting(self, client: Client, task_id: str, deadline: float, any_end: bool = False) -> Waiting:
-        options = self._options
-        policy = WaitPolicy(
-            timeout=max(0.0, deadline - time.monotonic()),
-            interval=options["poll_interval"],
-            interval_max=options["poll_interval_max"],
-            appear_timeout=options["confirm_timeout"],
-            outage_timeout=options["total_timeout"],
-            any_end=any_end,
-        )
-        selection = Selection(
-            self._region,
-            (self._instance_name,),
-            task_ids=frozenset({task_id}),
-            cluster_name=options["cluster_name"],
-        )
-        return Waiting(client, selection, policy)
+def _in_doubt(operation: str) -> str:
+    if not operation:
+        return ""
+    return f"Whether it could {operation} is not known: run it again, which finds out and does nothing twice."
 
 
 def shown(task: Task) -> str:

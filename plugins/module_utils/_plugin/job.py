@@ -9,11 +9,16 @@ The action plugin runs the module as often as it takes, each time with the optio
 last run said that it needs some. The first run forks: its child does the work, and this and all later runs only follow it
 for some seconds. So nothing is interrupted for progress, and nothing of the controller's is needed on the host but links.
 
-    job to the module     {"seconds": 30, "directory": null, "renews_links": true}   start, and follow; whether it can have links
+    job to the module     {"seconds": 30, "directory": null, "id": "…", "renews_links": true}
+                                                                 start, and follow; whether it can have links
                           {"seconds": 30, "directory": "/…"}                         follow
                           {"seconds": 0, "directory": "/…", "stop": true}            end it
     job from the module   {"directory": "/…", "progress": {…}, "needs_links": false}, as ``_job``
+                          {"directory": null, "notes": {…}}      its process is lost: start it again, with the same ``notes``
                           none: this is the result
+
+``id`` is new for each start. A start that comes twice, as where a connection plugin sends it again, starts one work.
+``notes`` are what the work wrote down of what cannot be done twice; null where even that is lost.
 
 In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
 ``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
@@ -33,6 +38,7 @@ import shutil
 import tempfile
 import time
 import typing as t
+import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import (
@@ -60,6 +66,7 @@ GRACE = 10.0
 _REPORT_EVERY = 0.5
 _LOOK_EVERY = 0.2
 _ROOM = 16384
+_NOTES = "notes.json"
 
 
 class Job:
@@ -67,6 +74,9 @@ class Job:
 
     #: Whether it makes sense to ask for links.
     renews_links = False
+    #: Whether it takes the place of one that was lost, and the notes of that, none if they are lost as well.
+    is_restarted = False
+    notes: t.Optional[Facts] = None
 
     def __init__(self) -> None:
         self._audience = _Audience()
@@ -76,8 +86,15 @@ class Job:
         if self._audience.is_gone():
             raise Abandoned("Ansible, which waited for this, is gone")
 
+    def await_follower(self) -> None:
+        """Return while somebody is sure to wait for the result. Raises Abandoned if nobody does."""
+        self.check()
+
     def report(self, facts: Facts) -> None:
         """How far it is."""
+
+    def note(self, facts: Facts) -> None:
+        """Write down what a work that takes the place of this one has to know."""
 
     def ask_for_links(self) -> None:
         """Say that the links that it has do not do any more."""
@@ -88,8 +105,10 @@ class Job:
 
 
 class FollowedJob(Job):
-    def __init__(self, directory: _Directory, renews_links: bool) -> None:
-        self.renews_links = renews_links
+    def __init__(self, directory: _Directory, asked: Facts) -> None:
+        self.renews_links = bool(asked.get("renews_links"))
+        self.is_restarted = "notes" in asked
+        self.notes = asked.get("notes")
         self._directory = directory
         self._facts: Facts = {}
         self._needs_links = False
@@ -103,6 +122,23 @@ class FollowedJob(Job):
             raise Abandoned("Ansible, which waited for this, is gone")
         if self._directory.has("stop"):
             raise Abandoned("it was told to stop")
+
+    def await_follower(self) -> None:
+        """By one that follows from now on: that somebody did a while ago does not tell that he still does."""
+        before = self._directory.followed()
+        while True:
+            self.check()
+            if self._directory.followed() != before:
+                return
+            time.sleep(_LOOK_EVERY / 4)
+
+    def note(self, facts: Facts) -> None:
+        """Raises DestinationFailed where that cannot be done, and Abandoned where nobody would read it."""
+        try:
+            self._directory.write(_NOTES, facts)
+        except OSError as error:
+            raise DestinationFailed.of(error, self._directory.path, "keep notes of the work") from None
+        self.check()
 
     def report(self, facts: Facts) -> None:
         self._facts = facts
@@ -146,46 +182,64 @@ def run(
     work: t.Callable[[Job], Facts],
     so_far: t.Callable[[], Facts] = dict,
     after_interruption: t.Callable[[], str] = str,
+    from_notes: t.Callable[[Facts], tuple[str, Facts]] = lambda notes: ("", {}),
 ) -> t.NoReturn:
     """End the module with the result of the work, or with how far it is, as the option ``job`` says.
 
-    ``after_interruption``: a sentence on what it leaves.
+    ``after_interruption``: a sentence on what it leaves. ``from_notes``: another one, and what is known, by the work's notes.
     """
     asked = module.params["job"] or {}
     if "seconds" not in asked:
         finish(module, whole_outcome(until_signalled(lambda: work(Job())), so_far, after_interruption))
+    left: list[Facts] = []
 
     def follow() -> Facts:
         directory = asked.get("directory")
         try:
-            directory = directory or _start(module, work, so_far, bool(asked.get("renews_links")))
-            return until_signalled(lambda: _follow(_Directory(directory), asked, module.params.get("links")))()
+            directory = directory or _start(module, work, so_far, asked)
+            return until_signalled(lambda: _follow(_Directory(directory), asked, module.params.get("links"), left))()
         except OSError as error:
             failed = DestinationFailed.of(error, error.filename or directory or "remote_tmp", "keep notes of the work")
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
-    finish(module, whole_outcome(follow, in_doubt=after_interruption))
+    def known() -> Facts:
+        return from_notes(left[0])[1] if left else {}
+
+    def said() -> str:
+        return (from_notes(left[0])[0] if left else "") or after_interruption()
+
+    finish(module, whole_outcome(follow, known, said))
 
 
-def _new_directory(module: AnsibleModule) -> str:
+def _new_directory(module: AnsibleModule, name: str) -> str:
     """In Ansible's remote_tmp, or that of the system where a user has none, as Ansible itself does it."""
     remote_tmp: str = t.cast(t.Any, module)._remote_tmp
     base = os.path.expanduser(os.path.expandvars(remote_tmp))
     try:
         os.makedirs(base, mode=0o700, exist_ok=True)
-        return tempfile.mkdtemp(prefix="apsaradb.backup-", dir=base)
-    except OSError:
-        return tempfile.mkdtemp(prefix="apsaradb.backup-")
+        return _made(base, name)
+    except OSError as error:
+        if error.filename == os.path.join(base, name) and error.errno == errno.EEXIST:
+            raise
+        return _made(tempfile.gettempdir(), name)
 
 
-def _start(
-    module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts], renews_links: bool
-) -> str:
-    path = _new_directory(module)
+def _made(base: str, name: str) -> str:
+    os.mkdir(os.path.join(base, name), 0o700)
+    return os.path.join(base, name)
+
+
+def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Callable[[], Facts], asked: Facts) -> str:
+    """Start the work, unless this very start was made already. Returns the directory."""
+    try:
+        path = _new_directory(module, f"apsaradb.backup-{asked.get('id') or uuid.uuid4().hex}")
+    except FileExistsError as error:
+        return t.cast(str, error.filename)
     directory = _Directory(path)
     try:
         directory.reserve("result.json")
+        directory.write(_NOTES, asked.get("notes") or {})
         alive = directory.live()
         directory.touch("followed")
         is_child = os.fork() == 0
@@ -196,7 +250,7 @@ def _start(
     if not is_child:
         os.close(alive)
         return path
-    job = FollowedJob(directory, renews_links)
+    job = FollowedJob(directory, asked)
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -210,8 +264,8 @@ def _start(
         os._exit(0)
 
 
-def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -> Facts:
-    """The result, or after so many seconds how far it is."""
+def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]], left: list[Facts]) -> Facts:
+    """The result, or after so many seconds how far it is. An interruption leaves the notes in ``left``."""
     if asked.get("stop"):
         result = directory.stop()
         return result or {"_job": None}
@@ -223,9 +277,9 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -
         while True:
             directory.touch("followed")
             if directory.is_over_within(max(0.0, min(_LOOK_EVERY, deadline - time.monotonic()))):
-                result = directory.read("result.json")
+                result, notes = directory.read("result.json"), directory.read(_NOTES)
                 directory.remove()
-                return t.cast(Facts, result or {"_job": {"directory": None, "progress": {}, "needs_links": False}})
+                return t.cast(Facts, result or {"_job": {"directory": None, "notes": notes}})
             state = directory.read("progress.json") or {"progress": {}, "needs_links": False}
             needs_links = state["needs_links"] and not directory.has("links.json")
             if needs_links or time.monotonic() > deadline:
@@ -233,7 +287,7 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]]) -
             if audience.is_gone():
                 raise Abandoned("Ansible, which waited for this, is gone")
     except (Interrupted, Abandoned):
-        directory.stop()
+        left += directory.stop_and_read_notes()
         raise
 
 
@@ -323,8 +377,16 @@ class _Directory:
 
     def stop(self) -> t.Any:
         """Tell the job to end, wait for it, and clear up. Returns its result."""
+        result, dummy = self._stop()
+        return result
+
+    def stop_and_read_notes(self) -> list[t.Any]:
+        dummy, notes = self._stop()
+        return [notes] if notes else []
+
+    def _stop(self) -> tuple[t.Any, t.Any]:
         self.touch("stop")
         self.is_over_within(GRACE)
-        result = self.read("result.json")
+        result, notes = self.read("result.json"), self.read(_NOTES)
         self.remove()
-        return result
+        return result, notes

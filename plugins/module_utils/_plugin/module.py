@@ -40,12 +40,17 @@ def exit_with(
     Its options are completed before. ``in_doubt``: a sentence for an interruption, as where something was sent whose
     effect is not known.
     """
+    finish(module, whole_outcome(until_signalled(with_options(module, answer)), so_far, in_doubt))
 
-    def complete() -> Facts:
+
+def with_options(module: AnsibleModule, answer: t.Callable[..., Facts]) -> t.Callable[..., Facts]:
+    """The same, after the module's options were completed."""
+
+    def complete(*arguments: t.Any) -> Facts:
         module.params.update(completed(module.params))
-        return answer()
+        return answer(*arguments)
 
-    finish(module, whole_outcome(until_signalled(complete), so_far, in_doubt))
+    return complete
 
 
 def outcome(
@@ -72,7 +77,7 @@ def whole_outcome(
         return outcome(answer, so_far, in_doubt)
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
         message = f"The module failed in a way that was not foreseen: {type(error).__name__}: {error}"
-        return _failure(safe(message), {"kind": "unforeseen"}, exception=traceback.format_exc())
+        return _failure(safe(message), {"kind": "unforeseen"}, exception=traceback.format_exc(), **so_far())
 
 
 def _failure(message: str, error: Facts, **more: t.Any) -> dict[str, t.Any]:
