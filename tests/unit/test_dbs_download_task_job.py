@@ -87,7 +87,7 @@ def service(service: StandIn) -> StandIn:
 
 @pytest.fixture
 def asked(asked: dict[str, Any]) -> dict[str, Any]:
-    quick = {"poll_interval": 0.1, "poll_interval_max": 0.1, "confirm_timeout": 0.3}
+    quick = {"poll_interval": 0.1, "poll_interval_max": 0.1, "confirm_timeout": 0.3, "wait_timeout": 120}
     return {**asked, **quick, "backup_set_id": "1482610001", "format": "CSV", "wait": True, "wait_for_slot": True}
 
 
