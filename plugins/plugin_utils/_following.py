@@ -92,7 +92,9 @@ class FollowingAction(ActionBase):
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
                 if is_read(self._task):
-                    show(self._display, host_of(self._task, task_vars), lines(state.get("progress") or {}, shown - began))
+                    show(
+                        self._display, host_of(self._task, task_vars), lines(state.get("progress") or {}, shown - began)
+                    )
 
     @staticmethod
     def _clean(result: Facts) -> Facts:

@@ -73,9 +73,9 @@ def test_progress_while_it_waits(stocked: Any) -> None:
     (blocking,) = (task for task in service.account.tasks() if task.task_id == "dt-a1b2c3d4e5f2")
     blocking.follow([("running", 8.0), ("finished", None)], service.clock.now())
     output = stocked.play(PLAYBOOK)
-    assert "\nin the way: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
+    assert "\n[localhost] in the way: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
     (created,) = service.created
-    assert f"\n{created.task_id} of rm-bp1a2b3c4d5e6f7g8: running, " in output
+    assert f"\n[localhost] {created.task_id} of rm-bp1a2b3c4d5e6f7g8: running, " in output
     assert "changed=1" in output
 
 
