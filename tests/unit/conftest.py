@@ -133,6 +133,9 @@ def module_arguments(arguments: dict[str, Any]) -> Iterator[None]:
         patch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         patch.setattr(basic, "_PARSED_MODULE_ARGS", None, raising=False)
         patch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
+        # Who has imported code of the controller before is not taken for the controller.
+        with contextlib.suppress(ImportError):  # before ansible-core 2.19, there is no such difference
+            patch.setattr("ansible.module_utils._internal.is_controller", False)
         yield
 
 
