@@ -11,62 +11,24 @@ from __future__ import annotations
 
 import importlib
 import os
-import select
-import socket
-import socketserver
 import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import trustme
 import yaml
 from processes import LIMIT
 from stand_in import StandIn
+from tunnel import Proxy
 
 HOSTS = ("rds.aliyuncs.com", "*.cn-hangzhou.aliyuncs.com", "*.oss-cn-hangzhou.aliyuncs.com", "127.0.0.1")
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 TREE = ROOT / ".cache" / "collections"
-
-
-class Tunnel(socketserver.StreamRequestHandler):
-    """A proxy's CONNECT, which leads to the stand-in whatever host was asked for."""
-
-    def handle(self) -> None:
-        request = self.rfile.readline().decode()
-        while self.rfile.readline().strip():
-            pass
-        server: Any = self.server
-        server.asked_for.append(request.split()[1])
-        with socket.create_connection(server.leads_to) as upstream:
-            self.connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            ends = {self.connection: upstream, upstream: self.connection}
-            while True:
-                for end in select.select(list(ends), [], [])[0]:
-                    data = end.recv(65536)
-                    if not data:
-                        return
-                    ends[end].sendall(data)
-
-
-class Proxy(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def __init__(self, leads_to: str) -> None:
-        super().__init__(("127.0.0.1", 0), Tunnel)
-        url = urlsplit(leads_to)
-        self.leads_to = (url.hostname, url.port)
-        self.asked_for: list[str] = []
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections that are cut are no news here."""
 
 
 class World:

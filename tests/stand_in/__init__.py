@@ -4,7 +4,7 @@
 
 from pathlib import Path
 
-from . import backups, dbs, dbs_create, dbs_location, storage  # noqa: F401  they register what they answer
+from . import backups, dbs, dbs_create, dbs_location, storage, sts  # noqa: F401  they register what they answer
 from .faults import FAULTS, Fault
 from .gateway import Call
 from .model import ALL, LIFE_CYCLE, AccessKey, Backup, Instance, Task

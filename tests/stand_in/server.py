@@ -117,6 +117,8 @@ class StandIn:
         self.key = self.authenticator.add(key) if key else self.add_key()
         self.created: list[Task] = []
         """By CreateDownload, whatever became of its answer."""
+        self.roles: list[str] = []
+        """That were asked for to be assumed."""
         self.objects = Objects()
         self.link_key = AccessKey.generate(None, {"oss:GetObject"}, None)
         self.link_token_key = AccessKey.generate("CAISlink+token/of=the==service", {"oss:GetObject"}, None)

@@ -10,8 +10,10 @@ from typing import Any, Callable
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils import _oss
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from stand_in import StandIn
 
 Body = dict[str, Any]
@@ -193,8 +195,10 @@ def test_what_is_no_list_of_objects(service: StandIn, shape: str) -> None:
             private=False,
             credential=Credential(service.key.id, service.key.secret, ""),
             duration=300,
+            connection=ConnectionOptions(retry=RetryPolicy(retries=0)),
             endpoint=service.url,
         )
     assert str(caught.value).startswith(
-        "Failed to list the objects under 'a/' in the bucket 'my-backups': the answer holds no list of objects where one"
+        f"Failed to list the objects under 'a/' in the bucket 'my-backups' at {service.url.removeprefix('http://')}:"
+        " the answer holds no list of objects where one belongs"
     )

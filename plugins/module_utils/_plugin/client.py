@@ -29,4 +29,6 @@ def client_of(options: Options, service: Service) -> Client:
 
 def credentials_of(options: Options) -> credentials.CredentialSource:
     names = ("access_key_id", "access_key_secret", "security_token", "profile")
-    return credentials.resolve(environ=os.environ, **{name: options[name] for name in names})
+    return credentials.resolve(
+        environ=os.environ, connection=connection_of(options), **{name: options[name] for name in names}
+    )

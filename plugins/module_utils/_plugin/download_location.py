@@ -26,11 +26,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     CONNECTION_SPEC,
     FILES_SPEC,
     Options,
+    connection_of,
     identifier,
     instance_names,
     region_of,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import known_region
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 POLICIES = ["error", "warn", "skip"]
@@ -59,6 +61,8 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     private = _is_private(options)
     if options["presign"] and not bucket:
         raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+    if options["presign"]:
+        _region_of_bucket(options)
     for term in terms:
         if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
             raise ConfigurationError(
@@ -134,17 +138,27 @@ def files_of(options: Options, warn: t.Callable[[str], t.Any]) -> list[tuple[t.O
 
 def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
     """The name, relative to the path, and a signed link of each object under ``oss://bucket/path``. Raises any BackupError."""
+    region = _region_of_bucket(options)
     bucket, dummy, path = oss_path.removeprefix("oss://").partition("/")
     return _oss.object_links(
         identifier("bucket", bucket),
         path,
-        region=options["oss_region"] or region_of(options),
+        region=region,
         private=_is_private(options),
         credential=credentials_of(options).get(),
         duration=options["duration"],
-        validate_certs=options["validate_certs"],
+        connection=connection_of(options),
         endpoint=options["oss_endpoint"],
     )
+
+
+def _region_of_bucket(options: Options) -> str:
+    """Checked, unless the address of OSS is given."""
+    option = "oss_region" if options["oss_region"] else "region"
+    region = options["oss_region"] or region_of(options)
+    if not options["oss_endpoint"]:
+        known_region(option, region, "set oss_endpoint")
+    return region
 
 
 def _is_private(options: Options) -> bool:

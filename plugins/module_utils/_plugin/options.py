@@ -139,7 +139,7 @@ _IDENTIFIERS = {
         "the name of a bucket: lower case letters, digits and hyphens",
     ),
     "bucket": (r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket: lower case letters, digits and hyphens"),
-    "oss_region": (r"[a-z]{2,3}(-[a-z0-9]+)+", "the region of the bucket, such as cn-hangzhou"),
+    "oss_region": (r"[a-z0-9]+(-[a-z0-9]+)*", "the region of the bucket, such as cn-hangzhou"),
     "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
 }
 
@@ -161,6 +161,8 @@ def completed(options: Options) -> dict[str, t.Any]:
                     "ca_path is set, but validate_certs is false: nothing would be checked against it."
                 )
             complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
+    if "region" in options and complete["region"] is None and not options.get("access_key_id"):
+        complete["region"] = _region_of_profile(complete.get("profile"))
     if complete.get("endpoint") and is_loopback_url(address("endpoint", complete["endpoint"])):
         # What is there, be it a stand-in or a gateway, is asked for the rest as well.
         for option in ("rds_endpoint", "oss_endpoint"):
@@ -170,14 +172,15 @@ def completed(options: Options) -> dict[str, t.Any]:
 
 
 def connection_of(options: Options) -> ConnectionOptions:
-    """Of completed options."""
+    """Of completed options. None of its time-outs is longer than all may take."""
+    total_timeout = options["total_timeout"]
     return ConnectionOptions(
-        connect_timeout=options["connect_timeout"],
-        read_timeout=options["read_timeout"],
+        connect_timeout=min(options["connect_timeout"], total_timeout),
+        read_timeout=min(options["read_timeout"], total_timeout),
         validate_certs=options["validate_certs"],
         ca_path=options["ca_path"],
         max_connections=options["max_connections"],
-        retry=RetryPolicy(retries=options["max_retries"], total_timeout=options["total_timeout"]),
+        retry=RetryPolicy(retries=options["max_retries"], total_timeout=total_timeout),
     )
 
 
@@ -236,11 +239,19 @@ def identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
     return text
 
 
+def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
+    # Most have a region already.
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import region_of_profile
+
+    found = region_of_profile(os.environ, profile)
+    return identifier("region", found[1], f"region_id of profile {found[0]!r}") if found else None
+
+
 def region_of(options: Options) -> str:
     if not options["region"]:
         raise NotSetError(
             "region is not set: give a region ID such as cn-hangzhou, or set one of the environment variables"
-            f" {', '.join(variables_of('region'))}."
+            f" {', '.join(variables_of('region'))}, or region_id in the profile of the command line tool that is used."
         )
     return str(options["region"])
 

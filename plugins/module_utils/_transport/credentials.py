@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Who signs: from options, from the environment, or from the rest of the official default chain.
+"""Who signs, and in which region: from options, from the environment, or from the rest of the official default chain.
 
 Sources are tried whole, one after the other; parts of two are never mixed:
 
@@ -12,19 +12,27 @@ Sources are tried whole, one after the other; parts of two are never mixed:
 2. the variables ``ALIBABA_CLOUD_ACCESS_KEY_ID`` and so on;
 3. the variables of the older tools, ``ALICLOUD_ACCESS_KEY`` and so on;
 4. the package ``alibabacloud-credentials``, if installed: profiles, OIDC, the role of the ECS instance, an URI.
+
+A role that older tools would assume with these is not assumed, so where one is set and nothing else is said, nobody signs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import os
 import re
 import threading
+import time
 import traceback
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     ConfigurationError,
     MissingLibrary,
+    NotSetError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
@@ -32,12 +40,29 @@ _PACKAGE = "alibabacloud-credentials"
 _WAYS = (
     "Set the options access_key_id and access_key_secret (with security_token for a temporary key), or the environment"
     " variables ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with ALIBABA_CLOUD_SECURITY_TOKEN), or"
-    " the older ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY, of the host that runs the module"
+    " the older ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY, of the host that asks the service (for dbs_download_file, the"
+    " controller)"
 )
 _INSTALL = (
     f"{_WAYS}, or install the Python package {_PACKAGE} there to use profiles, OIDC, the role of an ECS instance or a"
     " credentials URI."
 )
+
+#: The variables of a key's ID, secret and token, of our names and of those of the older tools.
+_KEY_VARIABLES = (
+    (
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID",),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET",),
+        ("ALIBABA_CLOUD_SECURITY_TOKEN",),
+    ),
+    (
+        ("ALICLOUD_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_ID"),
+        ("ALICLOUD_SECRET_KEY", "ALICLOUD_SECRET_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_SECRET"),
+        ("ALICLOUD_SECURITY_TOKEN",),
+    ),
+)
+#: What the package needs, all of it, to assume a role by OIDC, which is the one way in which it reads ALIBABA_CLOUD_ROLE_ARN.
+_OIDC_VARIABLES = ("ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE")
 
 
 class Credential(t.NamedTuple):
@@ -73,8 +98,14 @@ class FixedSource:
 class ChainSource:
     """The official package; it renews temporary credentials by itself, and from scratch on ``refresh``."""
 
-    def __init__(self, make_provider: t.Callable[[], t.Any], described: str) -> None:
+    def __init__(
+        self,
+        make_provider: t.Callable[[], t.Any],
+        described: str,
+        connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008  it cannot be changed
+    ) -> None:
         self._make_provider = make_provider
+        self._connection = connection
         self._described = described
         self._lock = threading.Lock()
         self._provider: t.Any = None
@@ -82,13 +113,12 @@ class ChainSource:
     def get(self) -> Credential:
         with self._lock:
             try:
-                if self._provider is None:
-                    self._provider = self._make_provider()
-                found = self._provider.get_credentials()
+                with _package_asks_by(self._connection):
+                    if self._provider is None:
+                        self._provider = self._make_provider()
+                    found = self._provider.get_credentials()
             except Exception as error:  # pylint: disable=broad-except  # its own, and those of all it stands on
-                raise ConfigurationError(
-                    f"No credentials from {self._described}: {_shortened(error)}. {_WAYS}"
-                ) from None
+                raise NotSetError(f"No credentials from {self._described}: {_shortened(error)}. {_WAYS}") from None
         if not (found.get_access_key_id() and found.get_access_key_secret()):
             raise ConfigurationError(f"The credentials from {self._described} are incomplete. {_WAYS}.")
         parts = (found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token() or "")
@@ -98,6 +128,61 @@ class ChainSource:
         with self._lock:
             self._provider = None
         return True
+
+
+#: Held while the package's function for requests is replaced: there is one for all.
+_package = threading.Lock()
+
+
+@contextlib.contextmanager
+def _package_asks_by(connection: ConnectionOptions) -> t.Iterator[None]:
+    """Have the package ask STS and the like, over https, with our authorities, time-outs and repetitions.
+
+    It takes none of these itself. The metadata of an instance are asked for by plain http, in the package's own way.
+    """
+    from Tea.core import TeaCore
+
+    with _package:
+        do_action = TeaCore.do_action
+        TeaCore.do_action = staticmethod(
+            lambda request, runtime_option=None: _asked(do_action, request, runtime_option or {}, connection)
+        )
+        try:
+            yield
+        finally:
+            TeaCore.do_action = staticmethod(do_action)
+
+
+def _asked(do_action: t.Any, request: t.Any, runtime_option: dict[str, t.Any], connection: ConnectionOptions) -> t.Any:
+    if request.protocol.lower() != "https":
+        return do_action(request, runtime_option)
+
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
+
+    host = str(request.headers.get("host") or "")
+    connect_timeout, read_timeout, policy = connection.connect_timeout, connection.read_timeout, connection.retry
+    ours = {
+        "ignoreSSL": not connection.validate_certs,
+        "ca": connection.ca_path,
+        "connectTimeout": connect_timeout * 1000,
+        "readTimeout": read_timeout * 1000,
+    }
+    deadline = time.monotonic() + policy.total_timeout
+    for repetition in range(policy.retries + 1):
+        try:
+            return do_action(request, {**runtime_option, **ours})
+        except OSError as error:
+            failed = connection_failed(error, host, connect_timeout, read_timeout, "network")
+        except Exception as error:  # pylint: disable=broad-except  # the package wraps what requests raises
+            cause = error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            failed = connection_failed(cause, host, connect_timeout, read_timeout, "network")
+        pause = policy.pause(repetition)
+        if failed.permanent or repetition == policy.retries or time.monotonic() + pause > deadline:
+            break
+        time.sleep(pause)
+    raise failed
 
 
 def _shortened(error: Exception) -> str:
@@ -143,8 +228,9 @@ def resolve(
     access_key_secret: t.Optional[str] = None,
     security_token: t.Optional[str] = None,
     profile: t.Optional[str] = None,
+    connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008  it cannot be changed
 ) -> CredentialSource:
-    """The first source that is configured.
+    """The first source that is configured. ``connection``: how it asks, if it asks anybody.
 
     Raises ConfigurationError where none is, or where one is only half there.
     """
@@ -159,39 +245,70 @@ def resolve(
     if given:
         return FixedSource(given)
     if profile:
-        return _chain(environ, profile)
-    for variables in (
-        (
-            ("ALIBABA_CLOUD_ACCESS_KEY_ID",),
-            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET",),
-            ("ALIBABA_CLOUD_SECURITY_TOKEN",),
-        ),
-        (
-            ("ALICLOUD_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_ID"),
-            ("ALICLOUD_SECRET_KEY", "ALICLOUD_SECRET_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_SECRET"),
-            ("ALICLOUD_SECURITY_TOKEN",),
-        ),
-    ):
+        return _chain(environ, profile, connection)
+    _refuse_roles(environ)
+    for variables in _KEY_VARIABLES:
         (id_name, key_id), (secret_name, key_secret), (token_name, token) = (
             _first(environ, *names) for names in variables
         )
         found = _pair(key_id, key_secret, token, (id_name, secret_name, token_name))
         if found:
             return FixedSource(found)
-    return _chain(environ, environ.get("ALICLOUD_PROFILE") or None)
+    return _chain(environ, environ.get("ALICLOUD_PROFILE") or None, connection)
 
 
-def _chain(environ: t.Mapping[str, str], profile: t.Optional[str]) -> CredentialSource:
+def _refuse_roles(environ: t.Mapping[str, str]) -> None:
+    """Raise ConfigurationError for a role in the environment that others would assume with the keys, and nobody does here."""
+    has_oidc = all(environ.get(name, "").strip() for name in _OIDC_VARIABLES)
+    for name in ("ALICLOUD_ASSUME_ROLE_ARN", *(() if has_oidc else _OIDC_VARIABLES[:1])):
+        if environ.get(name, "").strip():
+            raise ConfigurationError(
+                f"{name} is set, but this collection does not assume that role: requests would be signed as another user."
+                f" Set the option profile to a profile of the command line tool with the mode RamRoleArn, or the keys of the"
+                f" role, which end with a security_token; or unset {name}."
+            )
+
+
+def region_of_profile(environ: t.Mapping[str, str], profile: t.Optional[str]) -> t.Optional[tuple[str, str]]:
+    """The profile of the command line tool that the credential comes from, and the region in it; none where there is no such.
+
+    ``profile``: by option. Otherwise it is that which ``resolve`` uses if there are no keys in the environment.
+    """
+    name = profile or ""
+    file = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".aliyun", "config.json")
+    if not name:
+        if any(_first(environ, *names)[1] for variables in _KEY_VARIABLES for names in variables):
+            return None
+        name = environ.get("ALICLOUD_PROFILE", "")
+    if name:
+        file = environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE") or file
+    elif environ.get("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "").lower() == "true" or all(
+        environ.get(variable) for variable in _OIDC_VARIABLES
+    ):
+        return None
+    try:
+        with open(file, encoding="utf-8") as opened:
+            content = json.load(opened)
+        name = name or environ.get("ALIBABA_CLOUD_PROFILE", "") or str(content["current"])
+        regions = [one.get("region_id") for one in content["profiles"] if one.get("name") == name]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # The package says what is wrong with it, if it is asked.
+        return None
+    return (name, str(regions[0])) if regions and regions[0] else None
+
+
+def _chain(environ: t.Mapping[str, str], profile: t.Optional[str], connection: ConnectionOptions) -> CredentialSource:
     try:
         from alibabacloud_credentials import provider
     except ImportError:
         if profile:
             raise MissingLibrary(_PACKAGE, f"for the profile {profile!r}", traceback.format_exc()) from None
-        raise ConfigurationError(f"No credentials were found. {_INSTALL}") from None
+        raise NotSetError(f"No credentials were found. {_INSTALL}") from None
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:
-        return ChainSource(provider.DefaultCredentialsProvider, f"the default chain of {_PACKAGE}")
-    return ChainSource(lambda: _Profile(provider, profile, environ), f"profile {profile!r}")
+        described = f"the default chain of {_PACKAGE}"
+        return ChainSource(provider.DefaultCredentialsProvider, described, connection)
+    return ChainSource(lambda: _Profile(provider, profile, environ), f"profile {profile!r}", connection)
 
 
 class _Profile:

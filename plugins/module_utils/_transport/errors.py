@@ -219,7 +219,7 @@ _HINTS = (
         r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)",
         "Grant the caller the RAM action {ram_action}",
     ),
-    (r"InvalidTimeStamp", "The clock of this host differs from the service's: synchronize it"),
+    (r"InvalidTimeStamp|RequestTimeTooSkewed", "The clock of this host differs from the service's: synchronize it"),
     (
         r"Throttling",
         "Send fewer requests at a time with max_connections, or allow more time with total_timeout",

@@ -22,8 +22,13 @@ _NOT_CONNECTED = (
 )
 
 
-def connection_failed(error: Exception, host: str, connect_timeout: float, read_timeout: float) -> ConnectionFailed:
-    """What went wrong, and what to do about it. The time-outs are those that were in force, in seconds."""
+def connection_failed(
+    error: Exception, host: str, connect_timeout: float, read_timeout: float, option: str = "endpoint"
+) -> ConnectionFailed:
+    """What went wrong, and what to do about it. The time-outs are those that were in force, in seconds.
+
+    ``option``: the one that sets the host.
+    """
     text = _chain(error)
     sent = not (re.search(_NOT_CONNECTED, text) or isinstance(error, requests.exceptions.ConnectTimeout))
     cause = _cause(text)
@@ -32,7 +37,11 @@ def connection_failed(error: Exception, host: str, connect_timeout: float, read_
         return ConnectionFailed(message, hint=hint, permanent=permanent, sent=sent)
 
     if "CA certificate bundle" in text or "NO_CERTIFICATE_OR_CRL_FOUND" in text:
-        return failed(f"the CA bundle cannot be read ({cause})", "Check ca_path and REQUESTS_CA_BUNDLE", permanent=True)
+        return failed(
+            f"the CA bundle cannot be read ({cause})",
+            "Check ca_path, APSARADB_BACKUP_CA_PATH and REQUESTS_CA_BUNDLE",
+            permanent=True,
+        )
     if isinstance(error, requests.exceptions.ProxyError):
         return failed(
             f"the proxy for {host} could not be used ({cause})",
@@ -40,7 +49,7 @@ def connection_failed(error: Exception, host: str, connect_timeout: float, read_
             permanent="407" in text,
         )
     if "WRONG_VERSION_NUMBER" in text:
-        return failed(f"{host} does not speak TLS", "Check endpoint and port", permanent=True)
+        return failed(f"{host} does not speak TLS", f"Check {option} and port", permanent=True)
     if isinstance(error, requests.exceptions.SSLError):
         if "CERTIFICATE_VERIFY_FAILED" not in text:
             return failed(f"TLS with {host} broke ({cause})")
@@ -52,7 +61,7 @@ def connection_failed(error: Exception, host: str, connect_timeout: float, read_
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return failed(
             f"{host} accepted no connection within {connect_timeout:.3g} seconds",
-            "Check network, firewall and endpoint, or raise connect_timeout",
+            f"Check network, firewall and {option}, or raise connect_timeout",
         )
     if isinstance(error, requests.exceptions.ReadTimeout) or "timed out" in text:
         return failed(
@@ -62,10 +71,10 @@ def connection_failed(error: Exception, host: str, connect_timeout: float, read_
     if re.search("[Ff]ailed to resolve|Name or service not known|getaddrinfo", text):
         return failed(
             f"the name of {host} could not be resolved",
-            "Check DNS, region and endpoint; network=vpc works inside a VPC only, network=public needs the Internet",
+            f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs the Internet",
         )
     if "refused" in text:
-        return failed(f"{host} refused the connection", "Check endpoint, port and firewall")
+        return failed(f"{host} refused the connection", f"Check {option}, port and firewall")
     return failed(f"the connection to {host} broke ({cause})")
 
 

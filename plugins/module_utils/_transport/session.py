@@ -29,11 +29,14 @@ if t.TYPE_CHECKING:
 class Session:
     """Threads may share it. Redirects are not followed: what is sent is signed for one host."""
 
-    def __init__(self, base_url: str, options: ConnectionOptions, headers: t.Mapping[str, str]) -> None:
-        """``base_url``: ``scheme://host`` of all that is asked for, or of the domain that its host is in."""
+    def __init__(
+        self, base_url: str, options: ConnectionOptions, headers: t.Mapping[str, str], option: str = "endpoint"
+    ) -> None:
+        """``base_url``: ``scheme://host`` of all that is asked for; ``option``: the one that it is set by, for errors."""
         if REQUESTS_IMPORT_ERROR is not None:
             raise MissingLibrary("requests", "to call the service", REQUESTS_IMPORT_ERROR)
         self._options = options
+        self._option = option
         self._session = requests.Session()
         self._session.headers.update(headers)
         adapter = TimedAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
@@ -63,7 +66,7 @@ class Session:
             return answer.read(response, host)
         except (OSError, HTTPError) as error:
             # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
-            raise connection_failed(error, host, connect_timeout, read_timeout) from None
+            raise connection_failed(error, host, connect_timeout, read_timeout, self._option) from None
 
     def close(self) -> None:
         self._session.close()
