@@ -150,7 +150,9 @@ def test_a_bucket_that_does_not_exist(located: Locate, service: StandIn) -> None
 
 def test_a_storage_that_is_out_of_reach(located: Locate, service: StandIn, nobody: str) -> None:
     service.add_task(INSTANCE, task_id="dt-oss", target_type="OSS", target_path="restore", target_bucket="my-backups")
-    with pytest.raises(BackupError, match=r"in the bucket 'my-backups': .* refused the connection\. Check oss_endpoint"):
+    with pytest.raises(
+        BackupError, match=r"in the bucket 'my-backups': .* refused the connection\. Check oss_endpoint"
+    ):
         located("dt-oss", bucket="my-backups", presign=True, oss_endpoint=f"http://{nobody}")
 
 
