@@ -19,6 +19,8 @@ description:
     removed by the next one.
   - An archive that is truncated or damaged is refused, and the message says where. So is one whose content would get out of
     O(dest), also by way of links, and one that holds devices, named pipes or sparse files.
+  - A C(.tar.zst) whose window is larger than 128 MiB, as C(zstd --long) makes it, is unpacked if twice the memory of the window is
+    available. Otherwise it is refused, and the message says how much it needs.
   - While it works, it prints a line on the controller about every O(progress_interval), with how much of the archive is read,
     rate, files and estimated time. The lines are on the standard output, as all that Ansible displays.
 options:
@@ -106,6 +108,7 @@ attributes:
     support: full
 requirements:
   - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
+  - fastcrc is optional - it computes a CRC-64 about five times as fast as liblzma
 notes:
   - For a while O(dest) takes the room of both its old and its new content.
   - Of two entries of one name the later one wins, as in a tar that was appended to.

@@ -23,6 +23,7 @@ import tarfile
 import threading
 import traceback
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -409,13 +410,30 @@ LOOKS = {
     b"PK\3\4": "ZIP",
     b"\x04\x22\x4d\x18": "lz4",
     bytes(5000): "zeros",
-    b"CREATE TABLE": "begins with b'CREATE TABLE'",
+    b"7z\xbc\xaf\x27\x1c": "7z x",
+    b"LZIP\1": "tar --lzip -x",
+    b"\x1f\x9d\x90": "tar -xZ",
+    b"\xff\6\0\0sNaPpY": "Snappy",
+    b"\x25\xb5\x2f\xfd": "before 0.8",
+    b"\x37\xa4\x30\xec": "dictionary",
+    b"Salted__12345678": "is encrypted",
+    b"-----BEGIN PGP MESSAGE-----": "is encrypted",
+    b"age-encryption.org/v1": "is encrypted",
+    b"CREATE TABLE": "is in no format that is known here",
 }
 
 
 @pytest.mark.parametrize("data", LOOKS)
 def test_what_it_is_instead(place: Place, data: bytes) -> None:
     place.refused(data, LOOKS[data])
+
+
+@pytest.mark.parametrize("data", [b"root:$6$a-secret:19000:0", b"PGPASSWORD=a-secret", *LOOKS])
+def test_content_is_not_quoted(place: Place, data: bytes) -> None:
+    """Who sees the message may not be allowed to read the file."""
+    for refused in (place.refused(data + b"a-secret"), place.refused(gzip.compress(data + b"a-secret"))):
+        assert "secret" not in str(refused)
+        assert "$6$" not in str(refused)
 
 
 @pytest.mark.parametrize("compress", BOTH)
@@ -1043,3 +1061,111 @@ def test_no_file_stays_open(place: Place) -> None:
             place.unpack(data, replace=True)
     place.unpack(tar(*MANY), replace=True)
     assert count() == before
+
+
+# Good archives that are told from damaged ones
+
+
+def frame(data: bytes, window: int = 20, mantissa: int = 0, flags: int = 0, more: bytes = b"") -> bytes:
+    """Of Zstandard, with nothing compressed in it. ``window`` and ``mantissa`` as in RFC 8878: 2**window * (1 + mantissa / 8)."""
+    blocks = [data[at : at + 65536] for at in range(0, len(data), 65536)]
+    written = b"".join(
+        (len(block) << 3 | (number == len(blocks))).to_bytes(3, "little") + block
+        for number, block in enumerate(blocks, 1)
+    )
+    is_single = flags >> 5 & 1
+    descriptor = b"" if is_single else bytes([window - 10 << 3 | mantissa])
+    return b"\x28\xb5\x2f\xfd" + bytes([flags]) + descriptor + more + written
+
+
+def for_all(settings: dict[str, str]) -> bytes:
+    """A header with settings for all entries that follow."""
+    return tarfile.TarInfo.create_pax_global_header(settings)
+
+
+def gzip_with_all(data: bytes) -> bytes:
+    """With all that a header of gzip can have: more, a name, a comment, and a checksum of itself."""
+    head = b"\x1f\x8b\x08\x1e" + bytes(6) + b"\4\0more" + b"name\0" + b"comment\0"
+    return head + (zlib.crc32(head) & 0xFFFF).to_bytes(2, "little") + gzip.compress(data)[10:]
+
+
+ONE = tar(("root/a", CSV))
+SKIPPED = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"later"
+INTACT: dict[str, bytes] = {
+    "a window of 128 MiB": frame(ONE, 27),
+    "a window of 144 MiB": frame(ONE, 27, 1),
+    "a window of 256 MiB": frame(ONE, 28),
+    "a window of 480 MiB": frame(ONE, 28, 7),
+    "the smallest window": zstandard.ZstdCompressor(
+        compression_params=zstandard.ZstdCompressionParameters.from_level(1, window_log=10)
+    ).compress(ONE),
+    "a single segment": frame(ONE, flags=0xA0, more=len(ONE).to_bytes(4, "little")),
+    "a single segment whose size is in two bytes": frame(
+        ONE[:60000], flags=0x60, more=(60000 - 256).to_bytes(2, "little")
+    )
+    + frame(ONE[60000:]),
+    "a single segment whose size is in eight bytes": frame(ONE, flags=0xE0, more=len(ONE).to_bytes(8, "little")),
+    "no checksum": zstandard.ZstdCompressor(write_checksum=False).compress(ONE),
+    "a checksum": zstandard.ZstdCompressor(write_checksum=True).compress(ONE),
+    "no size": zstandard.ZstdCompressor(write_content_size=False).compress(ONE),
+    "the dictionary 0": frame(ONE, flags=1, more=b"\0"),
+    "many frames": b"".join(frame(ONE[at : at + 7000]) for at in range(0, len(ONE), 7000)),
+    "frames to be skipped": SKIPPED + frame(ONE[:5000]) + SKIPPED + SKIPPED + frame(ONE[5000:]) + SKIPPED,
+    "an empty frame": frame(ONE[:5000]) + zstandard.compress(b"") + frame(ONE[5000:]),
+    "long windows one after the other": frame(ONE[:5000], 28) + frame(ONE[5000:], 17),
+    "an extended attribute with a long name": tar(
+        special(tarfile.DIRTYPE, "root/d", pax_headers={"SCHILY.xattr.user." + "x" * 250: "1"}), ("root/a", CSV)
+    ),
+    "an extended header that takes back what the one for all says": for_all({"path": "root/all"})
+    + tar(special(tarfile.REGTYPE, "root/b", pax_headers={"path": ""}), ("root/a", CSV)),
+    "old names that are long": tar(("root/" + "n" * 180, CSV), format=tarfile.GNU_FORMAT),
+    "gzip with a name, a comment and more": gzip_with_all(ONE),
+    "gzip in many members": b"".join(gzip.compress(ONE[at : at + 7000]) for at in range(0, len(ONE), 7000)),
+}
+
+
+@pytest.mark.parametrize("name", INTACT)
+def test_an_intact_archive_is_unpacked(place: Place, name: str) -> None:
+    contents = place.unpack(INTACT[name])
+    assert contents.tree.size == len(CSV)
+
+
+REFUSED_THOUGH_INTACT: dict[str, tuple[bytes, str]] = {
+    "a window of 3.75 TiB": (frame(ONE, 41, 7), "it needs a window of 3932160 MiB"),
+    "a window of 2.25 GiB": (frame(ONE, 31, 1), "it needs a window of 2304 MiB"),
+    "a single segment of 3 GiB": (
+        frame(ONE, flags=0xE0, more=(3 << 30).to_bytes(8, "little")),
+        "it needs a window of 3072 MiB",
+    ),
+    "a dictionary": (frame(ONE, flags=3, more=(4711).to_bytes(4, "little")), "the dictionary 4711"),
+    "a feature of a later version": (frame(ONE, flags=8), "a newer version of Zstandard"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_THOUGH_INTACT)
+def test_what_cannot_be_decompressed_here_is_not_called_damaged(place: Place, name: str) -> None:
+    data, words = REFUSED_THOUGH_INTACT[name]
+    said = str(place.refused(data, words))
+    assert "it is damaged" not in said
+    assert "Download it again" not in said
+
+
+def test_a_window_that_memory_does_not_allow(place: Place) -> None:
+    """A limit of this process, as ``ulimit -v`` sets it, is less than twice the window."""
+    place.src.write_bytes(frame(ONE, 30))
+    limit = (1900 << 20, resource.getrlimit(resource.RLIMIT_AS)[1])
+    program = f"import resource; resource.setrlimit(resource.RLIMIT_AS, {limit!r})\n" + (
+        "from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import extraction, tree\n"
+        f"extraction.unpack(tree.Request(src={str(place.src)!r}, dest={str(place.dest)!r}), print)\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = process.stderr
+    assert "it needs a window of 1024 MiB to be decompressed" in said
+    assert "it is not damaged. Unpack it where at least 2048 MiB of memory are available." in said
+    assert os.listdir(place.dest.parent) == []

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 import trustme
@@ -51,6 +53,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import can_mount, mounted, until
 from stand_in import Fault, StandIn, exports
+from stand_in.crc64 import crc64 as stand_in_crc64
 
 SIZE = 5_000_000
 
@@ -58,8 +61,37 @@ SIZE = 5_000_000
 # sums
 
 
-def test_the_sum_is_that_of_the_storage() -> None:
-    assert crc64(b"123456789") == sums._by_table(b"123456789", 0) == 0x995DC9BBDF1939FA
+IMPLEMENTATIONS: dict[str, Callable[[], Any]] = {
+    "fastcrc": sums._of_fastcrc,
+    "liblzma": sums._of_liblzma,
+    "table": lambda: sums._by_table,
+}
+
+
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_the_sum_is_that_of_the_storage(name: str) -> None:
+    """By each way there is to compute it, of all kinds of memory, at once and in parts."""
+    implementation = IMPLEMENTATIONS[name]()
+    assert implementation, f"{name} cannot be used here"
+    check = bytearray(b"123456789")
+    page = mmap.mmap(-1, 9)
+    page[:] = check
+    for data in (bytes(check), check, memoryview(check), memoryview(page), memoryview(b"-123456789-")[1:-1].tobytes()):
+        assert implementation(data, 0) == 0x995DC9BBDF1939FA
+    assert implementation(memoryview(check)[5:], implementation(memoryview(check)[:5], 0)) == 0x995DC9BBDF1939FA
+    assert implementation(b"", 42) == implementation(memoryview(check)[:0], 42) == 42
+    data = random.Random(1).randbytes(70_001)
+    assert implementation(data[3:], implementation(data[:3], 0)) == stand_in_crc64(data)
+
+
+def test_the_fastest_way_to_the_sum_is_taken() -> None:
+    assert sums._implementation() is sums._of_fastcrc()
+
+
+def test_there_are_other_ways_to_the_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastcrc.crc64", None)
+    assert sums._of_fastcrc() is None
+    assert sums._implementation.__wrapped__()(b"123456789", 0) == 0x995DC9BBDF1939FA
 
 
 @given(st.binary(max_size=300), st.data())
@@ -69,6 +101,7 @@ def test_sums_of_parts_make_the_sum_of_all(data: bytes, draw: st.DataObject) -> 
     assert crc64(data[cut:], crc64(data[:cut])) == whole
     assert combined(crc64(data[:cut]), crc64(memoryview(bytearray(data[cut:]))), len(data) - cut) == whole
     assert sums._by_table(data, 0) == whole
+    assert all(find()(memoryview(bytearray(data)), 0) == whole for find in IMPLEMENTATIONS.values())
 
 
 def test_the_sum_of_a_large_file_is_computed_in_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ It is one or several tars, one after the other, within one or several compressed
 to the end, which the usual tools do not do by themselves. Whatever cannot be right is refused, and says where.
 
     Source          the bytes of the archive, read once, with their CRC-64
-    _gunzip, …      what is compressed in them, in pieces that are never large
+    _gunzip, unzstd what is compressed in them, in pieces that are never large
     Stream          the same as a stream, made by a thread of its own
     Tars            the entries of the tars in it
 
@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-import importlib
 import os
 import queue
 import re
@@ -29,13 +28,17 @@ import stat
 import sys
 import tarfile
 import threading
-import traceback
 import typing as t
 import zlib
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ArchiveRefused
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import MissingLibrary
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    ArchiveRefused,
+    damaged,
+    truncated,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.zstd import unzstd
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import printable
 
 _READ = 256 << 10
 _CHUNK = 1 << 20
@@ -48,7 +51,6 @@ _MAX_SHOWN = 200
 # Whatever it is, names come out of it as the bytes that they were.
 _ENCODING = sys.getfilesystemencoding()
 
-_DOWNLOAD_AGAIN = "Download it again; nothing of it was unpacked"
 DISTRUST = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
 
 
@@ -77,10 +79,7 @@ class Entry(t.NamedTuple):
 
 def shown(name: str) -> str:
     """A name in a message: on one line, not too long, and without what a terminal would obey."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    if len(text) > _MAX_SHOWN:
-        text = text[:_MAX_SHOWN] + "…"
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"), _MAX_SHOWN)
 
 
 def recognise(beginning: bytes) -> Format:
@@ -109,6 +108,17 @@ _LOOKS = (
     (rb"BZh[1-9]", "is compressed with bzip2", "Unpack it with tar -xj"),
     (rb"\x04\x22\x4d\x18", "is compressed with lz4", "Decompress it with lz4 -d first"),
     (rb"PK\x03\x04", "is a ZIP archive", "Unpack it with unzip"),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive", "Unpack it with 7z x"),
+    (rb"LZIP", "is compressed with lzip", "Unpack it with tar --lzip -x"),
+    (rb"\x1f\x9d", "is compressed with compress", "Unpack it with tar -xZ"),
+    (rb"\xff\x06\0\0sNaPpY", "is compressed with Snappy", "Decompress it first"),
+    (
+        rb"[\x1e\x22-\x27]\xb5\x2f\xfd",
+        "is compressed with a version of zstd before 0.8",
+        "Decompress it with zstd -d first",
+    ),
+    (rb"\x37\xa4\x30\xec", "is a dictionary of zstd", "Give the archive that was compressed with it"),
+    (rb"Salted__|-----BEGIN PGP MESSAGE|age-encryption\.org/", "is encrypted", "Decrypt it first"),
     (rb"\0{512}", "begins with zeros", "The download of it may not have ended, or something else took its place"),
 )
 
@@ -119,7 +129,8 @@ def _look_of(beginning: bytes) -> tuple[str, str]:
     for pattern, what, hint in _LOOKS:
         if re.match(pattern, beginning):
             return what, hint
-    return f"begins with {beginning[:16]!r}", "Check that src names the archive of a download task"
+    # Its content is not quoted: who sees this may not be allowed to read the file.
+    return "is in no format that is known here", "Check that src names the archive of a download task"
 
 
 class Source:
@@ -205,16 +216,6 @@ def _unreadable(error: OSError) -> ArchiveRefused:
     return ArchiveRefused(f"the archive cannot be read: {error.strerror}", hint=hint)
 
 
-def _truncated(source: Source, what: str) -> ArchiveRefused:
-    return ArchiveRefused(
-        f"it is truncated: after {source.size} bytes it ends in the middle of a {what}", hint=_DOWNLOAD_AGAIN
-    )
-
-
-def damaged(message: str) -> ArchiveRefused:
-    return ArchiveRefused(f"it is damaged: {message}", hint=_DOWNLOAD_AGAIN)
-
-
 def _stored(source: Source) -> t.Iterator[bytes]:
     yield from iter(source.some, b"")
 
@@ -235,7 +236,7 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
             if not data and not member.eof and len(chunk) < _CHUNK:
                 data = source.some()
                 if not data:
-                    raise _truncated(source, "gzip stream")
+                    raise truncated(source.size, "gzip stream")
         # Zeros may stand between members, and after the last.
         data = member.unused_data.lstrip(b"\0")
         while not data:
@@ -245,66 +246,7 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
             data = more.lstrip(b"\0")
 
 
-def _unzstd(source: Source) -> t.Iterator[bytes]:
-    """All frames. Block by block: no block gives more than 128 KiB, whereas a few bytes of several can give gigabytes."""
-    new_frame, library_error = _zstd()
-    while True:
-        magic = source.exactly(4)
-        if not magic:
-            return
-        number = int.from_bytes(magic, "little")
-        if number >> 4 == 0x184D2A5:
-            size = int.from_bytes(_whole(source, 4), "little")
-            while size:
-                size -= len(_whole(source, min(size, _READ)))
-            continue
-        if number != 0xFD2FB528 or len(magic) < 4:
-            raise damaged(f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be")
-        descriptor = _whole(source, 1)
-        single, checksum, dictionary = descriptor[0] >> 5 & 1, descriptor[0] >> 2 & 1, descriptor[0] & 3
-        content_size = (single, 2, 4, 8)[descriptor[0] >> 6]
-        pending = magic + descriptor + _whole(source, 1 - single + (0, 1, 2, 4)[dictionary] + content_size)
-        frame = new_frame()
-        is_last = False
-        try:
-            while not is_last:
-                header = _whole(source, 3)
-                fields = int.from_bytes(header, "little")
-                is_last, kind, size = bool(fields & 1), fields >> 1 & 3, fields >> 3
-                if size > 128 << 10 or kind == 3:
-                    raise damaged(f"a Zstandard block before byte {source.read} of the archive")
-                pending += header + _whole(source, 1 if kind == 1 else size)
-                chunk = frame.decompress(pending + (_whole(source, 4) if is_last and checksum else b""))
-                pending = b""
-                if chunk:
-                    yield chunk
-        except library_error as error:
-            raise damaged(f"its Zstandard stream, before byte {source.read} of the archive: {error}") from None
-
-
-def _whole(source: Source, count: int) -> bytes:
-    data = source.exactly(count)
-    if len(data) < count:
-        raise _truncated(source, "Zstandard frame")
-    return data
-
-
-def _zstd() -> tuple[t.Callable[[], t.Any], type[Exception]]:
-    """A function that makes decompressors of one frame, and what they raise."""
-    try:
-        zstd: t.Any = importlib.import_module("compression.zstd")
-    except ImportError:
-        pass
-    else:
-        return zstd.ZstdDecompressor, zstd.ZstdError
-    try:
-        import zstandard
-    except ImportError:
-        raise MissingLibrary("zstandard", "to unpack .tar.zst", traceback.format_exc()) from None
-    return zstandard.ZstdDecompressor().decompressobj, zstandard.ZstdError
-
-
-_DECOMPRESSORS = {Format.TAR: _stored, Format.TAR_GZ: _gunzip, Format.TAR_ZST: _unzstd}
+_DECOMPRESSORS = {Format.TAR: _stored, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
 
 
 class Stream:
@@ -381,7 +323,8 @@ _KINDS = {
     tarfile.SYMTYPE: Kind.LINK,
     tarfile.LNKTYPE: Kind.HARD_LINK,
 }
-_PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,255})=")
+#: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
+_PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,4096})=")
 _REFUSED = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",
@@ -442,7 +385,7 @@ class Tars:
             elif header.type == tarfile.GNUTYPE_LONGLINK:
                 own["linkpath"] = os.fsdecode(self._extended(header).partition(b"\0")[0])
             else:
-                entry = _entry_of(header, {**common, **own}, offset)
+                entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
                 own = {}
                 is_extended = False
                 stop = self._stream.offset + entry.size

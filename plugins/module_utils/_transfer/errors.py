@@ -66,6 +66,19 @@ class ArchiveRefused(TransferError):
     kind = "archive"
 
 
+_DOWNLOAD_AGAIN = "Download it again; nothing of it was unpacked"
+
+
+def damaged(message: str) -> ArchiveRefused:
+    return ArchiveRefused(f"it is damaged: {message}", hint=_DOWNLOAD_AGAIN)
+
+
+def truncated(size: int, what: str) -> ArchiveRefused:
+    return ArchiveRefused(
+        f"it is truncated: after {size} bytes it ends in the middle of a {what}", hint=_DOWNLOAD_AGAIN
+    )
+
+
 class Abandoned(TransferError):
     kind = "interruption"
 

@@ -13,6 +13,7 @@ import errno
 import functools
 import mmap
 import os
+import resource
 import typing as t
 
 _SYNC_FILE_RANGE_WRITE = 2
@@ -83,3 +84,24 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def available_memory() -> t.Optional[int]:
+    """How many bytes of memory this process may still take, as far as anybody says; none where nobody does."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as file:
+        limits += [int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")]
+    # That of a container, or of a service of systemd.
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes", _own_group()):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            limits.append(int(file.read()))
+    limits += [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    return min(limits, default=None)
+
+
+def _own_group() -> str:
+    with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("0::/"):
+                return f"/sys/fs/cgroup{line[3:].rstrip()}/memory.max"
+    return ""

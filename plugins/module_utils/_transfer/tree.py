@@ -24,10 +24,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.archive 
     Kind,
     Stream,
     cut_off,
-    damaged,
     shown,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import ArchiveRefused, DestinationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    ArchiveRefused,
+    DestinationFailed,
+    damaged,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import start_writing
 
 #: In ``dest``: what was unpacked there.
