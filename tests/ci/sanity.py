@@ -122,7 +122,7 @@ def main() -> int:
             command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         for line in process.stdout:
-            sys.stdout.write(line)
+            print(line, end="", flush=True)
             output += line
         status = process.wait()
     tested = re.findall(r"^Running sanity test", output, re.MULTILINE)

@@ -5,7 +5,6 @@
 """Run the steps of a check, one line each, and add them up.
 
     steps.py run NAME COMMAND...    a line for the step, with what ran it, and all it said if it failed
-    steps.py skip NAME REASON
     steps.py summary NAME...        what became of these steps; the last line is "N passed, N failed, N skipped"
 
 A step of pytest counts as many as it ran tests, any other as one. A step that takes long says now and then how far it is.
@@ -121,12 +120,6 @@ def run(name: str, command: list[str]) -> int:
     return process.returncode
 
 
-def skip(name: str, reason: str) -> int:
-    record(name, {"skipped": 1})
-    print(f"skip   {name}: {reason}")
-    return 0
-
-
 def summary(names: list[str]) -> int:
     total: collections.Counter[str] = collections.Counter(passed=0, failed=0, skipped=0)
     for name in names:
@@ -144,8 +137,6 @@ def main() -> int:
     action, *rest = sys.argv[1:]
     if action == "run":
         return run(rest[0], rest[1:])
-    if action == "skip":
-        return skip(rest[0], rest[1])
     return summary(rest)
 
 
