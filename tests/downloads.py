@@ -83,6 +83,14 @@ class Controller:
                 self.links += 1
 
 
+def journalled(path: Path) -> int:
+    """How many bytes of a file are there by the journal of its partial file."""
+    journal = path.with_name(path.name + ".part.json")
+    if not journal.exists():
+        return 0
+    return sum(length for dummy, length, checksum in json.loads(journal.read_text())["extents"])
+
+
 def process_of(link: str, dest: str, **arguments: Any) -> Process:
     """The module by itself in a process, under way."""
     return started(MODULE, {"url": link, "dest": dest, **arguments})

@@ -54,6 +54,8 @@ options:
       - The directory of a file must be there, unless O(dest) ends with C(/), or several files are fetched.
       - While it comes, the file is C(.part) beside it, and C(.part.json) says what is there already. They are kept when something
         fails, and the next run goes on with what it finds to be right in them, unless the object is another by then.
+      - There must be room for the file, for C(.part.json) twice, as C(.part.json~) takes turns with it, and for a copy of what was there
+        before if O(backup) is set and the file system has no hard links. It is taken, or checked, before the first byte comes.
     type: path
     required: true
   force:

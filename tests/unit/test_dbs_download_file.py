@@ -26,7 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import PATIENCE, _Directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
-from downloads import Controller, Result, process_of
+from downloads import Controller, Result, journalled, process_of
 from processes import LIMIT, can_mount, children, mounted, until
 from stand_in import Fault, StandIn, exports
 from stand_in.model import Task
@@ -609,14 +609,6 @@ def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn,
 
 #: Slow enough for whatever a test does meanwhile; thereafter, the rate is set to None.
 HELD = 20e3
-
-
-def journalled(path: Path) -> int:
-    """How many bytes are there by the journal of a partial file."""
-    journal = path.with_name(path.name + ".part.json")
-    if not journal.exists():
-        return 0
-    return sum(length for dummy, length, checksum in json.loads(journal.read_text())["extents"])
 
 
 def test_killed_and_run_again(

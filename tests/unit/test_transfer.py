@@ -328,9 +328,10 @@ def test_links_are_not_followed(dest: str, tmp_path: Path) -> None:
     with pytest.raises(DestinationFailed, match=r"\.part"):
         PartialFile(dest)
     os.unlink(f"{dest}.part")
+    for name in ("json", "json~"):
+        os.symlink("precious", f"{dest}.part.{name}")
     partial = PartialFile(dest)
     partial.resume(content()[1], nothing)
-    os.symlink("precious", f"{dest}.part.json~")
     partial.save()
     assert (tmp_path / "precious").read_text() == "precious"
 

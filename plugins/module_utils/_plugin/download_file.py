@@ -43,6 +43,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors i
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import (
     PartialFile,
+    check_names,
     check_room,
     left_by_earlier_run,
 )
@@ -310,6 +311,8 @@ class DownloadFile:
                 raise PermissionError(errno.EACCES, "")
         except OSError as error:
             raise DestinationFailed.of(error, directory, asked) from None
+        if exists:
+            check_names(path)
         self._validate_attributes(path, directory)
 
     # what files are like
@@ -372,6 +375,7 @@ class DownloadFile:
                 partial.sync()
             if before and self._options["backup"]:
                 backup = self._backup(path)
+            partial.close_journal()
             os.rename(partial.path, path)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial.journal)
@@ -380,6 +384,20 @@ class DownloadFile:
         if sync:
             sync_directory(os.path.dirname(path) or ".")
         return backup
+
+    def room_for_backup(self, path: str) -> int:
+        """Bytes that it takes to keep what is there."""
+        if not self._options["backup"] or not os.path.exists(path):
+            return 0
+        other = os.path.join(os.path.dirname(path), f".backup-{os.getpid()}-{os.urandom(4).hex()}")
+        try:
+            os.link(path, other)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise DestinationFailed.of(error, path, f"keep {path}") from None
+            return os.stat(path).st_blocks * 512
+        os.unlink(other)
+        return 0
 
     def _backup(self, path: str) -> str:
         """A second name of the file, which costs nothing, or a copy where there can be none."""
@@ -474,6 +492,7 @@ class _File:
                 self.facts["verified_by"] = "crc64"
                 self._settle()
                 return
+            partial.besides = self._run.room_for_backup(self._destination)
             info = transfer.run(partial, info)
             self._learn(info)
             verified = [] if info.crc64 is None else ["crc64"]

@@ -48,6 +48,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module imp
     whole_outcome,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import Abandoned, DestinationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.note import Note
 
 Facts = t.Mapping[str, t.Any]
 
@@ -65,7 +66,9 @@ GRACE = 10.0
 
 _REPORT_EVERY = 0.5
 _LOOK_EVERY = 0.2
+#: Bytes of a note, and what each file adds to a result.
 _ROOM = 16384
+_ROOM_OF_FILE = 1024
 _NOTES = "notes.json"
 
 
@@ -154,7 +157,7 @@ class FollowedJob(Job):
         if links is not None:
             self._needs_links = False
             self._write()
-            self._directory.delete("links.json")
+            self._directory.keep_room("links.json")
         return t.cast("t.Optional[list[str]]", links)
 
     def linger(self) -> None:
@@ -174,7 +177,7 @@ class FollowedJob(Job):
         self._written = time.monotonic()
         # Where there is no room for it, the work goes on all the same.
         with contextlib.suppress(OSError):
-            self._directory.write("progress.json", {"progress": self._facts, "needs_links": self._needs_links})
+            self._directory.progress.write(json.dumps({"progress": self._facts, "needs_links": self._needs_links}))
 
 
 def run(
@@ -238,7 +241,10 @@ def _start(module: AnsibleModule, work: t.Callable[[Job], Facts], so_far: t.Call
         return t.cast(str, error.filename)
     directory = _Directory(path)
     try:
-        directory.reserve("result.json")
+        links = module.params.get("links") or ()
+        directory.reserve("result.json", _ROOM + _ROOM_OF_FILE * len(links))
+        directory.reserve("links.json", 2 * len(json.dumps(links)))
+        directory.progress.begin(json.dumps({"progress": {}, "needs_links": False}), _ROOM)
         directory.write(_NOTES, asked.get("notes") or {})
         alive = directory.live()
         directory.touch("followed")
@@ -308,6 +314,7 @@ class _Directory:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.progress = Note(os.path.join(path, "progress.json"))
 
     def read(self, name: str) -> t.Any:
         try:
@@ -326,10 +333,16 @@ class _Directory:
                 file.truncate()
             os.replace(path + "~", path)
 
-    def reserve(self, name: str) -> None:
+    def reserve(self, name: str, room: int = _ROOM) -> None:
         """Have room for it, also where the disk is full by then."""
         with open(os.path.join(self.path, name + "~"), "wb") as file:
-            file.write(bytes(_ROOM))
+            file.write(bytes(room))
+
+    def keep_room(self, name: str) -> None:
+        """Delete it, and have its room for the next of the name."""
+        with contextlib.suppress(FileNotFoundError):
+            path = os.path.join(self.path, name)
+            os.replace(path, path + "~")
 
     def touch(self, name: str) -> None:
         path = os.path.join(self.path, name)
@@ -339,10 +352,6 @@ class _Directory:
 
     def has(self, name: str) -> bool:
         return os.path.exists(os.path.join(self.path, name))
-
-    def delete(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.path, name))
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

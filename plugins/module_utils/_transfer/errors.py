@@ -90,6 +90,8 @@ def _hint(number: t.Optional[int], path: str) -> str:
         return "Run it as a user that may write there, with become for example"
     if number == errno.EROFS:
         return "Choose a place in a file system that can be written to"
+    if number in (errno.EISDIR, errno.EBUSY):
+        return "Move it away, or choose another place"
     if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
         return "Choose another place"
     if number == errno.ENOENT:

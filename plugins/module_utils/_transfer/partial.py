@@ -7,7 +7,8 @@
 
 ``<destination>.part`` has its full size from the beginning, and each byte at its place. ``<destination>.part.json``, its
 journal, says of which object it is, and which extents of it are there, each with its CRC-64, so that a later run believes
-nothing that it has not read again, unless nobody wrote to the file since the journal was closed.
+nothing that it has not read again, unless nobody wrote to the file since the journal was closed. The room of both is taken before
+the first byte comes, that of the journal twice, as it is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import combined, crc64_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import DestinationBusy, DestinationFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.note import Note
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.system import boot_id, preallocate
@@ -34,10 +36,16 @@ MIB = 1 << 20
 #: An extent ends at so many bytes; there are about so many at the most.
 _EXTENT = 64 * MIB
 _EXTENTS = 1024
+#: As the journal has them, in bytes: what comes first, and an extent. So many are short, as each connection begins some.
+_JOURNAL_HEAD = 1024
+_JOURNAL_EXTENT = 64
+_SHORT_EXTENTS = 64
+_BLOCK = 4096
 
 #: Written at a time. The system takes memory for a file in pieces of what is written, and large ones can be hard to come by.
 _WRITE = MIB // 2
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -99,14 +107,62 @@ def _is_ours(status: os.stat_result, path: str) -> bool:
 
 def check_room(destination: str, size: int) -> None:
     """That there is room for so many bytes, as far as can be said without taking it. Raises DestinationFailed."""
-    directory = os.path.dirname(destination) or "."
     try:
-        free = _free(directory)
-        missing = _missing(size, os.stat(f"{destination}.part")) if os.path.isfile(f"{destination}.part") else size
+        free = _free(os.path.dirname(destination) or ".")
+        missing = _missing_beside(destination, size)
+        missing += _missing(size, os.stat(f"{destination}.part")) if os.path.isfile(f"{destination}.part") else size
     except OSError:
         return
     if missing > free:
         raise _full(destination, missing, free)
+
+
+def check_names(destination: str) -> None:
+    """That whatever has the names of what a run writes can be written over, or replaced. Raises DestinationFailed."""
+    part = f"{destination}.part"
+    for path in (part, f"{part}.json", f"{part}.json~", destination):
+        try:
+            status = os.lstat(path)
+            _check_name(status, os.stat(os.path.dirname(path) or "."), follows_none=path == part)
+            if os.geteuid() == 0 and not stat.S_ISLNK(status.st_mode) and not os.access(path, os.W_OK):
+                # Root may write to all but what has an attribute such as immutable.
+                raise PermissionError(errno.EPERM, "")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DestinationFailed.of(error, path, _asked(destination)) from None
+
+
+def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_none: bool) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "")
+    if follows_none and stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, "")
+    if status.st_dev != directory.st_dev:
+        # A file can be one as well.
+        raise OSError(errno.EBUSY, "")
+    is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid, directory.st_uid)
+    if is_kept:
+        raise PermissionError(errno.EPERM, "")
+
+
+def _extent_size(size: int) -> int:
+    return max(_EXTENT, -(-size // _EXTENTS))
+
+
+def _journal_room(size: int) -> int:
+    """Bytes that the journal of such an object takes, in whole blocks: for each extent, and for those that are cut short."""
+    extents = _SHORT_EXTENTS + -(-size // _extent_size(size))
+    return -(-(_JOURNAL_HEAD + extents * _JOURNAL_EXTENT) // _BLOCK) * _BLOCK
+
+
+def _missing_beside(destination: str, size: int) -> int:
+    """How many bytes the journal and its spare one have yet to take."""
+    there = 0
+    for path in (f"{destination}.part.json", f"{destination}.part.json~"):
+        with contextlib.suppress(FileNotFoundError):
+            there += os.lstat(path).st_blocks * 512
+    return max(0, 2 * _journal_room(size) - there)
 
 
 def _missing(size: int, status: os.stat_result) -> int:
@@ -138,6 +194,9 @@ class PartialFile:
         self.destination = destination
         self.path = f"{destination}.part"
         self.journal = f"{self.path}.json"
+        #: Bytes that have to be free besides.
+        self.besides = 0
+        self._note = Note(self.journal)
         self._asked = _asked(destination)
         self._extents: list[Extent] = []
         self._lock = threading.Lock()
@@ -193,7 +252,7 @@ class PartialFile:
     def resume(self, info: ObjectInfo, check: t.Callable[[], t.Any]) -> int:
         """Have it be of this object, and keep what an earlier run left of the same. Returns how many bytes that is."""
         self._info = info
-        self.extent_size = max(_EXTENT, -(-info.size // _EXTENTS))
+        self.extent_size = _extent_size(info.size)
         self._extents = []
         journal = _read_journal(self.journal, info, os.fstat(self.file).st_size)
         if journal is not None:
@@ -202,32 +261,34 @@ class PartialFile:
             self._extents = extents if is_closed else [one for one in extents if self._is_there(one, check)]
         else:
             self._guard(os.ftruncate, self.file, 0)
-        self._reserve(info.size)
-        return sum(extent.known[0] for extent in self._extents)
-
-    def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
-        return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
-
-    def _reserve(self, size: int) -> None:
-        missing = _missing(size, os.fstat(self.file))
-        free = _free(self.file)
         try:
-            if missing > free:
-                raise _full(self.destination, missing, free)
-            try:
-                preallocate(self.file, size)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise _full(self.destination, missing, free) from None
-                raise DestinationFailed.of(error, self.path, self._asked) from None
+            self._reserve(info.size)
         except DestinationFailed:
             # What is there already keeps its room, and nothing more is taken.
+            self._note.close()
             reached = max((extent.stop for extent in self._extents), default=0)
             if reached:
                 self._guard(os.ftruncate, self.file, reached)
             else:
                 self.discard()
             raise
+        return sum(extent.known[0] for extent in self._extents)
+
+    def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
+        return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
+
+    def _reserve(self, size: int) -> None:
+        missing = _missing(size, os.fstat(self.file)) + _missing_beside(self.destination, size) + self.besides
+        free = _free(self.file)
+        if missing > free:
+            raise _full(self.destination, missing, free)
+        try:
+            self._note.begin(self._content(None), _journal_room(size))
+            preallocate(self.file, size)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise _full(self.destination, missing, free) from None
+            raise DestinationFailed.of(error, error.filename or self.path, self._asked) from None
 
     def gaps(self) -> list[Gap]:
         """What is not there."""
@@ -263,21 +324,21 @@ class PartialFile:
 
     def save(self, *, close: bool = False) -> None:
         """Write the journal, for the last time for now if it is to be closed; then nothing must be written to the file."""
+        try:
+            self._note.write(self._content(self._seal() if close else None))
+        except OSError as error:
+            # What it said before is less, and still right.
+            if error.errno not in _NO_ROOM:
+                raise DestinationFailed.of(error, self.journal, self._asked) from None
+
+    def _content(self, seal: t.Optional[list[t.Any]]) -> str:
         with self._lock:
             extents = [[extent.start, *extent.known] for extent in self._extents if extent.known[0]]
-        seal = self._seal() if close else None
-        journal = {"version": VERSION, "object": self._info, "extents": extents, "closed": seal}
-        self._guard(self._replace_journal, json.dumps(journal))
+        return json.dumps({"version": VERSION, "object": self._info, "extents": extents, "closed": seal})
 
-    def _replace_journal(self, text: str) -> None:
-        new = f"{self.journal}~"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new)
-        with open(
-            os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600), "w", encoding="ascii"
-        ) as file:
-            file.write(text)
-        os.replace(new, self.journal)
+    def close_journal(self) -> None:
+        """Leave it as it is; nothing is kept for it any more."""
+        self._guard(self._note.close)
 
     def _seal(self) -> t.Optional[list[t.Any]]:
         """Differs after each write to the file, and each start of the system, after which not all may be on the disk."""
@@ -309,13 +370,17 @@ class PartialFile:
         """Take it away, if that was not done already: thereafter, what has these names is of another run."""
         if self.file < 0:
             return
-        for path in (self.journal, self.path):
+        with contextlib.suppress(OSError):
+            self._note.close()
+        for path in (self.journal, self._note.spare, self.path):
             with contextlib.suppress(OSError):
                 os.unlink(path)
         self.release()
 
     def release(self) -> None:
         """Leave it as it is, for a later run to go on with."""
+        with contextlib.suppress(OSError):
+            self._note.close()
         if self._unsynced and self.file >= 0:
             # What can be read of it need not be on the disk.
             self.forget()

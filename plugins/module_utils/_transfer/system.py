@@ -17,6 +17,8 @@ import resource
 import typing as t
 
 _SYNC_FILE_RANGE_WRITE = 2
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -48,6 +50,18 @@ def preallocate(file: int, size: int) -> None:
             if not done and number != errno.EINTR:
                 raise OSError(number, os.strerror(number))
     os.ftruncate(file, size)
+
+
+def exchange(one: str, other: str) -> None:
+    """Have two files exchange their names, in one step. Raises OSError, also where the system or the file system cannot."""
+    renameat2 = getattr(_libc(), "renameat2", None)
+    number = errno.ENOSYS
+    if renameat2 is not None:
+        renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+        if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+            return
+        number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
 
 
 def start_writing(file: int, start: int, count: int) -> None:
