@@ -15,6 +15,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_l
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, MissingLibrary
+from processes import LIMIT
 from stand_in import Fault, StandIn
 
 INSTANCE = "rm-bp1abc"
@@ -44,7 +45,7 @@ def located(asked: dict[str, Any], warnings: list[str]) -> Locate:
 def test_the_link_of_a_task_leads_to_its_files(located: Locate, service: StandIn) -> None:
     task = service.add_task(INSTANCE, task_id="dt-one")
     (found,) = located("dt-one")
-    answer = requests.get(found["url"], timeout=5)
+    answer = requests.get(found["url"], timeout=LIMIT)
     assert answer.content == service.objects_of(task)[0].read()
     assert found["url"] == found["public_url"] != found["private_url"]
     assert found["target_type"] == "URL"
@@ -136,7 +137,7 @@ def test_links_to_the_objects_of_a_path(located: Locate, service: StandIn) -> No
     )
     (found,) = located("dt-oss", bucket="my-backups", presign=True, oss_endpoint=service.url, duration=300)
     assert len(found["urls"]) == 2
-    contents = [requests.get(url, timeout=5).content for url in found["urls"]]
+    contents = [requests.get(url, timeout=LIMIT).content for url in found["urls"]]
     assert contents == [stored.read() for stored in service.objects_of(task)]
 
 
