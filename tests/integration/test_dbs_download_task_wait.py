@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 import pytest
+from processes import Process, until
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
@@ -148,7 +149,7 @@ def test_the_examples_of_the_documentation_run_as_they_stand(filled: Any, check:
 def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
     """Soon nobody asks any more: what waits on the host ends with its slice at the latest."""
     world.service.add_task(INSTANCE, task_id="dt-0", state="running")
-    process = subprocess.Popen(
+    process = Process(
         [
             *("ansible", "localhost", "-e", world.interpreter),
             *("-m", WAIT, "-a", f"{ASKED} poll_interval=0.2 progress_interval=2"),
@@ -158,13 +159,15 @@ def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
         start_new_session=True,
         env={**os.environ, **world.environment, "PATH": world.path},
     )
-    while len(world.service.calls) < 3:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
+    until(lambda: len(world.service.calls) >= 3 or process.poll() is not None)
+    assert process.poll() is None, process.outputs()[0]
     os.killpg(process.pid, signal.SIGINT)
-    output, dummy = process.communicate(timeout=10)
+    process.outputs()
     assert process.returncode != 0
-    time.sleep(0.5)
-    calls = len(world.service.calls)
-    time.sleep(1.0)
-    assert len(world.service.calls) == calls, output
+
+    def is_quiet() -> bool:
+        calls = len(world.service.calls)
+        time.sleep(2.0)
+        return len(world.service.calls) == calls
+
+    until(is_quiet)
