@@ -44,8 +44,8 @@ options:
     type: str
   oss_path:
     description:
-      - What to fetch from a bucket of your own, as C(oss://bucket/path) - an object, or all objects below the path - or C(oss://bucket), all of it. This is what
-        tasks with the target OSS write.
+      - What to fetch from a bucket of your own, as C(oss://bucket/path) - an object, or all objects below the path - or C(oss://bucket), all of it.
+        This is what tasks with the target OSS write.
     type: str
   dest:
     description:

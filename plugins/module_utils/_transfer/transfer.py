@@ -597,10 +597,12 @@ class Dropping(t.Protocol):
     drops: int
 
     @property
-    def rate(self) -> Rate: ...
+    def rate(self) -> Rate:
+        """Of what comes by it."""
 
     @property
-    def seconds_connected(self) -> float: ...
+    def seconds_connected(self) -> float:
+        """Since it was made."""
 
 
 _Dropping = t.TypeVar("_Dropping", bound=Dropping)
