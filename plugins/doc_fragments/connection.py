@@ -62,7 +62,8 @@ options:
     description:
       - The ID of the region in which the instances are, for example V(cn-hangzhou). C(RegionCode) in the API.
       - If neither this nor E(APSARADB_BACKUP_REGION) is set, the environment variables E(ALIBABA_CLOUD_REGION_ID),
-        E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID) are used, in this order. It must be set one way or another.
+        E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID) are used, in this order, and then C(region_id) in the profile of the
+        command line tool that the credential is taken from. It must be set one way or another.
     type: str
     aliases: [region_id, region_code, alicloud_region]
   access_key_id:
@@ -76,6 +77,9 @@ options:
         the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
         the module (OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials
         URI).
+      - A role that older tools would assume with these is not assumed. If E(ALICLOUD_ASSUME_ROLE_ARN) is set, or
+        E(ALIBABA_CLOUD_ROLE_ARN) without the variables of OIDC, and neither this nor O(profile), the request is refused, as
+        it would be signed as another user. A O(profile) with the mode C(RamRoleArn) assumes its role.
     type: str
     aliases: [access_key, alicloud_access_key]
   access_key_secret:

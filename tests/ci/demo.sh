@@ -13,12 +13,11 @@ while [[ ! -e $run/ready ]]; do
     kill -0 "$service" 2>/dev/null || { cat "$run/output"; exit 1; }
     sleep 0.1
 done
-endpoint=$(python -c 'import json, sys; print(json.load(sys.stdin)["url"])' <"$run/ready")
 eval "$(grep '^export' "$run/output")"
 
 export ANSIBLE_COLLECTIONS_PATH="${ANSIBLE_COLLECTIONS_PATH:-$PWD/.cache/collections}"
 export ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_INVENTORY_UNPARSED_WARNING=false
-options="instance_name=rm-bp1demomysql0001 region=cn-hangzhou endpoint=$endpoint"
+options="instance_name=rm-bp1demomysql0001"
 
 show() {
     printf '\n# %s\n$ %s\n' "$1" "$2"
@@ -30,9 +29,9 @@ show "The newest download task of an instance" \
 show "All of them, as a table" \
     "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
 show "Wait for what is under way, and say where the files are" \
-    "ansible-playbook apsaradb.backup.wait_and_locate -e '$options poll_interval=1 progress_interval=4 https=false'"
+    "ansible-playbook apsaradb.backup.wait_and_locate -e '$options poll_interval=1 progress_interval=4'"
 show "Fetch the file of a task, verified" \
-    "ansible localhost -m apsaradb.backup.dbs_download_file -a 'region=cn-hangzhou endpoint=$endpoint task_id=dt-demo00000001 dest=$run/backup.tar.gz https=false'"
+    "ansible localhost -m apsaradb.backup.dbs_download_file -a 'task_id=dt-demo00000001 dest=$run/backup.tar.gz'"
 show "Unpack it" \
     "ansible localhost -m apsaradb.backup.dbs_download_extract -a 'src=$run/backup.tar.gz dest=$run/backup'"
 show "And there it is" \

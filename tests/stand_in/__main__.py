@@ -74,7 +74,8 @@ def log(entry: Call | Transfer) -> None:
 
 
 def announce(service: StandIn) -> None:
-    print(f"Listening on {service.url}, which is to be used as the endpoint. The keys are not real:\n")
+    print(f"Listening on {service.url}, which every command uses after these lines. The keys are not real:\n")
+    print(f"export APSARADB_BACKUP_ENDPOINT={service.url}")
     print(f"export ALIBABA_CLOUD_ACCESS_KEY_ID={service.key.id}")
     print(f"export ALIBABA_CLOUD_ACCESS_KEY_SECRET={service.key.secret}")
     print(f"export ALIBABA_CLOUD_REGION_ID={demo.REGION}\n")

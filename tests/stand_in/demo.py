@@ -69,11 +69,11 @@ def seed(service: StandIn) -> None:
     service.add_task(POSTGRESQL, state="failed", created=ago(0.5), databases=["metrics"], tables=120, **in_oss)
 
     service.add_task(POLARDB, created=ago(1.5), databases=["orders"], tables=8, backup_set_id="1482620099")
-    service.add_task(POLARDB, state="queueing", created=ago(0.01), databases=["orders"], tables=8)
+    service.add_task(POLARDB, schedule=LIFE_CYCLE[1:], created=ago(0.01), databases=["orders"], tables=8)
 
     service.add_task(MONGODB, created=ago(6), format="Bson", databases=["events"], state="expired", tables=15)
     failing = [("initializing", 5), ("running", 45), ("failed", None)]
     service.add_task(MONGODB, schedule=failing, created=ago(0), format="Bson", databases=["events"], tables=15)
 
     service.add_task(SINGAPORE, created=ago(1), databases=["shop_sg"], tables=12)
-    service.add_task(SINGAPORE, state="initializing", created=ago(0.001), databases=["shop_sg"], tables=12)
+    service.add_task(SINGAPORE, schedule=LIFE_CYCLE, created=ago(0.001), databases=["shop_sg"], tables=12)

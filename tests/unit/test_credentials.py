@@ -13,8 +13,10 @@ import pytest
 from alibabacloud_credentials.provider import StaticSTSCredentialsProvider
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import (
+    _OIDC_VARIABLES,
     ChainSource,
     Credential,
+    region_of_profile,
     resolve,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
@@ -195,3 +197,115 @@ def test_an_expired_credential_of_the_chain_is_asked_for_again(
     client = client_of(service, source=ChainSource(lambda: next(providers), "a test"))
     assert client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou", "InstanceName": "rm-bp1abc"}, asked="ask")
     assert [call.code for call in service.calls] == ["InvalidSecurityToken.Expired", None]
+
+
+# Whose region
+
+
+@pytest.fixture
+def regional(home: Path, service: StandIn) -> Path:
+    """The same home, with a region in each profile of the command line tool."""
+    file = home / ".aliyun" / "config.json"
+    content = json.loads(file.read_text())
+    for profile, region in zip(content["profiles"], ("cn-hangzhou", "cn-beijing", "Nowhere")):
+        profile["region_id"] = region
+    file.write_text(json.dumps(content))
+    service.add_task("rm-bp1abc", region="cn-beijing")
+    return home
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "region"),
+    [
+        ({"profile": "temporary"}, {}, "cn-beijing"),
+        ({"profile": "default"}, {"ALICLOUD_PROFILE": "temporary"}, "cn-hangzhou"),
+        ({}, {"APSARADB_BACKUP_PROFILE": "temporary"}, "cn-beijing"),
+        ({}, {"ALICLOUD_PROFILE": "temporary"}, "cn-beijing"),
+        ({}, {"ALIBABA_CLOUD_PROFILE": "temporary"}, "cn-beijing"),
+        ({}, {}, "cn-hangzhou"),
+        ({"profile": "temporary", "region": "cn-hangzhou"}, {}, "cn-hangzhou"),
+        ({"profile": "temporary"}, {"ALICLOUD_REGION": "cn-hangzhou"}, "cn-hangzhou"),
+        ({"profile": "temporary"}, {"APSARADB_BACKUP_REGION": "cn-hangzhou"}, "cn-hangzhou"),
+        # Who is not asked for keys is not asked for the region either.
+        ({"access_key_id": "some-access-key", "access_key_secret": "some-secret-of-it"}, {}, None),
+        ({}, NEW, None),
+        ({}, {**OLD, "ALICLOUD_PROFILE": "temporary"}, None),
+        ({}, {"ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}, None),
+        ({}, dict.fromkeys(_OIDC_VARIABLES, "x"), None),
+        ({"profile": "ini"}, {}, None),
+    ],
+)
+def test_the_region_of_a_profile(
+    info: Any,
+    regional: Path,
+    keyless: dict[str, Any],
+    service: StandIn,
+    options: dict[str, str],
+    environment: dict[str, str],
+    region: str | None,
+) -> None:
+    del keyless["region"]
+    result = info.process({**keyless, **options}, environment={"HOME": str(regional), **environment})
+    if region is None:
+        assert "region is not set" in result["msg"]
+        assert "or region_id in the profile" in result["msg"]
+        assert not service.calls
+    else:
+        assert [call.params["RegionCode"] for call in service.calls] == [region]
+        assert not result.get("failed")
+
+
+def test_a_region_of_a_profile_that_is_none(info: Any, regional: Path, keyless: dict[str, Any]) -> None:
+    del keyless["region"]
+    result = info.process({**keyless, "profile": "wrong"}, environment={"HOME": str(regional)})
+    assert "region_id of profile 'wrong' 'Nowhere' is malformed" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "[]", "{}", '{"current": "x", "profiles": [7]}', '{"profiles": null}', "\udcff"]
+)
+def test_a_configuration_that_is_none_has_no_region(content: str | None, tmp_path: Path) -> None:
+    (tmp_path / ".aliyun").mkdir()
+    if content is not None:
+        (tmp_path / ".aliyun" / "config.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert region_of_profile({"HOME": str(tmp_path)}, None) is None
+    assert region_of_profile({"HOME": str(tmp_path)}, "x") is None
+
+
+# Roles that nobody assumes here
+
+ROLE = "acs:ram::1:role/backup"
+
+
+@pytest.mark.parametrize("keys", [NEW, OLD, {}, {"ALICLOUD_PROFILE": "one"}])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"ALICLOUD_ASSUME_ROLE_ARN": ROLE},
+        {"ALICLOUD_ASSUME_ROLE_ARN": ROLE, **dict.fromkeys(_OIDC_VARIABLES, "x")},
+        {"ALIBABA_CLOUD_ROLE_ARN": ROLE},
+        {"ALIBABA_CLOUD_ROLE_ARN": ROLE, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/token"},
+    ],
+)
+def test_a_role_that_would_be_ignored_is_refused(keys: dict[str, str], environ: dict[str, str]) -> None:
+    name = next(iter(environ))
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(environ={**keys, **environ})
+    assert str(caught.value).startswith(f"{name} is set, but this collection does not assume that role")
+    assert "with the mode RamRoleArn" in str(caught.value)
+    assert ROLE not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "environ"),
+    [
+        (OPTIONS, {"ALICLOUD_ASSUME_ROLE_ARN": ROLE}),
+        (OPTIONS, {"ALIBABA_CLOUD_ROLE_ARN": ROLE}),
+        ({"profile": "role"}, {"ALICLOUD_ASSUME_ROLE_ARN": ROLE}),
+        ({}, {**NEW, "ALICLOUD_ASSUME_ROLE_ARN": " "}),
+        ({}, {**NEW, "ALICLOUD_ASSUME_ROLE_SESSION_NAME": "x"}),
+        ({}, {**NEW, **dict.fromkeys(_OIDC_VARIABLES, "x")}),
+    ],
+)
+def test_who_says_who_signs_is_heard(options: dict[str, str], environ: dict[str, str]) -> None:
+    assert resolve(environ=environ, **options)

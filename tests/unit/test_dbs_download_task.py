@@ -724,6 +724,10 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
         ({"target_path": "a"}, "target_path cannot be used with target_type URL"),
         ({**OSS, "target_bucket": "My_Bucket"}, "target_bucket 'My_Bucket' is malformed"),
         ({**OSS, "target_oss_region": "hangzhou"}, "target_oss_region 'hangzhou' is malformed"),
+        (
+            {**OSS, "target_oss_region": "cn-hangzou"},
+            "target_oss_region 'cn-hangzou' is not known (did you mean cn-hangzhou",
+        ),
         ({"task_id": "dt-one"}, "task_id is for state=retried"),
         ({"state": "retried"}, "format cannot be used with state=retried"),
         ({"state": "retried", "format": None, "task_id": "one"}, "task_id 'one' is malformed"),

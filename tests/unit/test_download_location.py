@@ -95,6 +95,9 @@ def test_the_expiry_in_either_unit(located: Locate, service: StandIn, unit: Any)
 
 def test_https_unless_told_otherwise(located: Locate, service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one")
+    # Nothing is encrypted that leads to this host, and is followed as it is.
+    assert located("dt-one", https=True)[0]["url"].startswith(f"{service.url}/")
+    service.habits.storage_host = "real"
     assert located("dt-one", https=True)[0]["url"].startswith("https://")
     assert located("dt-one", https=False)[0]["url"].startswith("http://")
 

@@ -26,6 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     epoch_milliseconds,
     iso8601,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback_url
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
 
 if t.TYPE_CHECKING:
@@ -160,4 +161,7 @@ def _url(value: object, https: bool) -> t.Optional[str]:
     text = str(value).strip()
     scheme = t.cast("re.Match[str]", re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE))
     name = (scheme[1] or "http").lower()
-    return f"{'https' if https and name == 'http' else name}://{text[scheme.end() :]}"
+    rest = text[scheme.end() :]
+    # What listens at a loopback address is here for tests, and has no certificate.
+    makes_https = https and name == "http" and not is_loopback_url(f"//{rest}")
+    return f"{'https' if makes_https else name}://{rest}"

@@ -21,6 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     moment,
     region_of,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import known_region
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
 
 #: Options that mean something for MongoDB instances only, by the API's names.
@@ -111,7 +112,9 @@ def _check_target(options: Options, target_type: str) -> None:
     if target_type == "URL" and given:
         raise ConfigurationError(f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS.")
     if options["target_oss_region"]:
-        identifier("target_oss_region", options["target_oss_region"])
+        region = identifier("target_oss_region", options["target_oss_region"]).removeprefix("oss-")
+        if region != options["region"]:
+            known_region("target_oss_region", region, "use a bucket in the region of the instance")
 
 
 def _check_format(options: Options, instance_name: str, format: str) -> None:
