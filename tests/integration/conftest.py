@@ -15,13 +15,14 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 import yaml
-from processes import LIMIT
+from processes import LIMIT, until
 from stand_in import StandIn
 from tunnel import Proxy
 
@@ -74,6 +75,18 @@ class World:
         self.output = process.stdout
         assert check in (None, process.returncode == 0), f"{command} ended with {process.returncode}:\n{process.stdout}"
         return process.stdout
+
+    def once_said(self, is_said: Callable[[str], Any], happen: Callable[[], Any]) -> None:
+        """Have something happen once the next commands have said what it waits for, however long that takes."""
+        log = self.directory / "ansible.log"
+        log.touch()
+        self.environment["ANSIBLE_LOG_PATH"] = str(log)
+
+        def wait() -> None:
+            until(lambda: is_said(log.read_text()))
+            happen()
+
+        threading.Thread(target=wait, daemon=True).start()
 
     def ad_hoc(
         self,

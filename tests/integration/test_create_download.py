@@ -66,12 +66,20 @@ PLAYBOOK = """
 
 
 def test_progress_while_it_waits(stocked: Any) -> None:
-    """Time passes by requests here, so that there are polls enough for lines a second apart."""
+    """Each task ends once it was named."""
     service = stocked.service
-    service.habits.seconds_per_list = 1.0
-    service.habits.life_cycle = [("running", 8.0), ("finished", None)]
+    service.habits.life_cycle = [("running", None)]
     (blocking,) = (task for task in service.account.tasks() if task.task_id == "dt-a1b2c3d4e5f2")
-    blocking.follow([("running", 8.0), ("finished", None)], service.clock.now())
+    blocking.follow([("running", None)], service.clock.now())
+
+    def finish(task: Any) -> None:
+        task.follow([("finished", None)], service.clock.now())
+
+    def created_one_is_named(said: str) -> bool:
+        return bool(service.created) and f"{service.created[0].task_id} of {INSTANCE}: running, " in said
+
+    stocked.once_said(lambda said: "in the way: dt-a1b2c3d4e5f2 of" in said, lambda: finish(blocking))
+    stocked.once_said(created_one_is_named, lambda: finish(service.created[0]))
     output = stocked.play(PLAYBOOK)
     assert "\n[localhost] in the way: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
     (created,) = service.created
