@@ -345,6 +345,8 @@ error:
     - The kind is also V(location) if a task has no files, V(storage) if the storage refuses, V(object) if the object changes all the
       time, V(verification) if what came is not what it should be, V(destination) if the file cannot be written, and V(interruption)
       if it was told to end.
+    - If the storage refused the link, and the service refuses a new one, it is what the service said, and C(storage) in it is what the
+      storage said.
   returned: failure
   type: dict
   sample:

@@ -12,6 +12,8 @@ import typing as t
 import uuid
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, answered
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
 
 Facts = dict[str, t.Any]
@@ -54,6 +56,7 @@ class FollowingAction(ActionBase):
         directory: t.Optional[str] = None
         start: Facts = {"id": uuid.uuid4().hex}
         links: t.Optional[list[str]] = None
+        refusal: t.Optional[BackupError] = None
         starts = 1
         shown = began
         interval = interval_of(self._task, DEFAULT_INTERVAL)
@@ -68,7 +71,7 @@ class FollowingAction(ActionBase):
             result: Facts = self._execute_module(module_args=given, task_vars=task_vars)
             state = result.get("_job")
             if not state:
-                return self._clean(result)
+                return self._clean(_with_refusal(result, refusal) if refusal else result)
             links = None
             directory = state["directory"]
             if directory is None:
@@ -85,6 +88,9 @@ class FollowingAction(ActionBase):
             elif state["needs_links"] and renew:
                 try:
                     links = renew()
+                except BackupError as error:
+                    # The work ends by itself, and says what it has.
+                    links, refusal = [], error
                 except BaseException:
                     job = {"seconds": 0, "directory": directory, "stop": True}
                     self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
@@ -103,3 +109,13 @@ class FollowingAction(ActionBase):
         for name in BETWEEN:
             arguments.pop(name, None)
         return result
+
+
+def _with_refusal(result: Facts, refusal: BackupError) -> Facts:
+    """The result of a work that ended because there were no new links, with the reason for that."""
+    before = result.get("error", {})
+    if not result.get("failed") or before.get("kind") != "storage":
+        return result
+    said = answered("storage", before["code"], before["message"])
+    needed = f"A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
+    return redacted({**result, "msg": f"{refusal} {needed}", "error": {**refusal.facts(), "storage": before}})

@@ -114,6 +114,40 @@ def test_what_the_service_says_of_a_task_without_files(large: Any) -> None:
     assert "there is no task 'dt-none'" in result["msg"]
 
 
+REFUSED = {
+    "status": 403,
+    "code": "Forbidden.RAM",
+    "message": "User not authorized to operate on the specified resource.",
+}
+
+
+@pytest.mark.parametrize("refused_by", ["an error", "the state of the task"])
+def test_what_came_is_in_the_result_where_no_new_link_is_to_be_had(large: Any, refused_by: str) -> None:
+    service, action = large.service, "DescribeDownloadBackupSetStorageInfo"
+    service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired", times=100))
+    if refused_by == "an error":
+        service.inject(Fault("error", action=action, after=1, times=100, **REFUSED))
+    else:
+        (task,) = [task for task in service.account.tasks() if task.task_id == DONE]
+        service.on_call(lambda call: len(service.calls_of(action)) > 1 and task.follow([("expired", None)], 0))
+    result = fetch(large, f"{ASKED} dest={large.dest} connections=1", check=False)
+    last = service.calls_of(action)[-1]
+    error = result["error"]
+    assert error["code"] == ("Forbidden.RAM" if refused_by == "an error" else "DBS.DownloadTask.NotSupport")
+    assert error["kind"] == ("service" if refused_by == "an error" else "location")
+    assert error["request_id"] == last.request_id
+    assert last.request_id in result["msg"]
+    assert error["storage"]["code"] == "AccessDenied"
+    assert f"Request has expired (HTTP 403, request ID {error['storage']['request_id']})" in result["msg"]
+    assert result["bytes_transferred"] == (1 << 20) + 1
+    assert result["size"] == SIZE
+    assert (large.directory / "file.part.json").exists()
+    assert not list((large.directory / "host").glob("apsaradb.backup-*"))
+    if refused_by == "an error":
+        service.faults.clear()
+        assert fetch(large, f"{ASKED} dest={large.dest}")["bytes_resumed"] == 1 << 20
+
+
 def test_ansible_is_killed_and_run_again(large: Any) -> None:
     large.service.habits.rate = 20e3
     command = ["ansible", "localhost", "-m", "apsaradb.backup.dbs_download_file", "-a", f"{ASKED} dest={large.dest}"]

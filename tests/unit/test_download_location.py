@@ -191,11 +191,16 @@ def test_a_task_without_files(located: Locate, service: StandIn, warnings: list[
 @pytest.mark.parametrize("instance_name", [[INSTANCE], None])
 def test_a_task_that_does_not_exist(located: Locate, service: StandIn, warnings: list[str], instance_name: Any) -> None:
     service.add_task(INSTANCE, task_id="dt-two")
-    with pytest.raises(BackupError, match="there is no task 'dt-gone'"):
+    with pytest.raises(BackupError, match="there is no task 'dt-gone'") as caught:
         located("dt-gone", "dt-two", instance_name=instance_name)
     found = located("dt-gone", "dt-two", instance_name=instance_name, on_missing="warn")
     assert [one["task_id"] for one in found] == ["dt-two"]
-    assert warnings == ["Left out: there is no task 'dt-gone'. Check its ID, the instance and the region."]
+    # Where the task itself is asked for, it is the service that says so.
+    asked = [call for call in service.calls_of(LINKS) if call.code == "DBS.DownloadTask.CannotFind"]
+    said = f" (DBS.DownloadTask.CannotFind, request ID {asked[-1].request_id})" if asked else ""
+    assert bool(said) == (instance_name is None)
+    assert warnings == [f"Left out: there is no task 'dt-gone'{said}. Check its ID, the instance and the region."]
+    assert caught.value.facts().get("request_id") == (asked[0].request_id if asked else None)
 
 
 def test_the_service_says_that_it_is_not_finished(located: Locate, service: StandIn) -> None:

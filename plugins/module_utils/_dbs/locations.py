@@ -42,6 +42,17 @@ class NoLocation(BackupError):
         super().__init__(message, hint=hint)
         self.is_missing = is_missing
 
+    def _said(self) -> str:
+        cause = self.__cause__
+        if not isinstance(cause, ServiceError):
+            return super()._said()
+        return f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
+
+    def facts(self) -> dict[str, t.Any]:
+        """With those of the answer that says so, if it is one."""
+        known = self.__cause__.facts() if isinstance(self.__cause__, ServiceError) else {}
+        return {**known, **super().facts()}
+
     @classmethod
     def missing(cls, task_id: str) -> NoLocation:
         hint = "Check its ID, the instance and the region"

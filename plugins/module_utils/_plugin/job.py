@@ -17,6 +17,7 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
                           {"directory": null, "notes": {…}}      its process is lost: start it again, with the same ``notes``
                           none: this is the result
 
+Empty ``links`` say that none are to be had any more, and have the work end with what it has.
 ``id`` is new for each start. A start that comes twice, as where a connection plugin sends it again, starts one work.
 ``notes`` are what the work wrote down of what cannot be done twice; null where even that is lost.
 
@@ -103,7 +104,7 @@ class Job:
         """Say that the links that it has do not do any more."""
 
     def take_links(self) -> t.Optional[list[str]]:
-        """The new ones, once they are there."""
+        """The new ones, once they are there; an empty list if there are none to be had."""
         return None
 
 
@@ -275,7 +276,7 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]], l
     if asked.get("stop"):
         result = directory.stop()
         return result or {"_job": None}
-    if links and asked.get("directory"):
+    if links is not None and asked.get("directory"):
         directory.write("links.json", links)
     audience = _Audience()
     deadline = time.monotonic() + float(asked["seconds"])
