@@ -57,6 +57,9 @@ notes:
     M(ansible.builtin.set_fact) if it is used more than once.
   - Use M(apsaradb.backup.dbs_download_location_info) where the credentials are on the managed host, or where the task is to be
     delegated, to be retried with C(until), or to report a failure as the result of a task.
+  - Ansible prints the items of a loop. A loop over C(query()) of this lookup prints links as items. Loop over the tasks, and call
+    the lookup within the task, with C(no_log), as in the examples.
+  - It cannot see the C(environment) of the task, as that is set for modules only. Options that it does not know are refused.
 seealso:
   - module: apsaradb.backup.dbs_download_location_info
   - module: apsaradb.backup.dbs_download_task_info
@@ -79,6 +82,16 @@ EXAMPLES = r"""
     instance_name: rm-bp1a2b3c4d5e6f7g8
     state: finished
   register: finished
+
+- name: Download the files of all that have a link, and print none
+  ansible.builtin.get_url:
+    url: "{{ lookup('apsaradb.backup.dbs_download_location', item, region='cn-hangzhou') }}"
+    dest: "{{ playbook_dir }}/{{ item.task_id }}.tar.gz"
+    mode: "0600"
+  loop: "{{ finished.download_tasks | selectattr('target_type', 'equalto', 'URL') }}"
+  loop_control:
+    label: "{{ item.task_id }}"
+  no_log: true
 
 - name: Show where those are that wrote to OSS
   ansible.builtin.debug:

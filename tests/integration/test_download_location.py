@@ -119,7 +119,7 @@ def test_a_link_is_shown_nowhere(filled: Any) -> None:
 
 
 def test_the_examples_of_the_lookup_run_as_they_stand(filled: Any) -> None:
-    output = filled.play_examples("dbs_download_location", kind="lookup")
+    output = filled.play_examples("dbs_download_location", "-vvvv", kind="lookup")
     assert "oss://my-backups/restore/orders" in output
     assert "Signature=" not in output
     (task,) = [task for task in filled.service.account.tasks() if task.task_id == "dt-a1b2c3d4e5f0"]
