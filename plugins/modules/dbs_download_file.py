@@ -199,27 +199,27 @@ EXAMPLES = r"""
 RETURN = r"""
 dest:
   description: The path of the file, or of the directory if there are several.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: str
   sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
 size:
   description: The size of the file, in bytes. Of several files, see RV(bytes_total).
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 268435456
 bytes_total:
   description: The size of all files together, in bytes.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 268435456
 bytes_transferred:
   description: How many bytes of the file arrived in this run, whatever became of them. One comes first, to learn what the file is.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 268435457
 bytes_resumed:
   description: How many bytes an earlier run had left, and were right.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 0
 bytes_to_transfer:
@@ -229,37 +229,37 @@ bytes_to_transfer:
   sample: 268435456
 resumes:
   description: How often it went on where something had broken off, a connection or an earlier run.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 0
 attempts:
   description: How often it began, which is more than once if the object changed meanwhile, or was not what its CRC-64 says.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 1
 connections:
   description: Over how many connections it came at once, which is not more than O(connections).
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 8
 elapsed:
   description: How long it took, in seconds.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: float
   sample: 2.514
 rate:
   description: The bytes that arrived by the time it took, in bytes a second.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: int
   sample: 106776236
 network:
   description: Which network the link is for, V(public) or V(vpc).
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: str
   sample: public
 files:
   description: The files.
-  returned: always, once the link is accepted
+  returned: success, and in a failure as far as it is known, and not zero
   type: list
   elements: dict
   contains:
@@ -371,7 +371,7 @@ def main() -> None:
         argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **CONSTRAINTS
     )
     download = DownloadFile(module)
-    run(module, download.answer, download.so_far, download.after_interruption)
+    run(module, download.answer, download.partial_result, download.after_interruption)
 
 
 if __name__ == "__main__":

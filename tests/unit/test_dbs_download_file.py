@@ -495,6 +495,24 @@ def test_a_link_that_is_not_renewed(
     assert (tmp_path / "file").read_bytes() == data
 
 
+def test_a_failure_has_no_fields_that_say_nothing(
+    fetch: Callable[..., Result], service: StandIn, tmp_path: Path
+) -> None:
+    service.inject(Fault("expired", times=1000))
+    result = fetch()
+    told = set(result) - {"failed", "msg", "error", "invocation"}
+    assert {"changed", "dest", "network"} <= told <= {"changed", "dest", "network", "attempts", "elapsed"}
+    service.faults.clear()
+    service.inject(Fault("expired", times=1000, after=1))
+    result = fetch()
+    assert result["files"] == [
+        {"changed": False, "dest": f"{tmp_path}/file"}
+        | {name: result["files"][0][name] for name in ("size", "crc64", "etag")}
+    ]
+    assert result["size"] == SIZE
+    assert None not in result.values()
+
+
 def test_links_that_are_of_no_use(link: Callable[[], str], service: StandIn, tmp_path: Path) -> None:
     service.inject(Fault("expired", times=1000))
     controller = Controller(link, dest=f"{tmp_path}/file")

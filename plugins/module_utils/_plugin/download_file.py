@@ -258,6 +258,14 @@ class DownloadFile:
             result["warnings"] = self._warnings
         return result
 
+    def partial_result(self) -> dict[str, t.Any]:
+        """The result of a run that failed: what is known of it, without what is none or zero for now."""
+        result = self.so_far()
+        if result:
+            files = [{name: value for name, value in file.items() if value is not None} for file in self._files]
+            result["files"] = [file for file in files if "size" in file or file["changed"]]
+        return {name: value for name, value in result.items() if value or name == "changed"}
+
     def after_interruption(self) -> str:
         keeps = self._options["keep_partial"] and all(file.is_resumable for file in self._fetched)
         return "What came is kept, and the next run goes on with it." if keeps else ""

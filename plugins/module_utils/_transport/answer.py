@@ -69,7 +69,7 @@ class Answer(t.NamedTuple):
         """Kind, size and title of a body that cannot be read: never the body itself."""
         kind = quoted(self.header("content-type").split(";")[0], MAX_NAME) or "no content type"
         text = f"{kind}, {len(self.body)} bytes"
-        title = re.search(r"<title>\s*([^<]{1,200})", self.body[:20_000].decode("utf-8", "replace"), re.IGNORECASE)
+        title = re.search(r"<title>\s*([^<]{1,4096})", self.body[:20_000].decode("utf-8", "replace"), re.IGNORECASE)
         return text + (f", titled {quoted(title.group(1))!r}" if title else "")
 
 
