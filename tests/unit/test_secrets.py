@@ -328,11 +328,13 @@ def test_an_error_that_was_not_foreseen(
     output: Callable[..., str], server: Quoting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*dummy: Any, **more: Any) -> None:
-        raise ValueError(f"{BEFORE} {LINK} {AFTER}")
+        raise ValueError(f"{BEFORE} {LINK} {AFTER}\x9b31m")
 
     monkeypatch.setattr("requests.Session.prepare_request", fail)
     shown = output("info")
-    assert f"not foreseen: ValueError: {BEFORE} " in shown
+    said = json.loads(shown)["msg"]
+    assert f"not foreseen: ValueError: {BEFORE} " in said
+    assert said.endswith(f"{AFTER}\\x9b31m")
     assert not leaks(shown)
 
 
