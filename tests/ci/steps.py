@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -111,10 +112,12 @@ def run(name: str, command: list[str]) -> int:
     output = "".join(lines)
     record(name, counts(output, ok))
     RESULTS.joinpath(f"{name}.log").write_text(output)
-    seconds = round(time.monotonic() - start)
+    # What it used of the processors tells on a machine that does other things as well.
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    times = f"{time.monotonic() - start:.0f} s, {usage.ru_utime + usage.ru_stime:.0f} s of CPU"
     say(
         *([] if ok else [output]),
-        f"{'ok    ' if ok else 'FAILED'} {name} ({', '.join([f'{seconds} s', *filter(None, [used])])})",
+        f"{'ok    ' if ok else 'FAILED'} {name} ({', '.join(filter(None, [times, used]))})",
         *(closing[0] for closing in PYTEST_CLOSING.finditer(output)),
     )
     return process.returncode
