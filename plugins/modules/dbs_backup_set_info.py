@@ -57,11 +57,14 @@ options:
   start_time:
     description:
       - Only backup sets that were begun at this time or later. C(StartTime) in the APIs.
-      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
+        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
+        days (V(d)) or weeks (V(w)).
     type: str
   end_time:
     description:
-      - Only backup sets that were begun at this time or earlier, written as O(start_time) is. C(EndTime) in the APIs.
+      - Only backup sets that were begun at this time or earlier, written as O(start_time) is, but that a
+        date alone is its end. C(EndTime) in the APIs.
     type: str
   latest:
     description:
@@ -84,6 +87,18 @@ options:
       - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
+  query_only:
+    description:
+      - Whether to return only RV(query_result) (and C(changed)), for an answer that is brief. Needs O(query).
+    type: bool
+    default: false
+  recoverable:
+    description:
+      - Whether to find out from when until when the state of each instance can be restored, for RV(recoverable).
+      - For RDS instances this is a call of C(DescribeLocalAvailableRecoveryTime), with the RAM action of that name, which knows
+        MySQL, PostgreSQL and MariaDB. For PolarDB clusters, all backup sets that succeeded are listed.
+    type: bool
+    default: false
   rds_endpoint:
     description:
       - The host of RDS, as O(endpoint) is that of DBS.
@@ -109,6 +124,21 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Find out which points in time of an instance can be restored
+  apsaradb.backup.dbs_backup_set_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    start_time: -7d
+    recoverable: true
+  register: known
+
+- name: Say from when until when
+  ansible.builtin.debug:
+    msg: "{{ item.value.earliest }} to {{ item.value.latest }}"
+  loop: "{{ known.recoverable | dict2items }}"
+  loop_control:
+    label: "{{ item.key }}"
+
 - name: Find the newest good backup set of an instance
   apsaradb.backup.dbs_backup_set_info:
     region: cn-hangzhou
@@ -141,7 +171,7 @@ backup_sets:
     - The backup sets, the newest first.
     - Further fields of the APIs are there with their names in snake case. Links to backup files, which the services return as well,
       are left out, as they are as good as passwords.
-  returned: success
+  returned: success, without O(query_only=true)
   type: list
   elements: dict
   contains:
@@ -223,15 +253,29 @@ backup_sets:
       engine_version: "8.0"
 count:
   description: The number of backup sets in RV(backup_sets).
-  returned: success
+  returned: success, without O(query_only=true)
   type: int
   sample: 1
 count_by_instance:
   description: The number of backup sets in RV(backup_sets) by instance. All the instances asked for are there.
-  returned: success
+  returned: success, without O(query_only=true)
   type: dict
   sample:
     rm-bp1a2b3c4d5e6f7g8: 1
+recoverable:
+  description:
+    - By instance, from when (C(earliest)) until when (C(latest)) its state can be restored, in ISO 8601, in UTC; V(null) if nothing can
+      be. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
+    - If C(told_by) is V(service), the service says so, by backup sets and logs together. If it is V(backup_sets), these are the times of
+      the oldest and the newest full backup set that can be used; logs may reach further than the newest, which nobody tells.
+    - V(null) without O(recoverable=true).
+  returned: success, without O(query_only=true)
+  type: dict
+  sample:
+    rm-bp1a2b3c4d5e6f7g8:
+      earliest: "2026-01-24T00:00:00Z"
+      latest: "2026-01-31T08:41:29Z"
+      told_by: service
 query_result:
   description: The value of O(query), of whichever type that is.
   returned: success and O(query) is set

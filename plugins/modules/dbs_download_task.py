@@ -59,7 +59,10 @@ options:
   point_in_time:
     description:
       - The point in time to download. C(DownloadPointInTime) in the API.
-      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
+        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
+        days (V(d)) or weeks (V(w)).
+      - So long before now is another point in time, and so another task, in each run.
     type: str
     aliases: [download_point_in_time, restore_time]
   backup_set_size:
@@ -190,7 +193,7 @@ options:
     default: 0.03125
   rds_endpoint:
     description:
-      - The host of RDS, which is asked for O(backup_set_id=latest), and in check mode for the size of the backup set if
+      - The host of RDS, which is asked for O(backup_set_id=latest), and in check mode for the size of a backup set if
         O(backup_set_size) is not set.
       - If not set, the environment variable E(APSARADB_BACKUP_RDS_ENDPOINT) is used.
     type: str
@@ -297,6 +300,7 @@ task:
     backup_set_time_iso: "2022-09-14T13:30:16Z"
     gmt_create: 1663321957000
     gmt_create_iso: "2022-09-16T09:52:37Z"
+    expires_at: null
     export_data_size: 0
     import_data_size: 0
     target_type: URL
@@ -315,10 +319,17 @@ uncertain_fields:
   elements: str
   sample: []
 backup_set_size:
-  description: The size of the backup set in bytes. V(null) if it is not known, or nothing was created.
+  description:
+    - The size of the backup set in bytes. V(null) if it is not known, or nothing was created.
+    - For O(point_in_time) in check mode, that of the newest full backup set before it that can be used, which is about as large.
   returned: success, and failure if a task was created or found before
   type: int
   sample: 1073741824
+backup_set_size_is_estimate:
+  description: Whether RV(backup_set_size), and so RV(estimated_fee), is that of another backup set, as with O(point_in_time).
+  returned: success, and failure if a task was created or found before
+  type: bool
+  sample: false
 estimated_fee:
   description: RV(backup_set_size) in gibibytes times O(fee_per_gib). V(null) if the size is not known.
   returned: success, and failure if a task was created or found before

@@ -61,11 +61,14 @@ options:
   start_time:
     description:
       - Only tasks that were created at this time or later. C(StartTime) in the API.
-      - Either milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z).
+      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
+        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
+        days (V(d)) or weeks (V(w)).
     type: str
   end_time:
     description:
-      - Only tasks that were created at this time or earlier, written as O(start_time) is. C(EndTime) in the API.
+      - Only tasks that were created at this time or earlier, written as O(start_time) is, but that a
+        date alone is its end. C(EndTime) in the API.
     type: str
   target_type:
     description:
@@ -118,6 +121,11 @@ options:
       - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
+  query_only:
+    description:
+      - Whether to return only RV(query_result) (and C(changed)), for an answer that is brief. Needs O(query).
+    type: bool
+    default: false
 requirements:
   - jmespath, if O(query) is set
 extends_documentation_fragment:
@@ -165,6 +173,14 @@ EXAMPLES = r"""
     start_time: "2026-10-01T00:00:00+08:00"
     end_time: "2026-11-01T00:00:00+08:00"
 
+- name: Find tasks of the last day, and return no more than their IDs
+  apsaradb.backup.dbs_download_task_info:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    start_time: -24h
+    query: "download_tasks[].task_id"
+    query_only: true
+
 - name: Return the IDs and paths of tasks that wrote to OSS
   apsaradb.backup.dbs_download_task_info:
     region: cn-hangzhou
@@ -192,7 +208,7 @@ download_tasks:
     - The tasks, ordered by creation, then by instance and ID.
     - Every field of the API is there, also one that is newer than this collection, with its name in snake case. Fields without
       a value are V(null), and RV(download_tasks[].db_list) is empty.
-  returned: success
+  returned: success, without O(query_only=true)
   type: list
   elements: dict
   contains:
@@ -259,6 +275,15 @@ download_tasks:
       description: The same in ISO 8601, in UTC, to the second.
       type: str
       sample: "2022-09-16T09:52:37Z"
+    expires_at:
+      description:
+        - Until when the files of a finished task are there for sure, in ISO 8601, in UTC.
+        - They are there for three days after the task finished. The service does not say when that was, so this is three days after
+          the creation; where M(apsaradb.backup.dbs_download_task) saw the task before it finished, three days after that.
+        - V(null) for a task that is not finished, or expired, and for the target V(OSS), whose files stay in the bucket.
+        - If it is less than a day ahead, the module warns.
+      type: str
+      sample: "2022-09-19T09:52:37Z"
     export_data_size:
       description: The size of the data that was exported, in bytes. C(ExportDataSize) in the API.
       type: int
@@ -292,20 +317,21 @@ download_tasks:
       backup_set_time_iso: "2022-09-14T13:30:16Z"
       gmt_create: 1663321957000
       gmt_create_iso: "2022-09-16T09:52:37Z"
+      expires_at: null
       export_data_size: 1073741824
       import_data_size: 268435456
       target_type: OSS
       target_path: restore/orders
 count:
   description: The number of tasks in RV(download_tasks).
-  returned: success
+  returned: success, without O(query_only=true)
   type: int
   sample: 1
 count_by_state:
   description:
     - The number of tasks in RV(download_tasks) by state. The known states are always there; tasks for which the service gives no
       state are V(unknown).
-  returned: success
+  returned: success, without O(query_only=true)
   type: dict
   sample:
     initializing: 0
@@ -316,7 +342,7 @@ count_by_state:
     expired: 0
 count_by_instance:
   description: The number of tasks in RV(download_tasks) by instance. All the instances asked for are there.
-  returned: success
+  returned: success, without O(query_only=true)
   type: dict
   sample:
     rm-bp1a2b3c4d5e6f7g8: 1
@@ -324,7 +350,7 @@ missing_task_ids:
   description:
     - Those of O(task_ids) that are not in RV(download_tasks), sorted; they do not exist, belong to another instance or region,
       or another filter, O(limit) or O(current_page) excludes them.
-  returned: success
+  returned: success, without O(query_only=true)
   type: list
   elements: str
   sample: []

@@ -38,6 +38,7 @@ EXPECTED = {
     "ansible-galaxy collection build": ["was installed successfully"],
     "your-access-key-id": ['"count": 2', "dt-readme", "2 tasks"],
     "newest_download.yml": ["(item=dt-readme)", "dt-readme of 2022-09-16T09:52:37Z: appdb as CSV"],
+    "query_only": ['"query_result": [', '"dt-readme"'],
     "create_download": ["create: dt-would-be-created for backup set 7 of", ".tar.gz until 20"],
     "create.yml": ["none: dt-", "for backup set 7 is finished", "changed=0"],
     "-m apsaradb.backup.dbs_download_task_wait": ['"download_status": "finished"'],

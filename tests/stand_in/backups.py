@@ -137,17 +137,7 @@ def _rds_number(parameters: Parameters, name: str, default: int) -> int:
 
 @operation("DescribeBackups", version="2014-08-15", product="rds")
 def describe_backups(service: StandIn, parameters: Parameters) -> Body:
-    name, region = parameters.get("DBInstanceId"), parameters.get("RegionId")
-    if not name:
-        raise GatewayError(400, "MissingParameter", "The input parameter DBInstanceId is mandatory.")
-    instances = [
-        instance
-        for instance in service.account.instances()
-        if instance.name == name and instance.engine in RDS_ENGINES and region in (None, "", instance.region)
-    ]
-    if not instances:
-        message = "The specified instance does not exist or is not supported."
-        raise GatewayError(404, "InvalidDBInstanceId.NotFound", message)
+    instance = _rds_instance(service, parameters, parameters.get("RegionId"))
     for parameter, allowed in {
         "BackupStatus": ("Success", "Failed"),
         "BackupMode": ("Automated", "Manual"),
@@ -162,8 +152,8 @@ def describe_backups(service: StandIn, parameters: Parameters) -> Body:
     }
     rows = [
         row
-        for backup in between(instances[0].backups, parameters, MINUTES, invalid_parameter)
-        if asked.items() <= (row := _rds_row(instances[0], backup)).items()
+        for backup in between(instance.backups, parameters, MINUTES, invalid_parameter)
+        if asked.items() <= (row := _rds_row(instance, backup)).items()
     ]
     size = _rds_number(parameters, "PageSize", 30)
     if size not in RDS_PAGE_SIZES:
@@ -175,8 +165,31 @@ def describe_backups(service: StandIn, parameters: Parameters) -> Body:
         "PageNumber": str(page),
         "PageRecordCount": str(len(shown)),
         "TotalRecordCount": str(len(rows)),
-        "TotalEcsSnapshotSize": sum(backup.size for backup in instances[0].backups),
+        "TotalEcsSnapshotSize": sum(backup.size for backup in instance.backups),
     }
+
+
+@operation("DescribeLocalAvailableRecoveryTime", version="2014-08-15", product="rds")
+def describe_local_available_recovery_time(service: StandIn, parameters: Parameters) -> Body:
+    """From the oldest good backup set on, by logs until now."""
+    instance = _rds_instance(service, parameters, parameters.get("Region"))
+    good = [backup for backup in instance.backups if backup.succeeded and backup.type == "FullBackup"]
+    return {
+        "DBInstanceId": instance.name,
+        "RecoveryBeginTime": text_of(good[-1].started) if good else "",
+        "RecoveryEndTime": text_of(service.clock.now()) if good else "",
+    }
+
+
+def _rds_instance(service: StandIn, parameters: Parameters, region: str | None) -> Instance:
+    name = parameters.get("DBInstanceId")
+    if not name:
+        raise GatewayError(400, "MissingParameter", "The input parameter DBInstanceId is mandatory.")
+    for instance in service.account.instances():
+        if instance.name == name and instance.engine in RDS_ENGINES and region in (None, "", instance.region):
+            return instance
+    message = "The specified instance does not exist or is not supported."
+    raise GatewayError(404, "InvalidDBInstanceId.NotFound", message)
 
 
 def _rds_row(instance: Instance, backup: Backup) -> Body:

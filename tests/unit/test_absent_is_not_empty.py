@@ -147,6 +147,14 @@ def test_a_later_page_may_be_empty(info: Any, service: StandIn, asked: dict[str,
     assert info({**asked, "current_page": 2})["count"] == 0
 
 
+def test_what_says_nothing_of_times(backups: Any, service: StandIn, asked: dict[str, Any]) -> None:
+    service.add_backup("rm-bp1abc")
+    service.answer("DescribeLocalAvailableRecoveryTime", {"RequestId": "A", "RecoveryBeginTime": ""})
+    result = backups({**asked, "rds_endpoint": service.url, "recoverable": True})
+    assert result["error"]["kind"] == "answer"
+    assert "the answer holds no window of time where one belongs" in result["msg"]
+
+
 @pytest.mark.parametrize(
     "data", [..., None, "", "maybe", 1, {}, {"Supported": "true"}, ["true"]], ids=lambda data: repr(data)
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601, milliseconds
 from stand_in import Fault, StandIn
 
 RDS = "rm-bp1abc"
@@ -168,7 +169,9 @@ def test_forbidden(backups: Any, asked: dict[str, Any], service: StandIn) -> Non
     [
         ({"status": "OK"}, "value of status must be one of: success, failed, got: OK"),
         ({"limit": 0}, "limit 0 is out of range: give 1 to 1000000."),
-        ({"start_time": "2026-01-31"}, "start_time '2026-01-31' is not a time"),
+        ({"start_time": "2026-01-32"}, "start_time '2026-01-32' is not a time"),
+        ({"end_time": "-1y"}, "end_time '-1y' is not a time"),
+        ({"query_only": True}, "query_only needs query: it returns nothing else."),
         ({"start_time": "2026-02-01T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"}, "is after end_time"),
         ({"backup_set_id": "a b"}, "backup_set_id 'a b' is malformed"),
         ({"query": "["}, "is not a JMESPath expression"),
@@ -178,6 +181,56 @@ def test_forbidden(backups: Any, asked: dict[str, Any], service: StandIn) -> Non
 def test_bad_input(backups: Any, asked: dict[str, Any], service: StandIn, options: dict[str, Any], said: str) -> None:
     assert said in backups({**asked, "instance_name": RDS, **options})["msg"]
     assert not service.calls
+
+
+@pytest.mark.parametrize("instance", [RDS, CLUSTER])
+def test_times_before_now_and_dates(backups: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    now = service.clock.now()
+    service.add_backup(instance, backup_id="1", started=START - 1000)
+    service.add_backup(instance, backup_id="2", started=START)
+    service.add_backup(instance, backup_id="3", started=START + DAY - 1000)
+    service.add_backup(instance, backup_id="4", started=START + DAY)
+    service.add_backup(instance, backup_id="5", started=now - 3 * DAY)
+    service.add_backup(instance, backup_id="6", started=now - 3_600_000)
+
+    def found(**options: Any) -> list[str]:
+        return ids(backups({**asked, "instance_name": instance, **options}))
+
+    assert found(start_time="2026-01-31", end_time="2026-01-31") == ["3", "2"]
+    assert found(start_time="-24h") == ["6"]
+    assert found(start_time="-7d", end_time="-24h") == ["5"]
+
+
+@pytest.mark.parametrize("instance", [RDS, CLUSTER])
+def test_what_can_be_restored(backups: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    now = service.clock.now() // 1000 * 1000
+    service.add_backup(instance, started=START, succeeded=False)
+    service.add_backup(instance, started=START + DAY)
+    service.add_backup(instance, started=now - DAY)
+    service.add_backup(instance, started=now - 1000, type="IncrementalBackup")
+    arguments = {**asked, "instance_name": instance, "latest": True}
+    assert backups(arguments)["recoverable"] is None
+    window = backups({**arguments, "recoverable": True})["recoverable"][instance]
+    assert window["earliest"] == "2026-02-01T00:00:00Z"
+    if instance == RDS:
+        assert window["told_by"] == "service"
+        assert milliseconds(window["latest"]) >= now
+    else:
+        assert window == {**window, "latest": iso8601(now - DAY), "told_by": "backup_sets"}
+
+
+@pytest.mark.parametrize("instance", [RDS, CLUSTER])
+def test_nothing_can_be_restored(backups: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    service.add_backup(instance, succeeded=False)
+    window = backups({**asked, "instance_name": instance, "recoverable": True})["recoverable"][instance]
+    assert (window["earliest"], window["latest"]) == (None, None)
+
+
+def test_only_what_is_asked_for(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_backup(RDS, backup_id="1")
+    result = backups({**asked, "instance_name": RDS, "query": "backup_sets[].backup_id", "query_only": True})
+    result.pop("invocation", None)
+    assert result == {"changed": False, "query_result": ["1"]}
 
 
 # Support

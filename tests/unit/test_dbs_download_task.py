@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from processes import LIMIT, started
 from stand_in import Fault, StandIn
 from stand_in.registry import GatewayError
@@ -382,6 +383,56 @@ def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], servic
     given = task({**arguments, "backup_set_size": 1 << 30, "fee_per_gib": 2})
     assert given["estimated_fee"] == 2.0
     assert not creations(service)
+
+
+@pytest.mark.parametrize("instance", [INSTANCE, "pc-bp1abc"])
+def test_the_fee_of_a_point_in_time(task: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
+    """By the newest backup set before it, as an estimate."""
+    now = service.clock.now()
+    service.add_backup(instance, started=now - 8_000_000, size=1 << 30)
+    service.add_backup(instance, started=now - 7_000_000, size=2 << 30)
+    service.add_backup(instance, started=now - 6_000_000, size=3 << 30, succeeded=False)
+    service.add_backup(instance, started=now - 1_000_000, size=4 << 30)
+    arguments = {**asked, "instance_name": instance, "backup_set_id": None, "rds_endpoint": service.url}
+    arguments.update(point_in_time=str(now - 5_000_000), _ansible_check_mode=True)
+    result = task(arguments)
+    assert (result["backup_set_size"], result["estimated_fee"]) == (2 << 30, 0.0625)
+    assert result["backup_set_size_is_estimate"] is True
+    given = task({**arguments, "backup_set_size": 1 << 30})
+    assert (given["backup_set_size"], given["backup_set_size_is_estimate"]) == (1 << 30, False)
+    early = task({**arguments, "point_in_time": str(now - 9_000_000)})
+    assert (early["backup_set_size"], early["backup_set_size_is_estimate"]) == (None, False)
+
+
+def test_a_point_in_time_before_now(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    before = time.time() * 1000
+    task({**asked, "backup_set_id": None, "point_in_time": "-90m"})
+    point = int(service.calls_of("CreateDownload")[0].params["DownloadPointInTime"])
+    assert before - 5_400_000 <= point + 1 <= time.time() * 1000 - 5_400_000 + 1
+    task({**asked, "backup_set_id": None, "point_in_time": "2026-01-31"})
+    assert service.calls_of("CreateDownload")[1].params["DownloadPointInTime"] == "1769817600000"
+
+
+def test_a_finished_task_whose_files_may_soon_be_gone(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    now = service.clock.now()
+    service.add_task(INSTANCE, task_id="dt-old", created=now - 49 * 3_600_000)
+    result = task(asked)
+    assert result["action"] == "none"
+    assert f"Files may be gone in less than a day, or are already: of dt-old ({result['task']['expires_at']})" in str(
+        result["warnings"]
+    )
+
+
+def test_a_task_that_was_seen_to_finish(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """Its files are there for three days after it was last seen not to be finished."""
+    long_ago = service.clock.now() - 86_400_000
+    service.add_task(INSTANCE, task_id="dt-long", created=long_ago, schedule=[("running", 1.0), ("finished", None)])
+    began = service.clock.now()
+    result = task({**asked, "wait": True})
+    expires = milliseconds(result["task"]["expires_at"])
+    assert expires >= began + 3 * 86_400_000 - 900_000 - 1000
+    assert expires > long_ago + 3 * 86_400_000
+    assert expires <= service.clock.now() + 3 * 86_400_000
 
 
 def test_check_mode_predicts_the_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:

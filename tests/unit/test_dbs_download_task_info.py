@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
 from stand_in import Fault, StandIn, sample
 
 INSTANCE = "rm-bp1abc"
@@ -52,6 +53,7 @@ def test_the_result(info: Any, asked: dict[str, Any], service: StandIn) -> None:
                 "backup_set_time_iso": "2022-09-16T09:52:36Z",
                 "gmt_create": BEGINNING,
                 "gmt_create_iso": "2022-09-16T09:52:37Z",
+                "expires_at": None,
                 "export_data_size": 0,
                 "import_data_size": 0,
                 "target_type": "OSS",
@@ -220,7 +222,8 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         (
             "start_time",
             "yesterday",
-            "start_time 'yesterday' is not a time: give milliseconds since 1970, or ISO 8601 with a zone such as 2026-01-31T00:00:00Z.",
+            "start_time 'yesterday' is not a time: give milliseconds since 1970, ISO 8601 with a zone such as 2026-01-31T00:00:00Z,"
+            " a date such as 2026-01-31, or a time before now such as -24h (s, m, h, d or w).",
         ),
         (
             "end_time",
@@ -335,3 +338,42 @@ def test_nothing_secret_is_printed(info: Any, asked: dict[str, Any], service: St
         info({**arguments, "_ansible_verbosity": 4, "_ansible_debug": True})
         for hidden in (key.secret, "a-wrong-secret", "a-secret-token", key.id, "Signature="):
             assert hidden not in info.output
+
+
+# How long files are there
+
+
+def test_until_when_files_are_there(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    now = service.clock.now() // 1000 * 1000
+    for number, (state, target) in enumerate(
+        [("finished", "URL"), ("finished", "OSS"), ("running", "URL"), ("failed", "URL"), ("expired", "URL")]
+    ):
+        service.add_task(INSTANCE, task_id=f"dt-{number}", state=state, target_type=target, created=now)
+    result = info(asked)
+    expires = {task["task_id"]: task["expires_at"] for task in result["download_tasks"]}
+    assert expires == {**dict.fromkeys(expires), "dt-0": iso8601(now + 3 * 86_400_000)}
+    assert "warnings" not in result
+
+
+def test_files_that_may_soon_be_gone(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """Those with more than a day left are not named, nor are more than ten."""
+    now = service.clock.now()
+    service.add_task(INSTANCE, task_id="dt-fresh", created=now - 47 * 3_600_000)
+    for number in range(12):
+        service.add_task(INSTANCE, task_id=f"dt-old{number}", created=now - 49 * 3_600_000)
+    (warning,) = map(str, info(asked)["warnings"])
+    assert "Files may be gone in less than a day, or are already: of dt-old" in warning
+    assert warning.count("dt-old") == 10
+    assert "and 2 more. They are there for three days after the task finished" in warning
+    assert "dt-fresh" not in warning
+
+
+def test_only_what_is_asked_for(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    now = service.clock.now()
+    service.add_task(INSTANCE, task_id="dt-new", created=now - 3_600_000)
+    service.add_task(INSTANCE, task_id="dt-old", created=now - 25 * 3_600_000)
+    query = {"query": "download_tasks[].task_id", "query_only": True}
+    result = info({**asked, "start_time": "-24h", **query})
+    result.pop("invocation", None)
+    assert result == {"changed": False, "query_result": ["dt-new"]}
+    assert "query_only needs query" in info({**asked, "query_only": True})["msg"]

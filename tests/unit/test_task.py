@@ -14,6 +14,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     progress,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
+    given_milliseconds,
     integer,
     iso8601,
     milliseconds,
@@ -61,6 +62,7 @@ def test_every_field_is_typed_and_named_in_snake_case() -> None:
         "progress_percent": 37.5,
         "gmt_create": 1663321957123,
         "gmt_create_iso": "2022-09-16T09:52:37Z",
+        "expires_at": None,
     }
 
 
@@ -155,6 +157,51 @@ def test_one_instant_in_many_notations(text: str) -> None:
     assert milliseconds(text) == 1769817600000
 
 
+NOW = 1_769_817_600_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-45s", NOW - 45_000),
+        ("-90m", NOW - 5_400_000),
+        ("-24h", NOW - 86_400_000),
+        (" -7d ", NOW - 7 * 86_400_000),
+        ("-2w", NOW - 14 * 86_400_000),
+        ("-0s", NOW),
+        ("2026-01-31", NOW),
+        ("2026-01-31T00:00:00Z", NOW),
+        ("1769817600000", NOW),
+    ],
+)
+def test_times_as_users_write_them(text: str, expected: int) -> None:
+    assert given_milliseconds(text, NOW) == expected
+
+
+def test_a_date_as_an_end() -> None:
+    assert given_milliseconds("2026-01-31", NOW, is_end=True) == NOW + 86_400_000 - 1
+    assert given_milliseconds("-24h", NOW, is_end=True) == NOW - 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("24h", "or a time before now such as -24h"),
+        ("-24", "or a time before now such as -24h"),
+        ("-1y", "or a time before now such as -24h"),
+        ("+1h", "or a time before now such as -24h"),
+        ("-1.5h", "or a time before now such as -24h"),
+        ("-99999w", "is before 1973"),
+        ("2026-02-30", "a date such as 2026-01-31"),
+        ("2026-01-31T00:00:00", "has no time zone"),
+        ("20260131", "multiply seconds by 1000"),
+    ],
+)
+def test_times_of_users_that_cannot_be_understood(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        given_milliseconds(text, NOW)
+
+
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))
 def test_every_zoned_time_is_understood(moment: datetime) -> None:
     seconds = moment.utcoffset().total_seconds()  # type: ignore[union-attr]
@@ -191,6 +238,7 @@ def test_the_documented_sample_is_what_the_module_returns() -> None:
 
     documented = yaml.safe_load(dbs_download_task_info.RETURN)["download_tasks"]
     task = normalised(RAW, "rm-bp1abc", "cn-hangzhou")
+    finished = normalised({**RAW, "DownloadStatus": "finished"}, "rm-bp1abc", "cn-hangzhou")
     kinds = {"str": str, "int": int, "float": float, "list": list}
     assert documented["contains"].keys() == task.keys()
     for shown in documented["sample"]:
@@ -199,7 +247,7 @@ def test_the_documented_sample_is_what_the_module_returns() -> None:
         }
     for name, field in documented["contains"].items():
         assert isinstance(field["sample"], kinds[field["type"]]), name
-        assert isinstance(task[name], kinds[field["type"]]), name
+        assert isinstance(finished[name], kinds[field["type"]]), name
 
 
 def test_the_sample_answer_of_the_documentation_is_one_task() -> None:

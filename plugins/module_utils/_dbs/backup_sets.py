@@ -186,6 +186,39 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
     )
 
 
+def recoverable_window(client: Client, source: str, instance_name: str, region: str) -> dict[str, t.Any]:
+    """From when until when the state of an instance can be restored, and what tells so. Raises any BackupError.
+
+    Of RDS instances the service says it, by backup sets and logs together. Of PolarDB clusters the oldest and the newest backup
+    set tell it that can be used; logs may reach further, which nobody says.
+    """
+    if source == "rds":
+        expected = Expected(
+            "window of time",
+            ("RecoveryBeginTime",),
+            "DescribeLocalAvailableRecoveryTime",
+            f"find out which times of instance {instance_name!r} in region {region!r} can be restored",
+        )
+        answer = client.call(expected.action, {"DBInstanceId": instance_name, "Region": region}, asked=expected.asked)
+        if "RecoveryBeginTime" not in answer or "RecoveryEndTime" not in answer:
+            raise expected.broken(answer)
+        earliest, latest = _instant(answer["RecoveryBeginTime"]), _instant(answer["RecoveryEndTime"])
+        return {"earliest": earliest, "latest": latest, "told_by": "service"}
+    backups = list_backup_sets(client, source, instance_name, BackupSetQuery(region, status="success"))
+    moments = [backup["consistent_time_iso"] or backup["backup_end_time"] for backup in backups if is_usable(backup)]
+    times = sorted(filter(None, moments))
+    return {
+        "earliest": times[0] if times else None,
+        "latest": times[-1] if times else None,
+        "told_by": "backup_sets",
+    }
+
+
+def is_usable(backup: BackupSet) -> bool:
+    """Whether a backup set that succeeded is a full one that there is still."""
+    return backup["is_avail"] is not False and backup["backup_type"] in (None, "FullBackup")
+
+
 def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
     """In the shape that both services share. Links that they issue are left out, or masked: they are as good as passwords."""
     raw = redacted(raw)

@@ -34,6 +34,9 @@ _SPELLINGS = {"queuing": "queueing", "queued": "queueing", "initialising": "init
 #: States whose spelling is beyond doubt, so that the service may be asked to filter by them.
 UNDISPUTED_STATES = frozenset({"running", "finished", "failed", "expired"})
 
+#: How long the files of a task are there after it finished, in milliseconds.
+LIFETIME = 3 * 86_400_000
+
 _INTEGERS = ("ExportDataSize", "ImportDataSize")
 _TIMES = ("BackupSetTime", "GmtCreate")
 _TEXTS = ("BakSetId", "Format", "Progress", "RegionCode", "TargetPath", "TargetType", "TaskId")
@@ -99,4 +102,16 @@ def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> d
         backup_set_time_iso=iso8601(task["backup_set_time"]),
         **progress(raw.get("Progress")),
     )
+    task["expires_at"] = expires_at(task)
     return task
+
+
+def expires_at(task: t.Mapping[str, t.Any], seen: t.Optional[int] = None) -> t.Optional[str]:
+    """The time until which the files of a finished task are there for sure, in ISO 8601; none where nothing expires.
+
+    The service does not say when it finished: not before it was created, nor before it was ``seen`` not to be finished. Times
+    are in epoch milliseconds. What is in a bucket of the user stays there.
+    """
+    if task["download_status"] != "finished" or str(task["target_type"]).upper() == "OSS" or not task["gmt_create"]:
+        return None
+    return iso8601(max(task["gmt_create"], seen or 0) + LIFETIME)

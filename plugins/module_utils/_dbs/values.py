@@ -29,6 +29,37 @@ _ISO_8601 = (
 )
 
 
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+def given_milliseconds(value: str, now: int, *, is_end: bool = False) -> int:
+    """Epoch milliseconds of a time as users write it: as ``milliseconds`` takes it, so long before now, or a date in UTC.
+
+    ``now``: in epoch milliseconds. ``is_end``: a date is its end, and its beginning otherwise.
+    Raises ValueError with what is wrong and what is allowed.
+    """
+    text = value.strip()
+    ago = re.fullmatch(r"-([0-9]{1,9})([smhdw])", text)
+    if ago:
+        moment = now - int(ago[1]) * _UNITS[ago[2]]
+        if moment < SMALLEST_MILLISECONDS:
+            raise ValueError("is before 1973, when there were no backups to be had")
+        return moment
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        text += "T23:59:59.999Z" if is_end else "T00:00:00Z"
+    try:
+        return milliseconds(text)
+    except NotATimeError:
+        raise ValueError(
+            "is not a time: give milliseconds since 1970, ISO 8601 with a zone such as 2026-01-31T00:00:00Z, a date such as"
+            " 2026-01-31, or a time before now such as -24h (s, m, h, d or w)"
+        ) from None
+
+
+class NotATimeError(ValueError):
+    """Text that is no time at all."""
+
+
 def milliseconds(value: str) -> int:
     """Epoch milliseconds of epoch milliseconds or of an ISO 8601 time with a zone.
 
@@ -53,9 +84,7 @@ def milliseconds(value: str) -> int:
         offset = f"{parts['sign']}{parts['hours']}:{parts['minutes'] or '00'}" if parts["sign"] else ""
         time = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if parts['utc'] else offset}")
     except ValueError:
-        raise ValueError(
-            "is not a time: give milliseconds since 1970, or ISO 8601 with a zone such as 2026-01-31T00:00:00Z"
-        ) from None
+        raise NotATimeError("is not a time: it is neither in milliseconds since 1970 nor in ISO 8601") from None
     if time.tzinfo is None:
         raise ValueError("has no time zone: append Z for UTC, or an offset such as +08:00")
     if time.year < 1973:

@@ -16,7 +16,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.backup_sets i
     MODES,
     BackupSet,
     BackupSetQuery,
+    is_usable,
     list_backup_sets,
+    recoverable_window,
     service_of,
     source_of,
 )
@@ -34,7 +36,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     time_range,
     within,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import (
+    QUERY_SPEC,
+    answered,
+    compiled_query,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
 
@@ -58,7 +64,8 @@ BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
     "latest": {"type": "bool", "default": False},
     "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "skip"},
     "limit": {"type": "int"},
-    "query": {"type": "str"},
+    "recoverable": {"type": "bool", "default": False},
+    **QUERY_SPEC,
     **RDS_SPEC,
     **CONNECTION_SPEC,
 }
@@ -93,7 +100,7 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
         end_time=end_time,
     )
     limit = within(options, "limit", 1, MAX_LIMIT)
-    apply = compiled(options["query"]) if options["query"] else None
+    apply = compiled_query(options)
     clients = {source: _client(options, source) for source in set(sources.values())}
     try:
         lists = each_at_once(
@@ -101,11 +108,20 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
             names,
             *clients.values(),
         )
+        windows = (
+            each_at_once(
+                lambda name: recoverable_window(clients[sources[name]], sources[name], name, query.region),
+                names,
+                *clients.values(),
+            )
+            if options["recoverable"]
+            else None
+        )
     finally:
         for client in clients.values():
             client.close()
     if latest:
-        lists = [[backup for backup in found if status != "success" or _is_whole(backup)][:1] for found in lists]
+        lists = [[backup for backup in found if status != "success" or is_usable(backup)][:1] for found in lists]
     backups = [backup for found in lists for backup in found]
     # Two stable sorts: the newest first, and among equals by instance and ID.
     backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
@@ -118,10 +134,9 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
         "backup_sets": backups,
         "count": len(backups),
         "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
+        "recoverable": windows and dict(zip(names, windows)),
     }
-    if apply:
-        result["query_result"] = apply(dict(result))
-    return result
+    return answered(options, result, apply)
 
 
 def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]], query: BackupSetQuery) -> None:
@@ -130,8 +145,7 @@ def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]],
         return
     filters = {"status": query.status, **{name: options[name] for name in _FILTERS}}
     given = ", ".join(f"{name} {value!r}" for name, value in filters.items() if value is not None)
-    is_usable = options["latest"] and query.status == "success"
-    what = "full backup set that can be used" if is_usable else "backup set"
+    what = "full backup set that can be used" if options["latest"] and query.status == "success" else "backup set"
     raise BackupSetMissingError(
         f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
         + (f" with {given}" if given else ""),
@@ -152,16 +166,24 @@ def download_support_info(options: Options) -> dict[str, t.Any]:
     return {"changed": False, "instances": found, "all_supported": all(one["supported"] for one in found)}
 
 
-def find_backup_set(options: Options, instance_name: str, backup_set_id: str) -> t.Optional[BackupSet]:
-    """One backup set; none if there is no such, or it cannot be listed for that kind of instance."""
+def find_backup_set(
+    options: Options, instance_name: str, backup_set_id: t.Optional[str], *, before: t.Optional[int]
+) -> t.Optional[BackupSet]:
+    """One backup set by its ID, or else the newest usable one that was begun ``before``, in epoch milliseconds.
+
+    None if there is no such, or it cannot be listed for that kind of instance.
+    """
     source = source_of(instance_name)
     if not source:
         return None
     client = _client(options, source)
     client.deadline = time.monotonic() + SIZE_TIMEOUT
     try:
-        query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
-        return next(iter(list_backup_sets(client, source, instance_name, query)), None)
+        if backup_set_id:
+            query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
+            return next(iter(list_backup_sets(client, source, instance_name, query)), None)
+        query = BackupSetQuery(region=region_of(options), status="success", end_time=before)
+        return next(filter(is_usable, list_backup_sets(client, source, instance_name, query)), None)
     finally:
         client.close()
 
@@ -175,17 +197,13 @@ def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
         backups = list_backup_sets(client, source, instance_name, query)
     finally:
         client.close()
-    newest = next(filter(_is_whole, backups), None)
+    newest = next(filter(is_usable, backups), None)
     if not newest:
         raise BackupSetMissingError(
             f"instance {instance_name!r} in region {query.region!r} has no full backup set that can be used",
             hint="Make one, or wait for the next one",
         )
     return newest
-
-
-def _is_whole(backup: BackupSet) -> bool:
-    return backup["is_avail"] is not False and backup["backup_type"] in (None, "FullBackup")
 
 
 def source_for(instance_name: str, source: str = "auto") -> str:

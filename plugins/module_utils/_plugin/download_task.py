@@ -34,6 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_r
     check_retried,
     request_of,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import warn_of_expiry
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
@@ -305,6 +306,7 @@ class DownloadTaskModule:
                 f"Task {task['task_id']!r}, which there is already, wrote to the path {task['target_path']!r} of a bucket that"
                 " the service does not name: see that it is the one you mean."
             )
+        warn_of_expiry([task], self._warn)
         self._known = self._result("none", task, uncertain=match.uncertain)
 
     def _result(
@@ -324,6 +326,7 @@ class DownloadTaskModule:
             "task": task,
             "uncertain_fields": list(uncertain),
             "backup_set_size": size,
+            "backup_set_size_is_estimate": False,
             "estimated_fee": fee,
             "blocking_task": None,
             "retried_blocking_task_ids": list(self._unblocked),
@@ -332,8 +335,8 @@ class DownloadTaskModule:
 
     def _would_create(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
         size = self._size
-        if size is None and request.backup_set_id:
-            size = self._size_of(request.backup_set_id)
+        if size is None:
+            size = self._size_of(request)
         blocking = next((one for one in tasks.all() if is_live(one) or one["download_status"] == "failed"), None)
         if blocking and not is_live(blocking) and self._options["on_blocked"] == "retry":
             self._unblocked.append(blocking["task_id"])
@@ -345,14 +348,20 @@ class DownloadTaskModule:
         after = "".join(f"{name}: {value}\n" for name, value in request.parameters().items())
         self._known = {
             **self._result("create", request.predicted(), size=size),
+            "backup_set_size_is_estimate": size is not None and self._size is None and not request.backup_set_id,
             "blocking_task": blocking,
             "diff": {"before": "", "after": after},
         }
 
-    def _size_of(self, backup_set_id: str) -> t.Optional[int]:
-        """Of the backup set, if it can be found out; that needs another permission, so it is not worth a failure."""
+    def _size_of(self, request: DownloadRequest) -> t.Optional[int]:
+        """Of the backup set, or of the last one before the point in time, which is about as large.
+
+        That needs another permission, so it is not worth a failure.
+        """
         try:
-            backup = find_backup_set(self._options, self._instance_name, backup_set_id)
+            backup = find_backup_set(
+                self._options, self._instance_name, request.backup_set_id, before=request.point_in_time
+            )
         except BackupError as error:
             self._warn(
                 f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
     DownloadTaskQuery,
+    Task,
     count_by_state,
     list_download_tasks,
 )
@@ -22,6 +24,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     TARGET_TYPES,
     canonical_state,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
@@ -34,10 +37,17 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     time_range,
     within,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import compiled
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import (
+    QUERY_SPEC,
+    answered,
+    compiled_query,
+)
 
 MAX_PAGE_SIZE = 1000
 MAX_LIMIT = 1_000_000
+
+#: A warning names so many tasks.
+_MAX_NAMED = 10
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
@@ -56,7 +66,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "page_size": {"type": "int"},
     "current_page": {"type": "int", "aliases": ["page_number"]},
     "limit": {"type": "int"},
-    "query": {"type": "str"},
+    **QUERY_SPEC,
     **CONNECTION_SPEC,
 }
 
@@ -65,12 +75,13 @@ def download_task_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict
     """The module's result. All options are checked before the first call."""
     names = instance_names(options)
     query = _query_of(options)
-    apply = compiled(options["query"]) if options["query"] else None
+    apply = compiled_query(options)
     client = client_of(options, DBS)
     try:
         tasks = list_download_tasks(client, names, query, warn)
     finally:
         client.close()
+    warn_of_expiry(tasks, warn)
     by_instance = dict.fromkeys(names, 0)
     for task in tasks:
         by_instance[task["instance_name"]] += 1
@@ -82,9 +93,21 @@ def download_task_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict
         "count_by_instance": by_instance,
         "missing_task_ids": sorted(query.task_ids - {task["task_id"] for task in tasks}),
     }
-    if apply:
-        result["query_result"] = apply(dict(result))
-    return result
+    return answered(options, result, apply)
+
+
+def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> None:
+    """Where less than a day may be left until the files of tasks are gone."""
+    tomorrow = iso8601(round((time.time() + 86400) * 1000)) or ""
+    soon = [
+        f"{task['task_id']} ({task['expires_at']})" for task in tasks if (task["expires_at"] or tomorrow) < tomorrow
+    ]
+    if soon:
+        more = f" and {len(soon) - _MAX_NAMED} more" if len(soon) > _MAX_NAMED else ""
+        warn(
+            f"Files may be gone in less than a day, or are already: of {', '.join(soon[:_MAX_NAMED])}{more}. They are there for three"
+            " days after the task finished, which the service does not tell; until the time beside it they are there for sure."
+        )
 
 
 def _query_of(options: Options) -> DownloadTaskQuery:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool, check_type_float, check_type_int, check_type_path
@@ -24,7 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     DEFAULT_DURATION,
     MAX_DURATION,
     MIN_DURATION,
-    milliseconds,
+    given_milliseconds,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import (
@@ -264,20 +265,20 @@ def instance_names(options: Options) -> list[str]:
     return list(names)
 
 
-def moment(options: Options, option: str) -> t.Optional[int]:
-    """Epoch milliseconds of a time, none if it is not set."""
+def moment(options: Options, option: str, *, is_end: bool = False) -> t.Optional[int]:
+    """Epoch milliseconds of a time, none if it is not set. ``is_end``: a date alone is its end."""
     value = options[option]
     if value is None:
         return None
     try:
-        return milliseconds(value)
+        return given_milliseconds(value, round(time.time() * 1000), is_end=is_end)
     except ValueError as error:
         raise ConfigurationError(f"{option} {value!r} {error}.") from None
 
 
 def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
     """``start_time`` and ``end_time`` in epoch milliseconds, none where not set."""
-    start_time, end_time = moment(options, "start_time"), moment(options, "end_time")
+    start_time, end_time = moment(options, "start_time"), moment(options, "end_time", is_end=True)
     if start_time is not None and end_time is not None and start_time > end_time:
         raise ConfigurationError(
             f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."

@@ -17,6 +17,14 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
+Options = t.Mapping[str, t.Any]
+Apply = t.Callable[[t.Any], t.Any]
+
+QUERY_SPEC: dict[str, dict[str, t.Any]] = {
+    "query": {"type": "str"},
+    "query_only": {"type": "bool", "default": False},
+}
+
 
 def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     """A function that applies the expression.
@@ -43,6 +51,25 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
             raise ConfigurationError(f"query {quoted(expression)!r} fails on the result: {_one_line(error)}.") from None
 
     return apply
+
+
+def answered(options: Options, result: dict[str, t.Any], apply: t.Optional[Apply]) -> dict[str, t.Any]:
+    """The result with the value of ``query``, or with ``query_only`` that value and little else."""
+    if not apply:
+        return result
+    value = apply(dict(result))
+    if options["query_only"]:
+        return {"changed": result["changed"], "query_result": value}
+    return {**result, "query_result": value}
+
+
+def compiled_query(options: Options) -> t.Optional[Apply]:
+    """A function that applies the option ``query``, none if it is not set. Raises ConfigurationError."""
+    if options["query"]:
+        return compiled(options["query"])
+    if options["query_only"]:
+        raise ConfigurationError("query_only needs query: it returns nothing else.")
+    return None
 
 
 def _one_line(error: Exception) -> str:

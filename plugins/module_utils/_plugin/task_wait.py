@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import expires_at
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
     Ending,
     Selection,
@@ -29,6 +30,9 @@ if t.TYPE_CHECKING:
 
 #: Seconds between two looks at whether somebody still waits for the result.
 _LOOK_EVERY = 0.2
+
+#: Milliseconds by which the clock of this host may be ahead: the service takes no requests with a larger difference.
+_CLOCK_TOLERANCE = 900_000
 
 
 class SlotTimeoutError(WaitFailed):
@@ -93,10 +97,14 @@ class TaskWait:
 
     def _run(self, waiting: Waiting, show: t.Callable[[Task], None], *, in_the_way: bool) -> Ending:
         """Poll until it ends, and report in between."""
+        seen: t.Optional[int] = None
         while True:
+            asked_at = round(time.time() * 1000)
             ending = waiting.run((0.0, 0.0))
             for task in waiting.tasks():
-                show(task)
+                show(dict(task, expires_at=expires_at(task, seen)))
+            if waiting.tasks(Verdict.RETRY):
+                seen = asked_at - _CLOCK_TOLERANCE
             if ending is not Ending.SLICE_OVER:
                 return ending
             self._job.report(
