@@ -18,7 +18,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError, foreseen
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import task_environment
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
@@ -77,10 +78,10 @@ class ActionModule(FollowingAction):
         from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
 
         def files() -> list[tuple[t.Optional[str], str]]:
-            with task_environment(self):
+            with task_environment(self), foreseen():
                 options = completed(given)
                 settings_of(options)
-                return files_of(options, self._display.warning)
+                return files_of(options, lambda text: self._display.warning(safe(text)))
 
         found = files()
         if not found:

@@ -135,6 +135,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     BackupError,
     ConfigurationError,
     NotSetError,
+    foreseen,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
 
@@ -152,7 +153,9 @@ class LookupModule(LookupBase):
             options = completed({name: self._option(name, nearer) for name in LOOKUP_SPEC})
             want = self.get_option("want")
             values: list[t.Any] = []
-            for found in locate(options, self._flatten(terms), lambda text: display.warning(safe(text))):
+            with foreseen():
+                located = locate(options, self._flatten(terms), lambda text: display.warning(safe(text)))
+            for found in located:
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:
             raise AnsibleLookupError(f"dbs_download_location: {error}{_explanation(error)}") from None

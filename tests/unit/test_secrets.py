@@ -24,7 +24,7 @@ import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import text
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, foreseen
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import show
 
 KEY_ID = "TESTkeyid0123456"
@@ -336,6 +336,16 @@ def test_an_error_that_was_not_foreseen(
     assert f"not foreseen: ValueError: {BEFORE} " in said
     assert said.endswith(f"{AFTER}\\x9b31m")
     assert not leaks(shown)
+
+
+def test_an_error_on_the_controller_that_was_not_foreseen() -> None:
+    with pytest.raises(BackupError) as caught, foreseen():
+        raise ValueError(f"{BEFORE} {LINK} {AFTER}")
+    assert not leaks("".join(traceback.format_exception(caught.value)))
+    assert f"ValueError: {BEFORE} " in str(caught.value)
+    with pytest.raises(BackupError) as caught, foreseen():
+        raise BackupError("As it was")
+    assert str(caught.value) == "As it was."
 
 
 def test_the_cases_are_such(server: Quoting) -> None:

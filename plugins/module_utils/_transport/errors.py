@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import re
 import typing as t
@@ -67,6 +68,24 @@ class BackupError(Exception):
         if self.action:
             facts.update(action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3))
         return facts
+
+
+class UnforeseenError(BackupError):
+    """A defect, in words without secrets."""
+
+    kind = "unforeseen"
+
+
+@contextlib.contextmanager
+def foreseen() -> t.Iterator[None]:
+    """On the controller, where Ansible shows whatever is raised: have no other than a BackupError raised."""
+    try:
+        yield
+    except BackupError:
+        raise
+    except Exception as error:  # pylint: disable=broad-except  # whatever it is
+        message = f"this failed in a way that was not foreseen: {type(error).__name__}: {error}"
+        raise UnforeseenError(message, hint="Report it as a defect of the collection") from None
 
 
 class ConfigurationError(BackupError):
