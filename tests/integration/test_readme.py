@@ -46,7 +46,12 @@ EXPECTED = {
     "fetch_backup.yml": ["changed=2"],
     "dbs_download_location_info": ["Signature=", '"expiration_time"'],
     "ansible-doc": ["DescribeDownloadTask", "EXAMPLES", "RETURN"],
-    "LTAI-demo": ["rm-bp1demomysql0001", "tasks", "create: dt-would-be-created for backup set", '"verified_by": "crc64"'],
+    "LTAI-demo": [
+        "rm-bp1demomysql0001",
+        "tasks",
+        "create: dt-would-be-created for backup set",
+        '"verified_by": "crc64"',
+    ],
     "--help": ["--speed", "--fault"],
 }
 
