@@ -140,4 +140,4 @@ class TaskWait:
 def described(task: Task) -> str:
     """``task 'dt-…' of rm-… is running, 3/8 tables, 37.5 %``"""
     tables = f", {task['progress']} tables, {task['progress_percent']:g} %" if task["progress_total"] else ""
-    return f"task {task['task_id']!r} of {task['instance_name']} is {task['download_status']}{tables}"
+    return f"task {task['task_id']!r} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"
