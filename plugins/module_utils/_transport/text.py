@@ -53,7 +53,7 @@ def hide_login(user: str, password: str) -> None:
 
 def hide_link(url: str) -> None:
     """Hide what a link is signed with, and the password in it."""
-    for found in _SIGNED.finditer(url):
+    for found in re.finditer(_SIGNED, url):
         hide(unquote(found[1]))
     login = re.match(r"[^/]*//([^/?#@]*):([^/?#]*)@", url)
     if login:
@@ -72,9 +72,9 @@ def quoted(text: object, limit: int = MAX_TEXT) -> str:
 
 def printable(text: str, limit: t.Optional[int] = None) -> str:
     """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
-    if not text.isprintable() or _INVISIBLE.search(text):
+    if not text.isprintable() or re.search(_INVISIBLE, text):
         letters = (
-            letter if letter.isprintable() and not _INVISIBLE.match(letter) else _escaped(letter) for letter in text
+            letter if letter.isprintable() and not re.match(_INVISIBLE, letter) else _escaped(letter) for letter in text
         )
         text = "".join(letters)
     return text if limit is None or len(text) <= limit else text[:limit] + "…"
@@ -85,9 +85,7 @@ def _escaped(letter: str) -> str:
 
 
 #: Letters and marks by their category, which show nothing all the same.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+_INVISIBLE = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 
 T = t.TypeVar("T")
 
@@ -99,7 +97,7 @@ def redacted(value: T) -> T:
         result = _redacted_text(value)
     elif isinstance(value, dict):
         result = {
-            redacted(name): MASK if isinstance(inner, str) and inner and _is_secret(name) else redacted(inner)
+            redacted(name): MASK if inner and isinstance(inner, str) and _is_secret(name) else redacted(inner)
             for name, inner in value.items()
         }
     elif isinstance(value, (list, tuple)):
@@ -111,13 +109,13 @@ def _redacted_text(text: str) -> str:
     if len(text) < _SHORTEST:
         return text
     for secret in tuple(_hidden):
-        if any(core in text for core in _cores_of(secret)):
+        if len(text) >= len(secret) and any(core in text for core in _cores_of(secret)):
             text = _pattern_of(secret).sub(MASK, text)
     if not _SUSPICIOUS.search(text):
         return text
-    text = _TOKEN.sub(_without_query, text)
+    text = re.sub(_TOKEN, _without_query, text)
     for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+        text = re.sub(pattern, replacement, text)
     return text
 
 
@@ -177,51 +175,52 @@ _QUOTE = r"""(?:\\*["']|&quot;|&#34;|&#39;|%(?:25)*22)"""
 _END = r"""\s"'<>`&,;)\]}\\"""
 _BARE = rf"""(?:[^{_END}]|&\#|\\/)+"""
 
-_SIGNED = re.compile(r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)")
+_SIGNED = r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)"
 #: All that is found below has one of these: most fields of a result have none.
 _SUSPICIOUS = re.compile(r"[?@=%&:>\\ ]|LTAI|STS\.|CAIS")
-_TOKEN = re.compile(r"""[^\s"'<>`]+""")
+_TOKEN = r"""[^\s"'<>`]+"""
 #: Not the one in a filter of JMESPath, ``tasks[?…]``.
-_QUESTION = re.compile(r"(?i)(?<!\[)(?:\?|%(?:25)*3f)")
-_IS_QUERY = re.compile(rf"(?i){_EQUALS}")
+_QUESTION = r"(?i)(?<!\[)(?:\?|%(?:25)*3f)"
+_IS_QUERY = rf"(?i){_EQUALS}"
 
-#: In this order: what is masked by one is not found by the next.
+#: In this order: what is masked by one is not found by the next. Compiled when they are needed, which is seldom.
 _PATTERNS = (
     # Headers: a scheme and what follows.
     (
-        re.compile(r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}"),
+        r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}",
         rf"\1{MASK}",
     ),
-    (re.compile(rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+"), rf"\1{MASK}"),
+    (rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+", rf"\1{MASK}"),
     # <Signature>…, Signature=…, "Signature": "…", and Signature: … if it is no word
-    (re.compile(rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+"), rf"\1{MASK}"),
+    (rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+", rf"\1{MASK}"),
     (
-        re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*)({_QUOTE})(?:(?!\2).)+(\2)"),
+        rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*)({_QUOTE})(?:(?!\2).)+(\2)",
         rf"\1\2{MASK}\3",
     ),
-    (re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*)(?=[^{_END}]*[0-9+/=%]){_BARE}"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)(\bcredential{_EQUALS}){_BARE}"), rf"\1{MASK}"),
+    (rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
+    (rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*)(?=[^{_END}]*[0-9+/=%]){_BARE}", rf"\1{MASK}"),
+    (rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
     # //user:password@host, and without a scheme
-    (re.compile(r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)"""), rf"\1{MASK}\2"),
-    (re.compile(r"""(?<![\w/])[\w.%~+-]+:[^\s"'<>/@:]+@(?=[\w\[])"""), f"{MASK}@"),
+    (r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""", rf"\1{MASK}\2"),
+    (r"""(?<![\w/])[\w.%~+-]+:[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
     # Keys and tokens of Alibaba Cloud
-    (re.compile(r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})"), MASK),
+    (r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})", MASK),
 )
 
 
 def _without_query(token: re.Match[str]) -> str:
     """A link keeps its host and path: its query holds the signature."""
     text = token[0]
-    question = _QUESTION.search(text)
+    question = re.search(_QUESTION, text)
     if not question:
         return text
     query = text[question.end() :]
     mark = query.rstrip(".,:;!)]}")
-    if not mark or not (_IS_QUERY.search(query) or "//" in text[: question.start()]):
+    if not mark or not (re.search(_IS_QUERY, query) or "//" in text[: question.start()]):
         return text
     return text[: question.end()] + MASK + query[len(mark) :]
 
 
+@functools.lru_cache(512)
 def _is_secret(name: object) -> bool:
     return isinstance(name, str) and bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}", name))
