@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
-ASKED = f"region=cn-hangzhou instance_name={INSTANCE} poll_interval=0.2"
+ASKED = f"region=cn-hangzhou instance_name={INSTANCE} poll_interval=0.2 poll_interval_max=0.2"
 OFF = "APSARADB_BACKUP_PROGRESS"
 INTERVAL = "APSARADB_BACKUP_PROGRESS_INTERVAL"
 
@@ -25,6 +25,15 @@ def add_task(world: Any, polls: int, state: str = "running") -> None:
             task.follow([("finished", None)], world.service.clock.now())
 
     world.service.on_call(count)
+
+
+def add_task_until(world: Any, lines: int) -> None:
+    """A task that finishes when there were so many lines of it, however long that takes."""
+    task = world.service.add_task(INSTANCE, task_id="dt-0", state="running", tables=100)
+    finished = [("finished", None)]
+    world.once_said(
+        lambda said: said.count(" dt-0 of ") >= lines, lambda: task.follow(finished, world.service.clock.now())
+    )
 
 
 @pytest.fixture
@@ -80,7 +89,7 @@ def test_the_environment_wins_over_the_configuration(running: Any) -> None:
 
 
 def test_a_task_wins_over_both(world: Any) -> None:
-    add_task(world, polls=20)
+    add_task_until(world, lines=4)
     environment = {OFF: "false", INTERVAL: "86400"}
     assert len(waited(world, "progress=true progress_interval=1", **environment)) >= 4
 
@@ -108,7 +117,7 @@ def test_a_setting_that_is_none(running: Any, setting: dict[str, str], allowed: 
 
 def test_the_interval_of_the_configuration(world: Any) -> None:
     """Of a task whose state does not change, a line comes at each interval only."""
-    add_task(world, polls=20)
+    add_task_until(world, lines=4)
     assert len(waited(world, **configuration(world, "progress_interval = 1"))) >= 4
 
 
