@@ -58,10 +58,10 @@ class Controller:
     def start(self, **more: Any) -> Process:
         job = {"seconds": 600, "directory": self.directory, "renews_links": True}
         arguments = {
-            **self.arguments,
             "task_id": "dt-x",
             "job": job,
             "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
+            **self.arguments,
         }
         return started(MODULE, {**arguments, **more}, before=CLOCK.format(path=str(self.clock)))
 

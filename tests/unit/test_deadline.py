@@ -17,13 +17,16 @@ from typing import Any
 
 import pytest
 import trustme
+from ansible_collections.apsaradb.backup.plugins.module_utils._oss import object_links
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import (
     Connection,
     ConnectionOptions,
     Link,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConnectionFailed
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from stand_in import Fault, StandIn, exports
 
 SECONDS = 0.25
@@ -149,3 +152,15 @@ def test_the_answer_of_the_service(service: StandIn, client_of: Callable[..., Cl
         client.call("DescribeDownloadTask", parameters, asked="list")
     assert_given_up(service.calls[-1].reply)
     assert client.call("DescribeDownloadTask", parameters, asked="list")["Data"]
+
+
+def test_the_list_of_objects(service: StandIn) -> None:
+    service.objects.put("mine", "a/b", b"x")
+    service.inject(slow(action="ListObjectsV2"))
+    connection = ConnectionOptions(read_timeout=1.0, retry=RetryPolicy(retries=0))
+    asked = {"region": "cn-hangzhou", "private": False, "duration": 300, "endpoint": service.url}
+    credential = Credential(service.key.id, service.key.secret, "")
+    with pytest.raises(ConnectionFailed, match="did not answer within 1 seconds"):
+        object_links("mine", "a", credential=credential, connection=connection, **asked)
+    assert_given_up(service.transfers[-1].reply)
+    assert [name for name, dummy in object_links("mine", "a", credential=credential, connection=connection, **asked)]

@@ -177,6 +177,17 @@ def test_other_links_are_tried_for_each_reason(service: StandIn, link: Callable[
     assert waiting.asked == 3
 
 
+def test_reasons_that_change_all_the_time_come_to_an_end(service: StandIn, link: Callable[[], str]) -> None:
+    waiting = Renewing(link)
+    for number in range(20):
+        service.inject(Fault("error", action="GetObject", status=403, code=f"New{number}", message="Nobody knows"))
+    transfer = Transfer(Link(link()), TransferOptions(), waiting, Account())
+    with pytest.raises(Rejected, match="New5"):
+        transfer.probe()
+    transfer.close()
+    assert waiting.asked == EXPIRED
+
+
 # links that lead elsewhere
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import note as notes
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.note import Note
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
 from downloads import Controller, journalled, process_of
 from processes import can_mount, mounted, until
 from stand_in import Fault, StandIn, exports
@@ -208,6 +210,31 @@ def test_notes_of_a_job_have_their_room(
     assert controller.links == 1
     assert [transfer.code for transfer in service.transfers].count("AccessDenied") == 2
     assert (tmp_path / "file").read_bytes() == data
+
+
+@needs_mount
+def test_a_journal_that_outgrows_its_room_says_less_and_nothing_wrong(disk: Path) -> None:
+    info = ObjectInfo(SIZE, '"e"', None, "")
+    partial = PartialFile(str(disk / "file"))
+    partial.resume(info, lambda: None)
+    partial.new_extent(0).known = (10, 0)
+    partial.save()
+    leave(disk, 0)
+    for start in range(20, 20_000, 20):
+        partial.new_extent(start).known = (10, 0)
+    partial.save(close=True)
+    partial.release()
+    assert journalled(disk / "file") == 10
+    assert sorted(os.listdir(disk)) == ["file.part", "file.part.json", "other"]
+
+
+def test_the_spare_note_of_another_run_is_left_alone(tmp_path: Path) -> None:
+    partial = PartialFile(str(tmp_path / "file"))
+    partial.resume(ObjectInfo(SIZE, '"e"', None, ""), lambda: None)
+    partial.close_journal()
+    (tmp_path / "file.part.json~").write_text("of the next run")
+    partial.release()
+    assert (tmp_path / "file.part.json~").read_text() == "of the next run"
 
 
 # names

@@ -522,6 +522,28 @@ def test_answers_that_are_none_of_an_object(connection: Connection, reply: bytes
         connection.probe(Link(Canned(reply).url + "/x"))
 
 
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        (("Last-Modified: Mon", "Date: Mon"), {"last_modified": ""}),  # it can change within that second
+        (("Last-Modified: Mon", "Date: Tue"), {"last_modified": "Mon"}),
+        (("Content-MD5: x",), {"md5": ""}),  # of the part, perhaps
+        (("Content-MD5: x", "x-oss-request-id: y"), {"md5": "x"}),
+        (("x-oss-version-id: v",), {"version_id": "v"}),
+    ],
+)
+def test_what_is_said_of_an_object(connection: Connection, headers: tuple[str, ...], said: dict[str, str]) -> None:
+    server = Canned(answer("206 Partial Content", *PART, *headers, body=b"x"))
+    info = connection.probe(Link(server.url + "/x"))[1].info
+    assert {name: getattr(info, name) for name in said} == said
+
+
+def test_a_part_of_which_nothing_is_said_is_not_taken(connection: Connection) -> None:
+    server = Canned(answer("206 Partial Content", *PART, 'ETag: "e"', body=b"x"))
+    with pytest.raises(BrokenAnswer, match="a part of an object without what tells it from another"):
+        connection.get(Link(server.url + "/x"), 0, 1, ObjectInfo(9, "", 5, ""))
+
+
 def test_redirections_are_followed(connection: Connection) -> None:
     last = Canned(answer("206 Partial Content", *PART, body=b"x"))
     first = Canned(answer("302 Found", f"Location: {last.url}/y", "Content-Length: 0"))
