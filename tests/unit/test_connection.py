@@ -224,10 +224,8 @@ def test_what_cannot_pass_is_asked_once(client: str, ask: Ask, plain: StandIn) -
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_server_that_is_not_there(client: str, ask: Ask) -> None:
-    with Mute() as gone:
-        pass
-    error = ask(client, gone.url)
+def test_a_server_that_is_not_there(client: str, ask: Ask, nobody: str) -> None:
+    error = ask(client, f"http://{nobody}")
     assert "127.0.0.1" in error
     assert "refused the connection" in error
 
@@ -239,9 +237,11 @@ def test_the_name_and_the_cause_of_a_host_that_is_none(client: str, ask: Ask) ->
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_loopback_needs_no_proxy(client: str, ask: Ask, plain: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loopback_needs_no_proxy(
+    client: str, ask: Ask, plain: StandIn, nobody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name, f"http://{nobody}")
     assert is_answered(client, ask(client, plain.url, **keys_of(plain)))
 
 
@@ -273,8 +273,8 @@ def test_a_proxy(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_proxy_that_is_not_there(client: str, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://user:proxy-password@127.0.0.1:9")
+def test_a_proxy_that_is_not_there(client: str, ask: Ask, nobody: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:proxy-password@{nobody}")
     error = ask(client, "https://service.invalid")
     assert "service.invalid" in error
     assert "proxy" in error or client == "file"
