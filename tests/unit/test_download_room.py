@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import _Directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import note as notes
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.note import Note
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
@@ -210,6 +211,18 @@ def test_notes_of_a_job_have_their_room(
     assert controller.links == 1
     assert [transfer.code for transfer in service.transfers].count("AccessDenied") == 2
     assert (tmp_path / "file").read_bytes() == data
+
+
+@needs_mount
+def test_links_that_were_taken_leave_their_room_to_the_next(disk: Path) -> None:
+    directory = _Directory(str(disk))
+    directory.reserve("links.json")
+    for links in (["one"], ["two"]):
+        directory.write("links.json", links)
+        assert directory.read("links.json") == links
+        directory.keep_room("links.json")
+        leave(disk, 0)
+    assert directory.read("links.json") is None
 
 
 @needs_mount
