@@ -89,9 +89,13 @@ class StoredObject:
 
     def chunks(self, start: int, stop: int, step: int = CHUNK) -> Iterator[bytes]:
         while start < stop:
-            end = min(stop, (start // step + 1) * step)
-            yield self._content.read(start, end)
-            start = end
+            chunk = self.chunk(start, stop, step)
+            yield chunk
+            start += len(chunk)
+
+    def chunk(self, start: int, stop: int, step: int = CHUNK) -> bytes:
+        """The first of those chunks."""
+        return self._content.read(start, min(stop, (start // step + 1) * step))
 
     def read(self) -> bytes:
         return self._content.read(0, self.size)

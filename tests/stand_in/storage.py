@@ -254,7 +254,7 @@ class Exchange:
         while start < stop:
             rate = fault.rate if fault and fault.kind == "crawl" else self._service.rate_of(self._request.connection)
             step = CHUNK if rate is None else min(CHUNK, max(1, int(rate / 20)))
-            chunk = next(stored.chunks(start, stop, step))
+            chunk = stored.chunk(start, stop, step)
             if rate is None:
                 due = time.monotonic()
             else:

@@ -155,9 +155,7 @@ def test_what_says_nothing_of_times(backups: Any, service: StandIn, asked: dict[
     assert "the answer holds no window of time where one belongs" in result["msg"]
 
 
-@pytest.mark.parametrize(
-    "data", [..., None, "", "maybe", 1, {}, {"Supported": "true"}, ["true"]], ids=lambda data: repr(data)
-)
+@pytest.mark.parametrize("data", [..., None, "", "maybe", 1, {}, {"Supported": "true"}, ["true"]], ids=repr)
 def test_what_says_nothing_about_support(support: Any, service: StandIn, asked: dict[str, Any], data: Any) -> None:
     service.answer("DescribeDownloadSupport", {"RequestId": "A", **({} if data is ... else {"Data": data})})
     result = support(asked)
