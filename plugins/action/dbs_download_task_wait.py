@@ -58,6 +58,7 @@ class ActionModule(ActionBase):
             waiting = result.get("_waiting")
             if not waiting:
                 if known is not None:
+                    _keep(result, known)
                     self._show(lines.last(result))
                 result.get("invocation", {}).get("module_args", {}).pop("slice", None)
                 return result
@@ -65,7 +66,15 @@ class ActionModule(ActionBase):
             now = time.monotonic()
             costs += now - slice_began - waiting["spent"]
             shortest = max(MIN_SLICE, costs / MAX_SHARE - (now - began))
-            self._show(lines.of(known["tasks"].values(), waiting["progress"], known["elapsed"], waiting["outage"]))
+            tasks, retried = known["tasks"].values(), known["retried"]
+            self._show(lines.of(tasks, waiting["progress"], known["elapsed"], waiting["outage"], retried))
 
     def _show(self, lines: t.Iterable[str]) -> None:
         show(self._display, self._host, lines)
+
+
+def _keep(result: dict[str, t.Any], known: dict[str, t.Any]) -> None:
+    """Have the result of a slice that could say nothing, as one that was killed, say what was known before."""
+    if "download_tasks" not in result:
+        tasks, retried = list(known["tasks"].values()), known["retried"]
+        result.update(download_tasks=tasks, count=len(tasks), retried=retried, changed=bool(retried))

@@ -11,13 +11,16 @@ short_description: Wait until download tasks of database backups on Alibaba Clou
 version_added: 1.0.0
 description:
   - Waits until download tasks of Alibaba Cloud Database Backup (DBS) are done, and fails if one of them fails or expires.
+  - With O(retries), starts tasks that failed again, and goes on waiting for them.
   - All tasks of an instance are asked for with one request at a time. Nothing is asked of instances whose tasks are done.
   - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action
-    C(dbs:DescribeDownloadTask).
+    C(dbs:DescribeDownloadTask), and with O(retries) the operation and RAM action C(RetryDownloadTask),
+    C(dbs:RetryDownloadTask).
   - While it waits, it prints a line on the controller when a task changes its state, and about every O(progress_interval), with
     finished tables, rate and estimated time; of more than ten tasks, ten lines and a summary. The lines are on the standard
     output, as all that Ansible displays.
-  - Requests that fail in a way that can pass are repeated; an outage is lived through for O(total_timeout).
+  - Requests that fail in a way that can pass are repeated. Once the service has answered, an outage is lived through for
+    O(total_timeout); a service that does not answer the first request is an error, as in other modules.
 options:
   instance_name:
     description:
@@ -29,7 +32,8 @@ options:
   task_ids:
     description:
       - The IDs of the tasks to wait for.
-      - If neither this nor O(backup_set_ids) is set, all tasks are waited for that are live at the start, which can be none.
+      - If neither this nor O(backup_set_ids) is set, all tasks are waited for that are live at the start; if there are none, see
+        O(on_nothing). Name the task or the backup set where it may be finished already.
       - Mutually exclusive with O(backup_set_ids).
     type: list
     elements: str
@@ -37,7 +41,7 @@ options:
   backup_set_ids:
     description:
       - The IDs of backup sets. The newest task of each is waited for. While O(appear_timeout) is not over, one that has expired
-        is not taken for it.
+        is not taken for it, and a newer one may show up.
       - Mutually exclusive with O(task_ids).
     type: list
     elements: str
@@ -55,8 +59,8 @@ options:
     default: finished
   timeout:
     description:
-      - How long to wait at the most, in seconds, from V(0) to V(2592000), which is 30 days. With V(0), the tasks must be done
-        already.
+      - How long to wait at most, in seconds, from V(0) to V(2592000), which is 30 days, retries included. With V(0), the tasks
+        must be done already.
     type: float
     default: 3600.0
   poll_interval:
@@ -73,7 +77,7 @@ options:
   appear_timeout:
     description:
       - How long a task may be missing, in seconds, from V(0) to V(86400); it can take a moment after its creation until it shows
-        up.
+        up. So long, a task that was retried may be listed as failed before that counts as another failure.
     type: float
     default: 120.0
   on_missing:
@@ -83,11 +87,26 @@ options:
     type: str
     choices: [fail, ignore]
     default: fail
+  on_nothing:
+    description:
+      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is live - fail (V(error)), or return no task
+        (V(skip)).
+      - In check mode, it is a warning, as what an earlier step would create is not there.
+    type: str
+    choices: [error, skip]
+    default: error
   fail_fast:
     description:
-      - Whether to fail as soon as one task fails, or to wait for the others before.
+      - Whether to fail as soon as one task fails, or to wait for the others before. A task that is retried has not failed yet.
     type: bool
     default: true
+  retries:
+    description:
+      - How often each task that failed is retried, from V(0) to V(100). C(RetryDownloadTask) in the API.
+      - It is sent at most so often for each task, also where its answer is lost; then, the state of the task shows whether it had an
+        effect. A task that was retried so often and fails again is a failure.
+    type: int
+    default: 0
   progress_interval:
     description:
       - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
@@ -105,18 +124,19 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It answers with the present states at once, and does not wait.
+    details: It answers with the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
   diff_mode:
-    support: N/A
-    details: It changes nothing.
+    support: full
+    details: It shows which tasks were retried.
   idempotent:
     support: full
-    details: It changes nothing. Tasks that are done are not waited for.
+    details: It changes nothing without O(retries). Tasks that are finished are neither waited for nor retried.
   async:
     description: Supports being used with the C(async) keyword.
     support: full
 notes:
-  - O(total_timeout) bounds both a request with its repetitions, and how long the service may be out of reach while it is waited for.
+  - O(total_timeout) bounds both a request with its repetitions, and how long the service may be out of reach while tasks are
+    waited for.
   - A signal ends the module at once, and its result says what was known. If Ansible itself is ended on the controller, by Ctrl-C
     for example, nobody reads that result; the last lines of progress say what was known.
   - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after
@@ -146,6 +166,13 @@ EXAMPLES = r"""
     backup_set_ids: "1482610001"
     poll_interval: 30
     poll_interval_max: 300
+
+- name: Wait for all tasks that are under way, if any, and retry each that fails once
+  apsaradb.backup.dbs_download_task_wait:
+    region: cn-hangzhou
+    instance_name: rm-bp1a2b3c4d5e6f7g8
+    on_nothing: skip
+    retries: 1
 
 - name: Wait until tasks of two instances have ended, well or not
   apsaradb.backup.dbs_download_task_wait:
@@ -226,6 +253,11 @@ missing_ids:
   type: list
   elements: str
   sample: []
+retried:
+  description: How often each task was retried, by its ID; tasks that were not are left out. In check mode, those that would be.
+  returned: always, once the options are accepted
+  type: dict
+  sample: {}
 elapsed:
   description: How long it waited, in seconds.
   returned: always, once the options are accepted
@@ -239,8 +271,8 @@ polls:
 error:
   description:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(wait), with a C(reason) that is V(failed) or V(timed out), if what was waited for did not come, and
-      V(interruption) if the module was told to end.
+    - The kind is also V(wait), with a C(reason) that is V(failed), V(timed out) or V(nothing), if what was waited for did
+      not come, and V(interruption) if the module was told to end.
   returned: failure
   type: dict
   sample:
@@ -263,7 +295,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     wait = DownloadTaskWait(module.params, module.check_mode)
-    exit_with(module, wait.answer, wait.so_far)
+    exit_with(module, wait.answer, wait.so_far, wait.in_doubt)
 
 
 if __name__ == "__main__":

@@ -96,29 +96,36 @@ class ProgressLines:
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
-        self._told: dict[str, str] = {}
+        #: By task, its state and how often it was retried.
+        self._told: dict[str, tuple[t.Optional[str], int]] = {}
         self._last = float("-inf")
 
     def of(
-        self, tasks: t.Iterable[Task], rates: Rates, elapsed: float, outage: t.Optional[str] = None
+        self,
+        tasks: t.Iterable[Task],
+        rates: Rates,
+        elapsed: float,
+        outage: t.Optional[str] = None,
+        retried: t.Optional[t.Mapping[str, int]] = None,
     ) -> t.Iterator[str]:
         """A line for each task whose state is news, and at the interval for those that are live.
 
-        ``rates`` has the live ones. ``outage``: why the last poll failed, if it did.
+        ``rates`` has the live ones. ``outage``: why the last poll failed, if it did. ``retried``: how often, by task.
         """
+        retried = retried or {}
         tasks = sorted(tasks, key=lambda task: (task["gmt_create"] or 0, task["task_id"]))
-        news = [task for task in tasks if self._told.get(task["task_id"]) != task["download_status"]]
+        news = self._news(tasks, retried)
         is_time = elapsed - self._last >= 0.75 * self._interval
         if not news and not is_time:
             return
         self._last = elapsed
-        self._told.update((task["task_id"], task["download_status"]) for task in news)
+        self._told.update((task["task_id"], _state(task, retried)) for task in news)
         if outage:
             yield f"no answer at the moment, {duration(elapsed)} elapsed: {outage}"
         live = [task for task in tasks if task["task_id"] in rates]
         shown = news if news or len(live) > MAX_LINES or outage else live
         for task in shown[:MAX_LINES]:
-            yield line_of(task, rates.get(task["task_id"], {}), elapsed)
+            yield line_of(task, rates.get(task["task_id"], {}), elapsed, retried.get(task["task_id"], 0))
         if len(shown) > MAX_LINES:
             yield f"and {len(shown) - MAX_LINES} more download tasks changed their state"
         if len(tasks) > MAX_LINES:
@@ -126,17 +133,26 @@ class ProgressLines:
 
     def last(self, result: t.Mapping[str, t.Any]) -> t.Iterator[str]:
         """What is news at the end, by the module's result."""
-        tasks = result.get("download_tasks", [])
-        if any(self._told.get(task["task_id"]) != task["download_status"] for task in tasks):
+        tasks, retried = result.get("download_tasks", []), result.get("retried", {})
+        if self._news(tasks, retried):
             rates: Rates = {task_id: {} for task_id in result.get("pending_task_ids", [])}
-            yield from self.of(tasks, rates, result.get("elapsed", 0.0))
+            yield from self.of(tasks, rates, result.get("elapsed", 0.0), retried=retried)
+
+    def _news(self, tasks: t.Iterable[Task], retried: t.Mapping[str, int]) -> list[Task]:
+        return [task for task in tasks if self._told.get(task["task_id"]) != _state(task, retried)]
 
 
-def line_of(task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float) -> str:
-    """``dt-… of rm-…: running, 3/8 tables, 37.5 %, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed``"""
-    parts = [task["download_status"]]
+def _state(task: Task, retried: t.Mapping[str, int]) -> tuple[t.Optional[str], int]:
+    return task["download_status"], retried.get(task["task_id"], 0)
+
+
+def line_of(task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float, retries: int = 0) -> str:
+    """``dt-… of rm-…: running, 3/8 tables, 37.5 %, retry 1, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed``"""
+    parts = [printable(task["download_status"] or "in an unknown state")]
     if task["progress_total"]:
         parts += [f"{task['progress']} tables", f"{task['progress_percent']:g} %"]
+    if retries:
+        parts.append(f"retry {retries}")
     if rate.get("tables_per_minute") is not None:
         parts.append(f"{rate['tables_per_minute']:g} tables/min")
     if rate.get("seconds_left") is not None:

@@ -102,7 +102,7 @@ def describe_download_task(service: StandIn, parameters: Parameters) -> Any:
     choice(parameters, "OrderColumn", "gmt_create")
     ascending = choice(parameters, "OrderDirect", "asc", "desc") == "asc"
     now = service.clock.now()
-    tasks = _selected(instance, parameters, now)
+    tasks = _selected(habits, instance, parameters, now)
 
     size = number(parameters, "PageSize", 1) or habits.page_size_default
     if size > habits.page_size_max:
@@ -144,9 +144,18 @@ def listed(habits: Habits, task: Task, now: int) -> Body:
     return {name: value for name, value in row.items() if not absent.get(name)}
 
 
-def _selected(instance: Instance, parameters: Parameters, now: int) -> Sequence[Task]:
+def _bounds(habits: Any, parameters: Parameters) -> tuple[int | None, int | None]:
+    start, end = number(parameters, "StartTime"), number(parameters, "EndTime")
+    given = (start is not None) + (end is not None)
+    if given and (habits.bounds_taken == "none" or (habits.bounds_taken == "both" and given == 1)):
+        raise BusinessError(habits.bounds_refused_by, "The request is not valid.")
+    inside = int(habits.bounds == "exclusive")
+    return None if start is None else start + inside, None if end is None else end - inside
+
+
+def _selected(habits: Any, instance: Instance, parameters: Parameters, now: int) -> Sequence[Task]:
     """The tasks that pass every filter, the oldest first."""
-    tasks = instance.created_between(number(parameters, "StartTime"), number(parameters, "EndTime"))
+    tasks = instance.created_between(*_bounds(habits, parameters))
     if parameters.get("DatasourceId") not in (None, "", f"ds-{instance.name}_{instance.region}"):
         return []
     if backup_set_id := parameters.get("BackupSetId"):

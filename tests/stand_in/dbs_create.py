@@ -50,7 +50,7 @@ def retry_download_task(service: StandIn, parameters: Parameters) -> Any:
     if state != "failed":
         message = f"The download task {task.task_id} cannot be retried, its status is {state}."
         raise BusinessError("DBS.DownloadTask.NotSupport", message)
-    task.follow(service.habits.retry_life_cycle or service.habits.life_cycle, now)
+    task.follow(task.retry_schedule or service.habits.retry_life_cycle or service.habits.life_cycle, now)
     task.retries += 1
     return task.task_id
 

@@ -95,8 +95,10 @@ class Task:
         size: int = 64 << 20,
         extra: Mapping[str, Any] | None = None,
         parameters: Mapping[str, str] | None = None,
+        retry_schedule: Schedule | None = None,
     ) -> None:
-        """`parameters` are those of the call that created it."""
+        """`parameters` are those of the call that created it. `retry_schedule` is what it does after each retry."""
+        self.retry_schedule = retry_schedule
         self.task_id = task_id
         self.region = region
         self.created = created

@@ -50,6 +50,12 @@ class Habits:
     errors: Literal["json", "xml"] = "json"
     denial: Literal["NoPermission", "Forbidden.RAM"] = "NoPermission"
     unknown_instance: Literal["error", "empty"] = "error"
+    bounds: Literal["inclusive", "exclusive"] = "inclusive"
+    """Whether StartTime and EndTime of DescribeDownloadTask are within what is listed."""
+    bounds_taken: Literal["any", "both", "none"] = "any"
+    """Whether it takes one of them, only both together, or none."""
+    bounds_refused_by: str = "DBS.ParamIsInValid"
+    """The code with which it refuses them."""
 
     life_cycle: Schedule = LIFE_CYCLE
     """Of tasks that are created, and of those that are retried unless they have one of their own."""

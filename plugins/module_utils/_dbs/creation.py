@@ -307,8 +307,8 @@ class DownloadTasks:
                 return found
             time.sleep(min(LOOK_INTERVAL, left))
 
-    def retry(self, task: Task) -> Task:
-        """The failed task, after it was started again. Raises OutcomeUnknown, or any other BackupError."""
+    def restart(self, task: Task) -> None:
+        """Send RetryDownloadTask for the failed task, once. Raises any BackupError; after some of them it may have been done."""
         parameters = {
             "RegionCode": self._region,
             "InstanceName": self._instance_name,
@@ -318,15 +318,20 @@ class DownloadTasks:
         asked = (
             f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
         )
+        self.in_doubt = asked
+        self._client.call("RetryDownloadTask", parameters, asked=asked, at_most_once=True)
+        self.in_doubt = ""
+
+    def retry(self, task: Task) -> Task:
+        """The failed task, after it was started again. Raises OutcomeUnknown, or any other BackupError."""
 
         def restarted() -> t.Optional[Task]:
             ids = frozenset({task["task_id"]})
             found = self._list(DownloadTaskQuery(self._region, task_ids=ids, cluster_name=self._cluster_name))
             return next((one for one in found if one["download_status"] != "failed"), None)
 
-        self.in_doubt = asked
         try:
-            self._client.call("RetryDownloadTask", parameters, asked=asked, at_most_once=True)
+            self.restart(task)
         except BackupError as error:
             if not may_have_had_effect(error):
                 self.in_doubt = ""
@@ -336,7 +341,6 @@ class DownloadTasks:
                 self.in_doubt = ""
                 return found
             raise self._unknown(error, "the task is still failed", "it is retried then") from error
-        self.in_doubt = ""
         return self._look(restarted) or task
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> OutcomeUnknown:

@@ -13,12 +13,13 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
-    DownloadTaskQuery,
-    Task,
-    ask_instances,
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.polling import Poller
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    ServiceError,
+    may_have_had_effect,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, Remedy, remedy_of
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -30,11 +31,11 @@ class Verdict(enum.Enum):
     RETRY = "retry"
 
 
-#: A task that shows up late may have been created so many milliseconds before the newest one that was seen.
-LATE = 3_600_000
-
 #: Any other state, also one that nobody knows, may still change.
 VERDICTS = {"finished": Verdict.SUCCESS, "failed": Verdict.FAILURE, "expired": Verdict.FAILURE}
+
+#: The code of the error for a task that is to be retried and has not failed, as when another has restarted it.
+NOT_FAILED = "DBS.DownloadTask.NotSupport"
 
 
 def is_live(task: Task) -> bool:
@@ -47,6 +48,7 @@ class Ending(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     TIMED_OUT = "timed out"
+    NOTHING = "nothing"
     SLICE_OVER = "slice over"
 
 
@@ -68,7 +70,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class WaitPolicy:
-    """Times in seconds. ``any_end``: a task that failed or expired is done as well."""
+    """Times in seconds. ``any_end``: a task that failed or expired is done as well.
+
+    ``retries``: how often each task that failed is started again.
+    """
 
     timeout: float
     interval: float
@@ -77,20 +82,30 @@ class WaitPolicy:
     outage_timeout: float
     any_end: bool = False
     ignore_missing: bool = False
+    ignore_nothing: bool = True
     fail_fast: bool = True
-
-    def verdict(self, task: Task) -> Verdict:
-        verdict = VERDICTS.get(task["download_status"], Verdict.RETRY)
-        return Verdict.SUCCESS if self.any_end and verdict is Verdict.FAILURE else verdict
+    retries: int = 0
 
 
 @dataclass
 class Knowledge:
     """All that is known so far; ``dataclasses.asdict`` of it can be stored, and be taken up again.
 
-    ``tasks`` by ID. ``first_progress`` by ID: the elapsed seconds and finished tables when progress was first seen.
-    ``newest`` by instance: the creation of its newest task, in epoch milliseconds. ``unseen_since``: elapsed
-    seconds. ``outage_since``: the same, by instances that do not answer. ``pause``: seconds to the next poll.
+    ``elapsed``          seconds; other times are seconds of it
+    ``pause``            seconds to the next poll
+    ``tasks``            by ID, those that are waited for
+    ``first_progress``   by ID: when progress was first seen, and the finished tables then
+    ``newest``           by instance that has answered: the creation of its newest task, in epoch milliseconds
+    ``newest_finished``  the newest of all tasks that were finished at the start
+    ``expired``          by backup set: its newest task, which has expired; another one may still show up
+    ``unseen_since``     when a task was first missing
+    ``outage_since``     by instance that does not answer: since when
+    ``answered``         whether the service has answered well at all
+    ``takes_times``      whether it takes StartTime and EndTime; none if that is not known
+    ``retried``          by ID: how often RetryDownloadTask was sent, without requests that were refused
+    ``restarted``        by ID: when it was sent last, until the task is no longer seen as failed
+    ``retry_errors``     by ID: why the last one failed
+    ``nameless``         instances that list a live task without an ID
     """
 
     elapsed: float = 0.0
@@ -99,29 +114,73 @@ class Knowledge:
     tasks: dict[str, Task] = field(default_factory=dict)
     first_progress: dict[str, list[float]] = field(default_factory=dict)
     newest: dict[str, t.Optional[int]] = field(default_factory=dict)
+    newest_finished: t.Optional[Task] = None
+    expired: dict[str, Task] = field(default_factory=dict)
     unseen_since: float = 0.0
     outage_since: dict[str, float] = field(default_factory=dict)
+    answered: bool = False
+    takes_times: t.Optional[bool] = None
+    retried: dict[str, int] = field(default_factory=dict)
+    restarted: dict[str, float] = field(default_factory=dict)
+    retry_errors: dict[str, str] = field(default_factory=dict)
+    nameless: list[str] = field(default_factory=list)
 
 
 class Waiting:
+    """One wait, or a slice of one.
+
+    ``restart``          sends RetryDownloadTask for a failed task, once; raises any BackupError
+    ``clock``, ``sleep`` as those of the module ``time``
+    """
+
     def __init__(
-        self, client: Client, selection: Selection, policy: WaitPolicy, known: t.Optional[Knowledge] = None
+        self,
+        client: Client,
+        selection: Selection,
+        policy: WaitPolicy,
+        known: t.Optional[Knowledge] = None,
+        *,
+        restart: t.Optional[t.Callable[[Task], None]] = None,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], t.Any] = time.sleep,
     ) -> None:
-        self._client = client
         self.selection = selection
         #: Why the last poll, or a part of it, failed; none if it did not.
         self.outage: t.Optional[BackupError] = None
+        #: The task whose restart is under way, so that nobody can say whether it is retried.
+        self.in_doubt: t.Optional[Task] = None
         self._policy = policy
         self.known = known or Knowledge()
-        self._began = time.monotonic() - self.known.elapsed
-        client.deadline = self._began + policy.timeout
+        self._poller = Poller(client, selection, self.known)
+        self._restart = restart
+        self._clock = clock
+        self._sleep = sleep
+        self._began = clock() - self.known.elapsed
+        client.deadline = time.monotonic() - self.known.elapsed + policy.timeout
 
     # What is known
 
     def tasks(self, *verdicts: Verdict) -> list[Task]:
         """Those with one of the verdicts, or all; the newest first."""
-        tasks = [task for task in self.known.tasks.values() if not verdicts or self._policy.verdict(task) in verdicts]
+        tasks = [task for task in self.known.tasks.values() if not verdicts or self._verdict(task) in verdicts]
         return sorted(tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"]))
+
+    def _verdict(self, task: Task) -> Verdict:
+        verdict = VERDICTS.get(task["download_status"], Verdict.RETRY)
+        if task["task_id"] in self.known.restarted:
+            return Verdict.RETRY
+        return Verdict.SUCCESS if self._policy.any_end and verdict is Verdict.FAILURE else verdict
+
+    def to_retry(self) -> list[Task]:
+        """Failed tasks that are to be started again."""
+        known = self.known
+        return [
+            task
+            for task in self.tasks()
+            if task["download_status"] == "failed"
+            and task["task_id"] not in (*known.restarted, *known.retry_errors)
+            and known.retried.get(task["task_id"], 0) < self._policy.retries
+        ]
 
     def missing(self) -> list[str]:
         """IDs that were asked for and have not shown up."""
@@ -148,74 +207,48 @@ class Waiting:
 
         ``slice_seconds``: end earlier, after the first number of seconds if a state changed, after the second anyway.
         """
-        began = time.monotonic()
+        began = self._clock()
         changed = False
         while True:
-            self._sleep(self.known.pause)
+            if self.known.pause > 0:
+                self._sleep(self.known.pause)
             changed = self.poll() or changed
+            changed = self._restart_failed() or changed
             ending = self._ending()
             if ending:
                 return ending
             self.known.pause = self._next_pause()
             if slice_seconds:
-                spent = time.monotonic() - began
+                spent = self._clock() - began
                 if spent + self.known.pause > slice_seconds[1] or (changed and spent >= slice_seconds[0]):
                     return Ending.SLICE_OVER
 
     def poll(self) -> bool:
         """Ask once; whether a state changed."""
         known = self.known
-        queries = self._queries()
-        answers = ask_instances(self._client, queries, lambda error: remedy_of(error) is not Remedy.NONE)
+        before = self._states()
+        try:
+            answers = self._poller.ask(self.tasks(Verdict.RETRY), bool(self.missing()))
+        finally:
+            known.elapsed = self._clock() - self._began
         known.polls += 1
-        known.elapsed = time.monotonic() - self._began
-        before = {task_id: task["download_status"] for task_id, task in known.tasks.items()}
-        self.outage = None
+        errors: dict[str, BackupError] = {}
         for instance, answer in answers.items():
             if isinstance(answer, BackupError):
-                self._survive(instance, answer)
+                errors[instance] = answer
             else:
                 known.outage_since.pop(instance, None)
                 self._learn(instance, answer)
+        self.outage = None
+        for instance, error in errors.items():
+            self._survive(instance, error)
         if not self.missing():
             known.unseen_since = known.elapsed
-        return before != {task_id: task["download_status"] for task_id, task in known.tasks.items()}
+        self._settle()
+        return before != self._states()
 
-    def _queries(self) -> dict[str, DownloadTaskQuery]:
-        """One for each instance that has tasks to wait for, or may have."""
-        selection, known = self.selection, self.known
-        missing = self.missing()
-        live: dict[str, list[Task]] = {}
-        for task in self.tasks(Verdict.RETRY):
-            live.setdefault(task["instance_name"], []).append(task)
-        queries = {}
-        for instance in selection.instance_names:
-            if instance not in known.newest:
-                queries[instance] = self._first_query()
-            elif missing or instance in live:
-                tasks = live.get(instance, [])
-                since = [task["gmt_create"] for task in tasks]
-                if missing:
-                    newest = known.newest[instance]
-                    since.append(None if newest is None else newest - LATE)
-                queries[instance] = DownloadTaskQuery(
-                    selection.region,
-                    # What is missing can only be new; all that is new is read.
-                    task_ids=frozenset() if missing else frozenset(task["task_id"] for task in tasks),
-                    start_time=None if None in since else min(since),
-                    cluster_name=selection.cluster_name,
-                )
-        return queries
-
-    def _first_query(self) -> DownloadTaskQuery:
-        selection = self.selection
-        only = next(iter(selection.backup_set_ids)) if len(selection.backup_set_ids) == 1 else None
-        return DownloadTaskQuery(
-            selection.region,
-            task_ids=selection.task_ids,
-            backup_set_id=None if selection.task_ids else only,
-            cluster_name=selection.cluster_name,
-        )
+    def _states(self) -> dict[str, t.Optional[str]]:
+        return {task_id: task["download_status"] for task_id, task in self.known.tasks.items()}
 
     def _learn(self, instance: str, tasks: t.Sequence[Task]) -> None:
         """Take the news of tasks that are waited for."""
@@ -224,25 +257,94 @@ class Waiting:
         created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
         known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None
         missing = set(self.missing())
-        # The task that is meant may not be listed yet, beside an old one that has expired.
-        is_early = known.elapsed - known.unseen_since < self._policy.appear_timeout
         for task in sorted(tasks, key=lambda task: -(task["gmt_create"] or 0)):
             task_id = task["task_id"]
+            if not task_id:
+                # Nobody could tell it from another one, or follow it.
+                if is_live(task) and instance not in known.nameless:
+                    known.nameless.append(instance)
+                continue
             if selection.task_ids:
                 wanted = task_id in selection.task_ids
             elif selection.backup_set_ids:
-                wanted = task_id in known.tasks or (
-                    task["bak_set_id"] in missing and not (is_early and task["download_status"] == "expired")
-                )
+                wanted = task_id in known.tasks or self._is_of_missing_set(task, missing)
                 missing.discard(task["bak_set_id"])
             else:
                 wanted = task_id in known.tasks or (is_first and is_live(task))
+                if is_first and task["download_status"] == "finished":
+                    known.newest_finished = _newer(task, known.newest_finished)
             if wanted:
-                known.tasks[task_id] = task
-                if task["progress_total"]:
-                    first = known.first_progress.setdefault(task_id, [known.elapsed, task["progress_done"]])
-                    if task["progress_done"] < first[1]:  # it was begun again
-                        known.first_progress[task_id] = [known.elapsed, task["progress_done"]]
+                self._take(task)
+
+    def _is_of_missing_set(self, task: Task, missing: t.Collection[str]) -> bool:
+        """Whether it is the task of a missing backup set; one that has expired is put aside for a while."""
+        if task["bak_set_id"] not in missing:
+            return False
+        if task["download_status"] == "expired":
+            # The task that is meant may not be listed yet.
+            self.known.expired[task["bak_set_id"]] = task
+            return False
+        return True
+
+    def _take(self, task: Task) -> None:
+        known, task_id = self.known, task["task_id"]
+        known.tasks[task_id] = task
+        if task["download_status"] != "failed" and known.restarted.pop(task_id, None) is not None:
+            known.retry_errors.pop(task_id, None)
+        if task["progress_total"]:
+            first = known.first_progress.setdefault(task_id, [known.elapsed, task["progress_done"]])
+            if task["progress_done"] < first[1]:  # it was begun again
+                known.first_progress[task_id] = [known.elapsed, task["progress_done"]]
+
+    def _settle(self) -> None:
+        """Give up hope for what has not shown up in time: a newer task of a backup set, the effect of a restart."""
+        known, policy = self.known, self._policy
+        if known.elapsed >= policy.timeout or known.elapsed - known.unseen_since >= policy.appear_timeout:
+            self.take_expired()
+        for task_id, since in list(known.restarted.items()):
+            if known.elapsed - since >= policy.appear_timeout:
+                del known.restarted[task_id]
+                if known.retried[task_id] < policy.retries:
+                    # It had no effect, or the task has failed again: it may be sent once more.
+                    known.retry_errors.pop(task_id, None)
+
+    def take_expired(self) -> None:
+        """Take the expired task of a backup set for the one that is meant, as there is no newer one."""
+        for name in self.missing():
+            if name in self.known.expired:
+                self._take(self.known.expired[name])
+
+    # Retrying
+
+    def _restart_failed(self) -> bool:
+        """Start failed tasks again, as long as there is time; whether there were any."""
+        known = self.known
+        tasks = self.to_retry() if self._restart and known.elapsed < self._policy.timeout else []
+        for task in tasks:
+            self._restart_one(task, t.cast("t.Callable[[Task], None]", self._restart))
+        return bool(tasks)
+
+    def _restart_one(self, task: Task, restart: t.Callable[[Task], None]) -> None:
+        known, task_id = self.known, task["task_id"]
+        before = known.retried.get(task_id, 0)
+        # Counted before it is sent: if this is interrupted, it may have been.
+        known.retried[task_id] = before + 1
+        self.in_doubt = task
+        error: t.Optional[BackupError] = None
+        try:
+            restart(task)
+        except BackupError as caught:
+            error = caught
+        self.in_doubt = None
+        if error:
+            known.retry_errors[task_id] = str(error)
+            is_running = isinstance(error, ServiceError) and error.code == NOT_FAILED
+            if not is_running and not may_have_had_effect(error):
+                known.retried[task_id] = before
+                return
+        # What the next polls say of it shows whether it had an effect.
+        known.restarted[task_id] = known.elapsed
+        known.first_progress.pop(task_id, None)
 
     def _survive(self, instance: str, error: BackupError) -> None:
         """An outage is lived through for a while."""
@@ -263,6 +365,8 @@ class Waiting:
         failed = failed or (bool(missing) and is_gone and not policy.ignore_missing)
         pending = bool(self.tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
         if not pending and not known.outage_since:
+            if not (self.selection.wanted or known.tasks or policy.ignore_nothing):
+                return Ending.NOTHING
             return Ending.FAILED if failed else Ending.DONE
         if failed and policy.fail_fast:
             return Ending.FAILED
@@ -273,12 +377,11 @@ class Waiting:
         policy, known = self._policy, self.known
         estimates = [self.progress(task)["seconds_left"] for task in self.tasks(Verdict.RETRY)]
         pause = min((left / 2 for left in estimates if left is not None), default=known.elapsed / 4)
-        if self.missing() or known.outage_since:
+        if self.missing() or known.outage_since or known.restarted:
             pause = policy.interval
         pause = min(max(pause, policy.interval), policy.interval_max)
-        return max(0.0, min(pause, policy.timeout - (time.monotonic() - self._began)))
+        return max(0.0, min(pause, policy.timeout - (self._clock() - self._began)))
 
-    @staticmethod
-    def _sleep(seconds: float) -> None:
-        if seconds > 0:
-            time.sleep(seconds)
+
+def _newer(one: Task, other: t.Optional[Task]) -> Task:
+    return one if other is None or (one["gmt_create"] or 0) > (other["gmt_create"] or 0) else other

@@ -17,6 +17,7 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation import DownloadTasks
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task, count_by_state
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
@@ -50,7 +51,9 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "poll_interval_max": {"type": "float", "default": 60.0},
     "appear_timeout": {"type": "float", "default": 120.0},
     "on_missing": {"type": "str", "choices": ["fail", "ignore"], "default": "fail"},
+    "on_nothing": {"type": "str", "choices": ["error", "skip"], "default": "error"},
     "fail_fast": {"type": "bool", "default": True},
+    "retries": {"type": "int", "default": 0},
     "progress": {"type": "bool", "default": True},
     "progress_interval": {"type": "float", "default": 60.0},
     "slice": {"type": "dict"},
@@ -80,11 +83,20 @@ class WaitFailed(BackupError):
 
 
 class DownloadTaskWait:
-    """One run of the module, or a slice of one."""
+    """One run of the module, or a slice of one. ``clock`` and ``sleep`` as those of the module ``time``."""
 
-    def __init__(self, options: Options, check_mode: bool) -> None:
+    def __init__(
+        self,
+        options: Options,
+        check_mode: bool,
+        *,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], t.Any] = time.sleep,
+    ) -> None:
         self._options = options
         self._check_mode = check_mode
+        self._clock = clock
+        self._sleep = sleep
         self._waiting: t.Optional[Waiting] = None
 
     def answer(self) -> dict[str, t.Any]:
@@ -92,31 +104,56 @@ class DownloadTaskWait:
 
         All options are checked before the first call.
         """
-        began = time.monotonic()
+        began = self._clock()
         options = self._options
         selection, policy = _selection_of(options), _policy_of(options)
         part = options["slice"] or {}
         known = Knowledge(**(part.get("known") or {}))
-        self._waiting = waiting = Waiting(client_of(options, DBS), selection, policy, known)
+        client = client_of(options, DBS)
+
+        def restart(task: Task) -> None:
+            instance, cluster = task["instance_name"], selection.cluster_name
+            DownloadTasks(client, selection.region, instance, cluster_name=cluster, look_timeout=0.0).restart(task)
+
+        self._waiting = waiting = Waiting(
+            client, selection, policy, known, restart=restart, clock=self._clock, sleep=self._sleep
+        )
         if self._check_mode:
-            waiting.poll()
-            return self.so_far()
+            return self._present_states(waiting)
         ending = waiting.run(tuple(part["seconds"]) if "seconds" in part else None)
         if ending is Ending.SLICE_OVER:
-            progress = {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)}
-            spent = time.monotonic() - began
-            outage = str(waiting.outage) if waiting.outage else None
             return {
                 "_waiting": {
                     "known": dataclasses.asdict(known),
-                    "progress": progress,
-                    "outage": outage,
-                    "spent": spent,
+                    "progress": {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)},
+                    "outage": str(waiting.outage) if waiting.outage else None,
+                    "spent": self._clock() - began,
                 }
             }
         if ending is not Ending.DONE:
             raise WaitFailed(ending, wait_message(ending, waiting))
         return self.so_far()
+
+    def _present_states(self, waiting: Waiting) -> dict[str, t.Any]:
+        """The result of check mode. What an earlier step would have created is not there, so that is only worth a warning."""
+        waiting.poll()
+        if waiting.outage:
+            raise waiting.outage
+        waiting.take_expired()
+        result = self.so_far()
+        missing = waiting.missing()
+        if missing:
+            result["warnings"].append(
+                f"Not there now, and waited for without check mode: {', '.join(missing[:MAX_NAMED])}{_more(len(missing))}."
+            )
+        elif not waiting.known.tasks:
+            result["warnings"].append(wait_message(Ending.NOTHING, waiting))
+        return result
+
+    def in_doubt(self) -> str:
+        """What to tell if it is interrupted; empty if nothing is in doubt."""
+        task = self._waiting.in_doubt if self._waiting else None
+        return f"Whether task {task['task_id']!r} was retried is not known: its state will tell." if task else ""
 
     def so_far(self) -> dict[str, t.Any]:
         """The result by what is known; empty before anything is."""
@@ -124,17 +161,32 @@ class DownloadTaskWait:
         if not waiting:
             return {}
         tasks = waiting.tasks()
-        return {
-            "changed": False,
+        retried = {task_id: times for task_id, times in waiting.known.retried.items() if times}
+        if self._check_mode:
+            retried = {task["task_id"]: 1 for task in waiting.to_retry()}
+        result: dict[str, t.Any] = {
+            "changed": bool(retried),
             "download_tasks": tasks,
             "count": len(tasks),
             "count_by_state": count_by_state(tasks),
             "failed_task_ids": _ids(waiting.tasks(Verdict.FAILURE)),
             "pending_task_ids": _ids(waiting.tasks(Verdict.RETRY)),
             "missing_ids": waiting.missing(),
+            "retried": retried,
             "elapsed": round(waiting.known.elapsed, 3),
             "polls": waiting.known.polls,
+            "warnings": [
+                f"Instance {instance} has a live download task without an ID, which cannot be waited for."
+                for instance in waiting.known.nameless
+            ],
         }
+        if retried:
+            after = "to be retried" if self._check_mode else "retried"
+            result["diff"] = {
+                "before": "".join(f"{task_id}: failed\n" for task_id in retried),
+                "after": "".join(f"{task_id}: {after}\n" for task_id in retried),
+            }
+        return result
 
 
 def _selection_of(options: Options) -> Selection:
@@ -162,16 +214,20 @@ def _policy_of(options: Options) -> WaitPolicy:
         outage_timeout=options["total_timeout"],
         any_end=options["until"] == "ended",
         ignore_missing=options["on_missing"] == "ignore",
+        ignore_nothing=options["on_nothing"] == "skip",
         fail_fast=options["fail_fast"],
+        retries=within(options, "retries", 0, 100),
     )
 
 
 def wait_message(ending: Ending, waiting: Waiting) -> str:
     """What was waited for, how long, what is not as it should be, and what to do."""
     known, selection = waiting.known, waiting.selection
+    where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
+    if ending is Ending.NOTHING:
+        return _nothing_message(where, known.newest_finished)
     failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
     timed_out = ending is Ending.TIMED_OUT
-    where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
     sentences = [
         f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
         f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
@@ -180,13 +236,12 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
     summary = ", ".join(f"{len(found)} {what}" for found, what in counts if found)
     if summary:
         sentences[0] += f": {summary}"
-    details = [f"{_described(task)}: {_ADVICE[task['download_status']]}" for task in failed]
-    details += [_described(task) for task in pending] if timed_out else []
+    details = [f"{_described(task)}{_advice(task, known)}" for task in failed]
+    details += [f"{_described(task)}{_restarted(task, known)}" for task in pending] if timed_out else []
     kind = "task" if selection.task_ids else "backup set"
     details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
     if details:
-        more = len(details) - MAX_NAMED
-        sentences.append("; ".join(details[:MAX_NAMED]) + (f"; and {more} more" if more > 0 else ""))
+        sentences.append("; ".join(details[:MAX_NAMED]) + _more(len(details)))
     if waiting.outage:
         sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
     if timed_out and pending:
@@ -194,8 +249,40 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
     return ". ".join(sentences) + "."
 
 
+def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
+    known = "No task is finished"
+    if newest:
+        created, backup_set = newest["gmt_create_iso"] or "an unknown time", newest["bak_set_id"] or "unknown"
+        known = f"The newest finished task is {newest['task_id']} of {created}, of backup set {backup_set}"
+    return (
+        f"No download task of {where} is under way, so there is nothing to wait for. {known}. Give task_id or backup_set_id"
+        " to wait for a task that may be finished already, or create a task."
+    )
+
+
+def _advice(task: Task, known: Knowledge) -> str:
+    task_id, state = task["task_id"], task["download_status"]
+    times = known.retried.get(task_id)
+    if state == "failed" and task_id in known.retry_errors:
+        return f": it could not be retried: {known.retry_errors[task_id].rstrip('.')}"
+    if state == "failed" and times:
+        return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, find the cause in the console"
+    return f": {_ADVICE[state]}"
+
+
+def _restarted(task: Task, known: Knowledge) -> str:
+    if task["task_id"] not in known.restarted:
+        return ""
+    return f" and was retried {known.elapsed - known.restarted[task['task_id']]:.0f} seconds ago"
+
+
+def _more(number: int) -> str:
+    return f"; and {number - MAX_NAMED} more" if number > MAX_NAMED else ""
+
+
 def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    plural = {"retry": "retries"}.get(what, f"{what}s")
+    return f"{number} {what if number == 1 else plural}"
 
 
 def _ids(tasks: t.Iterable[Task]) -> list[str]:
@@ -205,4 +292,4 @@ def _ids(tasks: t.Iterable[Task]) -> list[str]:
 def _described(task: Task) -> str:
     percent = "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
     tables = f" at {task['progress']} tables{percent}" if task["progress_total"] else ""
-    return f"{task['task_id']} of {task['instance_name']} is {task['download_status']}{tables}"
+    return f"{task['task_id']} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"

@@ -16,6 +16,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import expires_at
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
     Ending,
+    Knowledge,
     Selection,
     Verdict,
     Waiting,
@@ -134,7 +135,8 @@ class TaskWait:
             task_ids=frozenset({task_id}),
             cluster_name=options["cluster_name"],
         )
-        return Waiting(self._client, selection, policy)
+        # The service has answered before, so that its silence is an outage.
+        return Waiting(self._client, selection, policy, Knowledge(answered=True))
 
 
 def described(task: Task) -> str:

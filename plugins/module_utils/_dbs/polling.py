@@ -1,0 +1,143 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The requests of one poll: one list request per instance, and which of their errors may pass."""
+
+from __future__ import annotations
+
+import re
+import time
+import typing as t
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
+    DownloadTaskQuery,
+    Task,
+    ask_instances,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    BrokenAnswer,
+    Remedy,
+    ServiceError,
+    remedy_of,
+)
+
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Knowledge, Selection
+    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+
+Answers = dict[str, t.Union[list[Task], BackupError]]
+
+#: A task that shows up late may have been created so many milliseconds before the newest one that was seen.
+LATE = 3_600_000
+
+#: The EndTime lies a year ahead, in milliseconds: the clock of this host may be wrong, and new tasks must be seen.
+AHEAD = 366 * 86_400_000
+
+#: Codes of faults that are the service's own; some of them stand for a bad parameter as well.
+_FAULTS = r"((.*\.)?(InternalError|InternalFailure|ServiceUnavailable|UnknownError))?$"
+
+#: Codes and messages that say that a parameter, or one of the two times, is not accepted.
+_REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
+
+
+class Poller:
+    """Asks for the tasks of instances again and again. What it learns of the service is kept in ``known``."""
+
+    def __init__(self, client: Client, selection: Selection, known: Knowledge) -> None:
+        self._client = client
+        self._selection = selection
+        self._known = known
+
+    def ask(self, live: t.Iterable[Task], missing: bool) -> Answers:
+        """By instance, the tasks on the pages that had to be read, or an error that may pass.
+
+        ``live``: the tasks that are waited for. ``missing``: whether others have to show up.
+        Raises an error that does not pass. The first answer decides: until the service has answered well, no error passes.
+        """
+        known = self._known
+        queries = self._queries(live, missing)
+        bounded = {instance for instance, query in queries.items() if query.start_time is not None}
+        answers = ask_instances(self._client, queries, self._is_tolerable)
+        refused = {instance for instance in bounded if self._refuses_times(answers[instance])}
+        if refused:
+            unbounded = {instance: queries[instance]._replace(start_time=None, end_time=None) for instance in refused}
+            answers.update(ask_instances(self._client, unbounded, self._is_tolerable))
+        good = {instance for instance, answer in answers.items() if isinstance(answer, list)}
+        if good & bounded:
+            known.takes_times = not good & refused
+        for instance, answer in answers.items():
+            if isinstance(answer, BackupError) and not self._may_pass(instance, answer, bool(good)):
+                raise answer
+        known.answered = known.answered or bool(good)
+        return answers
+
+    def _queries(self, live: t.Iterable[Task], missing: bool) -> dict[str, DownloadTaskQuery]:
+        """One for each instance that has tasks to wait for, or may have."""
+        selection, known = self._selection, self._known
+        by_instance: dict[str, list[Task]] = {}
+        for task in live:
+            by_instance.setdefault(task["instance_name"], []).append(task)
+        queries = {}
+        for instance in selection.instance_names:
+            if instance not in known.newest:
+                queries[instance] = self._first_query()
+            elif missing or instance in by_instance:
+                queries[instance] = self._next_query(instance, by_instance.get(instance, []), missing)
+        return queries
+
+    def _first_query(self) -> DownloadTaskQuery:
+        selection = self._selection
+        only = next(iter(selection.backup_set_ids)) if len(selection.backup_set_ids) == 1 else None
+        return DownloadTaskQuery(
+            selection.region,
+            task_ids=selection.task_ids,
+            backup_set_id=None if selection.task_ids else only,
+            cluster_name=selection.cluster_name,
+        )
+
+    def _next_query(self, instance: str, tasks: t.Sequence[Task], missing: bool) -> DownloadTaskQuery:
+        known = self._known
+        newest = known.newest[instance]
+        since = [task["gmt_create"] for task in tasks]
+        if missing:
+            since.append(None if newest is None else newest - LATE)
+        query = DownloadTaskQuery(
+            self._selection.region,
+            # What is missing can only be new; all that is new is read.
+            task_ids=frozenset() if missing else frozenset(task["task_id"] for task in tasks),
+            cluster_name=self._selection.cluster_name,
+        )
+        if None in since or known.takes_times is False:
+            return query
+        # A millisecond earlier, as the bound may be exclusive; never one without the other, which may be refused.
+        end = max(int(time.time() * 1000), newest or 0) + AHEAD
+        return query._replace(start_time=min(since) - 1, end_time=end)
+
+    def _is_tolerable(self, error: BackupError) -> bool:
+        """Whether the other instances are still asked; ``ask`` decides what becomes of the error."""
+        return remedy_of(error) is not Remedy.NONE or _is_fault(error) or self._refuses_times(error)
+
+    def _may_pass(self, instance: str, error: BackupError, others_answer: bool) -> bool:
+        known = self._known
+        if instance in known.newest and _is_fault(error):
+            return True
+        return (known.answered or others_answer) and remedy_of(error) is not Remedy.NONE
+
+    def _refuses_times(self, answer: t.Union[list[Task], BackupError]) -> bool:
+        """Whether a request with StartTime and EndTime may have failed because of them."""
+        if not isinstance(answer, ServiceError) or remedy_of(answer) is not Remedy.NONE:
+            return False
+        if re.search(_REFUSES_TIMES, f"{answer.code} {answer.message}", re.IGNORECASE):
+            return True
+        return self._known.takes_times is None and _is_fault(answer)
+
+
+def _is_fault(error: BackupError) -> bool:
+    """Whether the request is not to blame, if the same one was answered before."""
+    if isinstance(error, ServiceError):
+        return bool(re.match(_FAULTS, error.code))
+    return isinstance(error, BrokenAnswer)
