@@ -172,7 +172,10 @@ def test_a_retry_whose_answer_is_lost(world: World, kind: str, effect: bool, ret
     if effect or retries == 2:
         assert result["count_by_state"]["finished"] == 1
     else:
-        assert "dt-one of rm-bp1abc is failed at 5/10 tables, 50 %: it could not be retried: Failed to retry" in result["msg"]
+        assert (
+            "dt-one of rm-bp1abc is failed at 5/10 tables, 50 %: it could not be retried: Failed to retry"
+            in result["msg"]
+        )
 
 
 @pytest.mark.parametrize("code", ["Forbidden.RAM", "DBS.ParamIsInValid"])
@@ -243,7 +246,10 @@ def test_an_expired_task_beside_newer_ones_of_other_sets(world: World, sets: lis
     assert result["failed_task_ids"] == ["dt-old"]
     assert result["missing_ids"] == []
     if not given.get("check_mode"):
-        assert "dt-old of rm-bp1abc is expired at 10/10 tables, 100 %: its files are gone, create a new task" in result["msg"]
+        assert (
+            "dt-old of rm-bp1abc is expired at 10/10 tables, 100 %: its files are gone, create a new task"
+            in result["msg"]
+        )
 
 
 def test_an_expired_task_has_a_successor_in_the_end(world: World) -> None:
@@ -286,7 +292,9 @@ def test_new_tasks_are_seen_though_the_clock_here_is_wrong(world: World) -> None
     world.service.advance(180 * 86_400)
     world.service.on_call(
         lambda call: (
-            world.service.add_task(INSTANCE, task_id="dt-late", schedule=QUICK) if len(world.service.calls) == 3 else None
+            world.service.add_task(INSTANCE, task_id="dt-late", schedule=QUICK)
+            if len(world.service.calls) == 3
+            else None
         )
     )
     assert world.wait(task_ids=["dt-late"])["count_by_state"]["finished"] == 1
