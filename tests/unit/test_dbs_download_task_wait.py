@@ -92,8 +92,9 @@ def test_all_that_are_live_at_the_start(wait: Any, asked: dict[str, Any], servic
 
 def test_nothing_to_wait_for(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, state="failed")
-    result = wait(asked)
+    result = wait({**asked, "on_nothing": "skip"})
     assert (result["count"], result["polls"]) == (0, 1)
+    assert wait(asked)["error"] == {"kind": "wait", "reason": "nothing"}
 
 
 def test_the_newest_task_of_a_backup_set(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -326,6 +327,8 @@ def test_a_signal_ends_it_at_once(
         ({"appear_timeout": -1}, "appear_timeout -1.0 is out of range"),
         ({"progress_interval": 0}, "progress_interval 0.0 is out of range"),
         ({"until": "done"}, "value of until must be one of: finished, ended, got: done"),
+        ({"retries": -1}, "retries -1 is out of range: give 0 to 100."),
+        ({"on_nothing": "warn"}, "value of on_nothing must be one of: error, skip, got: warn"),
         ({"instance_name": []}, "instance_name is empty"),
     ],
 )
