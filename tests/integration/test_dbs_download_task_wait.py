@@ -19,7 +19,7 @@ INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
 WAIT = "apsaradb.backup.dbs_download_task_wait"
 QUICK = [("running", 1e6), ("finished", None)]
-POLLS = 15
+POLLS = 4
 """A task with that schedule is finished after so many polls, once `quickly` is called, however fast this machine is."""
 
 

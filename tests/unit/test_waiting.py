@@ -16,6 +16,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_t
     DownloadTaskWait,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines
 from stand_in import Fault, StandIn
 
@@ -59,7 +60,7 @@ class World:
             max_retries=0,
         )
         options.update(given)
-        run = DownloadTaskWait(options, check_mode, clock=lambda: self.now, sleep=self.sleep)
+        run = DownloadTaskWait(completed(options), check_mode, clock=lambda: self.now, sleep=self.sleep)
         return outcome(run.answer, run.so_far, run.in_doubt)
 
     def wait_in_slices(self, seconds: float, **given: Any) -> dict[str, Any]:
