@@ -18,7 +18,7 @@ from processes import Process, until
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
 WAIT = "apsaradb.backup.dbs_download_task_wait"
-QUICK = [("running", 1e6), ("finished", None)]
+QUICK = [("running", 1e4), ("finished", None)]
 POLLS = 4
 """A task with that schedule is finished after so many polls, once `quickly` is called, however fast this machine is."""
 
@@ -29,7 +29,7 @@ def wait(world: Any, arguments: str, *options: str, check: bool = True, **enviro
 
 
 def quickly(world: Any) -> None:
-    world.service.habits.seconds_per_list = 1e6 / POLLS
+    world.service.habits.seconds_per_list = 1e4 / POLLS
 
 
 def finish(world: Any) -> None:

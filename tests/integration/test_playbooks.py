@@ -1,0 +1,172 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role and the playbooks: values as text, defaults of the group and the environment, and what they say of nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
+OTHER = "rm-bp1other"
+PUBLIC, VPC = "dbs-api.cn-hangzhou.aliyuncs.com:443", "dbs-api-vpc.cn-hangzhou.aliyuncs.com:443"
+FAILING = [("running", 1.0), ("failed", None)]
+ROLE = """
+- hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/apsaradb.backup.all:
+      region: cn-hangzhou
+      %s
+  tasks:
+    - ansible.builtin.include_role:
+        name: apsaradb.backup.wait_for_download_tasks
+"""
+
+
+def playbook(world: Any, name: str, variables: str, *options: str, check: bool = True, **environment: str) -> str:
+    command = ("ansible-playbook", f"apsaradb.backup.{name}", "-e", f"{variables} {world.interpreter}", *options)
+    output: str = world.run(*command, check=check, **environment)
+    return " ".join(output.split())
+
+
+def variables(**values: str) -> list[str]:
+    """Options that set variables of the role, all of them as text."""
+    text = " ".join(f"wait_for_download_tasks_{name}={value}" for name, value in values.items())
+    return ["-e", f"wait_for_download_tasks_instance_name={INSTANCE},{OTHER} {text}"]
+
+
+def test_the_role_takes_text_for_lists_numbers_and_booleans(world: Any) -> None:
+    world.service.habits.seconds_per_list = 1.0
+    for instance, task_id in ((INSTANCE, "dt-one"), (OTHER, "dt-two")):
+        world.service.add_task(instance, task_id=task_id, schedule=FAILING, retry_schedule=FAILING)
+    given = variables(
+        task_ids="dt-one,dt-two",
+        retries="2",
+        fail_fast="false",
+        timeout="600",
+        poll_interval="0.1",
+        poll_interval_max="0.2",
+        appear_timeout="20",
+        progress="no",
+        on_nothing="error",
+    )
+    output = " ".join(world.play(ROLE % "network: vpc", *given, check=False).split())
+    assert "2 failed. dt-" in output
+    assert output.count("again after 2 retries") >= 2
+    retried = [call.params["TaskId"] for call in world.service.calls_of("RetryDownloadTask")]
+    assert sorted(retried) == ["dt-one", "dt-one", "dt-two", "dt-two"]
+    # The role's task is asked where the default of the group says.
+    assert set(world.proxy.asked_for) == {VPC}
+    assert "WARNING" not in output
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "environment", "hosts"),
+    [
+        ("max_retries: 0", {}, {}, {PUBLIC}),
+        ("max_retries: 0", {}, {"APSARADB_BACKUP_NETWORK": "vpc"}, {VPC}),
+        ("network: vpc", {"network": "public"}, {}, {PUBLIC}),
+    ],
+)
+def test_what_the_role_does_not_set(
+    world: Any, default: str, given: dict[str, str], environment: dict[str, str], hosts: set[str]
+) -> None:
+    world.service.add_instance(INSTANCE)
+    world.service.add_instance(OTHER)
+    world.play(ROLE % default, *variables(on_nothing="skip", **given), **environment)
+    assert set(world.proxy.asked_for) == hosts
+
+
+def test_every_variable_of_the_role_is_an_option_of_the_module() -> None:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import ARGUMENT_SPEC
+
+    role = ROOT / "roles" / "wait_for_download_tasks"
+    spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    sent = yaml.safe_load((role / "vars" / "main.yml").read_text())["__wait_for_download_tasks_options"]
+    names = {name.removeprefix("wait_for_download_tasks_") for name in spec}
+    assert names == {*sent, "instance_name"}
+    for name, value in sent.items():
+        assert value == f"{{{{ wait_for_download_tasks_{name} | default('') }}}}"
+        assert spec[f"wait_for_download_tasks_{name}"]["type"] == ARGUMENT_SPEC[name]["type"]
+
+
+def test_no_variable_has_a_name_that_ansible_reserves() -> None:
+    from ansible.vars.reserved import get_reserved_names
+
+    playbooks = [path.read_text() for path in (ROOT / "playbooks").glob("*.yml")]
+    found = {name for text in playbooks for name in _variables_of(yaml.safe_load(text))}
+    for text in [*playbooks, (ROOT / "README.md").read_text()]:
+        # What is used in templates or set to one, what a header documents, and what is given on a command line.
+        found.update(re.findall(r"\{\{ *(\w+) *[|}]", text))
+        found.update(name for line in re.findall(r"^#   ?(\w.*)$", text, re.MULTILINE) for name in _documented(line))
+        found.update(re.findall(r"\b([a-z_]+)=", "\n".join(re.findall(r" -e ('[^']*'|\S+)", text))))
+    assert {"instance_name", "wait_timeout", "task_retries", "format"} <= found
+    # Names of Jinja itself, which only newer versions count.
+    assert found & get_reserved_names() <= {"omit", "query", "lookup"}
+
+
+def _variables_of(part: Any) -> set[str]:
+    """The keys of each ``vars`` in plays and tasks."""
+    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    own = set(part.get("vars") or ()) if isinstance(part, dict) else set()
+    return own.union(*map(_variables_of, inner))
+
+
+def _documented(line: str) -> list[str]:
+    """The names in the first column of a header, if it has names."""
+    column = line.split("  ")[0]
+    return re.findall(r"\w+", column) if re.fullmatch(r"\w+(, \w+)*", column) else []
+
+
+# wait_and_locate
+
+
+def test_nothing_is_under_way(world: Any) -> None:
+    """That is no success: nobody would know that there is no backup."""
+    world.service.add_task(INSTANCE, task_id="dt-done", backup_set_id="7", created=1_663_321_957_000)
+    given = f"instance_name={INSTANCE} region=cn-hangzhou"
+    output = playbook(world, "wait_and_locate", given, check=False)
+    assert "so there is nothing to wait for. The newest finished task is dt-done of 2022-09-16T09:52:37Z" in output
+    assert "Give task_id or backup_set_id" in output
+    checked = playbook(world, "wait_and_locate", given, "--check")
+    assert "so there is nothing to wait for" in checked
+    assert "No download task is finished, so there are no files." in checked
+    assert "reserved name" not in output
+
+
+def test_a_task_that_is_finished_already(world: Any) -> None:
+    world.service.add_task(INSTANCE, task_id="dt-done", backup_set_id="7")
+    given = f"instance_name={INSTANCE} wait_timeout=60 task_retries=1 poll_interval=1 progress_interval=30"
+    for named in ("task_id=dt-done", "backup_set_id=7"):
+        output = playbook(world, "wait_and_locate", f"{given} {named}", ALIBABA_CLOUD_REGION_ID="cn-hangzhou")
+        assert "dt-done: https://" in output
+        assert ".tar.gz until 20" in output
+        assert "Signature=" not in output
+    plain = playbook(world, "wait_and_locate", f"{given} task_id=dt-done region=cn-hangzhou https=false")
+    assert "dt-done: http://" in plain
+
+
+# list_download_tasks
+
+
+def test_a_table_of_tasks_that_lack_what_they_should_have(world: Any) -> None:
+    whole = world.service.add_task(INSTANCE, task_id="dt-whole").describe(world.service.clock.now(), {})
+    rows = [whole]
+    for field in whole:
+        absent = {name: value for name, value in whole.items() if name != field}
+        rows += [absent, *({**whole, field: value} for value in (None, "", "odd", {}, ["x"], -1))]
+    for number, row in enumerate(rows):
+        if row.get("TaskId") == "dt-whole":
+            row["TaskId"] = f"dt-{number}"
+    world.service.answer("DescribeDownloadTask", {"Success": "true", "Data": {"Content": {"List": rows}}})
+    output = playbook(world, "list_download_tasks", f"instance_name={INSTANCE} region=cn-hangzhou")
+    assert f"{len(rows)} tasks" in output or re.search(r"\d+ tasks", output)
+    assert "None" not in output
+    assert "dt-0 " in output
