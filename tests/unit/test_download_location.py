@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import request_link
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import NO_SUCH_TASK, request_link
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -201,6 +201,19 @@ def test_a_task_that_does_not_exist(located: Locate, service: StandIn, warnings:
     assert bool(said) == (instance_name is None)
     assert warnings == [f"Left out: there is no task 'dt-gone'{said}. Check its ID, the instance and the region."]
     assert caught.value.facts().get("request_id") == (asked[0].request_id if asked else None)
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "DBS.NotExists"), (200, "DBS.NotExists"), (404, NO_SUCH_TASK[0])])
+def test_every_code_for_a_task_that_does_not_exist(
+    located: Locate, service: StandIn, warnings: list[str], status: int, code: str
+) -> None:
+    service.inject(Fault("error", 99, action=LINKS, status=status, code=code))
+    assert located("dt-gone", instance_name=None, on_missing="skip") == []
+    assert located("dt-gone", instance_name=None, on_missing="warn") == []
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"Left out: there is no task 'dt-gone' ({code}, request ID ")
+    with pytest.raises(BackupError, match="there is no task 'dt-gone'"):
+        located("dt-gone", instance_name=None)
 
 
 def test_the_service_says_that_it_is_not_finished(located: Locate, service: StandIn) -> None:

@@ -59,6 +59,10 @@ class NoLocation(BackupError):
         return cls(f"there is no task {task_id!r}", is_missing=True, hint=hint)
 
 
+#: The codes of errors for a task that does not exist; the second one comes with HTTP 404.
+NO_SUCH_TASK = ("DBS.DownloadTask.CannotFind", "DBS.NotExists")
+
+
 @dataclass(frozen=True)
 class Link:
     """Signed: whoever has it can download the files, so it is not shown. ``expires`` in epoch milliseconds."""
@@ -93,7 +97,7 @@ def request_link(
     try:
         answer = client.call(expected.action, parameters, asked=expected.asked)
     except ServiceError as error:
-        if error.code == "DBS.DownloadTask.CannotFind":
+        if error.code in NO_SUCH_TASK:
             raise NoLocation.missing(task_id) from error
         if error.code != "DBS.DownloadTask.NotSupport":
             raise
