@@ -66,8 +66,10 @@ def test_progress_is_not_printed(world: Any, options: list[str]) -> None:
 
 def test_how_it_gets_along_with_ansible(world: Any) -> None:
     """async, delegation, become, no_log, loops, check mode, and failures that are handled."""
-    world.service.add_task(INSTANCE, task_id="dt-0", schedule=QUICK)
-    quickly(world)
+    task = world.service.add_task(INSTANCE, task_id="dt-0", state="running")
+    finished = [("finished", None)]
+    said = f"] dt-0 of {INSTANCE}: running"
+    world.once_said(lambda log: said in log, lambda: task.follow(finished, world.service.clock.now()))
     world.service.add_task("rm-bad", task_id="dt-bad", state="failed")
     output = world.play(
         f"""
