@@ -202,7 +202,7 @@ _PATTERNS = (
     (rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
     # //user:password@host, and without a scheme
     (r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""", rf"\1{MASK}\2"),
-    (r"""(?<![\w/])[\w.%~+-]+:[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
+    (r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
     # Keys and tokens of Alibaba Cloud
     (r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})", MASK),
 )
