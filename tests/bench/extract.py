@@ -5,19 +5,19 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
+import json
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from measuring import ROOT, TREE, Run, goal, run
+from measuring import ROOT, TREE, Run, alternate, goal, run, spread
 
 MIB = 2**20
 FILES = 16
@@ -58,12 +58,12 @@ def extraction(rounds: int = 5) -> None:
     with tempfile.TemporaryDirectory(dir=ROOT / ".cache") as directory:
         src, dest = Path(directory, "backup.tar.gz"), Path(directory, "dest")
         make(src)
-        ours = f"src={src} dest={dest} progress_interval=86400"
+        ours = {"src": str(src), "dest": str(dest), "progress_interval": 86400}
         commands = {
             "tar": ["tar", "-xzf", str(src), "-C", str(dest)],
-            "unarchive": module(ansible, "ansible.builtin.unarchive", f"src={src} dest={dest} remote_src=true"),
-            "ours": module(ansible, "apsaradb.backup.dbs_download_extract", f"{ours} sync=false"),
-            "durable": module(ansible, "apsaradb.backup.dbs_download_extract", ours),
+            "unarchive": module(ansible, "ansible.builtin.unarchive", src=str(src), dest=str(dest), remote_src=True),
+            "ours": module(ansible, "apsaradb.backup.dbs_download_extract", **ours, sync=False),
+            "durable": module(ansible, "apsaradb.backup.dbs_download_extract", **ours),
         }
 
         def measure(command: list[str]) -> Run:
@@ -74,28 +74,18 @@ def extraction(rounds: int = 5) -> None:
             assert sum(path.stat().st_size for path in dest.rglob("*.csv")) == FILES * 64 * MIB
             return done
 
-        results = [{name: measure(command) for name, command in commands.items()} for dummy in range(rounds)]
+        measures = {name: functools.partial(measure, command) for name, command in commands.items()}
+        results = alternate(measures, rounds)
         megabytes = src.stat().st_size // MIB
 
-    def seconds(value: Callable[[dict[str, Run]], float]) -> float:
-        return statistics.median(map(value, results))
-
+    seconds = {name: results.median(name) for name in commands}
     print(f"Unpacking 1 GiB of CSV from a .tar.gz of {megabytes} MiB, {rounds} rounds")
-    print(
-        f"  tar -xzf {seconds(lambda one: one['tar'].wall):.2f} s, unarchive {seconds(lambda one: one['unarchive'].wall):.2f} s"
-    )
-    print(
-        f"  dbs_download_extract {seconds(lambda one: one['ours'].wall):.2f} s without sync,"
-        f" {seconds(lambda one: one['durable'].wall):.2f} s with it"
-    )
-    by_tar = seconds(lambda one: one["ours"].wall / one["tar"].wall)
-    goal("without sync / tar -xzf, goal at most 1", by_tar, by_tar <= 1)
-    by_peer = seconds(lambda one: one["ours"].wall / one["unarchive"].wall)
-    goal("without sync / unarchive, goal at most 0.7", by_peer, by_peer <= 0.7)
-    print(
-        f"  with sync / tar -xzf, which syncs nothing: {seconds(lambda one: one['durable'].wall / one['tar'].wall):.2f} x"
-    )
+    print(f"  tar -xzf {seconds['tar']:.2f} s, unarchive {seconds['unarchive']:.2f} s")
+    print(f"  dbs_download_extract {seconds['ours']:.2f} s without sync, {seconds['durable']:.2f} s with it")
+    goal("without sync / tar -xzf", results.ratios("ours", "tar"), at_most=1)
+    goal("without sync / unarchive", results.ratios("ours", "unarchive"), at_most=0.7)
+    print(f"  with sync / tar -xzf, which syncs nothing: {spread(results.ratios('durable', 'tar'))}")
 
 
-def module(ansible: str, name: str, arguments: str) -> list[str]:
-    return [ansible, "localhost", "-m", name, "-a", arguments]
+def module(ansible: str, name: str, **options: object) -> list[str]:
+    return [ansible, "localhost", "-m", name, "-a", json.dumps(options)]

@@ -1,15 +1,17 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the benchmarks share: running a command, and saying whether a goal is met."""
+"""What the benchmarks share: running commands in turn, and saying whether a goal is met."""
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Run:
     cpu: float
     memory: float  # MiB, of the process
     machine: float = 0.0  # CPU seconds of all there is on the machine
+    sent: int | None = None  # bytes of the file, by the server
 
 
 #: Starts a command from a process that is small: Linux counts what the starting process takes as the command's own.
@@ -73,5 +76,54 @@ def busy() -> float:
     return (user + nice + system + interrupts) / os.sysconf("SC_CLK_TCK")
 
 
-def goal(text: str, value: float, met: bool) -> None:
-    print(f"  {text}: {value:.2f} x  {'(goal met)' if met else '(GOAL MISSED)'}", flush=True)
+class Rounds:
+    """What was measured in rounds, of which each has all that is compared, one after the other.
+
+    What else the machine does comes and goes: within a round it meets all alike, so ratios are those of one round.
+    """
+
+    def __init__(self, rounds: list[dict[str, Run]]) -> None:
+        self._rounds = rounds
+
+    def __contains__(self, name: str) -> bool:
+        return any(name in one for one in self._rounds)
+
+    def of(self, name: str) -> list[Run]:
+        return [one[name] for one in self._rounds if name in one]
+
+    def median(self, name: str, of: str = "wall") -> float:
+        return statistics.median(getattr(one, of) for one in self.of(name))
+
+    def each(self, value: Callable[[Mapping[str, Run]], float], *names: str) -> list[float]:
+        """A value of each round that has all of these."""
+        return [value(one) for one in self._rounds if all(name in one for name in names)]
+
+    def ratios(self, name: str, other: str, of: str = "wall") -> list[float]:
+        return self.each(lambda one: getattr(one[name], of) / getattr(one[other], of), name, other)
+
+
+def alternate(measures: Mapping[str, Callable[[], Run | None]], rounds: int) -> Rounds:
+    """Measure all in turn, so many times; None is of no account."""
+    done = []
+    for dummy in range(rounds):
+        found = {name: measure() for name, measure in measures.items()}
+        done.append({name: one for name, one in found.items() if one})
+    return Rounds(done)
+
+
+def spread(values: list[float]) -> str:
+    """The median, and the least and the most of several."""
+    between = f" ({min(values):.2f}-{max(values):.2f}, {len(values)} pairs)" if len(values) > 1 else " (1 pair)"
+    return f"{statistics.median(values):.2f} x{between}"
+
+
+def goal(text: str, values: list[float], *, at_most: float | None = None, at_least: float | None = None) -> None:
+    """Say whether the median is within the limit."""
+    value = statistics.median(values)
+    met = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
+    limits = [
+        f"at most {at_most:g}" if at_most is not None else "",
+        f"at least {at_least:g}" if at_least is not None else "",
+    ]
+    told = f"{text}, goal {' and '.join(filter(None, limits))}"
+    print(f"  {told}: {spread(values)}  {'(goal met)' if met else '(GOAL MISSED)'}", flush=True)
