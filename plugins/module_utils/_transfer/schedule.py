@@ -29,7 +29,8 @@ MIN_SHARE = 2 * MIB
 #: slower: less as long as rates are not known, which may differ by two times and more.
 PART_OF_SHARE = 0.75
 FIRST_PART = 0.5
-#: No segment is shorter, as each costs a request: about 50 ms, and 400 bytes of headers.
+#: No segment is shorter, as each costs a request: about 50 ms, and 400 bytes of headers. They end at multiples of it, so that no
+#: page of the file is written by two.
 MIN_SEGMENT = MIB // 16
 #: Nor does it take less time, unless it is the last. All connections end within about that time.
 MIN_SECONDS = 0.05
@@ -164,7 +165,11 @@ class Schedule:
                 return None
             start, stop, patience = self._free.pop()
             # What remains of a gap is not to be shorter than a segment.
-            end = stop if stop - start - size < self._least(rate) else start + size
+            end = (start + size) // MIN_SEGMENT * MIN_SEGMENT
+            if stop - end < self._least(rate):
+                end = stop
+            elif end <= start:
+                end = start + size
             if end < stop:
                 self._free.append((end, stop, patience))
             segment = Segment(start, end, rate, patience, source)
