@@ -60,8 +60,9 @@ def test_every_plugin(demonstrated: Any) -> None:
         wait: true
         poll_interval: 0.2
       register: created
-    - apsaradb.backup.dbs_download_task_wait: {{instance_name: {demo.POLARDB}, poll_interval: 0.2}}
-    - apsaradb.backup.dbs_download_task_wait: {{instance_name: {demo.SINGAPORE}, poll_interval: 0.2, region: ap-southeast-1}}
+    # Whether tasks are still live by then is a matter of time.
+    - apsaradb.backup.dbs_download_task_wait: {{instance_name: {demo.POLARDB}, backup_set_id: {demo.POLARDB_SET}}}
+    - apsaradb.backup.dbs_download_task_wait: {{instance_name: {demo.SINGAPORE}, on_nothing: skip, poll_interval: 0.2, region: ap-southeast-1}}
     - apsaradb.backup.dbs_download_location_info:
         instance_name: {demo.IDLE}
         task_ids: "{{{{ created.task.task_id }}}}"
@@ -94,8 +95,12 @@ def test_every_plugin(demonstrated: Any) -> None:
             {"instance_name": demo.IDLE, "format": "CSV", "poll_interval": 0.2},
             "http://127.0.0.1:",
         ),
-        # Whether its task is still live by then is a matter of time.
-        ("wait_and_locate", {"instance_name": demo.POLARDB, "poll_interval": 0.2}, "failed=0"),
+        # A set whose task is finished: whether another is still live by then is a matter of time.
+        (
+            "wait_and_locate",
+            {"instance_name": demo.POLARDB, "backup_set_id": demo.POLARDB_SET, "poll_interval": 0.2},
+            "http://127.0.0.1:",
+        ),
     ],
 )
 def test_every_playbook(demonstrated: Any, playbook: str, variables: dict[str, Any], words: str) -> None:

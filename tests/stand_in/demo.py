@@ -22,6 +22,8 @@ UNSUPPORTED: Final = "rm-bp1demolocal0001"
 BUCKET: Final = "demo-exports"
 TASK: Final = "dt-demo00000001"
 """It is finished, and its file can be fetched."""
+POLARDB_SET: Final = "1482620099"
+"""The backup set of its finished task."""
 
 
 def seed(service: StandIn) -> None:
@@ -68,7 +70,7 @@ def seed(service: StandIn) -> None:
     service.add_task(POSTGRESQL, created=ago(3), format="Parquet", databases=["metrics"], tables=120, **in_oss)
     service.add_task(POSTGRESQL, state="failed", created=ago(0.5), databases=["metrics"], tables=120, **in_oss)
 
-    service.add_task(POLARDB, created=ago(1.5), databases=["orders"], tables=8, backup_set_id="1482620099")
+    service.add_task(POLARDB, created=ago(1.5), databases=["orders"], tables=8, backup_set_id=POLARDB_SET)
     service.add_task(POLARDB, schedule=LIFE_CYCLE[1:], created=ago(0.01), databases=["orders"], tables=8)
 
     service.add_task(MONGODB, created=ago(6), format="Bson", databases=["events"], state="expired", tables=15)

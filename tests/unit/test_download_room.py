@@ -293,8 +293,9 @@ def test_a_file_of_another_user_that_cannot_be_replaced(
     place = tmp_path / "shared"
     place.mkdir()
     place.chmod(0o1777)
-    for above in (tmp_path, *tmp_path.parents[:2]):
-        above.chmod(above.stat().st_mode | 0o011)
+    for above in (tmp_path, *tmp_path.parents):
+        if not above.stat().st_mode & 0o001:
+            above.chmod(above.stat().st_mode | 0o011)
     (place / name).write_text("of root")
     os.chmod(place / name, 0o666)
     fetch(tmp_path / "warm")  # Python loads what it takes, which the other user might not be able to read

@@ -171,7 +171,7 @@ def arguments_of(module: str, directory: Path) -> dict[str, Any]:
         "dbs_download_support_info": {"instance_name": INSTANCE},
         "dbs_download_task": {"instance_name": INSTANCE, "backup_set_id": "1", "format": "CSV"},
         "dbs_download_task_info": {"instance_name": INSTANCE},
-        "dbs_download_task_wait": {"instance_name": INSTANCE, "timeout": 0},
+        "dbs_download_task_wait": {"instance_name": INSTANCE, "task_ids": "dt-one", "timeout": 0},
     }[module]
 
 
