@@ -208,3 +208,40 @@ def test_a_new_connection_is_measured_anew() -> None:
     assert rate.now == 0.0
     rate.reset()
     assert rate.measured == 0.0
+
+
+class Received:
+    """A connection of which so many bytes lie in the socket."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.is_aborted = False
+
+    def waiting(self) -> int:
+        return self.count
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_what_came_already_is_not_taken_over() -> None:
+    """What is in memory and in the socket stays with the slow connection, and no more is sent to it."""
+    now = [0.0]
+    schedule = Schedule([(0, 4 * MIB)], 2)
+    slow = Received(30_000)
+    segment = schedule.take(Rate(lambda: now[0]), slow)
+    assert segment
+    schedule.claim(segment, 10_000)
+    segment.in_hand = 20_000
+    asked, quick = segment.stop, Rate(lambda: now[0])
+    starts = []
+    while rest := schedule.take(quick):
+        starts.append(rest.position)
+        now[0] += scheduling.PATIENCE
+        schedule.claim(rest, rest.left)
+        schedule.give_back(rest)
+    assert asked > 60_000
+    assert segment.stop == 60_000
+    assert 60_000 in starts
+    assert slow.is_aborted
+    assert schedule.claim(segment, 60_000) == 50_000
