@@ -474,3 +474,19 @@ def test_no_connection(service: StandIn, client_of: MakeClient, nobody: str) -> 
         error = failure_of(client_of(service, base_url=url, retries=2), ConnectionFailed)
         assert said in str(error)
         assert "Gave up after 3 attempts" in str(error)
+
+
+@pytest.mark.parametrize("kind", [BackupError, ValueError])
+def test_an_error_that_is_being_handled_says_nothing_of_the_request(
+    service: StandIn, client_of: MakeClient, kind: type[Exception]
+) -> None:
+    """Neither that it did not arrive, so that it may be sent again, nor why."""
+    service.inject(Fault("reset", 9))
+    client = client_of(service)
+    try:
+        raise kind("the service refused it, Failed to establish a new connection, timed out")
+    except kind:
+        with pytest.raises(ConnectionFailed, match="the connection to .* broke") as caught:
+            client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou"}, asked="ask", at_most_once=True)
+    assert caught.value.sent
+    assert len(service.calls) == 1

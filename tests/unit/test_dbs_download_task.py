@@ -552,6 +552,29 @@ def test_a_retry_that_did_not_arrive(task: Any, retried: dict[str, Any], service
     assert "Run it again" in result["msg"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "retries"),
+    [(Fault("reset", 9), 0), (Fault("reset", 9, executed=True), 1), (Fault("truncated", 9), 1)],
+    ids=["not arrived", "executed", "truncated"],
+)
+def test_a_lost_retry_of_what_is_in_the_way_is_not_sent_again(
+    task: Any, asked: dict[str, Any], service: StandIn, fault: Fault, retries: int
+) -> None:
+    """What the service said before, that it refused the creation, says nothing of this request."""
+    blocking = service.add_task(INSTANCE, task_id="dt-bad", state="failed", backup_set_id="7")
+    blocking.retry_schedule = QUICK
+    fault.action = "RetryDownloadTask"
+    service.inject(fault)
+    result = task({**asked, "wait_for_slot": True, "on_blocked": "retry", "wait_timeout": 600})
+    assert len(service.calls_of("RetryDownloadTask")) == 1
+    assert blocking.retries == retries
+    if retries:
+        assert result["action"] == "created"
+    else:
+        assert result["error"]["kind"] == "outcome unknown"
+        assert "Failed to retry download task 'dt-bad'" in result["msg"]
+
+
 # Exactly once
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 import typing as t
+from http.client import HTTPException
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import requests
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import HTTPError, requests
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConnectionFailed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
 
 #: The connection was never made, so that no request can have been sent.
 _NOT_CONNECTED = (
-    "Failed to establish a new connection|Tunnel connection failed|refused|[Ff]ailed to resolve|Name or service not known"
+    "Failed to establish a new connection|Tunnel connection failed|Connection refused|[Ff]ailed to resolve|Name or service not known"
     "|getaddrinfo|CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|NO_CERTIFICATE_OR_CRL_FOUND|CA certificate bundle"
 )
 
@@ -79,8 +80,12 @@ def connection_failed(
 
 
 def _chain(error: t.Optional[BaseException]) -> str:
+    """What the libraries and the system say of this request.
+
+    Whoever sends it while another error is handled has that one in its context: it says nothing of this request.
+    """
     texts = []
-    while error is not None:
+    while isinstance(error, (OSError, HTTPError, HTTPException)):
         texts.append(str(error))
         error = error.__cause__ or error.__context__
     return " | ".join(texts)
