@@ -486,7 +486,7 @@ def test_an_error_that_is_being_handled_says_nothing_of_the_request(
     try:
         raise kind("the service refused it, Failed to establish a new connection, timed out")
     except kind:
-        with pytest.raises(ConnectionFailed, match="the connection to .* broke") as caught:
+        with pytest.raises(ConnectionFailed, match=r"the connection to .* broke") as caught:
             client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou"}, asked="ask", at_most_once=True)
     assert caught.value.sent
     assert len(service.calls) == 1
