@@ -187,7 +187,7 @@ def extraction_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterat
     parts = [f"{100 * read / total:.1f} %"]
     if progress["step"] != "unpacking":
         parts.insert(0, progress["step"])
-    if spent and read < total:
+    if read and spent and read < total:
         parts.append(f"{amount(read / spent)}/s")
     if progress["files"]:
         parts.append(f"{progress['files']} files")

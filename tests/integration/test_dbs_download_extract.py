@@ -62,7 +62,9 @@ def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
     lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {restore}/large.tar.gz: ")]
     assert lines
     duration = r"(\d+s|\d+m \d\ds|\d+h \d\dm)"
-    pattern = rf"\[localhost\] \S+: [\d.]+ %, [\d.]+ [kM]?B/s, \d+ files, about {duration} left, {duration} elapsed"
+    # On a machine that is slow, nothing of it is read yet.
+    known = rf"(, [\d.]+ [kM]?B/s)?(, \d+ files)?(, about {duration} left)?"
+    pattern = rf"\[localhost\] \S+: [\d.]+ %{known}, {duration} elapsed"
     assert re.fullmatch(pattern, lines[0]), lines
     assert (result["changed"], result["archives"], result["files"]) == (True, 500, 400)
     assert not {"job", "links"} & set(result.get("invocation", {}).get("module_args", {}))

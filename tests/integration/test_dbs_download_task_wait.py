@@ -89,6 +89,7 @@ def test_how_it_gets_along_with_ansible(world: Any) -> None:
 
     - name: Silently
       {WAIT}:
+        task_ids: [dt-0]
       no_log: true
       async: 60
       poll: 0
