@@ -385,6 +385,23 @@ def test_check_mode_tells_what_it_costs(task: Any, asked: dict[str, Any], servic
     assert not creations(service)
 
 
+@pytest.mark.parametrize(
+    ("options", "is_refused"),
+    [({}, True), ({"wait_for_slot": True}, True), ({"wait_for_slot": True, "on_blocked": "retry"}, False)],
+)
+def test_check_mode_foretells_the_refusal(
+    task: Any, asked: dict[str, Any], service: StandIn, options: dict[str, Any], is_refused: bool
+) -> None:
+    service.habits.retry_life_cycle = QUICK
+    service.add_task(INSTANCE, task_id="dt-bad", state="failed", backup_set_id="7")
+    arguments = {**asked, **options, "backup_set_size": 1, "wait_timeout": 600}
+    planned = task({**arguments, "_ansible_check_mode": True})
+    assert (
+        "Task 'dt-bad' is failed: until it is retried, the service refuses" in str(planned.get("warnings"))
+    ) is is_refused
+    assert bool(task(arguments).get("failed")) is is_refused
+
+
 @pytest.mark.parametrize("instance", [INSTANCE, "pc-bp1abc"])
 def test_the_fee_of_a_point_in_time(task: Any, asked: dict[str, Any], service: StandIn, instance: str) -> None:
     """By the newest backup set before it, as an estimate."""
@@ -590,6 +607,128 @@ LOST = [
     Fault("nonce_used", executed=True, action="CreateDownload"),
     Fault("html", executed=True, status=408, action="CreateDownload"),
 ]
+
+#: Who waited too long, or does not know what went wrong, does not know what was done either.
+IN_DOUBT = [
+    (408, "RequestTimeout"),
+    (400, "ServiceTimeout"),
+    (200, "DBS.ServiceTimeout"),
+    (200, "UnknownError"),
+    (200, "DBS.InternalError"),
+    (200, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code"), IN_DOUBT)
+def test_an_error_that_leaves_it_in_doubt(
+    task: Any, asked: dict[str, Any], service: StandIn, status: int, code: str
+) -> None:
+    service.habits.same_job, service.habits.one_task = "never", False
+    details = {"status": status, "code": code, "executed": True}
+    service.inject(Fault("error", action="CreateDownload", **details))
+    result = task({**asked, "confirm_timeout": 600})
+    assert (result["action"], result["task"]["task_id"]) == ("created", service.created[0].task_id)
+    service.created[0].follow([("failed", None)], service.clock.now())
+    service.inject(Fault("error", action="RetryDownloadTask", **details))
+    result = task({**asked, "on_failed": "retry", "confirm_timeout": 600})
+    assert (result["action"], service.created[0].retries) == ("retried", 1)
+    assert (creations(service), len(service.calls_of("RetryDownloadTask"))) == (1, 1)
+
+
+#: As the list was answered before, none of them is the end of it.
+OUTAGES: list[dict[str, Any]] = [
+    {"kind": "error", "status": 200, "code": "DBS.InternalError"},
+    {"kind": "error", "status": 200, "code": ""},
+    {"kind": "error", "status": 403, "code": "NoPermission"},
+    {"kind": "html", "status": 403},
+    {"kind": "reset"},
+    {"kind": "not_json"},
+]
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=str)
+@pytest.mark.parametrize("sought", ["created", "retried", "none"])
+def test_a_fault_of_the_list_does_not_end_a_search(
+    task: Any, asked: dict[str, Any], retried: dict[str, Any], service: StandIn, outage: dict[str, Any], sought: str
+) -> None:
+    """Whether for a task that was created or retried, or for the one because of which none is."""
+    service.inject(Fault(**outage, times=2, action="DescribeDownloadTask", after=1))
+    if sought == "created":
+        service.inject(Fault("reset", executed=True, action="CreateDownload"))
+        result = task({**asked, "confirm_timeout": 600})
+        assert result["task"]["task_id"] == service.created[0].task_id
+    elif sought == "retried":
+        failed = service.add_task(INSTANCE, state="failed")
+        service.inject(Fault("reset", executed=True, action="RetryDownloadTask"))
+        result = task({**retried, "confirm_timeout": 600})
+        assert failed.retries == 1
+    else:
+        service.add_task(INSTANCE, task_id="dt-other", state="running", backup_set_id="7")
+        assert task({**asked, "confirm_timeout": 600})["error"]["blocking_task"]["task_id"] == "dt-other"
+        return
+    assert result["action"] == sought
+
+
+@pytest.mark.parametrize("sought", ["created", "none"])
+def test_a_list_that_fails_to_the_end_is_quoted(
+    task: Any, asked: dict[str, Any], service: StandIn, sought: str
+) -> None:
+    service.inject(Fault("error", 100, "DescribeDownloadTask", after=1, status=403, code="NoPermission"))
+    if sought == "created":
+        service.inject(Fault("reset", executed=True, action="CreateDownload"))
+    else:
+        service.add_task(INSTANCE, state="running", backup_set_id="7")
+    result = task(asked)
+    assert result["error"]["kind"] == ("outcome unknown" if sought == "created" else "slot taken")
+    assert "Failed to list the download tasks" in result["msg"]
+    assert "NoPermission" in result["msg"]
+    assert creations(service) == 1
+
+
+@pytest.mark.parametrize("state", ["running", "finished", "failed"])
+@pytest.mark.parametrize("mode", [{}, {"_ansible_check_mode": True}], ids=["run", "check"])
+def test_a_task_without_an_id_cannot_be_used(
+    task: Any, asked: dict[str, Any], retried: dict[str, Any], service: StandIn, state: str, mode: dict[str, Any]
+) -> None:
+    service.add_task(INSTANCE, state=state, extra={"TaskId": None})
+    for arguments in (asked, {**asked, "on_failed": "retry", "wait_for_slot": True, "on_blocked": "retry"}, retried):
+        result = task({**arguments, **mode})
+        assert result["error"]["kind"] == "state", result
+        assert f"that is {state}, and gives it no ID" in result["msg"]
+    assert not creations(service)
+    assert not service.calls_of("RetryDownloadTask")
+
+
+def test_a_task_with_an_id_comes_before_one_without(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, created=2, extra={"TaskId": None})
+    service.add_task(INSTANCE, task_id="dt-good", created=1)
+    assert task(asked)["task"]["task_id"] == "dt-good"
+
+
+def test_a_task_without_an_id_does_not_prove_a_creation(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    """It is not returned as the new one, and keeps the next run from creating another."""
+    row = {"TaskId": None, "Format": "CSV", "TargetType": "URL", "BakSetId": "1482610001", "DownloadStatus": "running"}
+
+    def show(call: Any) -> None:
+        if call.action == "CreateDownload":
+            content = {"List": [row]}
+            service.answer("DescribeDownloadTask", {"Success": "true", "Data": {"Content": content}})
+
+    service.on_call(show)
+    service.inject(Fault("unavailable", executed=True, action="CreateDownload"))
+    assert task(asked)["error"]["kind"] == "outcome unknown"
+    assert "gives it no ID" in task(asked)["msg"]
+    assert creations(service) == 1
+
+
+def test_a_task_in_the_way_without_an_id(task: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.add_task(INSTANCE, state="failed", backup_set_id="7", extra={"TaskId": None})
+    options = {"wait_for_slot": True, "on_blocked": "retry", "wait_timeout": 0}
+    result = task({**asked, **options})
+    assert "another one was in the way" in result["msg"]
+    assert result["error"]["blocking_task"] is None
+    assert not service.calls_of("RetryDownloadTask")
+    assert task({**asked, **options, "_ansible_check_mode": True})["retried_blocking_task_ids"] == []
 
 
 @pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault.kind)

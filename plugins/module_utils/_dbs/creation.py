@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
     DownloadTaskQuery,
     Task,
-    list_download_tasks,
+    ask_instances,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     TARGET_TYPES,
@@ -32,10 +32,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
-    Remedy,
     ServiceError,
     may_have_had_effect,
-    remedy_of,
 )
 
 if t.TYPE_CHECKING:
@@ -173,6 +171,12 @@ class DownloadRequest:
         return f"{source} of instance {self.instance_name!r} in region {self.region!r}"
 
 
+def in_the_slot(tasks: t.Iterable[Task]) -> t.Optional[Task]:
+    """The first that keeps others of its instance from being created, and can be followed."""
+    holders = (task for task in tasks if is_live(task) or task["download_status"] == "failed")
+    return next((task for task in holders if task["task_id"]), None)
+
+
 class Match(t.NamedTuple):
     """A task that meets a request, as far as what is listed of it tells; ``uncertain`` are the fields that do not."""
 
@@ -199,13 +203,18 @@ class DownloadTasks:
         self._look_timeout = look_timeout
         #: What was sent whose effect is not known yet; empty otherwise.
         self.in_doubt = ""
+        #: Why the last look at the list failed; none if it did not.
+        self._look_error: t.Optional[BackupError] = None
 
     def all(self) -> list[Task]:
         """The newest first."""
         return self._list(DownloadTaskQuery(self._region, cluster_name=self._cluster_name))
 
     def meeting(self, request: DownloadRequest) -> list[Match]:
-        """Those that may meet it: live and finished ones, then failed, then expired ones; of each, the certain first."""
+        """Those that may meet it: live and finished ones, then failed, then expired ones; of each, the certain first.
+
+        Those without an ID come last of their kind: nobody can follow them.
+        """
         listed = self._list(request.query)
         # Where the service lists the format by its own name, another word is another format.
         is_named = any(has_format(task["format"], request.format) for task in listed)
@@ -217,10 +226,23 @@ class DownloadTasks:
             if False not in same.values():
                 found.append(Match(task, tuple(name for name, is_same in same.items() if is_same is None)))
         rank = {"failed": 1, "expired": 2}
-        return sorted(found, key=lambda match: (rank.get(match.task["download_status"], 0), bool(match.uncertain)))
+        return sorted(
+            found,
+            key=lambda match: (
+                rank.get(match.task["download_status"], 0),
+                not match.task["task_id"],
+                bool(match.uncertain),
+            ),
+        )
 
     def _list(self, query: DownloadTaskQuery) -> list[Task]:
-        return list_download_tasks(self._client, [self._instance_name], query)
+        """The newest first. An error leaves the client as it is: there may be another look."""
+        answer = ask_instances(self._client, {self._instance_name: query}, tolerate=lambda error: True)[
+            self._instance_name
+        ]
+        if isinstance(answer, BackupError):
+            raise answer
+        return sorted(filter(query.wants, answer), key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or ""))
 
     def create(self, request: DownloadRequest, known: t.Sequence[Match]) -> tuple[Task, bool]:
         """The task that meets the request, and whether it was created by this. ``known``: those that may meet it.
@@ -256,17 +278,19 @@ class DownloadTasks:
             """A task, and whether it is what was requested."""
             for task, uncertain in self.meeting(request):
                 is_usable = is_live(task) or task["download_status"] == "finished"
-                if is_usable and (is_same_job or not uncertain):
+                if task["task_id"] and is_usable and (is_same_job or not uncertain):
                     return task, True
-            blocking = (task for task in self.all() if is_live(task) or task["download_status"] == "failed")
-            return next(((task, False) for task in blocking), None)
+            blocking = in_the_slot(self.all())
+            return (blocking, False) if blocking else None
 
         task, is_same = self._look(in_the_way) or (None, False)
         if task and is_same:
             return task
-        said = f"the service refused it ({refusal.code}, request ID {refusal.request_id}): "
+        said = f"the service refused it ({refusal.code}, request ID {refusal.request_id or 'not given'}): "
         if task is None:
             said += "another task of the instance is in the way"
+            if self._look_error:
+                said += f", and which could not be found out ({str(self._look_error).rstrip('.')})"
             hint = "List its tasks: wait for one that is running, retry one that failed"
         else:
             said += (
@@ -284,7 +308,9 @@ class DownloadTasks:
         before = {match.task["task_id"] for match in known}
 
         def created() -> t.Optional[Task]:
-            return next((one.task for one in self.meeting(request) if one.task["task_id"] not in before), None)
+            return next(
+                (one.task for one in self.meeting(request) if one.task["task_id"] not in {None, "", *before}), None
+            )
 
         task = self._look(created)
         if task:
@@ -293,15 +319,17 @@ class DownloadTasks:
         raise self._unknown(error, "no such task has shown up", "a task that was created after all is found then")
 
     def _look(self, find: t.Callable[[], t.Optional[T]]) -> t.Optional[T]:
-        """What is found, looked for again and again for a while; an error that can pass is not the end of it."""
+        """What is found, looked for again and again for a while.
+
+        No error ends it: the list was answered before, so that it is an outage.
+        """
         began = time.monotonic()
         while True:
+            found, self._look_error = None, None
             try:
                 found = find()
             except BackupError as error:
-                if remedy_of(error) is Remedy.NONE:
-                    return None
-                found = None
+                self._look_error = error
             left = self._look_timeout - (time.monotonic() - began)
             if found or left <= 0:
                 return found
@@ -345,6 +373,8 @@ class DownloadTasks:
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> OutcomeUnknown:
         error.asked, asked = "", error.asked
+        if self._look_error:
+            seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')}), so that {seen}"
         unknown = OutcomeUnknown(
             f"the answer was lost ({str(error).rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
             hint=f"Run it again: {then}. Nothing was sent twice",

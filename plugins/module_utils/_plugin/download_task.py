@@ -20,6 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
     Match,
     OutcomeUnknown,
     SlotTaken,
+    in_the_slot,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
@@ -263,6 +264,7 @@ class DownloadTaskModule:
         task = match.task
         if task["download_status"] == "expired" and self._options["on_expired"] == "create":
             return None
+        _check_named(task)
         if match.uncertain:
             listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
             said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
@@ -337,10 +339,16 @@ class DownloadTaskModule:
         size = self._size
         if size is None:
             size = self._size_of(request)
-        blocking = next((one for one in tasks.all() if is_live(one) or one["download_status"] == "failed"), None)
+        blocking = in_the_slot(tasks.all())
         if blocking and not is_live(blocking) and self._options["on_blocked"] == "retry":
             self._unblocked.append(blocking["task_id"])
-        elif blocking and not (self._options["wait_for_slot"] and is_live(blocking)):
+        elif blocking and not is_live(blocking):
+            self._warn(
+                f"Task {blocking['task_id']!r} is failed: until it is retried, the service refuses to create another one for"
+                " the instance, and the run will fail. Retry it with state=retried, or set wait_for_slot and"
+                " on_blocked=retry."
+            )
+        elif blocking and not self._options["wait_for_slot"]:
             self._warn(
                 f"Task {blocking['task_id']!r} is {blocking['download_status']}: the service may refuse to create another one"
                 " for the instance."
@@ -390,6 +398,7 @@ class DownloadTaskModule:
 
     def _retried(self, tasks: DownloadTasks, match: Match) -> None:
         task = match.task
+        _check_named(task)
         if task["download_status"] == "expired":
             raise TaskInTheWay(
                 f"task {task['task_id']!r} has expired, and cannot be retried",
@@ -407,6 +416,15 @@ class DownloadTaskModule:
                 self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         return None
+
+
+def _check_named(task: Task) -> None:
+    if not task["task_id"]:
+        raise TaskInTheWay(
+            f"the service lists a task of instance {task['instance_name']!r} that is {task['download_status']}, and gives it no"
+            " ID: it can neither be used nor retried, and nothing was created",
+            hint="Look for it in the console, and report it to the service",
+        )
 
 
 def from_notes(notes: t.Mapping[str, t.Any]) -> tuple[str, dict[str, t.Any]]:

@@ -276,6 +276,10 @@ def may_have_had_effect(error: BackupError) -> bool:
         return error.sent
     if isinstance(error, ServiceError):
         # A nonce is random: if it was used already, then by this very request, which something on the way repeated.
-        lost = r"(.*\.)?(InternalError|InternalFailure|ServiceUnavailable|SignatureNonceUsed)$"
-        return error.status >= 500 or bool(re.match(lost, error.code))
+        # Who waited for the service too long, or does not know what went wrong, does not know what it did either.
+        lost = (
+            r"((.*\.)?(InternalError|InternalFailure|ServiceUnavailable|UnknownError|SignatureNonceUsed"
+            r"|\w*Time[Oo]ut))?$"
+        )
+        return error.status >= 500 or error.status == 408 or bool(re.match(lost, error.code))
     return isinstance(error, BrokenAnswer)
