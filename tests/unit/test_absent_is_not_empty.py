@@ -83,6 +83,14 @@ MALFORMED: dict[str, Callable[[str], Any]] = {
         operation,
         "<Success>true</Success><Data><Content/></Data><Items><Backup><BackupId>7</BackupId></Backup></Items>",
     ),
+    "XML that says no more than success": lambda operation: xml(operation, "<Success>true</Success>"),
+    "one object in place of what holds the list": lambda operation: emptied(operation, ROW),
+    "one object, though there are none": lambda operation: body(operation, ROW, 0),
+    "one object, and no total": lambda operation: (
+        body(operation, ..., ...) | emptied(operation, {"Content": ROW, **ROW})
+    ),
+    "a total that is no number": lambda operation: body(operation, [], "many"),
+    "a total below zero": lambda operation: body(operation, [], -1),
     "an array": lambda operation: json.dumps([ROW]).encode(),
 }
 
@@ -113,6 +121,35 @@ def test_what_is_no_list(run: Any, operation: str, shape: str) -> None:
     assert result["error"]["action"] == operation
     assert "where one belongs" in result["msg"] or "a body that is not the service's" in result["msg"]
     assert "Failed to list the " in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "data"),
+    [
+        ("DescribeDownloadTask", {"Content": ROW}),
+        ("DescribeDownloadTask", {"Extra": {"List": [ROW]}}),
+        ("DescribeDownloadTask", {"Extra": [ROW]}),
+        *(
+            (operation, {"TotalPages": 3, "Content": []})
+            for operation in ("DescribeDownloadTask", "DescribeBackupDataList")
+        ),
+        ("DescribeDownloadTask", {"TotalPages": "3", "Content": {"List": []}}),
+        ("DescribeBackupDataList", {"TotalElements": 0, "Items": [ROW]}),
+    ],
+    ids=str,
+)
+def test_what_holds_something_elsewhere(run: Any, operation: str, data: Any) -> None:
+    result = run(operation, {"Success": "true", "Data": data})
+    assert result.get("failed"), result
+    assert result["error"]["kind"] == "answer"
+
+
+@pytest.mark.parametrize("row", [{}, {"BackupStatus": "Success"}, {"BackupId": ""}], ids=str)
+@pytest.mark.parametrize("operation", ["DescribeBackups", "DescribeBackupDataList"])
+def test_a_backup_set_without_an_id(run: Any, operation: str, row: Any) -> None:
+    result = run(operation, body(operation, [row], 1))
+    assert result.get("failed"), result
+    assert "the answer holds no ID of a backup set where one belongs" in result["msg"]
 
 
 @pytest.mark.parametrize("rows", [[], None, ...], ids=["empty", "null", "absent"])

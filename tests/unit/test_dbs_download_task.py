@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation import DownloadRequest
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
 from processes import LIMIT, started
 from stand_in import Fault, StandIn
@@ -486,6 +487,20 @@ def test_the_latest_backup_set(task: Any, asked: dict[str, Any], service: StandI
     assert result["estimated_fee"] == planned["estimated_fee"] == 0.0938
     assert service.calls_of("CreateDownload")[0].params["BakSetSize"] == str(3 << 30)
     assert task({**arguments, "backup_set_size": 1})["action"] == "none"
+
+
+@pytest.mark.parametrize("row", [{}, {"BackupStatus": "Success", "BackupType": "FullBackup"}], ids=str)
+def test_the_latest_backup_set_has_no_id(task: Any, asked: dict[str, Any], service: StandIn, row: Any) -> None:
+    service.answer("DescribeBackups", {"RequestId": "A", "TotalRecordCount": 1, "Items": {"Backup": [row]}})
+    result = task({**asked, "backup_set_id": "latest", "rds_endpoint": service.url})
+    assert "the answer holds no ID of a backup set" in result["msg"]
+    assert not creations(service)
+
+
+@pytest.mark.parametrize("source", [{}, {"backup_set_id": ""}, {"backup_set_id": "1", "point_in_time": 1}], ids=str)
+def test_a_request_has_one_source(source: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either a backup set or a point in time"):
+        DownloadRequest("cn-hangzhou", INSTANCE, "CSV", **source)
 
 
 def test_no_latest_backup_set(task: Any, asked: dict[str, Any], service: StandIn) -> None:

@@ -104,8 +104,8 @@ class _Source(t.NamedTuple):
     page_size: int
     parameters: t.Callable[[str, BackupSetQuery], dict[str, t.Optional[str]]]
     path: tuple[str, ...]
-    #: The numbers of all items, and of those on a page, as the answer states them; none where it does not.
-    counts: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any]]
+    #: The numbers of all items, of those on a page, and of pages, as the answer states them; none where it does not.
+    counts: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any, t.Any]]
 
 
 def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
@@ -119,8 +119,8 @@ def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Op
     }
 
 
-def _rds_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any]:
-    return answer.get("TotalRecordCount"), None
+def _rds_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+    return answer.get("TotalRecordCount"), None, None
 
 
 def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
@@ -136,9 +136,10 @@ def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, 
     }
 
 
-def _polardb_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any]:
+def _polardb_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
     data = answer.get("Data")
-    return (data.get("TotalElements"), data.get("PageSize")) if isinstance(data, dict) else (None, None)
+    data = data if isinstance(data, dict) else {}
+    return data.get("TotalElements"), data.get("PageSize"), data.get("TotalPages")
 
 
 _SOURCES = {
@@ -172,13 +173,16 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
     def fetch(number: int) -> Page:
         paged = {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)}
         answer = client.call(lists.action, paged, asked=asked)
-        total, size = map(integer, lists.counts(answer))
-        return expected.page(answer, number, size=size or lists.page_size, total=total)
+        total, size, pages = lists.counts(answer)
+        page = expected.page(answer, number, size=integer(size) or lists.page_size, total=total, pages=integer(pages))
+        if not all(row.get("BackupId") for row in page.items):
+            raise expected._replace(what="ID of a backup set").broken(answer)
+        return page
 
     listing: Listing[t.Mapping[str, t.Any], BackupSet] = Listing(
         fetch,
         lambda raw: _normalised(raw, instance_name, query.region),
-        identify=lambda backup: backup["backup_id"] or repr(sorted(backup.items())),
+        identify=lambda backup: backup["backup_id"],
     )
     found = [backup for backup in listing.all() if query.wants(backup)]
     return sorted(

@@ -87,6 +87,10 @@ class DownloadRequest:
     cluster_name: t.Optional[str] = None
     more: t.Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if bool(self.backup_set_id) == (self.point_in_time is not None):
+            raise ValueError("a download has either a backup set or a point in time")
+
     def parameters(self) -> dict[str, str]:
         parameters = {
             "RegionCode": self.region,

@@ -261,13 +261,13 @@ class _InstanceTasks:
         answer = self._client.call("DescribeDownloadTask", parameters, asked=self._expected.asked)
         data = answer.get("Data")
         data = data if isinstance(data, dict) else {}
-        page = self._expected.page(
+        return self._expected.page(
             answer,
             number,
             size=integer(data.get("PageSize", data.get("Size"))),
-            total=integer(data.get("TotalElements")),
+            total=data.get("TotalElements"),
+            pages=integer(data.get("TotalPages")),
         )
-        return page._replace(pages=integer(data.get("TotalPages")))
 
 
 def _refuses_page_size(error: ServiceError) -> bool:

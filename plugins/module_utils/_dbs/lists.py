@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Page
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer
 
 Answer = t.Mapping[str, t.Any]
@@ -28,27 +29,38 @@ class Expected(t.NamedTuple):
     asked: str
     absent_is_empty: bool = False
 
-    def page(self, answer: Answer, number: int, *, size: t.Optional[int], total: t.Optional[int]) -> Page:
+    def page(
+        self,
+        answer: Answer,
+        number: int,
+        *,
+        size: t.Optional[int],
+        total: t.Any,
+        pages: t.Optional[int] = None,
+    ) -> Page:
         """A page of the list of objects that is there. Raises BrokenAnswer if there is none.
 
         A list may stand before the end of the path. Without a list the page is empty only if the service says that there is
-        nothing, or where ``absent_is_empty`` and nothing else is in its place.
+        nothing, or where ``absent_is_empty`` and nothing else is in its place. ``total``: as the answer states it.
         """
+        stated, total = total, integer(total)
         found: t.Any = answer
         is_replaced = False
         for name in self.path:
             if not isinstance(found, dict):
                 break
-            others = [value for key, value in found.items() if key != name and key not in _ASIDE]
-            is_replaced = found.get(name) is None and any(value and isinstance(value, (dict, list)) for value in others)
+            is_replaced = found.get(name) is None and any(
+                _holds_rows(key, value) for key, value in found.items() if key != name
+            )
             found = found.get(name)
         if found is None and not is_replaced and (total == 0 or (self.absent_is_empty and "Success" in answer)):
             found = []
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             raise self.broken(answer)
-        if number == 1 and not found and total:
+        is_unreadable = total is None and stated not in (None, "")
+        if number == 1 and not found and (total or is_unreadable or (pages or 0) > 1):
             raise self.broken(answer)
-        return Page(number, found, size=size, total=total)
+        return Page(number, found, size=size, total=total, pages=pages)
 
     def broken(self, answer: Answer) -> BrokenAnswer:
         error = BrokenAnswer(
@@ -59,3 +71,11 @@ class Expected(t.NamedTuple):
         )
         error.asked, error.action = self.asked, self.action
         return error
+
+
+def _holds_rows(name: str, value: object) -> bool:
+    """Whether a member in place of the list is a row, or holds rows: an ID is what a row has."""
+    if name in _ASIDE:
+        values = value.values() if isinstance(value, dict) else [value]
+        return any(isinstance(one, list) and any(isinstance(item, dict) for item in one) for one in values)
+    return bool(value) and (isinstance(value, (dict, list)) or (name.endswith("Id") and name != "RequestId"))

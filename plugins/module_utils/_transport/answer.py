@@ -112,9 +112,12 @@ def judged(answer: Answer) -> dict[str, t.Any]:
             request_id=answer.request_id,
             hint="Check endpoint and proxy",
         )
-    body = _xml(answer.body) if "xml" in answer.header("content-type") else _json(answer.body)
+    is_xml = "xml" in answer.header("content-type")
+    body = _xml(answer.body) if is_xml else _json(answer.body)
     if (
         body is None
+        # The service is asked for JSON; the gateway alone answers in XML, and errors only.
+        or (is_xml and not body.get("Code"))
         or not ({"Success", "Code", "RequestId", "Data"} & body.keys())
         or (status >= 400 and not body.get("Code"))
     ):
