@@ -270,7 +270,20 @@ def test_an_expired_task_has_a_successor_in_the_end(world: World) -> None:
 # The times that are asked for
 
 
-@pytest.mark.parametrize("refused_by", ["DBS.ParamIsInValid", "DBS.InternalError", "InvalidParameter.StartTime"])
+@pytest.mark.parametrize(
+    "refused_by",
+    [
+        "DBS.DownloadTask.InstanceParamNotSupport",
+        "DBS.InternalError",
+        "DBS.ParamIsInValid",
+        "InvalidParameter",
+        "InvalidParameter.StartTime",
+        "InvalidParameterValue",
+        "MissingParameter",
+        "Param.NotFound",
+        "SomethingElse",
+    ],
+)
 @pytest.mark.parametrize("taken", ["any", "both", "none"])
 @pytest.mark.parametrize("bounds", ["inclusive", "exclusive"])
 @pytest.mark.parametrize("seconds", [None, 5.0])
@@ -312,6 +325,41 @@ def test_an_internal_error_after_a_good_answer_is_an_outage(world: World) -> Non
     assert result["count_by_state"]["finished"] == 1
     faults = [call.fault for call in world.service.calls if call.fault]
     assert faults == ["error", "error", "html", "not_json", "unavailable"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+@pytest.mark.parametrize("code", ["DBS.SystemBusy", "Service.Busy", "SystemError", "NobodyKnowsIt", "DBS.Timeout", ""])
+def test_a_refusal_of_what_was_answered_before_is_an_outage(world: World, code: str, status: int) -> None:
+    """Also once it is known that the service takes the times."""
+    world.service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
+    world.service.inject(Fault("error", 2, after=3, status=status, code=code))
+    result = world.wait()
+    assert result["count_by_state"]["finished"] == 1
+    assert [call.fault for call in world.service.calls if call.fault] == ["error", "error"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "DBS.DownloadTask.InstanceParamNotSupport",
+        "DBS.NotExists",
+        "Forbidden.InstanceNotFound",
+        "Forbidden.RAM",
+        "InvalidAccessKeyId.NotFound",
+        "InvalidParameter",
+        "NoPermission",
+        "NotAuthorized",
+        "Param.NotFound",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+    ],
+)
+def test_what_no_waiting_cures_ends_it_at_once(world: World, code: str) -> None:
+    world.service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
+    world.service.inject(Fault("error", 99, after=3, status=403, code=code))
+    result = world.wait()
+    assert result["error"]["code"] == code
+    assert len([call for call in world.service.calls if call.fault]) == 1
 
 
 def test_an_internal_error_that_does_not_end(world: World) -> None:

@@ -37,8 +37,11 @@ LATE = 3_600_000
 #: The EndTime lies a year ahead, in milliseconds: the clock of this host may be wrong, and new tasks must be seen.
 AHEAD = 366 * 86_400_000
 
-#: Codes of faults that are the service's own; some of them stand for a bad parameter as well.
-_FAULTS = r"((.*\.)?(InternalError|InternalFailure|ServiceUnavailable|UnknownError))?$"
+#: Codes that say that the credential, the permission, the instance or a parameter is at fault: no waiting cures that.
+_NEVER = (
+    r"signature|accesskey|securitytoken|credential|forbid|permission|authori[sz]|denied|invalid|illegal|missing|malformed"
+    r"|not.?found|not.?exist|cannot.?find|param|not.?support|unsupport"
+)
 
 #: Codes and messages that say that a parameter, or one of the two times, is not accepted.
 _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
@@ -133,11 +136,12 @@ class Poller:
             return False
         if re.search(_REFUSES_TIMES, f"{answer.code} {answer.message}", re.IGNORECASE):
             return True
-        return self._known.takes_times is None and _is_fault(answer)
+        # Without them it went well before: whatever the code, they may be what is new.
+        return self._known.takes_times is None and bool(self._known.newest)
 
 
 def _is_fault(error: BackupError) -> bool:
     """Whether the request is not to blame, if the same one was answered before."""
     if isinstance(error, ServiceError):
-        return bool(re.match(_FAULTS, error.code))
+        return not re.search(_NEVER, error.code, re.IGNORECASE)
     return isinstance(error, BrokenAnswer)
