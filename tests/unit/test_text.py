@@ -10,7 +10,7 @@ import html
 import json
 import string
 from collections.abc import Callable, Iterator
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport import text
@@ -119,6 +119,15 @@ LINKS: dict[str, Callable[[str], str]] = {
     "percent": lambda query: quote(f"http://{HOST}/dt-1/a.tar.gz?{query}", safe=""),
     "percent twice": lambda query: twice(f"http://{HOST}/dt-1/a.tar.gz?{query}"),
     "HTML": lambda query: html.escape(f"http://{HOST}/dt-1/a.tar.gz?{query}"),
+    "quotes": lambda query: f"http://{HOST}/a?" + "&".join(f'{n}="{v}"' for n, v in parse_qsl(query)),
+    "apostrophes": lambda query: f"http://{HOST}/a?Expires=1&" + "&".join(f"{n}='{v}'" for n, v in parse_qsl(query)),
+    "escapes of Python": lambda query: f"http://{HOST}/a?{query}".translate(
+        {ord(c): f"\\x{ord(c):02x}" for c in "?=&%+/"}
+    ),
+    "HTML by numbers, twice": lambda query: html.escape(f"http://{HOST}/a?{query}".replace("=", "&#61;")),
+    "a tab within a name": lambda query: (
+        f"http://{HOST}/a?{query.replace('ature', chr(9) + 'ature').replace('oken', chr(9) + 'oken')}"
+    ),
     "HTML twice": lambda query: html.escape(html.escape(f"http://{HOST}/dt-1/a.tar.gz?{query}")),
 }
 
@@ -146,6 +155,14 @@ SHOWN: dict[str, str] = {
     "user:hunter2@proxy.example:3128 refused": f"{MASK}@proxy.example:3128 refused",
     "key LTAI5tAbCdEfGhIjKlMnOpQr is gone": f"key {MASK} is gone",
     "key STS.NUgYrLnoC37mZZCNnAbez is gone": f"key {MASK} is gone",
+    "signature 'vjby+ZdZaN=' does not match": f"signature '{MASK}' does not match",
+    'the Signature "vjby+ZdZaN=" is wrong': f'the Signature "{MASK}" is wrong',
+    "the signature is vjby+ZdZaN=, code No": f"the signature is {MASK}, code No",
+    "Signature&amp;#61;vjby&amp;#43;ZdZaN&amp;#61; no": f"Signature&amp;#61;{MASK} no",
+    "Signature=vjby&#43;ZdZaN&#x3D; no": f"Signature={MASK} no",
+    r"Signature\x3dvjby\x2bZdZaN\u003d no": rf"Signature\x3d{MASK} no",
+    '{"Signature": ["vjbyZdZaN"]}': f'{{"Signature": ["{MASK}"]}}',
+    '{"uploadToken": "vjbyZdZaN", "ossToken": 12345678}': f'{{"uploadToken": "{MASK}", "ossToken": {MASK}}}',
 }
 
 
@@ -162,6 +179,9 @@ def test_what_looks_like_a_secret(said: str) -> None:
         "SignatureDoesNotMatch: Specified signature does not match our calculation",
         "give a host such as dbs-api.cn-hangzhou.aliyuncs.com, or https://host[:port].",
         "Basic Authentication required",
+        "Check the signature and the token",
+        "the signature is wrong, and the security_token is not valid",
+        "signature 'OSS' is not accepted, nor is password \"wrong\"",
         "query 'download_tasks[?count==`3`].task_id' fails",
         "Is it there? If so, progress=false helps",
         "put /srv/x.4711.2026-01-31@12:00:00~ in its place",
@@ -184,6 +204,10 @@ def test_all_that_is_nested() -> None:
         "a": [{"b": (link, 1, None, True)}],
         "Signature": "abc",
         "security_token": "x",
+        "DownloadSignature": ["abc", {"x": "abc", "y": 1.5}],
+        "upload_token": 123,
+        "ossToken": (1, None, True, ""),
+        "NextToken": "abc",
         link: {"OSSAccessKeyId": "y"},
     }
     shown = f"http://{HOST}/a?{MASK}"
@@ -191,6 +215,10 @@ def test_all_that_is_nested() -> None:
         "a": [{"b": [shown, 1, None, True]}],
         "Signature": MASK,
         "security_token": MASK,
+        "DownloadSignature": [MASK, {"x": MASK, "y": MASK}],
+        "upload_token": MASK,
+        "ossToken": [MASK, None, True, ""],
+        "NextToken": "abc",
         shown: {"OSSAccessKeyId": MASK},
     }
 
@@ -222,7 +250,13 @@ def test_a_secret_is_masked_before_the_rest_is_cut_off() -> None:
 
 @given(
     st.lists(
-        st.sampled_from([*string.printable[:95], "%3F", "%3D", "Signature", "://", "&amp;", "Basic ", MASK]),
+        st.sampled_from(
+            [
+                *string.printable[:95],
+                *("%3F", "%3D", "Signature", "://", "&amp;", "Basic ", MASK),
+                *("\\x3d", "&amp;#61;", "&#34;", "signature is ", "signature '"),
+            ]
+        ),
         max_size=40,
     )
 )

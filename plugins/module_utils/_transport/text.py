@@ -97,12 +97,20 @@ def redacted(value: T) -> T:
         result = _redacted_text(value)
     elif isinstance(value, dict):
         result = {
-            redacted(name): MASK if inner and isinstance(inner, str) and _is_secret(name) else redacted(inner)
-            for name, inner in value.items()
+            redacted(name): _masked(inner) if _is_secret(name) else redacted(inner) for name, inner in value.items()
         }
     elif isinstance(value, (list, tuple)):
         result = [redacted(inner) for inner in value]
     return t.cast(T, result)
+
+
+def _masked(value: t.Any) -> t.Any:
+    """What stands under the name of a secret: all texts and numbers in it are masked."""
+    if isinstance(value, dict):
+        return {redacted(name): _masked(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(inner) for inner in value]
+    return value if value in (None, "") or isinstance(value, bool) else MASK
 
 
 def _redacted_text(text: str) -> str:
@@ -113,6 +121,7 @@ def _redacted_text(text: str) -> str:
             text = _pattern_of(secret).sub(MASK, text)
     if not _SUSPICIOUS.search(text):
         return text
+    text = re.sub(*_QUOTED, text)
     text = re.sub(_TOKEN, _without_query, text)
     for pattern, replacement in _PATTERNS:
         text = re.sub(pattern, replacement, text)
@@ -145,6 +154,8 @@ def _pattern_of(secret: str) -> re.Pattern[str]:
     return re.compile("|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in within)]))
 
 
+#: What begins an entity of HTML, also where it was escaped again.
+_AMP = "&(?:amp;)*"
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "+": "plus", "/": "sol", "=": "equals"}
 
 
@@ -156,9 +167,14 @@ def _any_form(letter: str) -> str:
     number = ord(letter)
     url = quote(letter, safe="", errors="surrogateescape").replace("%", "%(?:25)*")
     url = url if url.startswith("%") else f"%(?:25)*{number:02x}"
-    forms = [rf"\\?{re.escape(letter)}", f"(?i:{url})", f"&#0*{number};", rf"(?i:&#x0*{number:x};|\\u{number:04x})"]
+    forms = [
+        rf"\\?{re.escape(letter)}",
+        f"(?i:{url})",
+        f"{_AMP}#0*{number};",
+        rf"(?i:{_AMP}#x0*{number:x};|\\(?:u00|x){number:02x})",
+    ]
     if letter in _ENTITIES:
-        forms.append(f"&(?:amp;)?{_ENTITIES[letter]};")
+        forms.append(f"{_AMP}{_ENTITIES[letter]};")
     if letter == "/":
         forms.append("_")  # in Base64 for addresses
     return f"(?:{'|'.join(forms)})"
@@ -167,20 +183,30 @@ def _any_form(letter: str) -> str:
 # What looks like a secret
 
 _NAME = (
-    r"(?:signature(?:provided)?|security[-_]?token|(?:sts|session|auth|access)[-_]?token|access[-_]?key(?:[-_]?id|[-_]?secret)?"
+    r"(?:signature(?:provided)?|security[-_]?token|(?:sts|session|auth|access|oss|upload|download)[-_]?token|access[-_]?key(?:[-_]?id|[-_]?secret)?"
     r"|secret[-_]?(?:access[-_]?)?key|secret|password|passwd|x-oss-credential)"
 )
-_EQUALS = r"(?:=|%(?:25)*3d|&#61;|&#x3d;|\\u003d)"
-_QUOTE = r"""(?:\\*["']|&quot;|&#34;|&#39;|%(?:25)*22)"""
+#: Names of fields; those of other tokens are for paging, and for asking once.
+_NAMED = r"(?:.*(?:signature|secret|password|passwd)|(?!.*(?:next|page|continuation|client)[-_]?token).*token)"
+_EQUALS = rf"(?:=|%(?:25)*3d|{_AMP}(?:#0*61|#x0*3d|equals);|\\(?:u00|x)3d)"
+_QUOTE = rf"""(?:\\*["']|{_AMP}(?:quot|apos|#0*34|#0*39|#x0*22|#x0*27);|%(?:25)*22)"""
 _END = r"""\s"'<>`&,;)\]}\\"""
-_BARE = rf"""(?:[^{_END}]|&\#|\\/)+"""
+#: With what is encoded in it. No escapes of what does not print: ``printable`` makes those.
+_BARE = rf"""(?:[^{_END}]|{_AMP}(?:\#(?:x?[0-9a-f]+;?)?|(?:plus|sol|equals);)|\\/|\\(?:u00|x)[2-7][0-9a-f])+"""
+_DIGITS = rf"(?=[^{_END}]*[0-9+/=%])"
 
 _SIGNED = r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)"
 #: All that is found below has one of these: most fields of a result have none.
 _SUSPICIOUS = re.compile(r"[?@=%&:>\\ ]|LTAI|STS\.|CAIS")
-_TOKEN = r"""[^\s"'<>`]+"""
+#: Signature="…" and "Signature": "…". Before queries are masked, which end with a quote.
+_QUOTED = (
+    rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*(?:\[\s*)?)({_QUOTE})(?:(?!\2).)+(\2)",
+    rf"\1\2{MASK}\3",
+)
+#: A tab does not end it before the last ``=``.
+_TOKEN = r"""(?:[^\s"'<>`]|\t(?=[^\s"'<>`]*=))+"""
 #: Not the one in a filter of JMESPath, ``tasks[?…]``.
-_QUESTION = r"(?i)(?<!\[)(?:\?|%(?:25)*3f)"
+_QUESTION = r"(?i)(?<!\[)(?:\?|%(?:25)*3f|\\(?:u00|x)3f)"
 _IS_QUERY = rf"(?i){_EQUALS}"
 
 #: In this order: what is masked by one is not found by the next. Compiled when they are needed, which is seldom.
@@ -191,14 +217,12 @@ _PATTERNS = (
         rf"\1{MASK}",
     ),
     (rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+", rf"\1{MASK}"),
-    # <Signature>…, Signature=…, "Signature": "…", and Signature: … if it is no word
+    # <Signature>…, Signature=…, and Signature: …, signature '…' and signature is … if it is no word
     (rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+", rf"\1{MASK}"),
-    (
-        rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*)({_QUOTE})(?:(?!\2).)+(\2)",
-        rf"\1\2{MASK}\3",
-    ),
     (rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
-    (rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*)(?=[^{_END}]*[0-9+/=%]){_BARE}", rf"\1{MASK}"),
+    (rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*){_DIGITS}{_BARE}", rf"\1{MASK}"),
+    (rf"(?i)({_NAME}\s+({_QUOTE})){_DIGITS}[\w+/=%.-]{{6,}}(\2)", rf"\1{MASK}\3"),
+    (rf"(?i)({_NAME}\s+(?:is|was)\s+){_DIGITS}[\w+/=%.-]{{8,}}(?=[{_END}]|$)", rf"\1{MASK}"),
     (rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
     # //user:password@host, and without a scheme
     (r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""", rf"\1{MASK}\2"),
@@ -211,16 +235,14 @@ _PATTERNS = (
 def _without_query(token: re.Match[str]) -> str:
     """A link keeps its host and path: its query holds the signature."""
     text = token[0]
-    question = re.search(_QUESTION, text)
-    if not question:
-        return text
-    query = text[question.end() :]
-    mark = query.rstrip(".,:;!)]}")
-    if not mark or not (re.search(_IS_QUERY, query) or "//" in text[: question.start()]):
-        return text
-    return text[: question.end()] + MASK + query[len(mark) :]
+    for question in re.finditer(_QUESTION, text):
+        query = text[question.end() :]
+        mark = query.rstrip(".,:;!)]}")
+        if mark and (re.search(_IS_QUERY, query) or "//" in text[: question.start()]):
+            return text[: question.end()] + MASK + query[len(mark) :]
+    return text
 
 
 @functools.lru_cache(512)
 def _is_secret(name: object) -> bool:
-    return isinstance(name, str) and bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}", name))
+    return isinstance(name, str) and bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name))
