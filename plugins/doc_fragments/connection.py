@@ -108,7 +108,8 @@ options:
         and O(network).
       - Needed for a region that is newer than this collection.
       - Plain C(http://) is accepted for loopback addresses only.
-      - A loopback address is that of RDS and OSS as well, where no other is set for them.
+      - A loopback address is that of RDS and OSS as well, where no other is set for them. In the same way, a loopback address of one
+        of those is that of all.
     type: str
   network:
     description:

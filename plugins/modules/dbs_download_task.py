@@ -138,10 +138,12 @@ options:
       - With O(state=present), what to do about a task of which what the service lists does not tell whether it has the same source,
         format and target - use it with a warning (V(reuse)), fail (V(error)), or take it for another one (V(create)), which can mean
         to pay twice for the same.
+      - V(auto) is V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), whose files would be of no
+        use if it really has that format. Otherwise it is V(reuse).
       - It does not matter where the task has expired and O(on_expired=create).
     type: str
-    choices: [reuse, error, create]
-    default: reuse
+    choices: [auto, reuse, error, create]
+    default: auto
   on_blocked:
     description:
       - An instance has one running or failed task at a time. What to do about a failed one that is not for the same source, format

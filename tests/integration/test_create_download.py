@@ -130,6 +130,16 @@ def test_from_an_instance_to_its_files(stocked: Any) -> None:
         assert secret not in output
 
 
+def test_a_backup_set_whose_size_is_not_told(stocked: Any) -> None:
+    stocked.service.add_backup(
+        INSTANCE, backup_id="1482610099", started=stocked.service.clock.now(), extra={"BackupSize": None}
+    )
+    assert "for backup set 1482610099 of 20" in (checked := create(stocked, "--check"))
+    assert "size unknown" in checked
+    assert "_1482610099.tar.gz until 20" in create(stocked)
+    assert len(stocked.service.created) == 1
+
+
 def test_a_failed_task_is_retried(stocked: Any) -> None:
     stocked.service.habits.life_cycle = [("running", 0.5), ("failed", None)]
     stocked.service.habits.retry_life_cycle = QUICK

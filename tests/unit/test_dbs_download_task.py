@@ -201,6 +201,34 @@ def test_what_to_do_where_it_is_uncertain(task: Any, asked: dict[str, Any], serv
     assert (created["action"], created["uncertain_fields"]) == ("created", [])
 
 
+@pytest.mark.parametrize("listed", ["csv", "CSV", "SQL", "Parquet"])
+def test_a_physical_backup_that_may_be_listed_as_another_format(
+    task: Any, asked: dict[str, Any], service: StandIn, listed: str
+) -> None:
+    """Nobody is handed other files without asking for it, nor pays for the same twice."""
+    service.add_task(INSTANCE, task_id="dt-one", format=listed)
+    arguments = {**asked, "format": "qp.xb"}
+    for mode in ({}, {"_ansible_check_mode": True}):
+        refused = task({**arguments, **mode})
+        assert "task 'dt-one' may be one for" in refused["msg"]
+        assert f"it is listed with format {listed!r}" in refused["msg"]
+    used = task({**arguments, "on_uncertain": "reuse"})
+    assert (used["task"]["task_id"], used["uncertain_fields"]) == ("dt-one", ["format"])
+    assert not creations(service)
+    assert task({**arguments, "on_uncertain": "create"})["action"] == "created"
+
+
+@pytest.mark.parametrize("format", ["CSV", "SQL", "Parquet"])
+def test_a_format_that_is_listed_by_a_word_that_nobody_knows(
+    task: Any, asked: dict[str, Any], service: StandIn, format: str
+) -> None:
+    service.add_task(INSTANCE, task_id="dt-one", format="text")
+    result = task({**asked, "format": format})
+    assert (result["action"], result["uncertain_fields"]) == ("none", ["format"])
+    assert "which does not tell" in str(result["warnings"])
+    assert not creations(service)
+
+
 @pytest.mark.parametrize("on_failed", ["fail", "retry"])
 def test_an_uncertain_task_that_failed(task: Any, asked: dict[str, Any], service: StandIn, on_failed: str) -> None:
     service.habits.formats = "documented"

@@ -156,6 +156,10 @@ def test_a_loopback_address_serves_for_all(endpoint: str, implied: str | None, m
     monkeypatch.setenv("APSARADB_BACKUP_ENDPOINT", endpoint)
     given = completed({"endpoint": None, "rds_endpoint": "rds.example", "oss_endpoint": None})
     assert (given["rds_endpoint"], given["oss_endpoint"]) == ("https://rds.example", implied)
+    monkeypatch.delenv("APSARADB_BACKUP_ENDPOINT")
+    for option in others:
+        alone = completed({"endpoint": None, **others, option: endpoint})
+        assert alone["endpoint"] == implied
 
 
 # In every module

@@ -24,6 +24,8 @@ FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
 
 #: Those that are documented in lists of tasks; how the others are listed is not known.
 _LISTED_FORMATS = ("CSV", "SQL", "Parquet")
+#: Those that a list may have under any of these words, as nothing in them is like what these words mean.
+_UNLIKE_ANY = ("qp.xb", "Bson")
 
 #: In the order of a task's life.
 STATES = ("initializing", "queueing", "running", "finished", "failed", "expired")
@@ -55,11 +57,14 @@ def has_format(listed: t.Optional[str], format: str) -> t.Optional[bool]:
         return None
     if found == asked:
         return True
-    if format in _LISTED_FORMATS:
-        return False
-    if found == "csv" and asked == "csvwithheader":
+    if found not in map(_letters, FORMATS) or (found, asked) == ("csv", "csvwithheader"):
         return None
-    return False if found in map(_letters, FORMATS) else None
+    return None if format in _UNLIKE_ANY and is_documented_format(listed) else False
+
+
+def is_documented_format(listed: t.Optional[str]) -> bool:
+    """Whether the word that a list has for a format is one of those that are documented."""
+    return _letters(listed) in map(_letters, _LISTED_FORMATS)
 
 
 def _letters(text: t.Optional[str]) -> str:

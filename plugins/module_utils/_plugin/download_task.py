@@ -24,6 +24,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import is_documented_format
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
     find_backup_set,
@@ -71,7 +72,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster_name": {"type": "str"},
     "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
     "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
-    "on_uncertain": {"type": "str", "choices": ["reuse", "error", "create"], "default": "reuse"},
+    "on_uncertain": {"type": "str", "choices": ["auto", "reuse", "error", "create"], "default": "auto"},
     "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
@@ -268,7 +269,7 @@ class DownloadTaskModule:
         if match.uncertain:
             listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
             said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
-            if policy == "error":
+            if policy == "error" or (policy == "auto" and _is_unlikely(request, task)):
                 raise TaskInTheWay(
                     said,
                     hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create another, and pay for it",
@@ -416,6 +417,11 @@ class DownloadTaskModule:
                 self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         self._known = self._result(action, after, before=before, uncertain=match.uncertain)
         return None
+
+
+def _is_unlikely(request: DownloadRequest, task: Task) -> bool:
+    """Whether the list has it under the word for another format: what is in it would be of no use then."""
+    return request.format == "qp.xb" and is_documented_format(task["format"])
 
 
 def _check_named(task: Task) -> None:

@@ -92,6 +92,8 @@ _DEFAULTS: dict[str, t.Any] = {
     "https": True,
 }
 
+_ENDPOINTS = ("endpoint", "rds_endpoint", "oss_endpoint")
+
 _BOUNDS: dict[str, tuple[float, float, str]] = {
     "connect_timeout": (0.1, 300, " seconds"),
     "read_timeout": (0.1, 3600, " seconds"),
@@ -164,11 +166,12 @@ def completed(options: Options) -> dict[str, t.Any]:
             complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
     if "region" in options and complete["region"] is None and not options.get("access_key_id"):
         complete["region"] = _region_of_profile(complete.get("profile"))
-    if complete.get("endpoint") and is_loopback_url(address("endpoint", complete["endpoint"])):
+    loopback = [complete[name] for name in _ENDPOINTS if complete.get(name) and is_loopback_url(complete[name])]
+    if loopback:
         # What is there, be it a stand-in or a gateway, is asked for the rest as well.
-        for option in ("rds_endpoint", "oss_endpoint"):
+        for option in _ENDPOINTS:
             if option in options and complete[option] is None:
-                complete[option] = complete["endpoint"]
+                complete[option] = loopback[0]
     return complete
 
 
