@@ -117,6 +117,19 @@ def test_a_task_that_is_finished_after_a_retry(world: World, seconds: float | No
     assert world.retries() == ["dt-one"]
 
 
+def test_no_rate_is_told_of_the_try_before(world: World) -> None:
+    """Tables that were done before the retry took no time since."""
+    world.service.habits.retry_life_cycle = [("running", 100), ("finished", None)]
+    world.service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 10), ("failed", None)], tables=10)
+    rates, known = [], None
+    while known is None or not known["retried"].get("dt-one"):
+        result = world.wait(slice={"known": known, "seconds": [0.0, 1.0]}, retries=1, poll_interval=1)
+        known = result["_waiting"]["known"]
+        rates.append(result["_waiting"]["progress"]["dt-one"]["tables_per_minute"])
+    assert known["tasks"]["dt-one"]["progress_done"]
+    assert rates[-1] is None
+
+
 def test_a_task_of_a_backup_set_is_retried_whatever_until_says(world: World) -> None:
     world.service.add_task(INSTANCE, state="failed", backup_set_id="7", task_id="dt-one", retry_schedule=FAILING)
     result = world.wait(backup_set_ids=["7"], retries=1, until="ended")

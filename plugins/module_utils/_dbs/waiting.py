@@ -191,7 +191,8 @@ class Waiting:
 
     def progress(self, task: Task) -> dict[str, t.Optional[float]]:
         """Tables per minute, and the seconds that are left at that rate; none where nobody can say."""
-        elapsed, done = self.known.first_progress.get(task["task_id"], (0.0, 0.0))
+        # Nothing is known of a task that was just retried: what is listed is of the try before.
+        elapsed, done = self.known.first_progress.get(task["task_id"], (self.known.elapsed, 0.0))
         advanced = (task["progress_done"] or 0) - done
         seconds = self.known.elapsed - elapsed
         if advanced <= 0 or seconds <= 0:

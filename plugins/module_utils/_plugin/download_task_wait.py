@@ -203,7 +203,8 @@ def _policy_of(options: Options) -> WaitPolicy:
     interval = within(options, "poll_interval", 0.1, 3600, " seconds")
     if within(options, "poll_interval_max", 0.1, 3600, " seconds") < interval:
         raise ConfigurationError(
-            f"poll_interval_max {options['poll_interval_max']} is less than poll_interval {interval}: exchange them."
+            f"poll_interval_max {options['poll_interval_max']} is less than poll_interval {interval}: set"
+            f" poll_interval_max to {interval:g} or more, or poll_interval to less."
         )
     within(options, "progress_interval", 1, 86400, " seconds")
     return WaitPolicy(
