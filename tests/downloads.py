@@ -83,12 +83,21 @@ class Controller:
                 self.links += 1
 
 
+def journal_of(path: Path) -> dict[str, Any]:
+    """The journal of a file's partial file; empty where there is none, or none to be read at this moment.
+
+    A process that is at work replaces it: two files exchange their names, and the one that was opened is written next.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.with_name(path.name + ".part.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
 def journalled(path: Path) -> int:
     """How many bytes of a file are there by the journal of its partial file."""
-    journal = path.with_name(path.name + ".part.json")
-    if not journal.exists():
-        return 0
-    return sum(length for dummy, length, checksum in json.loads(journal.read_text())["extents"])
+    return sum(length for dummy, length, checksum in journal_of(path).get("extents", ()))
 
 
 def process_of(link: str, dest: str, **arguments: Any) -> Process:

@@ -26,7 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import PATIENCE, _Directory
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
-from downloads import Controller, Result, journalled, process_of
+from downloads import Controller, Result, journal_of, journalled, process_of
 from processes import LIMIT, can_mount, children, mounted, until
 from stand_in import Fault, StandIn, exports
 from stand_in.model import Task
@@ -811,7 +811,7 @@ def test_a_job_that_nobody_follows_ends(link: Callable[[], str], service: StandI
     until((tmp_path / "file.part.json").exists)
     controller.set_clock_ahead(2 * PATIENCE)
     until(lambda: not os.listdir(f"{tmp_path}/file.tmp"))
-    until(lambda: json.loads((tmp_path / "file.part.json").read_text())["closed"])
+    until(lambda: journal_of(tmp_path / "file").get("closed"))
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
