@@ -488,5 +488,5 @@ def test_an_error_that_is_being_handled_says_nothing_of_the_request(
     except kind:
         with pytest.raises(ConnectionFailed, match=r"the connection to .* broke") as caught:
             client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou"}, asked="ask", at_most_once=True)
-    assert caught.value.sent
+        assert caught.value.sent
     assert len(service.calls) == 1

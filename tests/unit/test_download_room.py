@@ -22,7 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import n
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.note import Note
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_info import ObjectInfo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
-from downloads import Controller, journal_of, journalled, process_of
+from downloads import Controller, journalled, process_of
 from processes import can_mount, mounted, until
 from stand_in import Fault, StandIn, exports
 
@@ -131,7 +131,8 @@ def test_what_came_is_kept_where_the_room_is_gone(
 ) -> None:
     service.habits.rate = HELD
     process = process_of(link(), str(disk / "file"))
-    until(lambda: journal_of(disk / "file"))
+    # Once something is journalled, all room is taken, that of the journal's spare file included.
+    until(lambda: journalled(disk / "file"))
     other = leave(disk, 0)
     before = journalled(disk / "file")
     # It is written again, as often as it takes.
