@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
 
 Answers = dict[str, t.Union[list[Task], BackupError]]
 
-#: A task that shows up late may have been created so many milliseconds before the newest one that was seen.
+#: In milliseconds: a task that shows up late may be this much older than the newest one that was seen.
 LATE = 3_600_000
 
 #: The EndTime lies a year ahead, in milliseconds: the clock of this host may be wrong, and new tasks must be seen.

@@ -46,7 +46,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query impo
 MAX_PAGE_SIZE = 1000
 MAX_LIMIT = 1_000_000
 
-#: A warning names so many tasks.
+#: The largest number of tasks that a warning names.
 _MAX_NAMED = 10
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {

@@ -168,7 +168,7 @@ def completed(options: Options) -> dict[str, t.Any]:
         complete["region"] = _region_of_profile(complete.get("profile"))
     loopback = [complete[name] for name in _ENDPOINTS if complete.get(name) and is_loopback_url(complete[name])]
     if loopback:
-        # What is there, be it a stand-in or a gateway, is asked for the rest as well.
+        # Whatever listens there, a stand-in or a gateway, serves the other services as well.
         for option in _ENDPOINTS:
             if option in options and complete[option] is None:
                 complete[option] = loopback[0]

@@ -30,7 +30,7 @@ class Note:
         self._next: t.Optional[int] = None
 
     def begin(self, text: str, room: int) -> None:
-        """Write it for the first time, in place of what has its name, with room for so many bytes."""
+        """Write it for the first time, and take `room` bytes for it. A file of that name is replaced."""
         self.close()
         self._room = room
         self._next = self._made()

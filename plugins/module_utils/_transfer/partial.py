@@ -36,7 +36,7 @@ MIB = 1 << 20
 #: An extent ends at so many bytes; there are about so many at the most.
 _EXTENT = 64 * MIB
 _EXTENTS = 1024
-#: As the journal has them, in bytes: what comes first, and an extent. So many are short, as each connection begins some.
+#: Sizes in the journal, in bytes: of its head, and of an extent. Each connection begins some extents that stay short.
 _JOURNAL_HEAD = 1024
 _JOURNAL_EXTENT = 64
 _SHORT_EXTENTS = 64

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-#: So many links in a row are asked for where the link has expired: a slow host may use up a short-lived one.
+#: The largest number of new links in a row for one that has expired: a slow host may use up a short-lived one.
 EXPIRED = 5
 #: Where nobody can say what is wrong, one more link tells whether it was the link.
 UNCLEAR = 1
