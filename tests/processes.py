@@ -57,6 +57,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def users_of(file: Path) -> set[int]:
+    """The processes that have the file open."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if os.readlink(path) == str(file):
+                found.add(int(path.parts[2]))
+    return found
+
+
 def environment_for_modules() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONFAULTHANDLER": "1"}
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import typing as t
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
@@ -16,6 +17,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_f
     CONSTRAINTS,
     settings_of,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import PATIENCE
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError, foreseen
@@ -23,6 +25,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text im
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import task_environment
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
+
+#: Seconds that links may take to be renewed, and each service that is asked: a work that nobody follows meanwhile ends itself.
+_RENEWAL_TIMEOUT = PATIENCE / 4
 
 #: What the module needs of the options; the others say where files are, and are for the controller alone.
 HOST_OPTIONS = {
@@ -77,10 +82,11 @@ class ActionModule(FollowingAction):
         # With url, the controller asks nobody, and need not load what it would take.
         from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
 
-        def files() -> list[tuple[t.Optional[str], str]]:
+        def files(timeout: float = math.inf) -> list[tuple[t.Optional[str], str]]:
             with task_environment(self), foreseen():
                 options = completed(given)
                 settings_of(options)
+                options["total_timeout"] = min(options["total_timeout"], timeout)
                 return files_of(options, lambda text: self._display.warning(safe(text)))
 
         found = files()
@@ -93,4 +99,4 @@ class ActionModule(FollowingAction):
         names = [name for name, dummy in found if name is not None]
         if names:
             arguments["names"] = names
-        return self.follow(arguments, task_vars, transfer_line, lambda: [url for dummy, url in files()])
+        return self.follow(arguments, task_vars, transfer_line, lambda: [url for dummy, url in files(_RENEWAL_TIMEOUT)])

@@ -150,6 +150,8 @@ notes:
     What comes of it is then not kept for a later run, and there is a warning.
   - If the storage refuses a link, a new one is asked for where that can help - up to five in a row if it has expired, one if the reason is
     not known, none for an archived object, a policy, unpaid bills and the like. The message says what to do.
+  - If the service that gives new links does not answer, or answers an internal error, it is asked again and again for
+    O(total_timeout), and what comes meanwhile is kept. If it refuses, the module ends at once.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
   - A signal to the module ends the transfer. So does the end of Ansible on the controller, by Ctrl-C for example, but it can take
     two minutes, in which the transfer may come to its end. What is there is kept; until then, another run is refused.

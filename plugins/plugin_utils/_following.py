@@ -12,7 +12,12 @@ import typing as t
 import uuid
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, answered
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    BackupError,
+    answered,
+    is_outage,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
 
@@ -56,13 +61,15 @@ class FollowingAction(ActionBase):
         directory: t.Optional[str] = None
         start: Facts = {"id": uuid.uuid4().hex}
         links: t.Optional[list[str]] = None
-        refusal: t.Optional[BackupError] = None
+        renewal = _Renewal(renew) if renew else None
         starts = 1
         shown = began
         interval = interval_of(self._task, DEFAULT_INTERVAL)
         while True:
             left = max(0.0, shown + interval - time.monotonic())
-            job = {"seconds": left, "directory": directory, "renews_links": renew is not None, **start}
+            job = {"seconds": left, "directory": directory, "renews_links": renewal is not None, **start}
+            if renewal:
+                job["links_after"] = renewal.pause
             given = dict(module_args, job=job)
             if directory is not None:
                 given.pop("links", None)
@@ -71,7 +78,7 @@ class FollowingAction(ActionBase):
             result: Facts = self._execute_module(module_args=given, task_vars=task_vars)
             state = result.get("_job")
             if not state:
-                return self._clean(_with_refusal(result, refusal) if refusal else result)
+                return self._clean(renewal.explain(result) if renewal else result)
             links = None
             directory = state["directory"]
             if directory is None:
@@ -83,14 +90,9 @@ class FollowingAction(ActionBase):
                         "msg": f"The module's work was ended from outside {MAX_STARTS} times.",
                         "error": {"kind": "interruption"},
                     }
-                if renew:
-                    module_args = dict(module_args, links=renew())
-            elif state["needs_links"] and renew:
+            elif state["needs_links"] and renewal:
                 try:
-                    links = renew()
-                except BackupError as error:
-                    # The work ends by itself, and says what it has.
-                    links, refusal = [], error
+                    links = renewal.links()
                 except BaseException:
                     job = {"seconds": 0, "directory": directory, "stop": True}
                     self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
@@ -111,11 +113,46 @@ class FollowingAction(ActionBase):
         return result
 
 
-def _with_refusal(result: Facts, refusal: BackupError) -> Facts:
-    """The result of a work that ended because there were no new links, with the reason for that."""
-    before = result.get("error", {})
-    if not result.get("failed") or before.get("kind") != "storage":
-        return result
-    said = answered("storage", before["code"], before["message"])
-    needed = f"A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
-    return redacted({**result, "msg": f"{refusal} {needed}", "error": {**refusal.facts(), "storage": before}})
+class _Renewal:
+    """New links for a work whose own are refused. It goes on meanwhile, and says itself when it has waited long enough."""
+
+    def __init__(self, renew: t.Callable[[], list[str]]) -> None:
+        self._renew = renew
+        #: Why there are no links, if there are none.
+        self._error: t.Optional[BackupError] = None
+        self._failures = 0
+        self._failed_at = self._again_at = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds after which to ask again."""
+        return max(0.0, self._again_at - time.monotonic())
+
+    def links(self) -> t.Optional[list[str]]:
+        """None where they are to be asked for again, and an empty list where they are refused: then the work ends."""
+        try:
+            found = self._renew()
+        except BackupError as error:
+            self._error = error
+            # The first links came, so that the request is good.
+            if not is_outage(error):
+                return []
+            now = time.monotonic()
+            self._failed_at = self._failed_at if self._failures else now - error.elapsed
+            self._again_at = now + RetryPolicy().pause(self._failures, getattr(error, "retry_after", None))
+            self._failures += 1
+            return None
+        self._error, self._failures = None, 0
+        return found
+
+    def explain(self, result: Facts) -> Facts:
+        """The result of a work, with the reason why it had no new links if it ended for want of them."""
+        error, before = self._error, result.get("error", {})
+        if not error or not result.get("failed") or before.get("kind") != "storage":
+            return result
+        said = answered("storage", before["code"], before["message"])
+        message = f"{error} A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
+        if self._failures:
+            seconds = time.monotonic() - self._failed_at
+            message += f" There was none for {seconds:.0f} seconds: raise total_timeout to live through more."
+        return redacted({**result, "msg": message, "error": {**error.facts(), "storage": before}})

@@ -10,10 +10,12 @@ import os
 import random
 import signal
 import subprocess
+import threading
 from typing import Any
 
 import pytest
-from processes import until
+from downloads import journalled
+from processes import until, users_of
 from stand_in import Fault
 
 DONE = "dt-a1b2c3d4e5f0"
@@ -146,6 +148,62 @@ def test_what_came_is_in_the_result_where_no_new_link_is_to_be_had(large: Any, r
     if refused_by == "an error":
         service.faults.clear()
         assert fetch(large, f"{ASKED} dest={large.dest}")["bytes_resumed"] == 1 << 20
+
+
+ACTION = "DescribeDownloadBackupSetStorageInfo"
+INTERNAL = {"status": 200, "code": "DBS.InternalError", "message": "Something went wrong."}
+OUTAGES = {
+    "an internal error of the service": Fault("error", action=ACTION, after=1, times=3, **INTERNAL),
+    "an internal error of the gateway": Fault("internal", action=ACTION, after=1, times=3),
+    "a code that nobody knows": Fault("error", action=ACTION, after=1, times=3, status=400, code="Mystery"),
+    "no answer": Fault("reset", action=ACTION, after=1, times=3),
+    "a page of a proxy": Fault("html", action=ACTION, after=1, times=3, status=403),
+}
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_when_a_new_link_is_needed(large: Any, outage: str) -> None:
+    """However little one request is repeated."""
+    large.service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired"), OUTAGES[outage])
+    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 max_retries=1 total_timeout=86400")
+    assert result["size"] == large.dest.stat().st_size == SIZE
+    assert result["bytes_transferred"] == SIZE + 1
+    # The first one, those that failed, and the one that went well.
+    assert len(large.service.calls_of(ACTION)) == 5
+
+
+def test_an_outage_that_does_not_end(large: Any) -> None:
+    large.service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired", times=100))
+    large.service.inject(Fault("error", action=ACTION, after=1, times=1 << 30, **INTERNAL))
+    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 total_timeout=2", check=False)
+    calls = large.service.calls_of(ACTION)
+    assert result["error"]["code"] == "DBS.InternalError"
+    assert result["error"]["request_id"] in {call.request_id for call in calls[1:]}
+    assert "raise total_timeout to live through more" in result["msg"]
+    assert result["bytes_transferred"] == (1 << 20) + 1
+    assert not list((large.directory / "host").glob("apsaradb.backup-*"))
+
+
+def test_a_work_that_was_lost_begins_with_the_links_that_it_had(large: Any) -> None:
+    """It asks for others if they have expired, as any work does."""
+    service = large.service
+    service.habits.rate = 1e5
+    service.inject(Fault("error", action=ACTION, after=1, times=2, **INTERNAL))
+
+    def kill() -> None:
+        until(lambda: journalled(large.dest))
+        service.inject(Fault("expired"))
+        (work,) = users_of(large.dest.with_name("file.part"))
+        os.kill(work, signal.SIGKILL)
+        service.habits.rate = None
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 progress_interval=1")
+    thread.join()
+    assert result["bytes_resumed"] > 0
+    assert result["size"] == large.dest.stat().st_size == SIZE
+    assert len(service.calls_of(ACTION)) == 4
 
 
 def test_ansible_is_killed_and_run_again(large: Any) -> None:

@@ -19,9 +19,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
-    BrokenAnswer,
     Remedy,
     ServiceError,
+    is_outage,
     remedy_of,
 )
 
@@ -36,12 +36,6 @@ LATE = 3_600_000
 
 #: The EndTime lies a year ahead, in milliseconds: the clock of this host may be wrong, and new tasks must be seen.
 AHEAD = 366 * 86_400_000
-
-#: Codes that say that the credential, the permission, the instance or a parameter is at fault: no waiting cures that.
-_NEVER = (
-    r"signature|accesskey|securitytoken|credential|forbid|permission|authori[sz]|denied|invalid|illegal|missing|malformed"
-    r"|not.?found|not.?exist|cannot.?find|param|not.?support|unsupport"
-)
 
 #: Codes and messages that say that a parameter, or one of the two times, is not accepted.
 _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
@@ -122,12 +116,12 @@ class Poller:
 
     def _is_tolerable(self, error: BackupError) -> bool:
         """Whether the other instances are still asked; ``ask`` decides what becomes of the error."""
-        return remedy_of(error) is not Remedy.NONE or _is_fault(error) or self._refuses_times(error)
+        return is_outage(error) or self._refuses_times(error)
 
     def _may_pass(self, instance: str, error: BackupError, others_answer: bool) -> bool:
         known = self._known
-        if instance in known.newest and _is_fault(error):
-            return True
+        if instance in known.newest:
+            return is_outage(error)
         return (known.answered or others_answer) and remedy_of(error) is not Remedy.NONE
 
     def _refuses_times(self, answer: t.Union[list[Task], BackupError]) -> bool:
@@ -138,10 +132,3 @@ class Poller:
             return True
         # Without them it went well before: whatever the code, they may be what is new.
         return self._known.takes_times is None and bool(self._known.newest)
-
-
-def _is_fault(error: BackupError) -> bool:
-    """Whether the request is not to blame, if the same one was answered before."""
-    if isinstance(error, ServiceError):
-        return not re.search(_NEVER, error.code, re.IGNORECASE)
-    return isinstance(error, BrokenAnswer)

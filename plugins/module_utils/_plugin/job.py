@@ -11,7 +11,7 @@ for some seconds. So nothing is interrupted for progress, and nothing of the con
 
     job to the module     {"seconds": 30, "directory": null, "id": "…", "renews_links": true}
                                                                  start, and follow; whether it can have links
-                          {"seconds": 30, "directory": "/…"}                         follow
+                          {"seconds": 30, "directory": "/…", "links_after": 0}       follow, and ask for links after so many seconds
                           {"seconds": 0, "directory": "/…", "stop": true}            end it
     job from the module   {"directory": "/…", "progress": {…}, "needs_links": false}, as ``_job``
                           {"directory": null, "notes": {…}}      its process is lost: start it again, with the same ``notes``
@@ -280,6 +280,7 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]], l
         directory.write("links.json", links)
     audience = _Audience()
     deadline = time.monotonic() + float(asked["seconds"])
+    asks_at = time.monotonic() + float(asked.get("links_after", 0))
     try:
         while True:
             directory.touch("followed")
@@ -288,7 +289,7 @@ def _follow(directory: _Directory, asked: Facts, links: t.Optional[list[str]], l
                 directory.remove()
                 return t.cast(Facts, result or {"_job": {"directory": None, "notes": notes}})
             state = directory.read("progress.json") or {"progress": {}, "needs_links": False}
-            needs_links = state["needs_links"] and not directory.has("links.json")
+            needs_links = state["needs_links"] and time.monotonic() >= asks_at and not directory.has("links.json")
             if needs_links or time.monotonic() > deadline:
                 return {"_job": dict(state, needs_links=needs_links, directory=directory.path)}
             if audience.is_gone():

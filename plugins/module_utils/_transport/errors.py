@@ -13,7 +13,7 @@
 ``BrokenAnswer``        an answer that cannot be read: truncated, not JSON, a proxy's page
 ``ServiceError``        the gateway or the service said no
 
-``remedy_of`` says which of them is worth another try.
+``remedy_of`` says which of them is worth another try, ``is_outage`` which is if the same request went well before.
 """
 
 from __future__ import annotations
@@ -268,6 +268,21 @@ def remedy_of(error: BackupError) -> Remedy:
                 return remedy
         return Remedy.WAIT if error.status >= 500 or error.status == 429 else Remedy.NONE
     return Remedy.NONE
+
+
+#: Codes that say that the credential, the permission, the object or a parameter is at fault: no waiting cures that.
+_NEVER_PASSES = (
+    r"signature|accesskey|securitytoken|credential|forbid|permission|authori[sz]|denied|invalid|illegal|missing|malformed"
+    r"|not.?found|not.?exist|no.?such|cannot.?find|param|not.?support|unsupport|disable|debt"
+)
+
+
+def is_outage(error: BackupError) -> bool:
+    """Whether the error may pass by itself, where the same request went well before, so that it is not to blame."""
+    # What was set before is still set: where it is taken from does not answer.
+    if remedy_of(error) is not Remedy.NONE or isinstance(error, (BrokenAnswer, NotSetError)):
+        return True
+    return isinstance(error, ServiceError) and not re.search(_NEVER_PASSES, error.code, re.IGNORECASE)
 
 
 def may_have_had_effect(error: BackupError) -> bool:
