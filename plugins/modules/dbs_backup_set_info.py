@@ -60,15 +60,19 @@ options:
       - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
         V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
         days (V(d)) or weeks (V(w)).
+      - A backup set that tells no time of its start is kept.
     type: str
   end_time:
     description:
       - Only backup sets that were begun at this time or earlier, written as O(start_time) is, but that a
         date alone is its end. C(EndTime) in the APIs.
+      - A backup set that tells no time of its start is kept.
     type: str
   latest:
     description:
       - Return only the newest backup set of each instance that fits - of those that succeeded, the newest full one that can be used.
+      - It fails where nobody can say which that is - the service gives fewer backup sets than it announces, or one that fits tells
+        no time of its start, and did not end before the others began.
     type: bool
     default: false
   on_missing:
@@ -85,6 +89,7 @@ options:
   query:
     description:
       - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
+      - If its value is V(null), a warning says so, as that is also what a name gives that does not exist.
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:
@@ -168,7 +173,8 @@ EXAMPLES = r"""
 RETURN = r"""
 backup_sets:
   description:
-    - The backup sets, the newest first.
+    - The backup sets, the newest first. Those that tell no time of their start come last, and a warning names them. Another warning
+      says so if the service gives fewer than it announces.
     - Further fields of the APIs are there with their names in snake case. Links to backup files, which the services return as well,
       are left out, as they are as good as passwords.
   returned: success, without O(query_only=true)
@@ -265,9 +271,10 @@ count_by_instance:
 recoverable:
   description:
     - By instance, from when (C(earliest)) until when (C(latest)) its state can be restored, in ISO 8601, in UTC; V(null) if nothing can
-      be. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
+      be, as when there are no backup sets. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
     - If C(told_by) is V(service), the service says so, by backup sets and logs together. If it is V(backup_sets), these are the times of
       the oldest and the newest full backup set that can be used; logs may reach further than the newest, which nobody tells.
+    - An answer that holds one of the two times and not the other, or something else than times, is an error.
     - V(null) without O(recoverable=true).
   returned: success, without O(query_only=true)
   type: dict
@@ -296,12 +303,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_inf
     BACKUP_SET_SPEC,
     backup_set_info,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=BACKUP_SET_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: backup_set_info(module.params))
+    exit_with(module, lambda: backup_set_info(module.params, warner(module)))
 
 
 if __name__ == "__main__":

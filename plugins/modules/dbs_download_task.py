@@ -54,6 +54,7 @@ options:
       - With V(latest), the newest full one of an RDS instance or PolarDB cluster that succeeded and can be used. It is found as
         M(apsaradb.backup.dbs_backup_set_info) does, with the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList),
         and O(backup_set_size) is then known. Once there is a newer one, another task is created.
+      - Where nobody can say which is the newest, it fails, as O(apsaradb.backup.dbs_backup_set_info#module:latest) does.
     type: str
     aliases: [bak_set_id, backup_id]
   point_in_time:
@@ -141,6 +142,8 @@ options:
       - V(auto) is V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), whose files would be of no
         use if it really has that format. Otherwise it is V(reuse).
       - It does not matter where the task has expired and O(on_expired=create).
+      - Where the service gives fewer tasks than it announces, and none of them will do, there may be one that it did not give. The
+        module fails then, unless this is V(create).
     type: str
     choices: [auto, reuse, error, create]
     default: auto

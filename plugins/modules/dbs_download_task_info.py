@@ -64,11 +64,13 @@ options:
       - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
         V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
         days (V(d)) or weeks (V(w)).
+      - The service is asked for a millisecond more, and what it gives is filtered again. A task that tells no time is kept.
     type: str
   end_time:
     description:
       - Only tasks that were created at this time or earlier, written as O(start_time) is, but that a
         date alone is its end. C(EndTime) in the API.
+      - A task that tells no time is kept.
     type: str
   target_type:
     description:
@@ -119,6 +121,7 @@ options:
   query:
     description:
       - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
+      - If its value is V(null), a warning says so, as that is also what a name gives that does not exist.
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:

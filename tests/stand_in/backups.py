@@ -50,6 +50,10 @@ def between(
     ]
 
 
+def _listed(service: StandIn, rows: Sequence[Body]) -> list[Body]:
+    return [row for row in rows if row["BackupId"] not in service.habits.unlisted]
+
+
 # Database Backup
 
 
@@ -90,7 +94,7 @@ def describe_backup_data_list(service: StandIn, parameters: Parameters) -> Any:
         "TotalPages": -(-len(rows) // size),
         "TotalElements": len(rows),
         "Extra": "",
-        "Content": rows[(page - 1) * size : page * size],
+        "Content": _listed(service, rows[(page - 1) * size : page * size]),
     }
 
 
@@ -159,7 +163,7 @@ def describe_backups(service: StandIn, parameters: Parameters) -> Body:
     if size not in RDS_PAGE_SIZES:
         raise invalid_parameter("PageSize")
     page = _rds_number(parameters, "PageNumber", 1)
-    shown = rows[(page - 1) * size : page * size]
+    shown = _listed(service, rows[(page - 1) * size : page * size])
     return {
         "Items": {"Backup": shown},
         "PageNumber": str(page),

@@ -116,7 +116,7 @@ def describe_download_task(service: StandIn, parameters: Parameters) -> Any:
     else:
         last = max(0, len(tasks) - first)
         shown = tasks[max(0, last - size) : last][::-1]
-    rows = [listed(habits, task, now) for task in shown]
+    rows = [listed(habits, task, now) for task in shown if task.task_id not in habits.unlisted]
     if habits.seconds_per_list:
         with service.account.lock:
             for task in instance.tasks:
@@ -149,6 +149,8 @@ def _bounds(habits: Any, parameters: Parameters) -> tuple[int | None, int | None
     given = (start is not None) + (end is not None)
     if given and (habits.bounds_taken == "none" or (habits.bounds_taken == "both" and given == 1)):
         raise BusinessError(habits.bounds_refused_by, "The request is not valid.")
+    if habits.bounds == "ignored":
+        return None, None
     inside = int(habits.bounds == "exclusive")
     return None if start is None else start + inside, None if end is None else end - inside
 

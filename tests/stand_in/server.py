@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -50,8 +50,10 @@ class Habits:
     errors: Literal["json", "xml"] = "json"
     denial: Literal["NoPermission", "Forbidden.RAM"] = "NoPermission"
     unknown_instance: Literal["error", "empty"] = "error"
-    bounds: Literal["inclusive", "exclusive"] = "inclusive"
-    """Whether StartTime and EndTime of DescribeDownloadTask are within what is listed."""
+    unlisted: Sequence[str] = ()
+    """IDs of tasks and backup sets that are counted in the totals of lists, and left out of the rows."""
+    bounds: Literal["inclusive", "exclusive", "ignored"] = "inclusive"
+    """Whether StartTime and EndTime of DescribeDownloadTask are within what is listed, or of no effect."""
     bounds_taken: Literal["any", "both", "none"] = "any"
     """Whether it takes one of them, only both together, or none."""
     bounds_refused_by: str = "DBS.ParamIsInValid"

@@ -184,9 +184,35 @@ def test_a_later_page_may_be_empty(info: Any, service: StandIn, asked: dict[str,
     assert info({**asked, "current_page": 2})["count"] == 0
 
 
-def test_what_says_nothing_of_times(backups: Any, service: StandIn, asked: dict[str, Any]) -> None:
+TIME, LATER = "2026-01-31T00:00:00Z", "2026-02-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (..., ...),
+        ("", ...),
+        (..., TIME),
+        (TIME, ""),
+        (None, TIME),
+        ("soon", TIME),
+        (TIME, "2026-02-30"),
+        ("oops", "oops"),
+        (LATER, TIME),
+        ("2026-01-31T00:00:00", LATER),
+        (0, 0),
+        ({}, {}),
+        (False, TIME),
+    ],
+    ids=str,
+)
+def test_what_says_nothing_of_times(
+    backups: Any, service: StandIn, asked: dict[str, Any], begin: Any, end: Any
+) -> None:
     service.add_backup("rm-bp1abc")
-    service.answer("DescribeLocalAvailableRecoveryTime", {"RequestId": "A", "RecoveryBeginTime": ""})
+    given = {"RecoveryBeginTime": begin, "RecoveryEndTime": end}
+    answer = {name: value for name, value in given.items() if value is not ...}
+    service.answer("DescribeLocalAvailableRecoveryTime", {"RequestId": "A", **answer})
     result = backups({**asked, "rds_endpoint": service.url, "recoverable": True})
     assert result["error"]["kind"] == "answer"
     assert "the answer holds no window of time where one belongs" in result["msg"]

@@ -138,14 +138,15 @@ def test_what_is_missing(backups: Any, asked: dict[str, Any], service: StandIn) 
     result = backups({**arguments, "on_missing": "error"})
     assert result["error"] == {"kind": "missing"}
     assert result["msg"] == (
-        "there is no full backup set that can be used for 'pc-bp1abc' in region 'cn-hangzhou' with status 'success'."
-        " Check these options, or set on_missing=skip to go on without."
+        "there is no full backup set that can be used for 'pc-bp1abc' in region 'cn-hangzhou'. Check instance_name and region,"
+        " or make a backup."
     )
     result = backups({**asked, "instance_name": RDS, "backup_set_id": "9", "mode": "Manual", "on_missing": "error"})
     assert (
         "there is no backup set for 'rm-bp1abc' in region 'cn-hangzhou' with backup_set_id '9', mode 'Manual'"
         in (result["msg"])
     )
+    assert result["msg"].endswith("Check these options.")
     assert ids(backups({**asked, "instance_name": RDS, "on_missing": "error"})) == ["1"]
 
 

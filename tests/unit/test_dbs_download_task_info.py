@@ -368,6 +368,26 @@ def test_files_that_may_soon_be_gone(info: Any, asked: dict[str, Any], service: 
     assert "dt-fresh" not in warning
 
 
+@pytest.mark.parametrize("bounds", ["inclusive", "exclusive", "ignored"])
+def test_times_are_inclusive_whatever_the_service_makes_of_them(
+    info: Any, asked: dict[str, Any], service: StandIn, bounds: Any
+) -> None:
+    service.habits.bounds = bounds
+    for name, created in (("early", -1), ("first", 0), ("last", 1000), ("late", 1001)):
+        service.add_task(INSTANCE, task_id=f"dt-{name}", created=BEGINNING + created)
+    times = {"start_time": str(BEGINNING), "end_time": str(BEGINNING + 1000)}
+    for extra in ({}, {"limit": 2}, {"current_page": 1}, {"order_direct": "asc"}):
+        result = info({**asked, **times, **extra})
+        assert {task["task_id"] for task in result["download_tasks"]} == {"dt-first", "dt-last"}
+        assert (result["count"], result["count_by_instance"]) == (2, {INSTANCE: 2})
+    assert info({**asked, **times, "limit": 1})["download_tasks"][0]["task_id"] == "dt-last"
+
+
+def test_a_task_that_tells_no_time_is_kept(info: Any, asked: dict[str, Any], service: StandIn) -> None:
+    service.answer("DescribeDownloadTask", {"Success": "true", "Data": {"Content": {"List": [{"TaskId": "dt-one"}]}}})
+    assert info({**asked, "start_time": "-1h", "end_time": "-1m"})["count"] == 1
+
+
 def test_only_what_is_asked_for(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     now = service.clock.now()
     service.add_task(INSTANCE, task_id="dt-new", created=now - 3_600_000)
@@ -377,3 +397,13 @@ def test_only_what_is_asked_for(info: Any, asked: dict[str, Any], service: Stand
     result.pop("invocation", None)
     assert result == {"changed": False, "query_result": ["dt-new"]}
     assert "query_only needs query" in info({**asked, "query_only": True})["msg"]
+
+
+@pytest.mark.parametrize("query_only", [False, True])
+def test_a_query_that_finds_nothing(info: Any, asked: dict[str, Any], service: StandIn, query_only: bool) -> None:
+    service.add_task(INSTANCE)
+    result = info({**asked, "query": "download_task[].task_id", "query_only": query_only})
+    assert (result["changed"], result["query_result"]) == (False, None)
+    assert "query 'download_task[].task_id' finds nothing in the result, and gives null" in str(result["warnings"])
+    # An empty list is found.
+    assert "warnings" not in info({**asked, "query": "download_tasks[?format=='x']", "query_only": query_only})

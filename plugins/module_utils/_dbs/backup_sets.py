@@ -15,7 +15,11 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import (
+    Expected,
+    IncompleteListError,
+    tell_gap,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
@@ -86,13 +90,14 @@ class BackupSetQuery:
     def wants(self, backup: BackupSet) -> bool:
         """Asked again here, as not every service filters by everything, nor to the second."""
         start = milliseconds(backup["backup_start_time"]) if backup["backup_start_time"] else None
+        # What tells no time is the service's choice.
         return (
             self.backup_id in (None, backup["backup_id"])
             and self.status in (None, backup["backup_status"])
             and self.mode in (None, backup["backup_mode"])
             and self.method in (None, backup["backup_method"])
-            and (self.start_time is None or (start is not None and start >= self.start_time))
-            and (self.end_time is None or (start is not None and start <= self.end_time))
+            and (self.start_time is None or start is None or start >= self.start_time)
+            and (self.end_time is None or start is None or start <= self.end_time)
         )
 
 
@@ -162,8 +167,13 @@ def service_of(source: str) -> Service:
     return _SOURCES[source].service
 
 
-def list_backup_sets(client: Client, source: str, instance_name: str, query: BackupSetQuery) -> list[BackupSet]:
-    """All backup sets that the query wants, the newest first. Raises any BackupError."""
+def list_backup_sets(
+    client: Client, source: str, instance_name: str, query: BackupSetQuery, warn: t.Callable[[str], t.Any]
+) -> list[BackupSet]:
+    """All backup sets that the query wants, the newest first, and last those that tell no start. Raises any BackupError.
+
+    ``warn`` is told where the service gives fewer than it announces.
+    """
     lists = _SOURCES[source]
     parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
 
@@ -184,17 +194,40 @@ def list_backup_sets(client: Client, source: str, instance_name: str, query: Bac
         lambda raw: _normalised(raw, instance_name, query.region),
         identify=lambda backup: backup["backup_id"],
     )
-    found = [backup for backup in listing.all() if query.wants(backup)]
+    known = listing.all()
+    tell_gap(listing, f"backup sets of instance {instance_name!r}", len(known), warn)
+    found = [backup for backup in known if query.wants(backup)]
     return sorted(
         found, key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""), reverse=True
     )
 
 
-def recoverable_window(client: Client, source: str, instance_name: str, region: str) -> dict[str, t.Any]:
+def newest_of(backups: t.Sequence[BackupSet]) -> t.Optional[BackupSet]:
+    """The newest of backup sets in the order of ``list_backup_sets``, none if there are none.
+
+    Raises IncompleteListError where another one tells no start, and may be newer: only one that ended before is certainly older.
+    """
+    newest = next(iter(backups), None)
+    began = newest["backup_start_time"] if newest else None
+    for backup in backups[1:]:
+        ended = backup["backup_end_time"]
+        if not backup["backup_start_time"] and not (began and ended and ended <= began):
+            raise IncompleteListError(
+                f"the service tells no start of backup set {backup['backup_id']!r} of instance {backup['instance_name']!r}, so that"
+                " nobody knows which is the newest",
+                hint="Give the ID of the backup set that you need in backup_set_id",
+            )
+    return newest
+
+
+def recoverable_window(
+    client: Client, source: str, instance_name: str, region: str, warn: t.Callable[[str], t.Any]
+) -> dict[str, t.Any]:
     """From when until when the state of an instance can be restored, and what tells so. Raises any BackupError.
 
     Of RDS instances the service says it, by backup sets and logs together. Of PolarDB clusters the oldest and the newest backup
-    set tell it that can be used; logs may reach further, which nobody says.
+    set tell it that can be used; logs may reach further, which nobody says. Both times are none where nothing can be restored.
+    ``warn`` is told where something is lacking by which the window may be another one.
     """
     if source == "rds":
         expected = Expected(
@@ -204,13 +237,20 @@ def recoverable_window(client: Client, source: str, instance_name: str, region: 
             f"find out which times of instance {instance_name!r} in region {region!r} can be restored",
         )
         answer = client.call(expected.action, {"DBInstanceId": instance_name, "Region": region}, asked=expected.asked)
-        if "RecoveryBeginTime" not in answer or "RecoveryEndTime" not in answer:
+        given = [answer.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")]
+        earliest, latest = map(_instant, given)
+        is_nothing = all(value in (None, "") for value in given)
+        if not is_nothing and not (earliest and latest and earliest <= latest):
             raise expected.broken(answer)
-        earliest, latest = _instant(answer["RecoveryBeginTime"]), _instant(answer["RecoveryEndTime"])
         return {"earliest": earliest, "latest": latest, "told_by": "service"}
-    backups = list_backup_sets(client, source, instance_name, BackupSetQuery(region, status="success"))
-    moments = [backup["consistent_time_iso"] or backup["backup_end_time"] for backup in backups if is_usable(backup)]
-    times = sorted(filter(None, moments))
+    backups = list_backup_sets(client, source, instance_name, BackupSetQuery(region, status="success"), warn)
+    usable = list(filter(is_usable, backups))
+    times = sorted(filter(None, (backup["consistent_time_iso"] or backup["backup_end_time"] for backup in usable)))
+    if len(times) < len(usable):
+        warn(
+            f"The service tells no time of {len(usable) - len(times)} backup sets of instance {instance_name!r}: what can be"
+            " restored may reach further than recoverable says."
+        )
     return {
         "earliest": times[0] if times else None,
         "latest": times[-1] if times else None,

@@ -207,6 +207,8 @@ class DownloadTasks:
         self._look_timeout = look_timeout
         #: What was sent whose effect is not known yet; empty otherwise.
         self.in_doubt = ""
+        #: What the last list lacked, in a sentence; empty if it was whole.
+        self.gap = ""
         #: Why the last look at the list failed; none if it did not.
         self._look_error: t.Optional[BackupError] = None
 
@@ -241,9 +243,10 @@ class DownloadTasks:
 
     def _list(self, query: DownloadTaskQuery) -> list[Task]:
         """The newest first. An error leaves the client as it is: there may be another look."""
-        answer = ask_instances(self._client, {self._instance_name: query}, tolerate=lambda error: True)[
-            self._instance_name
-        ]
+        gaps: list[str] = []
+        asked = {self._instance_name: query}
+        (answer,) = ask_instances(self._client, asked, tolerate=lambda error: True, warn=gaps.append).values()
+        self.gap = " ".join(gaps)
         if isinstance(answer, BackupError):
             raise answer
         return sorted(filter(query.wants, answer), key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or ""))

@@ -15,7 +15,7 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected, tell_gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     STATES,
@@ -45,7 +45,8 @@ class DownloadTaskQuery(t.NamedTuple):
     """What is asked of each instance. Empty means any.
 
     The service filters by ``backup_set_id``, ``cluster_name``, ``datasource_id``, ``task_type``, ``start_time`` and
-    ``end_time`` (epoch milliseconds of the creation), and by a single state; the rest is filtered here.
+    ``end_time`` (epoch milliseconds of the creation, both inclusive), and by a single state; the rest is filtered here. So are
+    times, as the service may ignore them; a task that tells none is kept.
     ``order``: ``desc`` (newest first) or ``asc``. ``limit``: of tasks of all instances together.
     ``current_page``: this page only.
     """
@@ -68,11 +69,14 @@ class DownloadTaskQuery(t.NamedTuple):
     current_page: t.Optional[int] = None
 
     def wants(self, task: Task) -> bool:
+        created = task["gmt_create"]
         return (
             (not self.states or task["download_status"] in self.states)
             and (not self.task_ids or task["task_id"] in self.task_ids)
             and (not self.target_types or str(task["target_type"]).casefold() in self.target_types)
             and (not self.formats or str(task["format"]).casefold() in self.formats)
+            and (self.start_time is None or created is None or created >= self.start_time)
+            and (self.end_time is None or created is None or created <= self.end_time)
         )
 
     @property
@@ -81,15 +85,15 @@ class DownloadTaskQuery(t.NamedTuple):
         return next(iter(self.states)) if len(self.states) == 1 and self.states <= UNDISPUTED_STATES else None
 
     def parameters(self) -> dict[str, str]:
-        """The API's, but for the instance and the page."""
+        """The API's, but for the instance and the page. Times are a millisecond wider, as the service's may be exclusive."""
         parameters = {
             "RegionCode": self.region,
             "BackupSetId": self.backup_set_id,
             "ClusterName": self.cluster_name,
             "DatasourceId": self.datasource_id,
             "TaskType": self.task_type,
-            "StartTime": self.start_time,
-            "EndTime": self.end_time,
+            "StartTime": None if self.start_time is None else self.start_time - 1,
+            "EndTime": None if self.end_time is None else self.end_time + 1,
             "OrderColumn": self.order_column,
         }
         return {name: str(value) for name, value in parameters.items() if value is not None}
@@ -227,11 +231,7 @@ class _InstanceTasks:
             first=first,
         )
         tasks = listing.all()
-        if listing.shortfall:
-            self._warn(
-                f"The service announced {len(tasks) + listing.shortfall} download tasks of instance"
-                f" {self._instance_name!r}, but gave {len(tasks)}."
-            )
+        tell_gap(listing, f"download tasks of instance {self._instance_name!r}", len(tasks), self._warn)
         return tasks
 
     def _is_enough(self, tasks: t.Collection[Task]) -> bool:

@@ -14,10 +14,31 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer
 
+if t.TYPE_CHECKING:
+    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing
+
 Answer = t.Mapping[str, t.Any]
 
 #: Members that can be objects, and say nothing about where the rest is.
 _ASIDE = {"Extra", "AccessDeniedDetail"}
+
+
+class IncompleteListError(BrokenAnswer):
+    """A list that does not tell what has to be decided by it, as ``text`` says."""
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
+        super().__init__(text[0].lower() + text[1:], status=200, hint=hint)
+
+
+def refuse_gap(text: str) -> t.NoReturn:
+    """Told of a gap where something is decided by what is not in the list. Raises IncompleteListError."""
+    raise IncompleteListError(text, hint="Run it again")
+
+
+def tell_gap(listing: Listing[t.Any, t.Any], what: str, given: int, tell: t.Callable[[str], t.Any]) -> None:
+    """Tell of it if fewer items came than the service announced."""
+    if listing.shortfall:
+        tell(f"The service announced {given + listing.shortfall} {what}, but gave {given}.")
 
 
 class Expected(t.NamedTuple):

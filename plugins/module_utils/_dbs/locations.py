@@ -20,7 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     list_download_tasks,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected, refuse_gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
     DEFAULT_DURATION,
     epoch_milliseconds,
@@ -123,11 +123,15 @@ def request_link(
 def find_tasks(
     client: Client, region: str, instance_names: t.Sequence[str], task_ids: t.Collection[str]
 ) -> dict[str, Task]:
-    """The tasks by ID, those that exist."""
+    """The tasks by ID, those that exist. Raises IncompleteListError where one may exist that is not listed, or any BackupError."""
     if not task_ids:
         return {}
     query = DownloadTaskQuery(region, task_ids=frozenset(task_ids))
-    return {task["task_id"]: task for task in list_download_tasks(client, instance_names, query)}
+    gaps: list[str] = []
+    found = {task["task_id"]: task for task in list_download_tasks(client, instance_names, query, gaps.append)}
+    if gaps and len(found) < len(query.task_ids):
+        refuse_gap(gaps[0])
+    return found
 
 
 def location(

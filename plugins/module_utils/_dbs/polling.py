@@ -17,6 +17,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     ask_instances,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import refuse_gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BackupError,
     Remedy,
@@ -58,11 +59,11 @@ class Poller:
         known = self._known
         queries = self._queries(live, missing)
         bounded = {instance for instance, query in queries.items() if query.start_time is not None}
-        answers = ask_instances(self._client, queries, self._is_tolerable)
+        answers = ask_instances(self._client, queries, self._is_tolerable, self._on_gap)
         refused = {instance for instance in bounded if self._refuses_times(answers[instance])}
         if refused:
             unbounded = {instance: queries[instance]._replace(start_time=None, end_time=None) for instance in refused}
-            answers.update(ask_instances(self._client, unbounded, self._is_tolerable))
+            answers.update(ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap))
         good = {instance for instance, answer in answers.items() if isinstance(answer, list)}
         if good & bounded:
             known.takes_times = not good & refused
@@ -71,6 +72,11 @@ class Poller:
                 raise answer
         known.answered = known.answered or bool(good)
         return answers
+
+    def _on_gap(self, text: str) -> None:
+        """What is not listed is missing if it was asked for by its ID; otherwise nobody would wait for it."""
+        if not self._selection.task_ids:
+            refuse_gap(text)
 
     def _queries(self, live: t.Iterable[Task], missing: bool) -> dict[str, DownloadTaskQuery]:
         """One for each instance that has tasks to wait for, or may have."""
@@ -110,9 +116,9 @@ class Poller:
         )
         if None in since or known.takes_times is False:
             return query
-        # A millisecond earlier, as the bound may be exclusive; never one without the other, which may be refused.
+        # Never one without the other, which may be refused.
         end = max(int(time.time() * 1000), newest or 0) + AHEAD
-        return query._replace(start_time=min(since) - 1, end_time=end)
+        return query._replace(start_time=min(since), end_time=end)
 
     def _is_tolerable(self, error: BackupError) -> bool:
         """Whether the other instances are still asked; ``ask`` decides what becomes of the error."""

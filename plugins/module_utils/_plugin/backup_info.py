@@ -18,10 +18,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.backup_sets i
     BackupSetQuery,
     is_usable,
     list_backup_sets,
+    newest_of,
     recoverable_window,
     service_of,
     source_of,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import refuse_gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.support import download_support
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client import client_of
@@ -46,8 +48,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
 
 MAX_LIMIT = 1_000_000
 
-#: Options that leave out backup sets, besides status.
-_FILTERS = ("backup_set_id", "mode", "method", "start_time", "end_time")
+#: A warning names so many backup sets.
+_MAX_NAMED = 10
+
+#: Options that leave out backup sets.
+_FILTERS = ("status", "backup_set_id", "mode", "method", "start_time", "end_time")
 
 #: Seconds in which to find out the size of a backup set, which is no more than good to know.
 SIZE_TIMEOUT = 5.0
@@ -83,7 +88,7 @@ class BackupSetMissingError(BackupError):
     kind = "missing"
 
 
-def backup_set_info(options: Options) -> dict[str, t.Any]:
+def backup_set_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
     """The module's result. All options are checked before the first call."""
     names = instance_names(options)
     sources = {name: source_for(name, options["source"]) for name in names}
@@ -104,13 +109,15 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
     clients = {source: _client(options, source) for source in set(sources.values())}
     try:
         lists = each_at_once(
-            lambda name: list_backup_sets(clients[sources[name]], sources[name], name, query),
+            lambda name: list_backup_sets(
+                clients[sources[name]], sources[name], name, query, refuse_gap if latest else warn
+            ),
             names,
             *clients.values(),
         )
         windows = (
             each_at_once(
-                lambda name: recoverable_window(clients[sources[name]], sources[name], name, query.region),
+                lambda name: recoverable_window(clients[sources[name]], sources[name], name, query.region, warn),
                 names,
                 *clients.values(),
             )
@@ -121,7 +128,10 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
         for client in clients.values():
             client.close()
     if latest:
-        lists = [[backup for backup in found if status != "success" or is_usable(backup)][:1] for found in lists]
+        fitting = ([backup for backup in found if status != "success" or is_usable(backup)] for found in lists)
+        lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
+    for name, found in zip(names, lists):
+        _warn_of_no_start(name, found, warn)
     backups = [backup for found in lists for backup in found]
     # Two stable sorts: the newest first, and among equals by instance and ID.
     backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
@@ -136,20 +146,29 @@ def backup_set_info(options: Options) -> dict[str, t.Any]:
         "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
         "recoverable": windows and dict(zip(names, windows)),
     }
-    return answered(options, result, apply)
+    return answered(options, result, apply, warn)
+
+
+def _warn_of_no_start(instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]) -> None:
+    unknown = [backup["backup_id"] for backup in backups if not backup["backup_start_time"]]
+    if unknown:
+        more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        warn(
+            f"The service tells no start of backup sets of instance {instance_name!r}: {', '.join(unknown[:_MAX_NAMED])}{more}. They"
+            " are listed last, and whatever start_time and end_time are."
+        )
 
 
 def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]], query: BackupSetQuery) -> None:
     missing = [name for name, backups in found.items() if not backups]
     if not missing:
         return
-    filters = {"status": query.status, **{name: options[name] for name in _FILTERS}}
-    given = ", ".join(f"{name} {value!r}" for name, value in filters.items() if value is not None)
+    given = ", ".join(f"{name} {options[name]!r}" for name in _FILTERS if options[name] is not None)
     what = "full backup set that can be used" if options["latest"] and query.status == "success" else "backup set"
     raise BackupSetMissingError(
         f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
         + (f" with {given}" if given else ""),
-        hint="Check these options, or set on_missing=skip to go on without",
+        hint="Check these options" if given else "Check instance_name and region, or make a backup",
     )
 
 
@@ -181,23 +200,27 @@ def find_backup_set(
     try:
         if backup_set_id:
             query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
-            return next(iter(list_backup_sets(client, source, instance_name, query)), None)
+            return next(iter(list_backup_sets(client, source, instance_name, query, refuse_gap)), None)
         query = BackupSetQuery(region=region_of(options), status="success", end_time=before)
-        return next(filter(is_usable, list_backup_sets(client, source, instance_name, query)), None)
+        found = list_backup_sets(client, source, instance_name, query, refuse_gap)
+        return newest_of(list(filter(is_usable, found)))
     finally:
         client.close()
 
 
 def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
-    """The newest full backup set that can be used. Raises BackupSetMissingError if there is none, or any BackupError."""
+    """The newest full backup set that can be used.
+
+    Raises BackupSetMissingError if there is none, IncompleteListError if nobody can say which it is, or any BackupError.
+    """
     source = source_for(instance_name)
     query = BackupSetQuery(region=region_of(options), status="success")
     client = _client(options, source)
     try:
-        backups = list_backup_sets(client, source, instance_name, query)
+        backups = list_backup_sets(client, source, instance_name, query, refuse_gap)
     finally:
         client.close()
-    newest = next(filter(is_usable, backups), None)
+    newest = newest_of(list(filter(is_usable, backups)))
     if not newest:
         raise BackupSetMissingError(
             f"instance {instance_name!r} in region {query.region!r} has no full backup set that can be used",

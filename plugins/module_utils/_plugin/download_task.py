@@ -23,6 +23,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation impo
     in_the_slot,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import IncompleteListError, refuse_gap
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import is_documented_format
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
@@ -213,6 +214,8 @@ class DownloadTaskModule:
         while True:
             known = tasks.meeting(request)
             match = self._usable(request, known)
+            if tasks.gap and not (match and match.task["download_status"] != "failed"):
+                self._doubt(request, tasks.gap)
             if match and match.task["download_status"] == "failed":
                 return self._failed(tasks, request, match)
             if match:
@@ -255,6 +258,16 @@ class DownloadTaskModule:
             self._wait.until_ended(task, deadline)
         else:
             self._wait.sleep(options["poll_interval"])
+
+    def _doubt(self, request: DownloadRequest, gap: str) -> None:
+        """Where there may be a task that is not listed. Raises IncompleteListError, unless one is created all the same."""
+        if self._options["on_uncertain"] == "create":
+            return self._warn(f"{gap} There may be one for {request.described} among those that it did not give.")
+        error = IncompleteListError(
+            gap, hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it"
+        )
+        error.asked = request.operation
+        raise error
 
     def _usable(self, request: DownloadRequest, known: t.Sequence[Match]) -> t.Optional[Match]:
         """The task to go on with, if there is one; none if one is to be created."""
@@ -341,6 +354,8 @@ class DownloadTaskModule:
         if size is None:
             size = self._size_of(request)
         blocking = in_the_slot(tasks.all())
+        if tasks.gap and not blocking:
+            self._warn(f"{tasks.gap} One that it did not give may be in the way.")
         if blocking and not is_live(blocking) and self._options["on_blocked"] == "retry":
             self._unblocked.append(blocking["task_id"])
         elif blocking and not is_live(blocking):
@@ -388,7 +403,10 @@ class DownloadTaskModule:
         else:
             wanted = self._options["backup_set_id"]
             known = [task for task in known if wanted in (None, task["bak_set_id"])]
-            found = [task for task in known if task["download_status"] == "failed"] or known
+            failed = [task for task in known if task["download_status"] == "failed"]
+            found = failed or ([] if tasks.gap else known)
+        if not found and tasks.gap:
+            refuse_gap(tasks.gap)
         if not found:
             what = f"task {task_id!r}" if task_id else "download task"
             raise TaskInTheWay(

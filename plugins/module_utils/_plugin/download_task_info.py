@@ -93,7 +93,7 @@ def download_task_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict
         "count_by_instance": by_instance,
         "missing_task_ids": sorted(query.task_ids - {task["task_id"] for task in tasks}),
     }
-    return answered(options, result, apply)
+    return answered(options, result, apply, warn)
 
 
 def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> None:

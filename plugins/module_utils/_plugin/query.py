@@ -53,11 +53,18 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     return apply
 
 
-def answered(options: Options, result: dict[str, t.Any], apply: t.Optional[Apply]) -> dict[str, t.Any]:
-    """The result with the value of ``query``, or with ``query_only`` that value and little else."""
+def answered(
+    options: Options, result: dict[str, t.Any], apply: t.Optional[Apply], warn: t.Callable[[str], t.Any]
+) -> dict[str, t.Any]:
+    """The result with the value of ``query``, or with ``query_only`` that value and little else.
+
+    ``warn`` is told where the value is null: a name that is misspelt gives that, too.
+    """
     if not apply:
         return result
     value = apply(dict(result))
+    if value is None:
+        warn(f"query {quoted(options['query'])!r} finds nothing in the result, and gives null: check its names.")
     if options["query_only"]:
         return {"changed": result["changed"], "query_result": value}
     return {**result, "query_result": value}
