@@ -1,15 +1,22 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The module that fetches files, in processes of its own, and what its action plugin does to it."""
+"""Transfers of a test's own, the module that fetches files in processes of its own, and what its action plugin does to it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
+    Account,
+    Transfer,
+    TransferOptions,
+)
 from processes import Process, started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
@@ -26,6 +33,60 @@ job.GRACE = 600.0
 """
 
 Result = dict[str, Any]
+
+
+def still() -> float:
+    """A clock by which no connection is slow, so that each has its own bytes, and how many come is certain."""
+    return 0.0
+
+
+class Patient:
+    """Waits for a transfer for as long as it takes."""
+
+    renews_links = False
+
+    def check(self) -> None:
+        pass
+
+    def report(self, facts: Mapping[str, Any]) -> None:
+        pass
+
+    def ask_for_links(self) -> None:
+        raise AssertionError("the link does")
+
+    def take_links(self) -> list[str] | None:
+        raise AssertionError("the link does")
+
+
+class Renewing(Patient):
+    """Has new links as often as they are asked for."""
+
+    renews_links = True
+
+    def __init__(self, link: Callable[[], str]) -> None:
+        self._link = link
+        self.asked = 0
+
+    def ask_for_links(self) -> None:
+        self.asked += 1
+
+    def take_links(self) -> list[str]:
+        return [self._link()]
+
+
+def transferred(
+    link: str, dest: Path | str, waiting: Patient | None = None, clock: Callable[[], float] = still, **options: Any
+) -> Account:
+    """Bring what a link leads to into the partial file of dest."""
+    account = Account()
+    transfer = Transfer(Link(link), TransferOptions(**options), waiting or Patient(), account, clock)
+    partial = PartialFile(str(dest))
+    try:
+        transfer.run(partial, transfer.probe())
+    finally:
+        transfer.close()
+        partial.release()
+    return account
 
 
 class Controller:

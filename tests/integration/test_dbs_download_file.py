@@ -49,7 +49,8 @@ def test_the_examples(large: Any) -> None:
 
 
 def test_it_is_fetched_once(large: Any) -> None:
-    assert fetch(large, f"{ASKED} dest={large.dest}")["bytes_transferred"] == SIZE + 1
+    # By one connection, nothing comes twice, however busy the machine is.
+    assert fetch(large, f"{ASKED} dest={large.dest} connections=1")["bytes_transferred"] == SIZE + 1
     again = fetch(large, f"{ASKED} dest={large.dest}")
     assert (again["changed"], again["bytes_transferred"]) == (False, 1)
     checked = fetch(large, f"{ASKED} dest={large.dest} force=true", "--check", "--diff")

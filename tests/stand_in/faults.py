@@ -52,8 +52,8 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
 """Each kind with the details it takes. `executed`, which every kind takes, lets the operation run first.
 
 A slow head comes one byte at a time, with so many seconds before each. `endpoint` is for errors of the storage.
-`at` counts bytes of the answer's body. Without it, a reset comes before any answer, the rest in the middle; the whole object
-is broken off there only if it is given.
+`at` counts bytes of the answer's body; one that is shorter is hit at its last byte. Without it, a reset comes before any
+answer, the rest in the middle; the whole object is broken off there only if it is given.
 """
 
 AT_THE_STORAGE: Final = frozenset({"expired", "stall", "crawl", "flipped", "whole", "wrong_range", "changed"})

@@ -271,7 +271,7 @@ class Exchange:
         if fault.kind == "whole":
             reply.cut = None if at is None else Cut(at, reset=False)
             return reply
-        at = middle if at is None else min(at, len(reply.body))
+        at = middle if at is None else min(at, max(0, len(reply.body) - 1))
         if fault.kind in ("reset", "truncated"):
             reply.cut = Cut(at, reset=fault.kind == "reset")
         elif fault.kind == "stall":

@@ -65,6 +65,14 @@ class Reply:
     pause: Callable[[], None] | None = None
     """Called before each byte of the head, which then come one by one."""
     head_sent: int = 0
+    is_over: bool = False
+    """Whether no more of it will be handed to the network."""
+
+    @property
+    def end(self) -> int:
+        """How much of the body is to be sent: all, or at least a byte less if it is cut, so that no cut does nothing."""
+        size = len(self.body)
+        return size if self.cut is None or self.cut.after is None else min(self.cut.after, max(0, size - 1))
 
     def head(self) -> bytes:
         headers: Mapping[str, str] = {
@@ -151,14 +159,17 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qsl(url.query, keep_blank_values=True)
         reply = self.server.application(Request(self.command, url.path or "/", query, self.headers, body, self._number))
         if reply.cut is None or reply.cut.after is not None:
-            self._send(reply)
+            try:
+                self._send(reply)
+            finally:
+                reply.is_over = True
         if reply.cut:
             self.close_connection = True
             if reply.cut.reset:
                 self._reset()
 
     def _send(self, reply: Reply) -> None:
-        end = len(reply.body) if reply.cut is None or reply.cut.after is None else reply.cut.after
+        end = reply.end
         head = reply.head()
         if reply.pause:
             self._send_slowly(head, reply)

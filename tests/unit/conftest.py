@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import json
+import random
 import signal
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -19,12 +22,16 @@ import trustme
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import download_file
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import Transfer
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+from downloads import still
 from processes import Process, environment_for_modules
-from stand_in import StandIn
+from stand_in import StandIn, exports
+from stand_in.model import Task
 
 Result = dict[str, Any]
 
@@ -183,6 +190,44 @@ def download() -> Module:
 @pytest.fixture
 def extract() -> Module:
     return Module("dbs_download_extract")
+
+
+@pytest.fixture
+def data(request: pytest.FixtureRequest) -> bytes:
+    """What there is to download, of the size that the test's file says."""
+    return random.Random(7).randbytes(request.module.SIZE)
+
+
+@pytest.fixture
+def export(service: StandIn, data: bytes) -> Task:
+    """A finished task, whose file is the data."""
+    task = service.add_task("rm-a", task_id="dt-x")
+    service.put_object(task, data)
+    return task
+
+
+@pytest.fixture
+def link(service: StandIn, export: Task) -> Callable[[], str]:
+    return lambda: exports.link(service, export, 600, internal=False)
+
+
+@pytest.fixture
+def fetch(
+    download: Module, link: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run dbs_download_file within this process, by a link; between attempts, it waits for as long as the storage says only."""
+    monkeypatch.setattr(RetryPolicy, "pause", lambda policy, repetition, given=None: given or 0.01)
+
+    def run(dest: Path | str = tmp_path / "file", clock: Callable[[], float] = still, **arguments: Any) -> Result:
+        """``clock``: what connections are called slow by."""
+        monkeypatch.setattr(download_file, "Transfer", functools.partial(Transfer, clock=clock))
+        arguments = arguments if "url" in arguments else {"url": link(), **arguments}
+        arguments = {"dest": str(dest), "sync": False, "total_timeout": 600, **arguments}
+        result = download({name: value for name, value in arguments.items() if value is not None})
+        assert "Signature=" not in download.output.replace("Signature=VALUE", "")
+        return result
+
+    return run
 
 
 @pytest.fixture

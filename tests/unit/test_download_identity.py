@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,16 @@ Result = dict[str, Any]
 
 
 @pytest.fixture
-def export(service: StandIn) -> Task:
-    task = service.add_task("rm-a", task_id="dt-x")
-    service.put_object(task, random.Random(13).randbytes(SIZE)).modified -= 3600
-    return task
+def export(service: StandIn, export: Task) -> Task:
+    """One whose file was there for long."""
+    (stored,) = service.objects_of(export)
+    stored.modified -= 3600
+    return export
 
 
 @pytest.fixture
-def fetch(download: Any, service: StandIn, export: Task, tmp_path: Path) -> Callable[..., Result]:
-    def run(**arguments: Any) -> Result:
-        url = exports.link(service, export, 600, internal=False)
-        return dict(download({"url": url, "dest": f"{tmp_path}/file", "sync": False, "connections": 4, **arguments}))
-
-    return run
+def fetch(fetch: Callable[..., Result]) -> Callable[..., Result]:
+    return functools.partial(fetch, connections=4)
 
 
 def say(service: StandIn, said: tuple[str, ...]) -> None:

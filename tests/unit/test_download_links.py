@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,50 +18,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer
     Transfer,
     TransferOptions,
 )
+from downloads import Renewing
 from stand_in import Fault, StandIn, exports
-from stand_in.model import Task
 
 MIB = 1 << 20
 SIZE = 5 * MIB
-
-
-@pytest.fixture
-def data() -> bytes:
-    return random.Random(11).randbytes(SIZE)
-
-
-@pytest.fixture
-def export(service: StandIn, data: bytes) -> Task:
-    task = service.add_task("rm-a", task_id="dt-x")
-    service.put_object(task, data)
-    return task
-
-
-@pytest.fixture
-def link(service: StandIn, export: Task) -> Callable[[], str]:
-    return lambda: exports.link(service, export, 600, internal=False)
-
-
-class Renewing:
-    """Waits for a transfer, and gives it new links as often as it asks."""
-
-    renews_links = True
-
-    def __init__(self, link: Callable[[], str]) -> None:
-        self._link = link
-        self.asked = 0
-
-    def check(self) -> None:
-        pass
-
-    def report(self, facts: Any) -> None:
-        pass
-
-    def ask_for_links(self) -> None:
-        self.asked += 1
-
-    def take_links(self) -> list[str]:
-        return [self._link()]
 
 
 # the table of what OSS documents
@@ -193,13 +153,18 @@ def test_reasons_that_change_all_the_time_come_to_an_end(service: StandIn, link:
 
 @pytest.mark.parametrize("connections", [1, 3])
 def test_what_a_link_leads_to_expires(
-    download: Any, service: StandIn, link: Callable[[], str], data: bytes, tmp_path: Path, connections: int
+    fetch: Callable[..., Any],
+    service: StandIn,
+    link: Callable[[], str],
+    data: bytes,
+    tmp_path: Path,
+    connections: int,
 ) -> None:
     """Each place is good for one request."""
     service.habits.link_requests = 1
     service.inject(Fault("reset", action="GetObject", at=MIB // 2, times=5, after=1))
     url = service.redirect("/latest", link)
-    result = download({"url": url, "dest": f"{tmp_path}/file", "connections": connections, "sync": False})
+    result = fetch(url=url, connections=connections)
     assert not result.get("failed"), result
     assert (tmp_path / "file").read_bytes() == data
     assert "AccessDenied" in {transfer.code for transfer in service.transfers}
@@ -207,7 +172,7 @@ def test_what_a_link_leads_to_expires(
 
 
 def test_what_a_link_leads_to_is_gone(
-    download: Any, service: StandIn, link: Callable[[], str], data: bytes, tmp_path: Path
+    fetch: Callable[..., Any], service: StandIn, link: Callable[[], str], data: bytes, tmp_path: Path
 ) -> None:
     """However it says so, and though it says nothing at all."""
     with StandIn() as other:
@@ -221,17 +186,17 @@ def test_what_a_link_leads_to_is_gone(
             Fault("reset", action="GetObject", at=MIB, after=1),
             Fault("error", action="GetObject", times=1000, status=404, code="NoSuchKey", message="It is gone."),
         )
-        result = download({"url": url, "dest": f"{tmp_path}/file", "connections": 1, "sync": False})
+        result = fetch(url=url, connections=1)
     assert not result.get("failed"), result
     assert (tmp_path / "file").read_bytes() == data
     assert service.redirected == 2
 
 
 def test_a_link_that_leads_to_what_is_refused_at_once(
-    download: Any, service: StandIn, link: Callable[[], str], tmp_path: Path
+    fetch: Callable[..., Any], service: StandIn, link: Callable[[], str]
 ) -> None:
     service.inject(Fault("expired", times=1000))
-    result = download({"url": service.redirect("/latest", link), "dest": f"{tmp_path}/file"})
+    result = fetch(url=service.redirect("/latest", link))
     assert "Request has expired" in result["msg"]
     assert service.redirected == len(service.transfers) == 1
 

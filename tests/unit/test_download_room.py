@@ -9,7 +9,6 @@ import contextlib
 import errno
 import json
 import os
-import random
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.object_i
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
 from downloads import Controller, journalled, process_of
 from processes import can_mount, mounted, until
-from stand_in import Fault, StandIn, exports
+from stand_in import Fault, StandIn
 
 MIB = 1 << 20
 PAGE = 4096
@@ -35,23 +34,6 @@ HELD = 50e3
 Result = dict[str, Any]
 
 needs_mount = pytest.mark.skipif(not can_mount(), reason="no right to mount")
-
-
-@pytest.fixture
-def data() -> bytes:
-    return random.Random(17).randbytes(SIZE)
-
-
-@pytest.fixture
-def link(service: StandIn, data: bytes) -> Callable[[], str]:
-    task = service.add_task("rm-a", task_id="dt-x")
-    service.put_object(task, data)
-    return lambda: exports.link(service, task, 600, internal=False)
-
-
-@pytest.fixture
-def fetch(download: Any, link: Callable[[], str]) -> Callable[..., Result]:
-    return lambda dest, **arguments: dict(download({"url": link(), "dest": str(dest), "sync": False, **arguments}))
 
 
 @pytest.fixture

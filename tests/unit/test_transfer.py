@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -38,17 +38,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     ConnectionOptions,
     Link,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
-    Account,
-    Transfer,
-    TransferOptions,
-    Turns,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import Turns
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     BrokenAnswer,
     ConfigurationError,
     ConnectionFailed,
 )
+from downloads import Renewing, transferred
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import can_mount, mounted, until
@@ -587,9 +583,9 @@ def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypat
     "fault",
     [
         None,
-        Fault("truncated", action="GetObject", at=1_000_003),
-        Fault("reset", action="GetObject", at=1_000_003),
-        Fault("stall", at=1_000_003, seconds=3600.0),
+        Fault("truncated", action="GetObject", at=1_000_003, after=1),
+        Fault("reset", action="GetObject", at=1_000_003, after=1),
+        Fault("stall", at=1_000_003, seconds=3600.0, after=1),
     ],
     ids=lambda fault: fault.kind if fault else "none",
 )
@@ -597,27 +593,21 @@ def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path
     data = random.Random(2).randbytes(SIZE)
     link, http = by_tls(tls_service, authority, tmp_path, data)
     http = http._replace(read_timeout=1.0 if fault and fault.kind == "stall" else 600.0)
-    account = Account()
-    transfer = Transfer(link, TransferOptions(connections=2, http=http), Patient(), account)
-    info = transfer.probe()
     if fault:
         tls_service.inject(fault)
-    partial = PartialFile(str(tmp_path / "file"))
-    transfer.run(partial, info)
-    transfer.close()
-    partial.release()
+    account = transferred(link, tmp_path / "file", connections=2, http=http)
     assert (tmp_path / "file.part").read_bytes() == data
     assert account.transferred == SIZE + 1
     assert bool(account.resumes) == bool(fault)
 
 
-def by_tls(service: StandIn, authority: trustme.CA, directory: Path, data: bytes) -> tuple[Link, ConnectionOptions]:
+def by_tls(service: StandIn, authority: trustme.CA, directory: Path, data: bytes) -> tuple[str, ConnectionOptions]:
     """A link to the data, and what it takes to trust the server."""
     task = service.add_task("rm-a", task_id="dt-x")
     service.put_object(task, data)
     service.habits.url_scheme = "https"
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
-    link = Link(exports.link(service, task, 600, internal=False))
+    link = exports.link(service, task, 600, internal=False)
     return link, ConnectionOptions(read_timeout=600.0, ca_path=str(directory / "ca.pem"))
 
 
@@ -625,9 +615,9 @@ def test_an_aborted_connection_does_not_fall_back_from_tls(
     tls_service: StandIn, authority: trustme.CA, tmp_path: Path
 ) -> None:
     data = random.Random(2).randbytes(SIZE)
-    link, http = by_tls(tls_service, authority, tmp_path, data)
+    url, http = by_tls(tls_service, authority, tmp_path, data)
     connection = Connection(http)
-    link, probed = connection.probe(link)
+    link, probed = connection.probe(Link(url))
     probed.skip()
     dummy, body = connection.get(link, 1000, SIZE, probed.info)
     # The head has been read, and all of the body waits at the socket, as that of a worker that waits for its turn.
@@ -646,24 +636,6 @@ def test_an_aborted_connection_does_not_fall_back_from_tls(
 # how many connections
 
 
-class Patient:
-    """Waits for a transfer for as long as it takes."""
-
-    renews_links = False
-
-    def check(self) -> None:
-        pass
-
-    def report(self, facts: Mapping[str, Any]) -> None:
-        pass
-
-    def ask_for_links(self) -> None:
-        raise AssertionError("the link does")
-
-    def take_links(self) -> None:
-        raise AssertionError("the link does")
-
-
 @pytest.mark.parametrize(("limit", "connections"), [("network", 4), ("machine", 2)])
 def test_connections_are_made_for_the_network_only(
     service: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, connections: int
@@ -678,41 +650,9 @@ def test_connections_are_made_for_the_network_only(
         )
     else:
         monkeypatch.setattr(Turns, "used", property(lambda turns: 2 * time.monotonic()))
-    account = Account()
-    link = Link(exports.link(service, task, 600, internal=False))
-    transfer = Transfer(link, TransferOptions(connections=4), Patient(), account)
-    partial = PartialFile(str(tmp_path / "file"))
-    transfer.run(partial, transfer.probe())
-    transfer.close()
-    partial.release()
+    account = transferred(exports.link(service, task, 600, internal=False), tmp_path / "file", connections=4)
     assert (tmp_path / "file.part").read_bytes() == data
     assert account.connections == service.connections == connections
-
-
-class Renewing(Patient):
-    """Has the same link again."""
-
-    renews_links = True
-
-    def __init__(self, link: str) -> None:
-        self.link = link
-        self.asked = 0
-
-    def ask_for_links(self) -> None:
-        self.asked += 1
-
-    def take_links(self) -> Any:
-        return [self.link]
-
-
-def transferred(dest: str, waiting: Any, link: str, **options: Any) -> bytes:
-    """What came."""
-    transfer = Transfer(Link(link), TransferOptions(**options), waiting, Account())
-    partial = PartialFile(dest)
-    transfer.run(partial, transfer.probe())
-    transfer.close()
-    partial.release()
-    return Path(partial.path).read_bytes()
 
 
 def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple[str, bytes]) -> None:
@@ -721,9 +661,9 @@ def test_a_redirected_link_is_renewed(service: StandIn, dest: str, stored: tuple
     link = exports.link(service, task, 600, internal=False)
     redirect = {"action": "GetObject", "location": stored[0]}
     service.inject(Fault("redirect", **redirect), Fault("expired", after=1), Fault("redirect", **redirect))
-    waiting = Renewing(link)
-    data = transferred(dest, waiting, link, connections=1)
-    assert data == stored[1]
+    waiting = Renewing(lambda: link)
+    transferred(link, dest, waiting, connections=1)
+    assert Path(f"{dest}.part").read_bytes() == stored[1]
     # What it led to is over: it is asked again itself, before anybody is asked for another.
     assert waiting.asked == 0
     assert len(service.transfers) == 5
@@ -737,9 +677,9 @@ def test_a_redirected_link_that_has_expired_itself_is_renewed(
     link = exports.link(service, task, 600, internal=False)
     redirect = {"action": "GetObject", "location": stored[0]}
     service.inject(Fault("redirect", **redirect), Fault("expired", times=2, after=1), Fault("redirect", **redirect))
-    waiting = Renewing(link)
-    data = transferred(dest, waiting, link, connections=1)
-    assert data == stored[1]
+    waiting = Renewing(lambda: link)
+    transferred(link, dest, waiting, connections=1)
+    assert Path(f"{dest}.part").read_bytes() == stored[1]
     assert waiting.asked == 1
     # A redirection holds for as long as its link.
     assert len(service.transfers) == 6
@@ -761,12 +701,14 @@ def test_nobody_is_waited_for_once_all_is_there(
     service.habits.rate = 4e6
     service.inject(fault)
     http = ConnectionOptions(read_timeout=7200.0)
-    assert transferred(dest, Patient(), stored[0], connections=2, http=http) == stored[1]
+    transferred(stored[0], dest, clock=time.monotonic, connections=2, http=http)
+    assert Path(f"{dest}.part").read_bytes() == stored[1]
 
 
 def test_the_first_byte_is_asked_for_again(service: StandIn, dest: str, stored: tuple[str, bytes]) -> None:
     service.inject(Fault("truncated", action="GetObject", at=0, times=2))
-    assert transferred(dest, Patient(), stored[0]) == stored[1]
+    transferred(stored[0], dest)
+    assert Path(f"{dest}.part").read_bytes() == stored[1]
 
 
 def test_turns_are_had_in_order() -> None:

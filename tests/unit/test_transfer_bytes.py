@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,12 @@ import pytest
 import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import transfer as transferring
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import VerificationFailed
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Connection, Link
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Rate
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
-    Account,
-    Transfer,
-    TransferOptions,
-    slow_ones,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import Account, slow_ones
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
+from downloads import transferred
+from processes import until
 from stand_in import Fault, StandIn, exports
 from stand_in.objects import StoredObject
 
@@ -34,48 +29,17 @@ SIZE = 16 * MIB
 ODD = SIZE + 12_345
 
 
-class Patient:
-    """Waits for a transfer for as long as it takes."""
-
-    renews_links = False
-
-    def check(self) -> None:
-        pass
-
-    def report(self, facts: Mapping[str, Any]) -> None:
-        pass
-
-    def ask_for_links(self) -> None:
-        raise AssertionError("the link does")
-
-    def take_links(self) -> None:
-        raise AssertionError("the link does")
-
-
-def put(service: StandIn, size: int) -> tuple[Link, StoredObject]:
+def put(service: StandIn, size: int) -> tuple[str, StoredObject]:
     task = service.add_task("rm-a", task_id="dt-x")
     stored = service.put_object(task, size)
-    return Link(exports.link(service, task, 600, internal=False)), stored
+    return exports.link(service, task, 600, internal=False), stored
 
 
-def transferred(
-    service: StandIn,
-    directory: Path,
-    size: int = ODD,
-    clock: Callable[[], float] = time.monotonic,
-    **options: Any,
-) -> Account:
+def brought(service: StandIn, directory: Path, size: int = ODD, **options: Any) -> Account:
     """Transfer an object of that size, and see that it is there."""
     link, stored = put(service, size)
-    account = Account()
-    transfer = Transfer(link, TransferOptions(**options), Patient(), account, clock)
-    partial = PartialFile(str(directory / "file"))
-    try:
-        transfer.run(partial, transfer.probe())
-    finally:
-        transfer.close()
-        partial.release()
-    assert Path(partial.path).read_bytes() == stored.read()
+    account = transferred(link, directory / "file", sync=False, **options)
+    assert (directory / "file.part").read_bytes() == stored.read()
     return account
 
 
@@ -84,9 +48,12 @@ def sent(service: StandIn) -> int:
     return sum(transfer.sent for transfer in service.transfers)
 
 
+#: By so much are the clocks of the transfer and of the storage slower, so that nothing is slow only because this machine is busy.
+SLOWNESS = 5
+
+
 def slowly() -> float:
-    """A clock by which no connection is slow only because this machine is busy."""
-    return time.monotonic() / 20
+    return time.monotonic() / SLOWNESS
 
 
 @pytest.mark.parametrize("connections", [1, 2, 8])
@@ -94,7 +61,7 @@ def slowly() -> float:
 def test_no_byte_is_sent_twice(service: StandIn, tmp_path: Path, rate: float | None, connections: int) -> None:
     """One byte more comes from asking what the object is."""
     service.habits.rate = rate
-    account = transferred(service, tmp_path, clock=slowly, connections=connections, sync=False)
+    account = brought(service, tmp_path, clock=slowly, connections=connections)
     assert sent(service) == account.transferred == ODD + 1
 
 
@@ -102,23 +69,23 @@ def test_no_byte_is_sent_twice_by_tls(tls_service: StandIn, authority: trustme.C
     tls_service.habits.url_scheme = "https"
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     http = ConnectionOptions(ca_path=str(tmp_path / "ca.pem"))
-    account = transferred(tls_service, tmp_path, clock=slowly, http=http, sync=False)
+    account = brought(tls_service, tmp_path, clock=slowly, http=http)
     assert sent(tls_service) == account.transferred == ODD + 1
 
 
 def test_few_bytes_are_sent_twice_by_connections_that_differ(service: StandIn, tmp_path: Path) -> None:
     """Only those under way on a slow connection when its segment is taken over."""
-    service.habits.rate = lambda number: 1e5 if number % 8 == 3 else 1e6 * (2 + number % 8)
-    account = transferred(service, tmp_path, sync=False)
+    service.habits.rate = lambda number: (1e5 if number % 8 == 3 else 1e6 * (2 + number % 8)) / SLOWNESS
+    account = brought(service, tmp_path, clock=slowly)
     assert ODD < account.transferred <= sent(service) <= 1.01 * ODD
 
 
 @pytest.mark.parametrize("after", [1, 4])
 def test_what_a_crawling_connection_has_is_fetched_by_others(service: StandIn, tmp_path: Path, after: int) -> None:
     """At its rate, its first segment alone would last for half an hour."""
-    service.habits.rate = 4e6
-    service.inject(Fault("crawl", rate=1000.0, after=after))
-    transferred(service, tmp_path, 9 * MIB, connections=4, sync=False)
+    service.habits.rate = 4e6 / SLOWNESS
+    service.inject(Fault("crawl", rate=1000.0 / SLOWNESS, after=after))
+    brought(service, tmp_path, 9 * MIB, clock=slowly, connections=4)
     crawling = next(transfer for transfer in service.transfers if transfer.fault)
     others = [transfer for transfer in service.transfers if not transfer.fault]
     assert crawling.sent < 200_000
@@ -128,7 +95,7 @@ def test_what_a_crawling_connection_has_is_fetched_by_others(service: StandIn, t
 
 def test_what_is_thrown_away_counts(service: StandIn) -> None:
     """A response that is given up, with bytes that nobody has read yet."""
-    link, dummy = put(service, 40_000)
+    link = Link(put(service, 40_000)[0])
     connection = Connection(ConnectionOptions())
     probed = connection.probe(link)[1]
     probed.skip()
@@ -136,8 +103,7 @@ def test_what_is_thrown_away_counts(service: StandIn) -> None:
         body = connection.get(link, 0, 40_000, probed.info)[1]
         if read:
             body.receive(memoryview(bytearray(read)))
-        while service.transfers[-1].sent < 40_000:
-            time.sleep(0.001)
+        until(lambda: service.transfers[-1].reply.is_over)
         connection.close()
     assert connection.received == sent(service) == 80_001
 
@@ -165,8 +131,9 @@ def begun_early(service: StandIn, size: int) -> int:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_slow_connection_is_replaced(service: StandIn, tmp_path: Path) -> None:
-    service.habits.rate = lambda number: 1e5 if number == 3 else 4e6
-    transferred(service, tmp_path, 32 * MIB, connections=4, sync=False)
+    # Until then, the others have time; they are five times as quick.
+    service.habits.rate = lambda number: 1e5 if number == 3 else 4e6 if service.connections > 4 else 5e5
+    brought(service, tmp_path, 32 * MIB, clock=time.monotonic, connections=4)
     assert begun_early(service, 32 * MIB) > 4
 
 
@@ -214,8 +181,8 @@ def test_an_object_that_comes_wrong_is_fetched_twice_at_most(service: StandIn, t
     for dummy in range(times):
         service.inject(Fault("flipped", after=1, at=0))
     if times == 1:
-        assert transferred(service, tmp_path, MIB, connections=1).attempts == 2
+        assert brought(service, tmp_path, MIB, connections=1).attempts == 2
     else:
         with pytest.raises(VerificationFailed, match="its CRC-64 is"):
-            transferred(service, tmp_path, MIB, connections=1)
+            brought(service, tmp_path, MIB, connections=1)
     assert sent(service) == 2 * (MIB + 1)

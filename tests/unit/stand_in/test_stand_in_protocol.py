@@ -247,8 +247,10 @@ def test_a_reset_connection(raw: Raw, executed: bool) -> None:
     assert raw.send(request).status == (400 if executed else 200), "only what reached the gateway used its nonce"
 
 
-def test_a_truncated_body(raw: Raw) -> None:
-    raw.service.inject(Fault("truncated"))
+@pytest.mark.parametrize("at", [None, 0, 100_000])
+def test_a_truncated_body(raw: Raw, at: int | None) -> None:
+    """By a byte at least, however long the answer would have been."""
+    raw.service.inject(Fault("truncated", at=at))
 
     with pytest.raises(http.client.IncompleteRead):
         raw.send(raw.signed())

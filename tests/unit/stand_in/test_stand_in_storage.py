@@ -283,7 +283,32 @@ def test_truncation(service: StandIn) -> None:
     linked.connection.close()
 
 
-@pytest.mark.parametrize("fault", [Fault("stall", seconds=0.1), Fault("slow", action="GetObject", seconds=0.1)])
+@pytest.mark.parametrize("kind", ["reset", "truncated", "flipped"])
+@pytest.mark.parametrize("at", [9, 10, 5000])
+def test_no_answer_is_too_short_to_be_spoilt(service: StandIn, kind: str, at: int) -> None:
+    """However late the fault is to come, it comes at the last byte then."""
+    linked = Linked(service)
+    good = linked.stored.read()[:10]
+    service.inject(Fault(kind, action="GetObject", at=at))
+    answer = linked.ask(Range="bytes=0-9")
+
+    if kind == "flipped":
+        assert answer.read() == good[:9] + bytes([good[9] ^ 1])
+    else:
+        with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+            answer.read()
+        assert service.transfers[0].sent == 9
+    linked.connection.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("stall", seconds=0.1),
+        Fault("stall", seconds=0.1, at=5000),
+        Fault("slow", action="GetObject", seconds=0.1),
+    ],
+)
 def test_a_pause(service: StandIn, fault: Fault) -> None:
     linked = Linked(service)
     service.inject(fault)
