@@ -10,6 +10,7 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import ORPHANED, is_orphaned
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
     ProgressLines,
     host_of,
@@ -63,6 +64,8 @@ class ActionModule(ActionBase):
                 result.get("invocation", {}).get("module_args", {}).pop("slice", None)
                 return result
             known = t.cast("dict[str, t.Any]", waiting["known"])
+            if is_orphaned():
+                return {"failed": True, "msg": ORPHANED, "error": {"kind": "interruption"}}
             now = time.monotonic()
             costs += now - slice_began - waiting["spent"]
             shortest = max(MIN_SLICE, costs / MAX_SHARE - (now - began))

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 import typing as t
 import uuid
@@ -28,6 +29,14 @@ DEFAULT_INTERVAL = 30.0
 BETWEEN = ("job", "links", "names")
 #: A work whose process got lost is started again so often, as on a host that ends all processes of a session with it.
 MAX_STARTS = 20
+
+ORPHANED = "Ansible, which waited for this, is gone."
+
+
+def is_orphaned() -> bool:
+    """Whether the command has ended that this process works for. It may have been killed, and then ends none of its workers."""
+    command = multiprocessing.parent_process()
+    return command is not None and not command.is_alive()
 
 
 class FollowingAction(ActionBase):
@@ -94,15 +103,24 @@ class FollowingAction(ActionBase):
                 try:
                     links = renewal.links()
                 except BaseException:
-                    job = {"seconds": 0, "directory": directory, "stop": True}
-                    self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
+                    self._stop(module_args, task_vars, directory)
                     raise
+            if is_orphaned():
+                return self._clean(self._stop(module_args, task_vars, directory))
             if time.monotonic() - shown >= interval:
                 shown = time.monotonic()
                 if is_read(self._task):
                     show(
                         self._display, host_of(self._task, task_vars), lines(state.get("progress") or {}, shown - began)
                     )
+
+    def _stop(self, module_args: Facts, task_vars: t.Optional[Facts], directory: t.Optional[str]) -> Facts:
+        """End the work, and return what it has."""
+        if directory is None:
+            return {"failed": True, "msg": ORPHANED, "error": {"kind": "interruption"}}
+        job = {"seconds": 0, "directory": directory, "stop": True}
+        result: Facts = self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
+        return result
 
     @staticmethod
     def _clean(result: Facts) -> Facts:

@@ -182,7 +182,9 @@ def test_the_examples_of_the_documentation_run_as_they_stand(world: Any, restore
         assert "changed=0" in again
 
 
-def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: str) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: str, is_killed: bool) -> None:
+    """Also where it is killed, and leaves its worker, which has a session of its own."""
     process = Process(
         ["ansible", "localhost", "-e", world.interpreter, "-m", EXTRACT, "-a", f"{large} progress_interval=1"],
         stdout=subprocess.PIPE,
@@ -192,7 +194,10 @@ def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: s
     )
     until(lambda: process.poll() is not None or (restore / "large.part" / "new" / "root").exists())
     assert process.poll() is None, process.outputs()[0]
-    os.killpg(process.pid, signal.SIGINT)
+    if is_killed:
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     process.outputs()
     assert process.returncode != 0
     until(lambda: not (restore / "large.part").exists())

@@ -160,8 +160,12 @@ def test_the_examples_of_the_documentation_run_as_they_stand(filled: Any, check:
     assert "failed=0" in output
 
 
-def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
-    """Soon nobody asks any more: what waits on the host ends with its slice at the latest."""
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_what_ends_the_command_ends_the_waiting(world: Any, is_killed: bool) -> None:
+    """Soon nobody asks any more: what waits on the host ends with its slice at the latest.
+
+    A command that is killed leaves its worker, which has a session of its own.
+    """
     world.service.add_task(INSTANCE, task_id="dt-0", state="running")
     process = Process(
         [
@@ -175,7 +179,10 @@ def test_what_ends_the_command_ends_the_waiting(world: Any) -> None:
     )
     until(lambda: len(world.service.calls) >= 3 or process.poll() is not None)
     assert process.poll() is None, process.outputs()[0]
-    os.killpg(process.pid, signal.SIGINT)
+    if is_killed:
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     process.outputs()
     assert process.returncode != 0
 
