@@ -143,7 +143,7 @@ notes:
   - What the task does not set is taken from the environment of either host for what that host asks - proxies, and variables such as
     E(APSARADB_BACKUP_CA_PATH). What the task's C(environment) says is for both.
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
-    counts every byte that arrived, whatever became of it.
+    counts every byte that arrived, whatever became of it, but for the one by which it learns what the file is.
   - Parts of a file come in several answers, which are compared by all that the storage says of the object - its size, ETag, CRC-64,
     version, type and the time of its last change. If it is replaced meanwhile, it is fetched from the start. A storage that gives
     neither ETag, CRC-64, version nor the time of the last change is asked for all of the file in one answer, over one connection.
@@ -154,7 +154,7 @@ notes:
     O(total_timeout), and what comes meanwhile is kept. If it refuses, the module ends at once.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
   - A signal to the module ends the transfer. So does the end of Ansible on the controller, by Ctrl-C for example, but it can take
-    two minutes, in which the transfer may come to its end. What is there is kept; until then, another run is refused.
+    two minutes, in which the transfer may come to its end. What was downloaded is kept; until then, another run is refused.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -176,7 +176,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ fetched.dest }} has {{ fetched.size }} bytes, of which {{ fetched.bytes_transferred }} were transferred now"
 
-- name: Give it another mode, and transfer one byte of it only, as it is there
+- name: Give it another mode, and transfer nothing of it, as it is there
   apsaradb.backup.dbs_download_file:
     region: cn-hangzhou
     task_id: dt-a1b2c3d4e5f0
@@ -215,10 +215,11 @@ bytes_total:
   type: int
   sample: 268435456
 bytes_transferred:
-  description: How many bytes of the file arrived in this run, whatever became of them. One comes first, to learn what the file is.
+  description: How many bytes of the file arrived in this run, whatever became of them. The byte that it asks for first, to learn
+    what the file is, does not count.
   returned: success, and in a failure as far as it is known, and not zero
   type: int
-  sample: 268435457
+  sample: 268435456
 bytes_resumed:
   description: How many bytes an earlier run had left, and were right.
   returned: success, and in a failure as far as it is known, and not zero

@@ -372,7 +372,7 @@ def test_ranges_over_one_connection(
     found, body = connection.probe(link)
     assert found is link
     assert body.info[:3] == (SIZE, body.info.etag, crc64(data))
-    assert body.skip() == 1
+    body.skip()
     for start, stop in ((0, 1), (0, SIZE), (4_999_999, SIZE), (77, 1_000_077)):
         assert received(connection, link, start, stop, body.info, piece) == data[start:stop]
     assert connection.made == service.connections == 1
@@ -597,7 +597,7 @@ def test_a_transfer_by_tls(tls_service: StandIn, authority: trustme.CA, tmp_path
         tls_service.inject(fault)
     account = transferred(link, tmp_path / "file", connections=2, http=http)
     assert (tmp_path / "file.part").read_bytes() == data
-    assert account.transferred == SIZE + 1
+    assert account.transferred == SIZE
     assert bool(account.resumes) == bool(fault)
 
 

@@ -36,6 +36,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.crc64 import crc64_of_file, is_slow
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import (
+    KEPT,
     DestinationFailed,
     Rejected,
     VerificationFailed,
@@ -85,8 +86,7 @@ CONSTRAINTS: dict[str, t.Any] = {
 _GONE_WITH_TASK_HINT = "The files of a task are there for three days; after that, create a new task"
 _GONE_FROM_BUCKET_HINT = "The object was there when the bucket was listed: see who deletes objects in it"
 _RENEWED_BY_NEXT_RUN_HINT = (
-    "Run it again: it begins with a new link, and what is there already is not lost. With async, where links are not renewed,"
-    " raise duration"
+    f"Run it again: it begins with a new link; {KEPT}. With async, where links are not renewed, raise duration"
 )
 
 _STEP = 1 << 20
@@ -268,7 +268,7 @@ class DownloadFile:
 
     def after_interruption(self) -> str:
         keeps = self._options["keep_partial"] and all(file.is_resumable for file in self._fetched)
-        return "What came is kept, and the next run goes on with it." if keeps else ""
+        return f"{KEPT[0].upper()}{KEPT[1:]}." if keeps else ""
 
     def explain(self, rejection: Rejected) -> None:
         """Say what to do where that depends on what was asked for."""
@@ -307,7 +307,7 @@ class DownloadFile:
         asked = f"write {path}"
         try:
             if not os.path.isdir(directory) and path != self._options["dest"] and not self._module.check_mode:
-                os.makedirs(directory, mode=0o700)
+                _make(directory, asked)
             exists = os.path.lexists(directory) or not self._module.check_mode or path == self._options["dest"]
             if exists and not stat.S_ISDIR(os.stat(directory).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "")
@@ -317,6 +317,10 @@ class DownloadFile:
                 raise OSError(errno.EROFS, "")
             if exists and not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "")
+        except FileNotFoundError as error:
+            failed = DestinationFailed.of(error, directory, asked)
+            failed.hint = f"Create the directory {directory} first"
+            raise failed from None
         except OSError as error:
             raise DestinationFailed.of(error, directory, asked) from None
         if exists:
@@ -388,7 +392,7 @@ class DownloadFile:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial.journal)
         except OSError as error:
-            raise DestinationFailed.of(error, path, f"put {path} in its place") from None
+            raise DestinationFailed.of(error, error.filename or path, f"put {path} in its place") from None
         if sync:
             sync_directory(os.path.dirname(path) or ".")
         return backup
@@ -595,6 +599,14 @@ class _Reporting:
 
     def report(self, facts: t.Mapping[str, t.Any]) -> None:
         self._job.report({**self._progress, **facts})
+
+
+def _make(directory: str, asked: str) -> None:
+    """The directory, and those above it."""
+    try:
+        os.makedirs(directory, mode=0o700)
+    except OSError as error:
+        raise DestinationFailed.of(error, error.filename or directory, asked, is_new=True) from None
 
 
 def _status_of(path: str) -> t.Optional[tuple[int, int, int]]:

@@ -23,6 +23,9 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, Refusal
 
+#: What is said wherever a download ends before its end.
+KEPT = "what was downloaded is kept, and the next run continues with it"
+
 
 class TransferError(BackupError):
     kind = "transfer"
@@ -51,9 +54,10 @@ class DestinationFailed(TransferError):
     kind = "destination"
 
     @classmethod
-    def of(cls, error: OSError, path: str, asked: str) -> DestinationFailed:
-        """In the words of the system, with what to do about the usual ones."""
-        failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})", hint=_hint(error.errno, path))
+    def of(cls, error: OSError, path: str, asked: str, *, is_new: bool = False) -> DestinationFailed:
+        """In the words of the system, with what to do about the usual ones. ``is_new``: the path was to be created."""
+        failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})")
+        failed.hint = _hint(error.errno, path, is_new)
         failed.asked = asked
         return failed
 
@@ -83,9 +87,12 @@ class Abandoned(TransferError):
     kind = "interruption"
 
 
-def _hint(number: t.Optional[int], path: str) -> str:
+def _hint(number: t.Optional[int], path: str, is_new: bool) -> str:
+    directory = os.path.dirname(path) or "."
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"Make room in {os.path.dirname(path) or '.'}, and run it again: what is there already is not lost"
+        return f"Make room in {directory}, and run it again: {KEPT}"
+    if number in (errno.EACCES, errno.EPERM) and os.geteuid() == 0:
+        return "Not even root may write there: choose another place, or, on a network file system, a user that may"
     if number in (errno.EACCES, errno.EPERM):
         return "Run it as a user that may write there, with become for example"
     if number == errno.EROFS:
@@ -95,5 +102,13 @@ def _hint(number: t.Optional[int], path: str) -> str:
     if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
         return "Choose another place"
     if number == errno.ENOENT:
-        return "Create the directory first"
+        return _hint_where_nothing_is(directory, is_new)
     return ""
+
+
+def _hint_where_nothing_is(directory: str, is_new: bool) -> str:
+    if not os.path.isdir(directory):
+        return f"Create the directory {directory} first"
+    if is_new:
+        return f"The system lets nobody create anything in {directory}: choose another place"
+    return "Something else has moved or deleted it: run it again"

@@ -219,7 +219,7 @@ class PartialFile:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise DestinationFailed.of(error, self.path, self._asked) from None
+                raise DestinationFailed.of(error, self.path, self._asked, is_new=True) from None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The one who had the lock may have put it in its place, or taken it away.

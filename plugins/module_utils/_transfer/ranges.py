@@ -125,17 +125,12 @@ class Body:
         """Until so many bytes are there to be received, or so long. Raises ConnectionFailed if nothing came for too long."""
         self._connection.wait(seconds, min(count, self._left))
 
-    def skip(self) -> int:
-        """Receive what is left of it, for nothing. Returns how much that was; raises as ``receive``."""
+    def skip(self) -> None:
+        """Receive what is left of it, for nothing. Raises as ``receive``."""
         view = memoryview(bytearray(4096))
-        skipped = 0
         while not self.is_over:
-            count = self.receive(view)
-            if count is None:
+            if self.receive(view) is None:
                 self.wait(math.inf)
-            else:
-                skipped += count
-        return skipped
 
 
 class Connection:

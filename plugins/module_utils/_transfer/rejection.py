@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import KEPT
+
 #: The largest number of new links in a row for one that has expired: a slow host may use up a short-lived one.
 EXPIRED = 5
 #: Where nobody can say what is wrong, one more link tells whether it was the link.
@@ -21,7 +23,7 @@ UNCLEAR = 1
 #: Another link would be refused as well.
 FINAL = 0
 
-EXPIRED_HINT = "A link is valid for a limited time only: get a new one; what is there already is not lost"
+EXPIRED_HINT = f"A link is valid for a limited time only: get a new one; {KEPT}"
 _UNCLEAR_HINT = "If the link has expired, get a new one. Otherwise, see what the storage says"
 _UNPAID_HINT = "The account that owns the bucket is suspended, as for unpaid bills: settle that in the console"
 _ENDPOINT_HINT = "The bucket is not at the host of the link: check region, oss_region and oss_endpoint"

@@ -114,7 +114,8 @@ class Waiting(t.Protocol):
 class Account:
     """What was done, over all objects and attempts.
 
-    ``resumed``: bytes that an earlier run had left; ``resumes``: how often it went on where something had broken.
+    ``transferred``: bytes, without the one that only tells what the object is. ``resumed``: bytes that an earlier run had
+    left; ``resumes``: how often it went on where something had broken.
     """
 
     def __init__(self) -> None:
@@ -152,7 +153,7 @@ class Transfer:
         def ask(link: Link) -> tuple[Link, Body]:
             link, body = self._connection.probe(link)
             if not body.is_whole:
-                self._account.transferred += body.skip()
+                body.skip()
             return link, body
 
         return self._begin(ask)
