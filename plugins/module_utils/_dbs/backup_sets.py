@@ -29,7 +29,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     snake_case,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, printable, redacted
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import (
+    MAX_NAME,
+    printable,
+    redacted,
+    visible,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -266,16 +271,17 @@ def is_usable(backup: BackupSet) -> bool:
 def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
     """In the shape that both services share. Links that they issue are left out, or masked: they are as good as passwords."""
     raw = redacted(raw)
+    shown = visible(raw)
     backup: BackupSet = {
         snake_case(name): value
-        for name, value in raw.items()
+        for name, value in shown.items()
         if "url" not in name.lower() and "link" not in name.lower()
     }
     backup.pop("db_instance_id", None)
     status = str(raw.get("BackupStatus") or "").lower()
     size, consistent = integer(raw.get("BackupSize")), integer(raw.get("ConsistentTime"))
     for name in ("BackupId", "BackupMode", "BackupMethod", "BackupType", "Engine", "EngineVersion"):
-        value = raw.get(name)
+        value = shown.get(name)
         backup[snake_case(name)] = None if value in (None, "") else str(value)
     available = raw.get("IsAvail")
     backup.update(

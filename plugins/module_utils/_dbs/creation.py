@@ -35,6 +35,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors 
     ServiceError,
     may_have_had_effect,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted, visible
 
 if t.TYPE_CHECKING:
     from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
@@ -142,7 +143,12 @@ class DownloadRequest:
             return None
         bucket = f"{self.more.get('TargetBucket')}/"
         path = re.sub(r"^oss://[^/]*/?", "", listed).strip("/")
-        return str(self.target_path).strip("/") in (path, path.removeprefix(bucket))
+        return self._shown_path in (path, path.removeprefix(bucket))
+
+    @property
+    def _shown_path(self) -> str:
+        """The target's path as it is listed by ``normalised``."""
+        return str(visible(redacted(self.target_path))).strip("/")
 
     def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
         """To the second; a whole minute may be that of the point in time."""

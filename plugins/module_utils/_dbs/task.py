@@ -17,7 +17,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import
     iso8601,
     snake_case,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import MAX_NAME, printable, redacted
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import (
+    MAX_NAME,
+    printable,
+    redacted,
+    visible,
+)
 
 TARGET_TYPES = ("URL", "OSS")
 FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")
@@ -90,19 +95,20 @@ def progress(text: object) -> dict[str, t.Any]:
 def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> dict[str, t.Any]:
     """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``; signed links in it are masked."""
     raw = redacted(raw)
-    task: dict[str, t.Any] = {snake_case(name): value for name, value in raw.items()}
+    shown = visible(raw)
+    task: dict[str, t.Any] = {snake_case(name): value for name, value in shown.items()}
     for name in _INTEGERS:
         task[snake_case(name)] = integer(raw.get(name))
     for name in _TIMES:
         task[snake_case(name)] = epoch_milliseconds(raw.get(name))
     for name in _TEXTS:
-        value = raw.get(name)
+        value = shown.get(name)
         task[snake_case(name)] = None if value is None else str(value)
     task.update(
         instance_name=instance_name,
         region_code=task["region_code"] or region,
         download_status=canonical_state(raw.get("DownloadStatus")) or None,
-        db_list=databases(raw.get("DbList")),
+        db_list=databases(shown.get("DbList")),
         gmt_create_iso=iso8601(task["gmt_create"]),
         backup_set_time_iso=iso8601(task["backup_set_time"]),
         **progress(raw.get("Progress")),

@@ -57,6 +57,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer
     TransferOptions,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import printable
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "task_id": {"type": "str"},
@@ -171,7 +172,7 @@ def relative_name(name: str) -> str:
 
 def _safe(name: str) -> str:
     """Without what a terminal, a shell or a file system could stumble over."""
-    name = "".join("_" if not letter.isprintable() or letter in "/\\" else letter for letter in name).strip()
+    name = "".join("_" if printable(letter) != letter or letter in "/\\" else letter for letter in name).strip()
     encoded = name.encode("utf-8", "replace")[:_LONGEST_NAME]
     name = encoded.decode("utf-8", "ignore")
     return "" if name in (".", "..") else name

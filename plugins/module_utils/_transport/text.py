@@ -7,7 +7,7 @@
 """Text that may be shown: without secrets, and without what a terminal would obey.
 
 Services, proxies and servers quote what they were sent. All that leaves the collection passes here: ``safe`` and
-``quoted`` for what people read, ``redacted`` for results. ``hide`` tells of a secret that is used; links and keys of others
+``quoted`` for what people read, ``redacted`` and ``visible`` for results. ``hide`` tells of a secret that is used; links and keys of others
 are known by their looks.
 """
 
@@ -72,7 +72,7 @@ def quoted(text: object, limit: int = MAX_TEXT) -> str:
 
 def printable(text: str, limit: t.Optional[int] = None) -> str:
     """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
-    if not text.isprintable() or re.search(_INVISIBLE, text):
+    if not text.isprintable() or (not text.isascii() and re.search(_INVISIBLE, text)):
         letters = (
             letter if letter.isprintable() and not re.match(_INVISIBLE, letter) else _escaped(letter) for letter in text
         )
@@ -88,6 +88,18 @@ def _escaped(letter: str) -> str:
 _INVISIBLE = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 
 T = t.TypeVar("T")
+
+
+def visible(value: T) -> T:
+    """The text, or all texts in lists and dictionaries, as ``printable`` shows it. An ID that this changes is none."""
+    result: t.Any = value
+    if isinstance(value, str):
+        result = printable(value)
+    elif isinstance(value, dict):
+        result = {visible(name): visible(inner) for name, inner in value.items()}
+    elif isinstance(value, (list, tuple)):
+        result = [visible(inner) for inner in value]
+    return t.cast(T, result)
 
 
 def redacted(value: T) -> T:
