@@ -111,6 +111,24 @@ options:
       - A loopback address is that of RDS and OSS as well, where no other is set for them. In the same way, a loopback address of one
         of those is that of all.
     type: str
+  rds_endpoint:
+    description:
+      - The host of RDS, as O(endpoint) is that of DBS.
+      - Used by M(apsaradb.backup.dbs_backup_set_info) for RDS instances, and by M(apsaradb.backup.dbs_download_task) to find
+        the newest backup set, and in check mode the size of one.
+    type: str
+  oss_endpoint:
+    description:
+      - The address of OSS for links to objects in a bucket, in place of the one that belongs to O(oss_region) and O(network). It is
+        given as O(endpoint) is.
+      - Used by P(apsaradb.backup.dbs_download_location#lookup), M(apsaradb.backup.dbs_download_location_info) and
+        M(apsaradb.backup.dbs_download_file).
+    type: str
+  oss_region:
+    description:
+      - The region of the bucket for links to its objects, for example V(cn-hangzhou); by default O(region).
+      - Used where O(oss_endpoint) is.
+    type: str
   network:
     description:
       - Which addresses to use, of the service and of files - those on the Internet (V(public)), or those in the virtual private

@@ -29,14 +29,6 @@ options:
       - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.
       - If set, the path is given as C(oss://bucket/path).
     type: str
-  oss_region:
-    description:
-      - The region of the bucket for links to its objects, for example V(cn-hangzhou); by default O(region).
-    type: str
-  oss_endpoint:
-    description:
-      - The address of OSS for links to objects in the bucket, in place of the one that belongs to O(oss_region) and O(network). It is given as O(endpoint) is.
-    type: str
 requirements:
   - alibabacloud-oss-v2, if links to objects in a bucket are to be signed
 """)

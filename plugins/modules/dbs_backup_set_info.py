@@ -104,11 +104,6 @@ options:
         MySQL, PostgreSQL and MariaDB. For PolarDB clusters, all backup sets that succeeded are listed.
     type: bool
     default: false
-  rds_endpoint:
-    description:
-      - The host of RDS, as O(endpoint) is that of DBS.
-      - If not set, the environment variable E(APSARADB_BACKUP_RDS_ENDPOINT) is used.
-    type: str
 requirements:
   - jmespath, if O(query) is set
 extends_documentation_fragment:

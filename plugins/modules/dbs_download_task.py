@@ -196,12 +196,6 @@ options:
         United States dollars.
     type: float
     default: 0.03125
-  rds_endpoint:
-    description:
-      - The host of RDS, which is asked for O(backup_set_id=latest), and in check mode for the size of a backup set if
-        O(backup_set_size) is not set.
-      - If not set, the environment variable E(APSARADB_BACKUP_RDS_ENDPOINT) is used.
-    type: str
 extends_documentation_fragment:
   - apsaradb.backup.connection
   - apsaradb.backup.progress

@@ -160,6 +160,19 @@ def test_what_stops_it(stocked: Any) -> None:
     assert "there is no full backup set that can be used for" in " ".join(
         create(stocked, "-e", "backup_set_id=1", check=False).split()
     )
+    # What is said cures it: with an ID, it does not ask for one, and what it names creates the task.
+    mongodb = create(stocked, "-e", "instance_name=dds-bp1abc", check=False)
+    assert "Take the ID of a backup set from the console, and create the task by" in " ".join(mongodb.split())
+    mongodb = " ".join(create(stocked, "-e", "instance_name=dds-bp1abc backup_set_id=7", check=False).split())
+    assert "Take the ID" not in mongodb
+    assert "on_missing" not in mongodb
+    assert "-a 'instance_name=dds-bp1abc region=cn-hangzhou backup_set_id=7 format=Bson'" in mongodb
+    assert "'mysql-odd' does not tell which service lists its backup sets: set source to rds or polardb" in " ".join(
+        create(stocked, "-e", "instance_name=mysql-odd", check=False).split()
+    )
+    assert "there is no full backup set" in " ".join(
+        create(stocked, "-e", "instance_name=mysql-odd source=rds", check=False).split()
+    )
     stocked.service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
     assert "rm-local has no advanced downloads" in create(stocked, "-e", "instance_name=rm-local", check=False)
     assert not stocked.service.created

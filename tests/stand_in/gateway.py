@@ -98,7 +98,7 @@ class Exchange:
         if fault and fault.kind == "slow_head":
             seconds = fault.seconds
             reply.pause = lambda: self._service.pause(seconds)
-        if reply.content_type != "text/html":
+        if reply.content_type != "text/html" and self._service.habits.request_id_header:
             reply.headers["x-acs-request-id"] = self.call.request_id
         self.call.reply = reply
         self.call.status = None if reply.cut and reply.cut.after is None else reply.status

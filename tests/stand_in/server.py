@@ -47,6 +47,8 @@ class Habits:
     totals: bool | Literal["wrong"] = True
     success: str = "true"
     code_beside_success: str | None = None
+    request_id_header: bool = True
+    """Whether answers have the header x-acs-request-id."""
     errors: Literal["json", "xml"] = "json"
     denial: Literal["NoPermission", "Forbidden.RAM"] = "NoPermission"
     unknown_instance: Literal["error", "empty"] = "error"

@@ -238,6 +238,32 @@ def test_what_is_no_link(location_info: Any, service: StandIn, asked: dict[str, 
     assert "the answer holds no link where one belongs" in result["msg"]
 
 
+@pytest.mark.parametrize("request_id", [{}, {"RequestId": ""}, {"RequestId": None}], ids=str)
+def test_a_refusal_without_a_request_id(
+    info: Any, location_info: Any, task: Any, service: StandIn, asked: dict[str, Any], request_id: Body
+) -> None:
+    """The message says that there is none, in place of what support asks for."""
+    service.habits.request_id_header = False
+
+    def refuse(operation: str, code: str) -> None:
+        service.answer(operation, {"Success": "false", "Code": code, "Message": "No.", **request_id})
+
+    refuse("DescribeDownloadTask", "DBS.ParamIsInValid")
+    result = info({**asked, "page_size": 10})
+    assert "the service answered DBS.ParamIsInValid: No (HTTP 200, request ID not given)." in result["msg"]
+    assert result["error"]["request_id"] == ""
+    refuse("DescribeDownloadBackupSetStorageInfo", "DBS.DownloadTask.CannotFind")
+    service.add_task("rm-bp1abc", task_id="dt-one", state="running")
+    service.answer("DescribeDownloadTask", body("DescribeDownloadTask", [{**ROW, "DownloadStatus": "finished"}], 1))
+    result = location_info({**asked, "task_ids": "dt-one"})
+    assert "there is no task 'dt-one' (DBS.DownloadTask.CannotFind, request ID not given)." in result["msg"]
+    service.answer("DescribeDownloadTask", body("DescribeDownloadTask", [], 0))
+    refuse("CreateDownload", "DBS.DownloadTask.OnlyOneRunningOrFailedTask")
+    result = task({**asked, "backup_set_id": "1", "format": "CSV", "confirm_timeout": 0})
+    refused = "the service refused it (DBS.DownloadTask.OnlyOneRunningOrFailedTask, request ID not given)"
+    assert refused in result["msg"]
+
+
 OBJECTS: dict[str, str] = {
     "no list at all": "<Result><KeyCount>0</KeyCount></Result>",
     "an empty document": "<ListBucketResult/>",

@@ -968,7 +968,19 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
             {"backup_set_id": "latest", "instance_name": "dds-bp1abc", "format": "Bson"},
             "instance_name 'dds-bp1abc' is a MongoDB instance, whose backup sets cannot be listed",
         ),
+        (
+            {"backup_set_id": "latest", "instance_name": "mysql-odd"},
+            "does not tell which service lists its backup sets: give the ID of a backup set in place of latest.",
+        ),
         ({"state": "retried", "format": None, "backup_set_id": "latest"}, "latest is for state=present"),
+        *(
+            (
+                {"backup_set_id": word, **more},
+                f"backup_set_id '{word}' is malformed: give the ID of a backup set, such as",
+            )
+            for word in ("Latest", "LATEST", "laTest")
+            for more in ({}, {"state": "retried", "format": None})
+        ),
         ({"format": None}, "format is not set: use one of CSV"),
         ({"format": "xml"}, "format 'xml' is not known: use one of CSV"),
         ({"format": "Bson"}, "format Bson is for MongoDB instances, and 'rm-bp1abc' is none."),

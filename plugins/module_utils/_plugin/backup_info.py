@@ -30,7 +30,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.client imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
-    RDS_SPEC,
     Options,
     identifier,
     instance_names,
@@ -71,7 +70,6 @@ BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
     "limit": {"type": "int"},
     "recoverable": {"type": "bool", "default": False},
     **QUERY_SPEC,
-    **RDS_SPEC,
     **CONNECTION_SPEC,
 }
 
@@ -229,8 +227,11 @@ def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
     return newest
 
 
-def source_for(instance_name: str, source: str = "auto") -> str:
-    """Which service lists its backup sets. Raises ConfigurationError where the ID does not tell, and the option neither."""
+def source_for(instance_name: str, source: str = "auto", *, instead: str = "set source to rds or polardb") -> str:
+    """Which service lists its backup sets. Raises ConfigurationError where the ID does not tell, and the option neither.
+
+    ``instead``: what to do then.
+    """
     if source != "auto":
         return source
     found = source_of(instance_name)
@@ -239,10 +240,10 @@ def source_for(instance_name: str, source: str = "auto") -> str:
     if instance_name.startswith("dds-"):
         raise ConfigurationError(
             f"instance_name {instance_name!r} is a MongoDB instance, whose backup sets cannot be listed: take the ID of a"
-            " backup set from the console."
+            " backup set from the console, and give it to dbs_download_task."
         )
     raise ConfigurationError(
-        f"instance_name {instance_name!r} does not tell which service lists its backup sets: set source to rds or polardb."
+        f"instance_name {instance_name!r} does not tell which service lists its backup sets: {instead}."
     )
 
 

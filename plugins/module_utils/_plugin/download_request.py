@@ -57,8 +57,11 @@ def request_of(options: Options) -> DownloadRequest:
         raise ConfigurationError(
             f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
         )
-    if options["backup_set_id"] == LATEST:
-        source_for(instance_name)
+    backup_set_id = str(options["backup_set_id"] or "").strip() or None
+    if backup_set_id == LATEST:
+        source_for(instance_name, instead="give the ID of a backup set in place of latest")
+    elif backup_set_id:
+        backup_set_id = identifier("backup_set_id", backup_set_id)
     _check_target(options, target_type)
     _check_format(options, instance_name, format)
     point_in_time = moment(options, "point_in_time")
@@ -81,7 +84,7 @@ def request_of(options: Options) -> DownloadRequest:
         region=region_of(options),
         instance_name=instance_name,
         format=format,
-        backup_set_id=options["backup_set_id"] and identifier("backup_set_id", options["backup_set_id"]),
+        backup_set_id=backup_set_id,
         point_in_time=point_in_time,
         target_type=target_type,
         target_path=options["target_path"],
@@ -102,6 +105,8 @@ def check_retried(options: Options) -> None:
         )
     if options["backup_set_id"] == LATEST:
         raise ConfigurationError("backup_set_id latest is for state=present: give the ID, or leave it out.")
+    if options["backup_set_id"]:
+        identifier("backup_set_id", options["backup_set_id"])
 
 
 def _check_target(options: Options, target_type: str) -> None:

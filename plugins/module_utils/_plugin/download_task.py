@@ -41,7 +41,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_t
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
-    RDS_SPEC,
     Options,
     identifier,
     region_of,
@@ -82,7 +81,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "poll_interval_max": {"type": "float", "default": 60.0},
     "confirm_timeout": {"type": "float", "default": 60.0},
     "fee_per_gib": {"type": "float", "default": DEFAULT_FEE},
-    **RDS_SPEC,
     **JOB_SPEC,
     **CONNECTION_SPEC,
 }

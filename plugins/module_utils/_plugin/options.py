@@ -50,6 +50,9 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "security_token": {"type": "str", "no_log": True, "aliases": ["alicloud_security_token"]},
     "profile": {"type": "str", "aliases": ["alicloud_profile"]},
     "endpoint": {"type": "str"},
+    "rds_endpoint": {"type": "str"},
+    "oss_endpoint": {"type": "str"},
+    "oss_region": {"type": "str"},
     "network": {"type": "str", "choices": ["auto", "public", "vpc"]},
     "validate_certs": {"type": "bool"},
     "ca_path": {"type": "path"},
@@ -60,23 +63,18 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "max_connections": {"type": "int"},
 }
 
-#: Of those that ask RDS too.
-RDS_SPEC: dict[str, dict[str, t.Any]] = {"rds_endpoint": {"type": "str"}}
-
 #: Of what tells where files are; documented in the doc fragment ``location``.
 FILES_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster_name": {"type": "str"},
     "duration": {"type": "int"},
     "https": {"type": "bool"},
     "bucket": {"type": "str"},
-    "oss_region": {"type": "str"},
-    "oss_endpoint": {"type": "str"},
 }
 
 #: What is taken from the environment where a task does not say it: all of the above but keys, and what a task is about.
 SHARED: dict[str, dict[str, t.Any]] = {
     name: option
-    for name, option in {**CONNECTION_SPEC, **RDS_SPEC, **FILES_SPEC}.items()
+    for name, option in {**CONNECTION_SPEC, **FILES_SPEC}.items()
     if not option.get("no_log") and name != "cluster_name"
 }
 
@@ -124,6 +122,10 @@ INSTANCE_NAME_SPEC: dict[str, t.Any] = {
     "aliases": ["instance_names", "instance_id", "instance_ids", "db_instance_id", "db_instance_ids"],
 }
 
+#: No ID is the word for the newest backup set, in whatever letters; the module that takes it knows it before.
+_BACKUP_SET_ID = r"(?!(?i:latest)$)[A-Za-z0-9][A-Za-z0-9_-]*"
+_A_BACKUP_SET_ID = "the ID of a backup set, such as 1482610001, or to create a download task, latest in small letters for the newest one"
+
 #: Identifiers as the services make them; loose, so that a new kind of instance is not refused.
 _IDENTIFIERS = {
     "region": (r"[a-z]{2}(-[a-z0-9]+)+", "a region ID such as cn-hangzhou"),
@@ -134,8 +136,8 @@ _IDENTIFIERS = {
     "task_id": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
     "target_oss_region": (r"(oss-)?[a-z]{2}(-[a-z0-9]+)+", "the region of a bucket, such as cn-hangzhou"),
     "task_ids": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
-    "backup_set_ids": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
-    "backup_set_id": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "the ID of a backup set, such as 1482610001"),
+    "backup_set_ids": (_BACKUP_SET_ID, _A_BACKUP_SET_ID),
+    "backup_set_id": (_BACKUP_SET_ID, _A_BACKUP_SET_ID),
     "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
     "target_bucket": (
         r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
