@@ -51,7 +51,7 @@ options:
     description:
       - The ID of the backup set to download. Mutually exclusive with O(point_in_time), and one of them is required with
         O(state=present). C(BakSetId) in the API.
-      - With V(latest), the newest full one of an RDS instance or PolarDB cluster that succeeded and can be used. It is found as
+      - With V(latest), in small letters, the newest full one of an RDS instance or PolarDB cluster that succeeded and can be used. It is found as
         M(apsaradb.backup.dbs_backup_set_info) does, with the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList),
         and O(backup_set_size) is then known. Once there is a newer one, another task is created.
       - Where nobody can say which is the newest, it fails, as O(apsaradb.backup.dbs_backup_set_info#module:latest) does.

@@ -166,7 +166,13 @@ def test_what_stops_it(stocked: Any) -> None:
     mongodb = " ".join(create(stocked, "-e", "instance_name=dds-bp1abc backup_set_id=7", check=False).split())
     assert "Take the ID" not in mongodb
     assert "on_missing" not in mongodb
-    assert "-a 'instance_name=dds-bp1abc region=cn-hangzhou backup_set_id=7 format=Bson'" in mongodb
+    command = "ansible localhost -m apsaradb.backup.dbs_download_task -a "
+    arguments = "instance_name=dds-bp1abc region=cn-hangzhou backup_set_id=7 format=Bson"
+    assert f"{command}'{arguments}'" in mongodb
+    stocked.service.add_instance("dds-bp1abc")
+    assert '"action": "created"' in stocked.run(*command.split(), arguments)
+    assert stocked.service.created.pop().parameters["BakSetId"] == "7"
+    stocked.service.add_instance("mysql-odd")
     assert "'mysql-odd' does not tell which service lists its backup sets: set source to rds or polardb" in " ".join(
         create(stocked, "-e", "instance_name=mysql-odd", check=False).split()
     )

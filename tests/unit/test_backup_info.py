@@ -175,6 +175,8 @@ def test_forbidden(backups: Any, asked: dict[str, Any], service: StandIn) -> Non
         ({"query_only": True}, "query_only needs query: it returns nothing else."),
         ({"start_time": "2026-02-01T00:00:00Z", "end_time": "2026-01-01T00:00:00Z"}, "is after end_time"),
         ({"backup_set_id": "a b"}, "backup_set_id 'a b' is malformed"),
+        ({"backup_set_id": "latest"}, "or to create a download task, latest in small letters for the newest one."),
+        ({"backup_set_id": "Latest"}, "backup_set_id 'Latest' is malformed: give the ID of a backup set"),
         ({"query": "["}, "is not a JMESPath expression"),
         ({"rds_endpoint": "http://rds.aliyuncs.com"}, "is not encrypted"),
     ],

@@ -24,6 +24,8 @@ MakeModule = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["all"]
 INSTANCE = "rm-bp1abc"
+#: They say where the services are, whether or not a module has a use for all of them.
+ADDRESSES = ("endpoint", "rds_endpoint", "oss_endpoint", "oss_region")
 
 #: For each option two values in the environment, what they mean, and texts that are refused, with what is said of them.
 VALUES: dict[str, tuple[tuple[str, Any], tuple[str, Any], dict[str, str]]] = {
@@ -179,12 +181,12 @@ def arguments_of(module: str, directory: Path) -> dict[str, Any]:
     }[module]
 
 
-@pytest.mark.parametrize("option", CONNECTION_SPEC)
+@pytest.mark.parametrize("option", sorted({*CONNECTION_SPEC, *ADDRESSES}))
 @pytest.mark.parametrize("module", GROUP)
 def test_every_member_of_the_group_takes_what_the_group_is_for(
     module: str, option: str, module_of: MakeModule, tmp_path: Path
 ) -> None:
-    for name in (option, *CONNECTION_SPEC[option].get("aliases", ())):
+    for name in (option, *CONNECTION_SPEC.get(option, {}).get("aliases", ())):
         value = VALUES[option][0][0] if option in VALUES else "some-part-of-a-key"
         # An address that is refused, so that nobody is asked.
         given = {**arguments_of(module, tmp_path), "region": "cn-hangzhou", name: value, "endpoint": "a b"}
