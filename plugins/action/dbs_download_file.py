@@ -87,7 +87,7 @@ class ActionModule(FollowingAction):
                 options = completed(given)
                 settings_of(options)
                 options["total_timeout"] = min(options["total_timeout"], timeout)
-                return files_of(options, lambda text: self._display.warning(safe(text)))
+                return files_of(options, lambda text: self._display.warning(safe(text)), self._task.check_mode)
 
         found = files()
         if not found:

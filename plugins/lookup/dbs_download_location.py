@@ -60,6 +60,8 @@ notes:
   - Ansible prints the items of a loop. A loop over C(query()) of this lookup prints links as items. Loop over the tasks, and call
     the lookup within the task, with C(no_log), as in the examples.
   - It cannot see the C(environment) of the task, as that is set for modules only. Options that it does not know are refused.
+  - With C(--check), the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns then, is taken for that of a task
+    that is finished. The service is not asked for it, and its link leads nowhere.
 seealso:
   - module: apsaradb.backup.dbs_download_location_info
   - module: apsaradb.backup.dbs_download_task_info
@@ -153,8 +155,9 @@ class LookupModule(LookupBase):
             options = completed({name: self._option(name, nearer) for name in LOOKUP_SPEC})
             want = self.get_option("want")
             values: list[t.Any] = []
+            check_mode = bool((variables or {}).get("ansible_check_mode"))
             with foreseen():
-                located = locate(options, self._flatten(terms), lambda text: display.warning(safe(text)))
+                located = locate(options, self._flatten(terms), lambda text: display.warning(safe(text)), check_mode)
             for found in located:
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:

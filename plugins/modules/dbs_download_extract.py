@@ -94,7 +94,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It reads the beginning of the archive, or all of it if O(dest) may hold the same already, and writes nothing.
+    details:
+      - It reads the beginning of the archive, or all of it if O(dest) may hold the same already, and writes nothing.
+      - If O(src) does not exist, as where the task that fetches it only says that it would, that is a warning, and RV(format) and
+        RV(archive_size) are V(null).
   diff_mode:
     support: none
   idempotent:

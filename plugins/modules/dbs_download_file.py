@@ -120,7 +120,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It asks for the link, and for one byte of the file, and says what it would fetch.
+    details:
+      - It asks for the link, and for one byte of the file, and says what it would fetch.
+      - For the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, it asks nobody, and says
+        that it would fetch a file, of V(0) bytes as the size is not known.
   diff_mode:
     support: full
     details: It shows size and CRC-64.

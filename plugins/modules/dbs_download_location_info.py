@@ -39,6 +39,10 @@ extends_documentation_fragment:
   - apsaradb.backup.attributes.info_module
   - apsaradb.backup.attributes.action_group
 attributes:
+  check_mode:
+    support: full
+    details: The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, is taken for that of a task
+      that is finished. The service is not asked for it, and its link leads nowhere.
   idempotent:
     support: full
     details: It changes nothing; the service issues a new link each time.
@@ -139,6 +143,8 @@ error:
     kind: location
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
@@ -155,7 +161,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    exit_with(module, lambda: {"changed": False, "locations": locate(options, options["task_ids"], warner(module))})
+
+    def located() -> dict[str, t.Any]:
+        found = locate(options, options["task_ids"], warner(module), module.check_mode)
+        return {"changed": False, "locations": found}
+
+    exit_with(module, located)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It lists the tasks, and returns what would be created with its size and fee. Its ID is V(dt-would-be-created).
+    details: It lists the tasks, and returns what would be created with its size and fee. Its ID is V(dt-would-be-created), which
+      the modules and the lookup that come after it understand in check mode.
   diff_mode:
     support: full
   idempotent:
@@ -280,7 +281,7 @@ task:
   description:
     - The task, with the fields that M(apsaradb.backup.dbs_download_task_info) returns.
     - In check mode, what it would be. One that would be created has the C(task_id) V(dt-would-be-created), and V(null) where only the
-      service knows the value.
+      service knows the value. With O(wait), it is V(finished).
   returned: success, and failure if a task was created or found before
   type: dict
   sample:

@@ -124,7 +124,12 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It answers with the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
+    details:
+      - It answers with the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
+      - One of O(task_ids) that has expired is a failure, as without check mode. What an earlier step could change, as a task that failed
+        or does not exist, is a warning.
+      - The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, is taken for that of a task
+        that is finished.
   diff_mode:
     support: full
     details: It shows which tasks were retried.

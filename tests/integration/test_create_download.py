@@ -101,6 +101,78 @@ def test_what_is_between_module_and_action_plugin_is_no_option(stocked: Any) -> 
     assert "Unsupported parameters for (apsaradb.backup.dbs_download_task) module: job" in output
 
 
+CHAIN = """
+- name: From a backup set to its unpacked files
+  hosts: localhost
+  gather_facts: false
+  module_defaults:
+    group/apsaradb.backup.all:
+      region: cn-hangzhou
+  tasks:
+    - name: Create it
+      apsaradb.backup.dbs_download_task:
+        instance_name: rm-bp1a2b3c4d5e6f7g8
+        backup_set_id: latest
+        format: CSV
+        wait_for_slot: true
+      register: created
+
+    - name: Wait for it
+      apsaradb.backup.dbs_download_task_wait:
+        instance_name: rm-bp1a2b3c4d5e6f7g8
+        task_ids: "{{ created.task.task_id }}"
+      register: waited
+
+    - name: Locate its files
+      apsaradb.backup.dbs_download_location_info:
+        instance_name: rm-bp1a2b3c4d5e6f7g8
+        task_ids: "{{ waited.download_tasks | map(attribute='task_id') }}"
+      register: located
+
+    - name: Look them up
+      ansible.builtin.debug:
+        msg: "looked up {{ query('apsaradb.backup.dbs_download_location', created.task, region='cn-hangzhou') | length }}"
+      when: located.locations[0].url is truthy
+
+    - name: Look them up by the ID
+      ansible.builtin.debug:
+        msg: "by ID {{ query('apsaradb.backup.dbs_download_location', created.task.task_id, region='cn-hangzhou') | length }}"
+
+    - name: Fetch them
+      apsaradb.backup.dbs_download_file:
+        task_id: "{{ waited.download_tasks[0].task_id }}"
+        dest: "{{ playbook_dir }}/{{ waited.download_tasks[0].task_id }}.tar.gz"
+      register: fetched
+
+    - name: Unpack them
+      apsaradb.backup.dbs_download_extract:
+        src: "{{ fetched.dest }}"
+        dest: "{{ playbook_dir }}/unpacked"
+"""
+
+
+def test_the_whole_way_in_check_mode(stocked: Any) -> None:
+    output = stocked.play(CHAIN, "--check")
+    assert "changed=3" in output
+    assert "looked up 1" in output
+    assert "by ID 1" in output
+    text = " ".join(output.split())
+    assert "The task dt-would-be-created does not exist yet" in text
+    assert "dt-would-be-created.tar.gz does not exist now" in text
+    assert not stocked.service.created
+    assert not stocked.service.transfers
+    assert not list(stocked.directory.glob("*.tar.gz"))
+    assert not (stocked.directory / "unpacked").exists()
+    assert not stocked.service.calls_of("DescribeDownloadBackupSetStorageInfo")
+
+
+def test_the_whole_way(stocked: Any) -> None:
+    # The lookup takes a task for what it was when it was created.
+    output = stocked.play(CHAIN.replace("created.task, region", "waited.download_tasks[0], region"))
+    assert "changed=3" in output
+    assert list((stocked.directory / "unpacked").iterdir())
+
+
 def create(world: Any, *options: str, check: bool = True) -> str:
     output: str = world.run(
         "ansible-playbook",

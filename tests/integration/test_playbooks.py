@@ -156,6 +156,35 @@ def test_a_task_that_is_finished_already(world: Any) -> None:
 # list_download_tasks
 
 
+README = (ROOT / "README.md").read_text()
+SHOWN = dict(re.findall(r"`(\w+\.yml)`:\n\n```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+
+
+def test_the_playbooks_of_the_readme(world: Any) -> None:
+    assert sorted(SHOWN) == ["create.yml", "fetch_backup.yml", "newest_download.yml"]
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN))
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_playbook_of_the_readme_with_and_without_check(world: Any, name: str, is_there: bool) -> None:
+    """Whatever is there already: nothing is done in check mode, and what it says is what is done without."""
+    service = world.service
+    service.add_backup(INSTANCE, backup_id="7")
+    service.habits.life_cycle = [("finished", None)]
+    if is_there or name == "fetch_backup.yml":
+        service.add_task(INSTANCE, task_id="dt-done", backup_set_id="7")
+    given = ["-e", "backup_set_id=7"] if name == "fetch_backup.yml" else []
+    checked = world.play(SHOWN[name], *given, "--check")
+    assert not service.created
+    assert not list(world.directory.glob("dt-*"))
+    done = world.play(SHOWN[name], *given)
+    changed = re.compile(r"changed=\d+")
+    assert changed.findall(checked) == changed.findall(done)
+    if name == "create.yml":
+        assert ("dt-would-be-created for backup set 7 would be finished" in checked) == (not is_there)
+        assert "for backup set 7 is finished" in done
+
+
 def test_a_table_of_tasks_that_lack_what_they_should_have(world: Any) -> None:
     whole = world.service.add_task(INSTANCE, task_id="dt-whole").describe(world.service.clock.now(), {})
     rows = [whole]

@@ -40,7 +40,7 @@ EXPECTED = {
     "newest_download.yml": ["(item=dt-readme)", "dt-readme of 2022-09-16T09:52:37Z: appdb as CSV"],
     "query_only": ['"query_result": [', '"dt-readme"'],
     "create_download": ["create: dt-would-be-created for backup set 7 of", ".tar.gz until 20"],
-    "create.yml": ["none: dt-", "for backup set 7 is finished", "changed=0"],
+    "create.yml": ["for backup set 7 is finished", "changed=0"],
     "-m apsaradb.backup.dbs_download_task_wait": ['"download_status": "finished"'],
     "wait_and_locate": [".tar.gz until 20"],
     "fetch_backup.yml": ["changed=2"],
@@ -128,6 +128,9 @@ def test_every_command_block(world: Any, clone: Path, home: Path, services: list
             world.service.habits.life_cycle = [("running", 2.0), ("finished", None)]
         if "task_wait" in text or "wait_and" in text or "fetch" in text:
             world.service.add_task(instance, schedule=[("running", 4.0), ("finished", None)])
+        # Each playbook can also be checked first.
+        plays = [line for line in text.splitlines() if line.startswith("ansible-playbook ") and "--check" not in line]
+        world.run("bash", "-euc", exports + "".join(f"{line} --check\n" for line in plays), cwd=clone)
         output = world.run("bash", "-euc", exports + text, cwd=clone, **direct)
         for sign in [sign for sign in expected if sign in text]:
             for words in expected.pop(sign):

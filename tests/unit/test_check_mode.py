@@ -65,17 +65,41 @@ def unpack(service: StandIn, asked: Arguments, path: Path) -> Arguments:
     return {"src": f"{path}/backup", "dest": f"{path}/dest"}
 
 
+PREDICTED = "dt-would-be-created"
+
+
+def predicted(service: StandIn, asked: Arguments, path: Path) -> Arguments:
+    """The ID that the creation of a task gives in check mode."""
+    service.add_task(INSTANCE, task_id=PREDICTED)
+    return {**asked, "task_ids": [PREDICTED]}
+
+
+def fetch_predicted(service: StandIn, asked: Arguments, path: Path) -> Arguments:
+    """As the action plugin hands it to the module."""
+    link = fetch(service, asked, path)["url"]
+    return {"task_id": PREDICTED, "links": [link], "dest": f"{path}/file"}
+
+
+def create_and_wait(service: StandIn, asked: Arguments, path: Path) -> Arguments:
+    service.habits.life_cycle = [("finished", None)]
+    return {**create(service, asked, path), "wait": True}
+
+
 SCENARIOS: list[tuple[str, Scenario]] = [
     ("dbs_backup_set_info", backup_sets),
     ("dbs_download_extract", unpack),
     ("dbs_download_file", fetch),
+    ("dbs_download_file", fetch_predicted),
     ("dbs_download_location_info", finished),
+    ("dbs_download_location_info", predicted),
     ("dbs_download_support_info", support),
     ("dbs_download_task", create),
+    ("dbs_download_task", create_and_wait),
     ("dbs_download_task", found),
     ("dbs_download_task", retry),
     ("dbs_download_task_info", finished),
     ("dbs_download_task_wait", finished),
+    ("dbs_download_task_wait", predicted),
 ]
 
 
@@ -119,3 +143,76 @@ def test_check_mode_returns_all_that_a_run_returns(
 
 def test_each_module_has_a_scenario() -> None:
     assert sorted({module for module, dummy in SCENARIOS}) == MODULES
+
+
+# The task that would be created
+
+
+@pytest.mark.parametrize("more", [{}, {"instance_name": INSTANCE}, {"presign": True, "bucket": "mine"}])
+def test_nobody_is_asked_for_a_task_that_would_be_created(
+    service: StandIn, asked: Arguments, location_info: Module, wait: Module, more: Arguments
+) -> None:
+    check = {**asked, "task_ids": [PREDICTED], "_ansible_check_mode": True}
+    located = location_info({**check, **more})
+    assert PREDICTED in str(located["warnings"])
+    assert located["locations"][0]["url"].startswith("https://dt-would-be-created.invalid/")
+    waited = wait(check)
+    assert waited["download_tasks"][0]["download_status"] == "finished"
+    assert (waited["changed"], waited["missing_ids"]) == (False, [])
+    assert PREDICTED in str(waited["warnings"])
+    assert not service.calls
+    assert not service.transfers
+
+
+def test_others_are_asked_for_beside_it(
+    service: StandIn, asked: Arguments, location_info: Module, wait: Module
+) -> None:
+    service.add_task(INSTANCE, task_id="dt-one")
+    check = {**asked, "task_ids": ["dt-one", PREDICTED], "_ansible_check_mode": True}
+    assert {task["task_id"] for task in wait(check)["download_tasks"]} == {"dt-one", PREDICTED}
+    located = location_info(check)["locations"]
+    assert "Signature=" in located[0]["url"]
+    assert "Signature=" not in located[1]["url"]
+    assert [call.params["TaskId"] for call in service.calls_of("DescribeDownloadBackupSetStorageInfo")] == ["dt-one"]
+
+
+def test_without_check_mode_it_is_an_id_as_any_other(
+    service: StandIn, asked: Arguments, location_info: Module, wait: Module
+) -> None:
+    service.add_instance(INSTANCE)
+    arguments = {**asked, "task_ids": [PREDICTED]}
+    assert "there is no task 'dt-would-be-created'" in location_info(arguments)["msg"]
+    assert "has not shown up" in wait({**arguments, "appear_timeout": 0})["msg"]
+
+
+@pytest.mark.parametrize("named", ["task_ids", "backup_set_ids"])
+def test_a_task_that_has_expired(service: StandIn, asked: Arguments, wait: Module, named: str) -> None:
+    """Nothing cures it but a new task, which an earlier step may create for the backup set."""
+    service.add_task(INSTANCE, task_id="dt-old", backup_set_id="7", state="expired")
+    arguments = {**asked, named: {"task_ids": "dt-old", "backup_set_ids": "7"}[named], "appear_timeout": 0}
+    planned, done = wait({**arguments, "_ansible_check_mode": True}), wait(arguments)
+    said = "dt-old of rm-bp1abc is expired at 10/10 tables, 100 %: its files are gone, create a new task."
+    assert ": 1 expired. " + said in done["msg"]
+    if named == "task_ids":
+        assert ": 1 expired. " + said in planned["msg"]
+        assert planned["error"] == done["error"]
+    else:
+        assert f"This is a failure without check mode: {said}" in str(planned["warnings"])
+
+
+def test_a_task_that_has_failed(service: StandIn, asked: Arguments, wait: Module) -> None:
+    service.add_task(INSTANCE, task_id="dt-bad", state="failed")
+    check = {**asked, "task_ids": "dt-bad", "_ansible_check_mode": True}
+    assert "is a failure without check mode: dt-bad of rm-bp1abc is failed" in str(wait(check)["warnings"])
+    assert "warnings" not in wait({**check, "retries": 1})
+    assert "warnings" not in wait({**check, "until": "ended"})
+
+
+def test_an_archive_that_is_not_there_yet(extract: Module, tmp_path: Path) -> None:
+    arguments = {"src": f"{tmp_path}/backup", "dest": f"{tmp_path}/dest"}
+    assert "does not exist" in extract(arguments)["msg"]
+    planned = extract({**arguments, "_ansible_check_mode": True})
+    assert planned["changed"] is True
+    assert f"{tmp_path}/backup does not exist now" in str(planned["warnings"])
+    assert not list(tmp_path.iterdir())
+    assert "is the root of all" in extract({**arguments, "dest": "/", "_ansible_check_mode": True})["msg"]

@@ -24,6 +24,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     Task,
     ask_instances,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.prediction import predicted_task
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     TARGET_TYPES,
     has_format,
@@ -42,9 +43,6 @@ if t.TYPE_CHECKING:
 
 JOB_EXISTS = "DBS.DownloadTask.JobAlreadyExist"
 SLOT_TAKEN = "DBS.DownloadTask.OnlyOneRunningOrFailedTask"
-
-#: The ID of a task that check mode predicts.
-PREDICTED_ID = "dt-would-be-created"
 
 T = t.TypeVar("T")
 
@@ -157,19 +155,18 @@ class DownloadRequest:
             return None
         return listed // 1000 == wanted
 
-    def predicted(self) -> Task:
-        """The task that would be created."""
-        raw = {
-            "TaskId": PREDICTED_ID,
-            "Format": self.format,
-            "BakSetId": self.backup_set_id,
-            "DownloadStatus": "initializing",
-            "BackupSetTime": self.point_in_time,
-            "TargetType": self.target_type,
-            "TargetPath": self.target_path,
-            "Progress": "0/0",
-        }
-        return normalised(raw, self.instance_name, self.region)
+    def predicted(self, state: str) -> Task:
+        """The task that would be created, in that state."""
+        return predicted_task(
+            self.instance_name,
+            self.region,
+            Format=self.format,
+            BakSetId=self.backup_set_id,
+            DownloadStatus=state,
+            BackupSetTime=self.point_in_time,
+            TargetType=self.target_type,
+            TargetPath=self.target_path,
+        )
 
     @property
     def operation(self) -> str:

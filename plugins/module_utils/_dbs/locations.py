@@ -101,7 +101,10 @@ def request_link(
             raise NoLocation.missing(task_id) from error
         if error.code != "DBS.DownloadTask.NotSupport":
             raise
-        hint = "A task that is not finished, or expired, or writes to OSS, has no link"
+        hint = (
+            "A task that is not finished has no link yet: wait for it. One that expired has none any more: its files are gone, create"
+            " a new task. One that writes to OSS has none: give instance_name, and bucket for its whole path"
+        )
         raise NoLocation(f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint) from error
     data = answer.get("Data")
     names = ("PublicUrl", "PrivateUrl")
@@ -114,7 +117,7 @@ def request_link(
         raise NoLocation(
             f"the service gives no link for task {task_id!r}",
             is_missing=False,
-            hint="A task that is not finished, or writes to OSS, has none",
+            hint="A task that is not finished has none: wait for it. One that writes to OSS has none: give instance_name",
         )
     # Described as milliseconds, shown as seconds.
     return Link(urls[0], urls[1], epoch_milliseconds(data.get("ExpirationTime")))

@@ -67,6 +67,8 @@ class DownloadExtract:
 
         if not os.path.lexists(request.src):
             contents = None if self._options["keep_archive"] else extraction.left_by(request.src, request.dest)
+            if contents is None and self._check_mode:
+                return self._unchecked(request)
             if contents is None:
                 raise ConfigurationError(f"src {request.src!r} does not exist: give the archive's path on this host.")
             return self._result(False, request, contents)
@@ -74,8 +76,7 @@ class DownloadExtract:
             plan = extraction.plan(request, watch)
             if plan.contents:
                 return self._result(not self._options["keep_archive"], request, plan.contents)
-            facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
-            return {"changed": True, **facts, "format": plan.format.value, "archive_size": plan.archive_size}
+            return self._prediction(request, plan.format.value, plan.archive_size)
         changed, contents = extraction.unpack(request, watch)
         if not self._options["keep_archive"]:
             try:
@@ -85,6 +86,17 @@ class DownloadExtract:
                 raise DestinationFailed.of(error, request.src, asked) from None
             changed = True
         return self._result(changed, request, contents)
+
+    def _unchecked(self, request: Request) -> dict[str, t.Any]:
+        """What check mode says where an earlier step would have fetched the archive."""
+        warning = (
+            f"{shown(request.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
+        )
+        return {**self._prediction(request, None, None), "warnings": [warning]}
+
+    def _prediction(self, request: Request, format: t.Optional[str], size: t.Optional[int]) -> dict[str, t.Any]:
+        facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
+        return {"changed": True, **facts, "format": format, "archive_size": size}
 
     def _result(self, changed: bool, request: Request, contents: extraction.Contents) -> dict[str, t.Any]:
         facts = contents.facts()

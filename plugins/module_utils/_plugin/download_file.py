@@ -23,6 +23,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.prediction import is_predicted
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import JOB_SPEC, Job
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     CONNECTION_SPEC,
@@ -474,6 +475,9 @@ class _File:
                 facts.update(size=before, verified_by="checksum")
                 self._settle()
                 return
+        if is_predicted(options["task_id"], module.check_mode):
+            facts.update(changed=True, size=0, bytes_to_transfer=0)
+            return
         job = _Reporting(self._job, self._progress)
         transfer = Transfer(self._link, settings.transfer, job, self._run._account)
         try:

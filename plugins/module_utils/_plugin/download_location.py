@@ -9,15 +9,24 @@
 from __future__ import annotations
 
 import re
+import time
 import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.apsaradb.backup.plugins.module_utils import _oss
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import (
+    Link,
     NoLocation,
     find_tasks,
     location,
     request_link,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.prediction import (
+    PREDICTED_ID,
+    PREDICTED_LINK,
+    PREDICTED_WARNING,
+    is_predicted,
+    predicted_task,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import canonical_state
@@ -49,7 +58,9 @@ LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
 Term = t.Union[str, t.Mapping[str, t.Any]]
 
 
-def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any]) -> list[dict[str, t.Any]]:
+def locate(
+    options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any], check_mode: bool = False
+) -> list[dict[str, t.Any]]:
     """Where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
 
     The options are completed ones. One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
@@ -72,6 +83,10 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     bare = [identifier("task_ids", term) for term in terms if isinstance(term, str)]
     asks_for_state = bool(options["instance_name"])
     names = instance_names(options) if asks_for_state else []
+    if check_mode and PREDICTED_ID in {*bare, *known}:
+        predicted = predicted_task(names[0] if names else None, region)
+        known[PREDICTED_ID] = {**predicted, **known.get(PREDICTED_ID, {}), "download_status": "finished"}
+        warn(PREDICTED_WARNING)
     client = client_of(options, DBS)
     try:
         if asks_for_state:
@@ -80,7 +95,10 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
                 **known,
             }
 
-        def link(task_id: str) -> t.Any:
+        def link(task_id: str) -> Link:
+            if is_predicted(task_id, check_mode):
+                expires = round((time.time() + options["duration"]) * 1000)
+                return Link(PREDICTED_LINK, PREDICTED_LINK, expires)
             return request_link(
                 client, region, task_id, duration=options["duration"], cluster_name=cluster_name, https=options["https"]
             )
@@ -113,11 +131,15 @@ def locate(options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.
     if options["presign"]:
         for one in located:
             if one["oss_path"] is not None:
-                one["urls"] = [url for dummy, url in objects_of(options, one["oss_path"])]
+                is_there = not is_predicted(one["task_id"], check_mode)
+                objects = objects_of(options, one["oss_path"]) if is_there else [("", PREDICTED_LINK)]
+                one["urls"] = [url for dummy, url in objects]
     return located
 
 
-def files_of(options: Options, warn: t.Callable[[str], t.Any]) -> list[tuple[t.Optional[str], str]]:
+def files_of(
+    options: Options, warn: t.Callable[[str], t.Any], check_mode: bool = False
+) -> list[tuple[t.Optional[str], str]]:
     """The name and the link of each file of ``task_id``, or under ``oss_path``; a URL task's has its name in the link.
 
     Raises any BackupError.
@@ -125,7 +147,7 @@ def files_of(options: Options, warn: t.Callable[[str], t.Any]) -> list[tuple[t.O
     path = options["oss_path"]
     if not path:
         policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
-        (found,) = locate({**options, **policies}, [options["task_id"]], warn)
+        (found,) = locate({**options, **policies}, [options["task_id"]], warn, check_mode)
         if found["url"] is not None:
             return [(None, found["url"])]
         path = found["oss_path"]

@@ -368,8 +368,9 @@ class DownloadTaskModule:
                 " for the instance."
             )
         after = "".join(f"{name}: {value}\n" for name, value in request.parameters().items())
+        state = "finished" if self._options["wait"] else "initializing"
         self._known = {
-            **self._result("create", request.predicted(), size=size),
+            **self._result("create", request.predicted(state), size=size),
             "backup_set_size_is_estimate": size is not None and self._size is None and not request.backup_set_id,
             "blocking_task": blocking,
             "diff": {"before": "", "after": after},

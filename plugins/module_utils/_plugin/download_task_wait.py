@@ -19,6 +19,11 @@ import typing as t
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.creation import DownloadTasks
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task, count_by_state
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.prediction import (
+    PREDICTED_ID,
+    PREDICTED_WARNING,
+    predicted_task,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import (
     Ending,
@@ -135,19 +140,33 @@ class DownloadTaskWait:
         return self.so_far()
 
     def _present_states(self, waiting: Waiting) -> dict[str, t.Any]:
-        """The result of check mode. What an earlier step would have created is not there, so that is only worth a warning."""
-        waiting.poll()
+        """The result of check mode.
+
+        What an earlier step would have created or retried is not there, or failed, so that is only worth a warning.
+        """
+        selection, tasks, warnings = waiting.selection, waiting.known.tasks, []
+        if PREDICTED_ID in selection.task_ids:
+            tasks[PREDICTED_ID] = predicted_task(selection.instance_names[0], selection.region)
+            warnings.append(PREDICTED_WARNING)
+        if waiting.missing() or not selection.wanted:
+            waiting.poll()
         if waiting.outage:
             raise waiting.outage
         waiting.take_expired()
-        result = self.so_far()
-        missing = waiting.missing()
+        to_retry, missing = waiting.to_retry(), waiting.missing()
+        failed = [task for task in waiting.tasks(Verdict.FAILURE) if task not in to_retry]
+        if selection.task_ids and any(task["download_status"] == "expired" for task in failed):
+            # No step could have changed that.
+            raise WaitFailed(Ending.FAILED, wait_message(Ending.FAILED, waiting))
+        if failed:
+            described = [f"{_described(task)}{_advice(task, waiting.known)}" for task in failed]
+            warnings.append(f"This is a failure without check mode: {_named(described)}.")
         if missing:
-            result["warnings"].append(
-                f"Not there now, and waited for without check mode: {', '.join(missing[:MAX_NAMED])}{_more(len(missing))}."
-            )
-        elif not waiting.known.tasks:
-            result["warnings"].append(wait_message(Ending.NOTHING, waiting))
+            warnings.append(f"Not there now, and waited for without check mode: {_named(missing, ', ')}.")
+        elif not tasks:
+            warnings.append(wait_message(Ending.NOTHING, waiting))
+        result = self.so_far()
+        result["warnings"] += warnings
         return result
 
     def in_doubt(self) -> str:
@@ -233,8 +252,14 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
         f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
         f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
     ]
-    counts = ((failed, "failed"), (pending, "not done"), (missing, "not there"))
-    summary = ", ".join(f"{len(found)} {what}" for found, what in counts if found)
+    expired = [task for task in failed if task["download_status"] == "expired"]
+    counts = {
+        "failed": len(failed) - len(expired),
+        "expired": len(expired),
+        "not done": len(pending),
+        "not there": len(missing),
+    }
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     if summary:
         sentences[0] += f": {summary}"
     details = [f"{_described(task)}{_advice(task, known)}" for task in failed]
@@ -242,7 +267,7 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
     kind = "task" if selection.task_ids else "backup set"
     details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
     if details:
-        sentences.append("; ".join(details[:MAX_NAMED]) + _more(len(details)))
+        sentences.append(_named(details))
     if waiting.outage:
         sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
     if timed_out and pending:
@@ -277,8 +302,9 @@ def _restarted(task: Task, known: Knowledge) -> str:
     return f" and was retried {known.elapsed - known.restarted[task['task_id']]:.0f} seconds ago"
 
 
-def _more(number: int) -> str:
-    return f"; and {number - MAX_NAMED} more" if number > MAX_NAMED else ""
+def _named(names: t.Sequence[str], separator: str = "; ") -> str:
+    more = f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return separator.join(names[:MAX_NAMED]) + more
 
 
 def _counted(number: int, what: str) -> str:
