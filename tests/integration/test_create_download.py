@@ -187,15 +187,15 @@ def create(world: Any, *options: str, check: bool = True) -> str:
 
 def test_from_an_instance_to_its_files(stocked: Any) -> None:
     checked = create(stocked, "--check")
-    assert "create: dt-would-be-created for backup set 1482610009 of " in checked
+    assert "Would create task dt-would-be-created for backup set 1482610009 of " in checked
     assert "2.00 GB, a fee of about 0.06 USD" in checked
     assert not stocked.service.created
     output = create(stocked)
     task_id = stocked.service.created[0].task_id
-    assert f"created: {task_id} for backup set 1482610009" in output
+    assert f"Created task {task_id} for backup set 1482610009" in output
     assert f"{task_id}_1482610009.tar.gz until 20" in output
     again = create(stocked)
-    assert f"none: {task_id} for backup set 1482610009" in again
+    assert f"there is already task {task_id} for backup set 1482610009" in again
     assert "changed=0" in again
     assert len(stocked.service.created) == 1
     for secret in ("Signature=", stocked.service.key.secret):
@@ -226,7 +226,7 @@ def test_into_a_bucket(stocked: Any) -> None:
 
 
 def test_what_stops_it(stocked: Any) -> None:
-    assert "Give the ID of an instance with -e instance_name=" in stocked.run(
+    assert "give the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8, with -e instance_name=" in stocked.run(
         "ansible-playbook", "apsaradb.backup.create_download", check=False
     )
     assert "there is no full backup set that can be used for" in " ".join(

@@ -81,7 +81,7 @@ def table(world: Any, *options: str, check: bool = True) -> str:
 
 
 def test_the_playbook_says_what_is_missing(world: Any) -> None:
-    assert "Give the ID of an instance" in table(world, check=False)
+    assert "instance_name is not set: give the IDs of instances" in table(world, check=False)
     assert not world.service.calls
 
 

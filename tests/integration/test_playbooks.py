@@ -137,7 +137,7 @@ def test_nothing_is_under_way(world: Any) -> None:
     assert "Give task_id or backup_set_id" in output
     checked = playbook(world, "wait_and_locate", given, "--check")
     assert "so there is nothing to wait for" in checked
-    assert "No download task is finished, so there are no files." in checked
+    assert "None of the tasks to wait for is finished now, so there are no files to show." in checked
     assert "reserved name" not in output
 
 
@@ -154,6 +154,59 @@ def test_a_task_that_is_finished_already(world: Any) -> None:
 
 
 # list_download_tasks
+
+
+WRONG = {
+    "wait_timeout": ["soon", "-1", "2592001", "1e3"],
+    "poll_interval": ["x", "0", "3601"],
+    "progress_interval": ["x", "0", "86401"],
+    "task_retries": ["x", "101", "1.5"],
+    "https": ["maybe", "2"],
+    "limit": ["x", "0", "1000001"],
+    "network": ["lan"],
+    "order_direct": ["up"],
+    "task_type": ["half"],
+    "target_type": ["FTP"],
+    "state": ["done"],
+    "format": ["XML"],
+    "start_time": ["yesterday"],
+    "end_time": ["yesterday"],
+    "target_path": [],
+    "instance_name": ["12"],
+}
+
+
+@pytest.mark.parametrize("name", ["create_download", "list_download_tasks", "wait_and_locate"])
+def test_each_variable_is_checked_before_anybody_is_asked(world: Any, name: str) -> None:
+    """All that is wrong is said at once, by the name of the variable, with the value and what is allowed."""
+    play = yaml.safe_load((ROOT / "playbooks" / f"{name}.yml").read_text())[0]
+    wrong = {variable: WRONG.get(variable, ["?!"]) for variable in play["vars"]["checks"]}
+    for number in range(max(map(len, wrong.values()))):
+        given = {variable: values[number] for variable, values in wrong.items() if number < len(values)}
+        given.setdefault("instance_name", INSTANCE)
+        output = playbook(
+            world, name, " ".join(f"{variable}={value}" for variable, value in given.items()), check=False
+        )
+        said = output.replace('\\"', '"')
+        for variable, value in given.items():
+            allowed = play["vars"]["checks"][variable]["allowed"]
+            is_wrong = value != INSTANCE
+            assert (f'{variable} "{value}" is not allowed: give {allowed}.' in said) == is_wrong, output
+    assert not world.service.calls
+    assert not [word for word in ("invalid literal", "<class", "Traceback") if word in output]
+
+
+@pytest.mark.parametrize("name", ["create_download", "list_download_tasks", "wait_and_locate"])
+def test_each_variable_of_a_playbook_is_in_its_table(name: str) -> None:
+    """But for those that modules check by the same name, and show without a password in them."""
+    text = (ROOT / "playbooks" / f"{name}.yml").read_text()
+    checks = yaml.safe_load(text)[0]["vars"]["checks"]
+    header = re.search(r"^# Variables.*?^- name", text, re.MULTILINE | re.DOTALL)
+    assert header
+    for variable in checks:
+        assert re.search(rf"\b{variable}\b", header[0]), variable
+    used = set(re.findall(r"\b(\w+) \| default\(", text)) & set(re.findall(r"\w+", header[0]))
+    assert used - {*checks} <= {"endpoint", "rds_endpoint", "profile", "query_hosts"}
 
 
 README = (ROOT / "README.md").read_text()

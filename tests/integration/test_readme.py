@@ -39,7 +39,7 @@ EXPECTED = {
     "your-access-key-id": ['"count": 2', "dt-readme", "2 tasks"],
     "newest_download.yml": ["(item=dt-readme)", "dt-readme of 2022-09-16T09:52:37Z: appdb as CSV"],
     "query_only": ['"query_result": [', '"dt-readme"'],
-    "create_download": ["create: dt-would-be-created for backup set 7 of", ".tar.gz until 20"],
+    "create_download": ["Would create task dt-would-be-created for backup set 7 of", ".tar.gz until 20"],
     "create.yml": ["for backup set 7 is finished", "changed=0"],
     "-m apsaradb.backup.dbs_download_task_wait": ['"download_status": "finished"'],
     "wait_and_locate": [".tar.gz until 20"],
@@ -49,7 +49,7 @@ EXPECTED = {
     "LTAI-demo": [
         "rm-bp1demomysql0001",
         "tasks",
-        "create: dt-would-be-created for backup set",
+        "Would create task dt-would-be-created for backup set",
         '"verified_by": "crc64"',
     ],
     "--help": ["--speed", "--fault"],
