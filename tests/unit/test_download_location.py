@@ -282,3 +282,9 @@ def test_the_module(service: StandIn, asked: dict[str, Any], location_info: Any)
     warned = location_info({**arguments, "task_ids": ["dt-bad"], "on_unfinished": "warn"})
     assert warned["locations"] == []
     assert "dt-bad" in str(warned["warnings"])
+
+
+def test_an_expired_task_of_which_only_the_id_is_known(client_of: Callable[..., Client], service: StandIn) -> None:
+    service.add_task(INSTANCE, task_id="dt-old", state="expired")
+    with pytest.raises(NoLocation, match="expired has none any more: its files are gone, create a new task"):
+        request_link(client_of(service), "cn-hangzhou", "dt-old")
