@@ -10,7 +10,11 @@ from typing import Any, Callable
 
 import pytest
 import requests
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import NO_SUCH_TASK, request_link
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations import (
+    NO_SUCH_TASK,
+    NoLocation,
+    request_link,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
