@@ -34,11 +34,29 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
+        self._take_role_options()
         if not is_read(self._task):
             result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
         else:
             result.update(self._run_in_slices(task_vars))
         return result
+
+    def _take_role_options(self) -> None:
+        """Lay what the variables of the role say, in the hidden option ``_role_options``, over the arguments of its task.
+
+        A task can neither leave an argument out without losing its default of ``module_defaults``, nor set defaults of its own
+        without losing those of the play.
+        """
+        options = self._task.args.pop("_role_options", None)
+        if not options:
+            return
+        from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import ARGUMENT_SPEC
+
+        for name, value in options.items():
+            if value is not None and value not in ("", []):
+                for alias in ARGUMENT_SPEC[name].get("aliases", ()):
+                    self._task.args.pop(alias, None)
+                self._task.args[name] = value
 
     def _run_in_slices(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
         self._host = host_of(self._task, task_vars)

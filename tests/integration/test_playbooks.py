@@ -28,6 +28,7 @@ ROLE = """
     - ansible.builtin.include_role:
         name: apsaradb.backup.wait_for_download_tasks
 """
+OF_THE_MODULE = "\n    apsaradb.backup.dbs_download_task_wait:\n      "
 
 
 def playbook(world: Any, name: str, variables: str, *options: str, check: bool = True, **environment: str) -> str:
@@ -73,6 +74,10 @@ def test_the_role_takes_text_for_lists_numbers_and_booleans(world: Any) -> None:
         ("max_retries: 0", {}, {}, {PUBLIC}),
         ("max_retries: 0", {}, {"APSARADB_BACKUP_NETWORK": "vpc"}, {VPC}),
         ("network: vpc", {"network": "public"}, {}, {PUBLIC}),
+        (f"network: public{OF_THE_MODULE}network: vpc", {}, {}, {VPC}),
+        (f"network: vpc{OF_THE_MODULE}max_retries: 0", {}, {}, {VPC}),
+        (f"max_retries: 0{OF_THE_MODULE}network: vpc", {"network": "public"}, {}, {PUBLIC}),
+        (f"network: public{OF_THE_MODULE}region_id: cn-beijing", {"region": "cn-hangzhou"}, {}, {PUBLIC}),
     ],
 )
 def test_what_the_role_does_not_set(
@@ -80,8 +85,16 @@ def test_what_the_role_does_not_set(
 ) -> None:
     world.service.add_instance(INSTANCE)
     world.service.add_instance(OTHER)
-    world.play(ROLE % default, *variables(on_nothing="skip", **given), **environment)
+    output = world.play(ROLE % default, *variables(on_nothing="skip", **given), **environment)
     assert set(world.proxy.asked_for) == hosts
+    assert "WARNING" not in output
+
+
+def test_the_option_between_the_role_and_the_plugin_is_nowhere_to_be_seen(world: Any) -> None:
+    world.service.add_instance(INSTANCE)
+    world.service.add_instance(OTHER)
+    output = world.play(ROLE % "max_retries: 0", *variables(on_nothing="skip", poll_interval="0.5"), "-vvv")
+    assert "_role_options" not in output.replace("__wait_for", "")
 
 
 def test_every_variable_of_the_role_is_an_option_of_the_module() -> None:
