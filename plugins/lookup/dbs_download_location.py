@@ -16,6 +16,8 @@ description:
   - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
     target URL, and C(DescribeDownloadTask) once for each instance if IDs are given with O(instance_name). Needs the RAM actions
     of these names, C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
+  - A lookup does not see C(module_defaults), nor the keyword C(environment) of a task. Give it options, or set environment variables for
+    the controller, or the section C(apsaradb_backup) of C(ansible.cfg).
   - A link is as good as a password for as long as it is valid. This plugin shows it in no message; use C(no_log) where a task
     would.
 options:
@@ -189,7 +191,10 @@ def _refuse_unknown(given: t.Collection[str]) -> None:
 def _explanation(error: BackupError) -> str:
     if not isinstance(error, NotSetError):
         return ""
-    return " A lookup runs on the controller: it has the controller's environment, and cannot see the environment of a task."
+    return (
+        " A lookup runs on the controller: it sees neither module_defaults nor the environment of a task. Give it the option, or set"
+        " the variable for the controller."
+    )
 
 
 def _wanted(found: t.Mapping[str, t.Any], want: str) -> list[t.Any]:

@@ -105,6 +105,7 @@ options:
       - How often each task that failed is retried, from V(0) to V(100). C(RetryDownloadTask) in the API.
       - It is sent at most so often for each task, also where its answer is lost; then, the state of the task shows whether it had an
         effect. A task that was retried so often and fails again is a failure.
+      - Alibaba Cloud does not document whether a retry is charged.
     type: int
     default: 0
   progress_interval:

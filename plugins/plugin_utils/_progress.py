@@ -125,7 +125,8 @@ class ProgressLines:
         live = [task for task in tasks if task["task_id"] in rates]
         shown = news if news or len(live) > MAX_LINES or outage else live
         for task in shown[:MAX_LINES]:
-            yield line_of(task, rates.get(task["task_id"], {}), elapsed, retried.get(task["task_id"], 0))
+            line = line_of(task, rates.get(task["task_id"], {}), elapsed, retried.get(task["task_id"], 0))
+            yield f"last known: {line}" if outage else line
         if len(shown) > MAX_LINES:
             yield f"and {len(shown) - MAX_LINES} more download tasks changed their state"
         if len(tasks) > MAX_LINES:

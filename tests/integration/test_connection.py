@@ -125,7 +125,7 @@ def test_the_environment_of_a_task(reached: Any) -> None:
     output = play(reached, head, LOOKUP, check=False, APSARADB_BACKUP_REGION="")
     assert "region is not set" in output
     assert "A lookup runs on the controller" in output
-    assert "cannot see the environment of a task" in " ".join(output.split())
+    assert "it sees neither module_defaults nor the environment of a task" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("how", ["the environment of the command", "the environment of the task"])

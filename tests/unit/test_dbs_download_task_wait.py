@@ -449,9 +449,11 @@ def test_lines_for_people() -> None:
     assert list(lines.of([task], rates, 125.0)) == [said]
     assert list(lines.of([task], rates, 130.0)) == []
     assert list(lines.of([task], rates, 185.0)) == [said.replace("2m 05s", "3m 05s")]
-    assert next(lines.of([task], rates, 245.0, "The host is gone.")) == (
-        "no answer at the moment, 4m 05s elapsed: The host is gone."
-    )
+    assert list(ProgressLines(60).of([task], rates, 245.0, "The host is gone.")) == [
+        "no answer at the moment, 4m 05s elapsed: The host is gone.",
+        "last known: " + said.replace("2m 05s", "4m 05s"),
+    ]
+    assert next(lines.of([task], rates, 245.0, "The host is gone.")).startswith("no answer at the moment")
     done = {**task, "download_status": "finished"}
     result = {"download_tasks": [done], "pending_task_ids": [], "elapsed": 250.0}
     assert list(lines.last(result)) == ["dt-one of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"]

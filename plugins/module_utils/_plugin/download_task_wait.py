@@ -69,7 +69,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 MAX_NAMED = 10
 
 _ADVICE = {
-    "failed": "retry it: a failed task blocks new ones of its instance",
+    "failed": "retry it, as with retries=1: a failed task blocks new ones of its instance",
     "expired": "its files are gone, create a new task",
 }
 
