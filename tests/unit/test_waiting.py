@@ -102,6 +102,9 @@ def test_each_task_is_retried_so_often_and_then_it_has_failed(
     times = "1 retry" if retries == 1 else f"{retries} retries"
     said = f"%, again after {times}: it blocks new tasks of its instance" if retries else "%: retry it"
     assert result["msg"].count(said) == 2
+    # Once, and only where it cures: what was retried in vain needs another cure.
+    hint = "set retries=1 (wait_for_download_tasks_retries=1 for the role), or on_blocked=retry"
+    assert result["msg"].count(hint) == result["msg"].count("a retry may cost") == (0 if retries else 1)
 
 
 @pytest.mark.parametrize("seconds", [None, 30.0])

@@ -69,7 +69,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 MAX_NAMED = 10
 
 _ADVICE = {
-    "failed": "retry it, as with retries=1: a failed task blocks new ones of its instance",
+    "failed": "retry it: a failed task blocks new ones of its instance",
     "expired": "its files are gone, create a new task",
 }
 
@@ -270,6 +270,11 @@ def wait_message(ending: Ending, waiting: Waiting) -> str:
         sentences.append(_named(details))
     if waiting.outage:
         sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
+    if any(_can_be_retried(task, known) for task in failed):
+        sentences.append(
+            "To retry what failed, set retries=1 (wait_for_download_tasks_retries=1 for the role), or on_blocked=retry with"
+            " wait_for_slot when dbs_download_task creates the next one; a retry may cost"
+        )
     if timed_out and pending:
         sentences.append("The tasks go on by themselves: wait again, or raise timeout")
     return ". ".join(sentences) + "."
@@ -294,6 +299,11 @@ def _advice(task: Task, known: Knowledge) -> str:
     if state == "failed" and times:
         return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, find the cause in the console"
     return f": {_ADVICE[state]}"
+
+
+def _can_be_retried(task: Task, known: Knowledge) -> bool:
+    task_id = task["task_id"]
+    return task["download_status"] == "failed" and task_id not in known.retry_errors and not known.retried.get(task_id)
 
 
 def _restarted(task: Task, known: Knowledge) -> str:
