@@ -42,12 +42,12 @@ class ActionModule(ActionBase):
         return result
 
     def _take_role_options(self) -> None:
-        """Lay what the variables of the role say, in the hidden option ``_role_options``, over the arguments of its task.
+        """Lay what the variables of the role say, in the hidden option ``__role_options``, over the arguments of its task.
 
         A task can neither leave an argument out without losing its default of ``module_defaults``, nor set defaults of its own
         without losing those of the play.
         """
-        options = self._task.args.pop("_role_options", None)
+        options = self._task.args.pop("__role_options", None)
         if not options:
             return
         from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import ARGUMENT_SPEC

@@ -94,7 +94,7 @@ def test_the_option_between_the_role_and_the_plugin_is_nowhere_to_be_seen(world:
     world.service.add_instance(INSTANCE)
     world.service.add_instance(OTHER)
     output = world.play(ROLE % "max_retries: 0", *variables(on_nothing="skip", poll_interval="0.5"), "-vvv")
-    assert "_role_options" not in output.replace("__wait_for", "")
+    assert "__role_options" not in output.replace("__wait_for", "")
 
 
 def test_every_variable_of_the_role_is_an_option_of_the_module() -> None:
