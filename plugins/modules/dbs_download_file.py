@@ -77,6 +77,8 @@ options:
     description:
       - Over how many connections to fetch at the most, from V(1) to V(64). Small files are fetched over fewer.
       - It begins with two, and makes the others as soon as it is the network that it waits for, and not the host itself.
+      - A connection that is far slower than the others is replaced by a new one, up to three times. So is one below 64 KiB a second
+        where there are only one or two, unless O(limit_rate) may be what makes it slow.
     type: int
     default: 8
   limit_rate:

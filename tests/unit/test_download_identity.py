@@ -127,6 +127,34 @@ def test_each_range_is_bound_to_the_object(fetch: Callable[..., Result], service
         assert not [name for transfer in service.transfers for name in transfer.headers if name.startswith("x-oss-")]
 
 
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_storage_that_stops_to_say_which_object_it_is(
+    fetch: Callable[..., Result], service: StandIn, connections: int
+) -> None:
+    """After a few tries it is final: each answer will be so."""
+    say(service, ("object_etag", "object_modified"))
+
+    def say_nothing(number: int) -> None:
+        say(service, ())
+
+    service.habits.rate = say_nothing
+    result = fetch(connections=connections, max_retries=3, total_timeout=86400)
+    assert "the first answer had ETag and Last-Modified, this one has none of it (HTTP 206" in result["msg"]
+    assert "Have whatever stands between here and the storage pass on all headers" in result["msg"]
+    assert result["error"]["kind"] == "answer"
+    assert 5 <= len(service.transfers) <= 1 + 4 * connections
+
+
+@pytest.mark.parametrize("kind", ["whole", "wrong_range"])
+def test_a_storage_that_answers_with_other_parts_for_good(
+    fetch: Callable[..., Result], service: StandIn, kind: str
+) -> None:
+    service.inject(Fault(kind, times=10**9, after=1))
+    result = fetch(connections=1, max_retries=3, total_timeout=86400)
+    assert ("in place of a range" if kind == "whole" else "a part whose length does not fit") in result["msg"]
+    assert len(service.transfers) == 5
+
+
 BASE = ObjectInfo(9, '"E"', 5, "Mon", "md5", "v1", "Normal")
 NOTHING = ObjectInfo(9, "", None, "")
 

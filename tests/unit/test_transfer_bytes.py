@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer import t
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.errors import VerificationFailed
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Connection, Link
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import Rate
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import Account, slow_ones
+from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
+    Account,
+    slow_of_few,
+    slow_ones,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from downloads import transferred
 from processes import until
@@ -142,6 +147,7 @@ class Worker:
     value: float
     drops: int = 0
     seconds_connected: float = 4.0
+    seconds_slow: float = 4.0
 
     @property
     def rate(self) -> Rate:
@@ -170,6 +176,85 @@ QUICK = [Worker(10.0), Worker(9.0), Worker(8.0)]
 def test_connections_are_dropped_that_are_far_behind(workers: list[Worker], dropped: int) -> None:
     """Once they had time, and three times at most."""
     assert slow_ones(workers) == workers[len(workers) - dropped :]
+
+
+KIB = 1024
+SLOW = Worker(3 * KIB)
+
+
+@pytest.mark.parametrize(
+    ("workers", "left", "dropped"),
+    [
+        ([SLOW], MIB, 1),
+        ([SLOW, Worker(10 * MIB)], MIB, 1),
+        # One after the other.
+        ([SLOW, Worker(2 * KIB)], MIB, 1),
+        ([SLOW, SLOW, SLOW], MIB, 0),
+        ([Worker(64 * KIB)], MIB, 0),
+        ([Worker(0.0)], 1, 1),
+        # What is left would come in that time.
+        ([SLOW], 9 * KIB, 0),
+        ([SLOW], 10 * KIB, 1),
+        # Each time it is waited for longer, and only so often.
+        ([Worker(3 * KIB, seconds_slow=3.0)], MIB, 0),
+        ([Worker(3 * KIB, drops=1, seconds_slow=6.0)], MIB, 0),
+        ([Worker(3 * KIB, drops=1, seconds_slow=6.1)], MIB, 1),
+        ([Worker(3 * KIB, drops=2, seconds_slow=12.1)], MIB, 1),
+        ([Worker(3 * KIB, drops=3, seconds_slow=1e9)], MIB, 0),
+    ],
+)
+def test_of_few_connections_one_is_dropped_that_is_very_slow(workers: list[Worker], left: int, dropped: int) -> None:
+    assert slow_of_few(workers, 64 * KIB, left) == workers[:dropped]
+
+
+class Crawl:
+    """The first connection is slow, and only what comes by it has the clock go on: a second for each piece of 150 bytes."""
+
+    def __init__(self, service: StandIn, others: Callable[[], float | None] = lambda: None) -> None:
+        self.now = 0.0
+        self.others = others
+        service.habits.rate = self.rate
+
+    def rate(self, number: int) -> float | None:
+        if number > 1:
+            return self.others()
+        self.now += 1.0
+        return 3e3
+
+
+@pytest.mark.parametrize(
+    ("size", "connections"), [(MIB // 2, 8), (MIB // 2, 1), (4 * MIB, 1)], ids=["small", "small, one", "large, one"]
+)
+def test_a_slow_connection_that_has_no_others_is_replaced(
+    service: StandIn, tmp_path: Path, size: int, connections: int
+) -> None:
+    """It would take minutes."""
+    crawl = Crawl(service)
+    account = brought(service, tmp_path, size, clock=lambda: crawl.now, connections=connections)
+    assert service.connections == 2
+    assert (account.connections, account.resumes) == (1, 1)
+    assert sent(service) < 1.5 * size
+
+
+def test_one_of_two_connections_that_is_slow_is_replaced(service: StandIn, tmp_path: Path) -> None:
+    """Long before the other one has nothing to do but to take its segment."""
+    crawl = Crawl(service, lambda: 5e4 if service.connections < 3 else None)
+    brought(service, tmp_path, 4 * MIB, clock=lambda: crawl.now, connections=2)
+    assert begun_early(service, 4 * MIB) == 3
+
+
+@pytest.mark.parametrize("reason", ["the limit", "one answer", "little is left"])
+def test_a_slow_connection_is_kept_where_another_would_not_be_quicker(
+    service: StandIn, tmp_path: Path, reason: str
+) -> None:
+    crawl = Crawl(service)
+    size = 300 if reason == "little is left" else 20_000
+    if reason == "one answer":
+        service.inject(Fault("whole", times=100))
+    limit = {"limit_rate": 64 * KIB} if reason == "the limit" else {}
+    account = brought(service, tmp_path, size, clock=lambda: crawl.now, **limit)
+    assert service.connections == account.connections == account.attempts == 1
+    assert crawl.now > (0 if reason == "little is left" else 60)
 
 
 # wrong bytes

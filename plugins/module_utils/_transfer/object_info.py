@@ -48,9 +48,21 @@ class ObjectInfo(t.NamedTuple):
         return self.object_type, self.etag.removeprefix("W/")
 
     @property
+    def said(self) -> list[str]:
+        """The headers that tell this object from another, as far as there are any."""
+        values = {
+            "ETag": self.strong_etag,
+            "x-oss-hash-crc64ecma": self.crc64,
+            "Content-MD5": self.md5,
+            "x-oss-version-id": self.version_id,
+            "Last-Modified": self.last_modified,
+        }
+        return [name for name, value in values.items() if value not in (None, "")]
+
+    @property
     def is_identified(self) -> bool:
         """Whether parts of it that come in several answers can be known to be of one object."""
-        return any(value not in (None, "") for value in (*self._content, *self._origin))
+        return bool(self.said)
 
     def is_of(self, other: ObjectInfo) -> t.Optional[bool]:
         """Whether both are the same object, by all that both say; none if they say nothing that tells."""

@@ -190,7 +190,7 @@ class Connection:
             self.close()
             if found.is_of(info) is False:
                 raise ObjectChanged(_CHANGED)
-            raise self._broken("the whole object in place of a range", response)
+            raise self._wrong("the whole object in place of a range", response)
         if response.status != 206:
             raise self._rejected(response)
         found, first, end = self._ranged(response)
@@ -199,9 +199,14 @@ class Connection:
             self.close()
             raise ObjectChanged(_CHANGED)
         if is_same is None:
-            raise self._broken("a part of an object without what tells it from another", response)
+            raise self._wrong(
+                "a part of an object that nothing tells from another: the first answer had"
+                f" {' and '.join(info.said)}, this one has {' and '.join(found.said) or 'none of it'}",
+                response,
+                "Have whatever stands between here and the storage pass on all headers of its answers, or download past it",
+            )
         if (first, end) != (start, stop):
-            raise self._broken("a range that was not asked for", response)
+            raise self._wrong("a range that was not asked for", response)
         return link, Body(self, found, start, stop, is_whole=False)
 
     def receive(self, view: memoryview) -> t.Optional[int]:
@@ -416,10 +421,10 @@ class Connection:
         """The object, and which part of it the answer has."""
         matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip())
         if not matched:
-            raise self._broken("a part without saying which", response)
+            raise self._wrong("a part without saying which", response)
         first, last, size = (int(number) for number in matched.groups())
         if response.length != last + 1 - first or not 0 <= first <= last < size or _is_encoded(response):
-            raise self._broken("a part whose length does not fit", response)
+            raise self._wrong("a part whose length does not fit", response)
         return self._info(response, size), first, last + 1
 
     def _whole(self, response: http.client.HTTPResponse) -> Body:
@@ -470,6 +475,12 @@ class Connection:
             status=response.status,
             request_id=response.headers.get("x-oss-request-id", ""),
             hint="Something between here and the storage answers in its place, or it does not do as OSS does",
+        )
+
+    def _wrong(self, what: str, response: http.client.HTTPResponse, hint: str = "") -> WrongPartError:
+        broken = self._broken(what, response)
+        return WrongPartError(
+            broken.message, status=response.status, request_id=broken.request_id, hint=hint or broken.hint
         )
 
     def _drain(self) -> None:
@@ -532,6 +543,10 @@ class Connection:
             )
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         return ConnectionFailed(f"the connection to {host} broke ({reason})")
+
+
+class WrongPartError(BrokenAnswer):
+    """Of the object, but not the part that was asked for, or not to be known as one of it."""
 
 
 class Passing(BrokenAnswer):

@@ -30,6 +30,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges i
     Connection,
     Link,
     Passing,
+    WrongPartError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.rejection import EXPIRED
 from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.schedule import (
@@ -79,6 +80,9 @@ _MAX_VERIFICATIONS = 2
 _SLOW_SECONDS = 3.0
 #: ... and has less than that share of the median rate: connections that share a line differ by two or three times anyway.
 _SLOW_SHARE = 0.25
+#: Where there are too few to have a median, one is dropped that has less than so many bytes a second for the same time, which
+#: doubles with each drop. Lines that slow are rare; what holds a connection there is mostly its way.
+_SLOW_RATE = MIB // 16
 #: So often for each place: where the fourth is slow too, slow is what there is, and each drop costs what is under way.
 _MAX_DROPS = 3
 
@@ -479,6 +483,10 @@ class _Crew:
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._received_before = first.received
+        limit = self.options.limit_rate
+        # Not where all of it comes in one answer, nor where the limit may be what makes it slow.
+        is_free = not whole and not (limit and limit < 2 * _SLOW_RATE * schedule.connections)
+        self._slow_rate = _SLOW_RATE if is_free else 0
 
     def run(self, there: int) -> None:
         try:
@@ -588,7 +596,11 @@ class _Crew:
 
     def _drop_slow(self) -> None:
         """Give a connection that is far behind the others another chance on another way."""
-        for worker in slow_ones([worker for worker in self._workers if worker.is_receiving]):
+        working = [worker for worker in self._workers if worker.is_receiving]
+        for worker in working:
+            if worker.rate.now >= self._slow_rate:
+                worker.quick_at = self.clock()
+        for worker in slow_ones(working) or slow_of_few(working, self._slow_rate, self.schedule.left):
             worker.drop()
 
 
@@ -604,6 +616,10 @@ class Dropping(t.Protocol):
     @property
     def seconds_connected(self) -> float:
         """Since it was made."""
+
+    @property
+    def seconds_slow(self) -> float:
+        """Since it was made, or was last found to be quick."""
 
 
 _Dropping = t.TypeVar("_Dropping", bound=Dropping)
@@ -622,6 +638,19 @@ def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
     ]
 
 
+def slow_of_few(working: list[_Dropping], slow_rate: int, left: int) -> list[_Dropping]:
+    """The one to be dropped where there is no median: the first that is slow, and has so many bytes left that it pays."""
+    if len(working) > 2:
+        return []
+    found = []
+    for one in working:
+        patience, rate = _SLOW_SECONDS * 2**one.drops, one.rate.now
+        # What would have come by then anyway is waited for.
+        if rate < slow_rate and one.drops < _MAX_DROPS and one.seconds_slow > patience and left > rate * patience:
+            found.append(one)
+    return found[:1]
+
+
 class _Worker:
     """A thread with a connection."""
 
@@ -634,8 +663,9 @@ class _Worker:
         self.drops = 0
         self._crew = crew
         self._is_dropped = False
-        self._connected_at = crew.clock()
+        self._connected_at = self.quick_at = crew.clock()
         self._failures = 0
+        self._failing_since = 0.0
         connections, rate = crew.schedule.connections, crew.options.limit_rate
         self._size = min(_PIECE, _MEMORY // connections)
         if rate:
@@ -646,6 +676,10 @@ class _Worker:
     @property
     def seconds_connected(self) -> float:
         return self._crew.clock() - self._connected_at
+
+    @property
+    def seconds_slow(self) -> float:
+        return self._crew.clock() - max(self._connected_at, self.quick_at)
 
     def drop(self) -> None:
         self.drops += 1
@@ -704,11 +738,20 @@ class _Worker:
             self._is_dropped = False
             self.rate.reset()
             return 0.0
+        if not self._failures:
+            self._failing_since = time.monotonic()
         self._failures += 1
         retry = crew.options.retry
         if is_final(error) or not retry.retries or time.monotonic() - crew.progressed_at > retry.total_timeout:
             raise error
+        if isinstance(error, WrongPartError) and self._failures > retry.retries and not self._others_progress:
+            raise error
         return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
+
+    @property
+    def _others_progress(self) -> bool:
+        """Since this one began to fail."""
+        return self._crew.progressed_at > self._failing_since
 
     def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
         """All of the segment, or less if another takes over the rest of it."""
