@@ -242,7 +242,7 @@ def test_what_stops_it(stocked: Any) -> None:
     arguments = "instance_name=dds-bp1abc region=cn-hangzhou backup_set_id=7 format=Bson"
     assert f"{command}'{arguments}'" in mongodb
     stocked.service.add_instance("dds-bp1abc")
-    assert '"action": "created"' in stocked.run(*command.split(), arguments)
+    assert '"action": "created"' in stocked.run(*command.split(), arguments, "-e", stocked.interpreter)
     assert stocked.service.created.pop().parameters["BakSetId"] == "7"
     stocked.service.add_instance("mysql-odd")
     assert "'mysql-odd' does not tell which service lists its backup sets: set source to rds or polardb" in " ".join(
