@@ -24,7 +24,7 @@ STEP = python3 tests/ci/steps.py run $@
 in = PATH="$$PWD/.cache/venv-$(1)/bin:$$PATH"
 in_tree = ANSIBLE_COLLECTIONS_PATH="$$PWD/.cache/collections" $(call in,newest)
 
-LINT := lint-ruff lint-format lint-types lint-ansible lint-docs lint-changelog lint-plugins
+LINT := lint-ruff lint-format lint-types lint-ansible lint-docs lint-changelog lint-plugins lint-layers
 # The longest first, so that the last two steps end at about the same time.
 TESTS := tests-campaign tests-newest sanity-oldest sanity-newest tests-oldest tests-target molecule artifact
 
@@ -100,14 +100,17 @@ lint-changelog:
 lint-plugins:
 	@$(in_tree) $(STEP) python tests/ci/plugins.py
 
+lint-layers:
+	@$(call in,newest) $(STEP) python tests/ci/layers.py
+
 # Tests wait more than they compute. One that takes longer than the limit hangs, also on a machine that is busy: it fails
 # with all stacks, and the others run.
 PYTEST := python -m pytest --numprocesses=4 --timeout=900
 # The README is the same for all, and long.
 README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
-WITHOUT_ANSIBLE := stand_in test_client.py test_credentials.py test_download_tasks.py test_endpoint.py test_extraction.py \
-	test_signature.py test_task.py test_transfer.py
+WITHOUT_ANSIBLE := stand_in transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
+	transport/test_signing.py dbs/test_task.py download/test_transfer.py
 
 # All but the campaigns, and what tests-target runs.
 tests-newest:

@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.partial import PartialFile
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.ranges import Link
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import (
-    Account,
-    Transfer,
-    TransferOptions,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.link import Link
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.partial_file import PartialFile
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.transfer import Transfer
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.types import TransferOptions, TransferStats
 from processes import Process, started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
@@ -24,7 +21,7 @@ MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 #: The clock of a module's job is ahead by as many seconds as a file says; what it is told to end has time for that.
 CLOCK = """
 import time, types
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import job
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import background_job as job
 def monotonic(path={path!r}):
     with open(path) as file:
         return time.monotonic() + float(file.read())
@@ -76,16 +73,16 @@ class Renewing(Patient):
 
 def transferred(
     link: str, dest: Path | str, waiting: Patient | None = None, clock: Callable[[], float] = still, **options: Any
-) -> Account:
+) -> TransferStats:
     """Bring what a link leads to into the partial file of dest."""
-    account = Account()
+    account = TransferStats()
     transfer = Transfer(Link(link), TransferOptions(**options), waiting or Patient(), account, clock)
     partial = PartialFile(str(dest))
     try:
         transfer.run(partial, transfer.probe())
     finally:
         transfer.close()
-        partial.release()
+        partial.close()
     return account
 
 
@@ -158,7 +155,7 @@ def journal_of(path: Path) -> dict[str, Any]:
 
 def journalled(path: Path) -> int:
     """How many bytes of a file are there by the journal of its partial file."""
-    return sum(length for dummy, length, checksum in journal_of(path).get("extents", ()))
+    return sum(length for _unused, length, checksum in journal_of(path).get("extents", ()))
 
 
 def process_of(link: str, dest: str, **arguments: Any) -> Process:

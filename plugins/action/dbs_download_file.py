@@ -12,22 +12,22 @@ import typing as t
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError, foreseen
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
     ARGUMENT_SPEC,
     CONSTRAINTS,
-    settings_of,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import PATIENCE
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import outcome
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.download_settings import settings_of
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import ORPHAN_TIMEOUT
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ConfigurationError, foreseen
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import outcome
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import task_environment
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
 
 #: Seconds that links may take to be renewed, and each service that is asked: a work that nobody follows meanwhile ends itself.
-_RENEWAL_TIMEOUT = PATIENCE / 4
+_RENEWAL_TIMEOUT = ORPHAN_TIMEOUT / 4
 
 #: What the module needs of the options; the others say where files are, and are for the controller alone.
 HOST_OPTIONS = {
@@ -80,7 +80,9 @@ class ActionModule(FollowingAction):
             return self.follow(arguments, task_vars, transfer_line)
 
         # With url, the controller asks nobody, and need not load what it would take.
-        from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import files_of
+        from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
+            files_of,
+        )
 
         def files(timeout: float = math.inf) -> list[tuple[t.Optional[str], str]]:
             with task_environment(self), foreseen():
@@ -95,8 +97,10 @@ class ActionModule(FollowingAction):
         for name in ("task_id", "oss_path"):
             if given[name]:
                 arguments[name] = given[name]
-        arguments["links"] = [url for dummy, url in found]
-        names = [name for name, dummy in found if name is not None]
+        arguments["links"] = [url for _unused, url in found]
+        names = [name for name, _unused in found if name is not None]
         if names:
             arguments["names"] = names
-        return self.follow(arguments, task_vars, transfer_line, lambda: [url for dummy, url in files(_RENEWAL_TIMEOUT)])
+        return self.follow(
+            arguments, task_vars, transfer_line, lambda: [url for _unused, url in files(_RENEWAL_TIMEOUT)]
+        )

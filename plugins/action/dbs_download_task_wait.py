@@ -50,7 +50,9 @@ class ActionModule(ActionBase):
         options = self._task.args.pop("__role_options", None)
         if not options:
             return
-        from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import ARGUMENT_SPEC
+        from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import (
+            ARGUMENT_SPEC,
+        )
 
         for name, value in options.items():
             if value is not None and value not in ("", []):

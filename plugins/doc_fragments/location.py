@@ -8,7 +8,7 @@ from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import
 
 
 class ModuleDocFragment:
-    # Options of what tells where files are. Their code: module_utils/_plugin/download_location.py
+    # Options of what tells where files are. Their code: module_utils/_modules/dbs_download_location_info.py
     DOCUMENTATION: str = with_variables(r"""
 options:
   cluster_name:

@@ -19,7 +19,7 @@ options:
     default: true
 """
 
-    # And whose work goes on meanwhile. The code: module_utils/_plugin/job.py
+    # And whose work goes on meanwhile. The code: module_utils/_plugin/background_job.py
     JOB = r"""
 options:
   progress_interval:

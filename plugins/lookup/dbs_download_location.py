@@ -129,19 +129,22 @@ import typing as t
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
-    SHARED,
-    completed,
-    is_in_environment,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import (
     BackupError,
     ConfigurationError,
     NotSetError,
     foreseen,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
+    LOCATION_SPEC,
+    locate,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    SHARED,
+    completed,
+    is_in_environment,
+)
 
 display = Display()
 

@@ -294,11 +294,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import (
     BACKUP_SET_SPEC,
     backup_set_info,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
 
 
 def main() -> None:

@@ -265,11 +265,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_extract import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_extract import (
     ARGUMENT_SPEC,
     DownloadExtract,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import run
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import run
 
 
 def main() -> None:

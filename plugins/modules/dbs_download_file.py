@@ -366,12 +366,12 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_file import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
     ARGUMENT_SPEC,
     CONSTRAINTS,
     DownloadFile,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job import run
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import run
 
 
 def main() -> None:
@@ -379,7 +379,7 @@ def main() -> None:
         argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **CONSTRAINTS
     )
     download = DownloadFile(module)
-    run(module, download.answer, download.partial_result, download.after_interruption)
+    run(module, download.answer, download.partial_result, download.interruption_note)
 
 
 if __name__ == "__main__":

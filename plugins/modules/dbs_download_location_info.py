@@ -146,9 +146,12 @@ error:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_location import LOCATION_SPEC, locate
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
+    LOCATION_SPEC,
+    locate,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import INSTANCE_NAME_SPEC
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
 
 
 def main() -> None:

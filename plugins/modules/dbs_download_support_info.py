@@ -97,11 +97,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.backup_info import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_support_info import (
     SUPPORT_SPEC,
     download_support_info,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with
 
 
 def main() -> None:

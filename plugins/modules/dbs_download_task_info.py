@@ -419,11 +419,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import (
     ARGUMENT_SPEC,
     download_task_info,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
 
 
 def main() -> None:

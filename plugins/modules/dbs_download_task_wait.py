@@ -287,11 +287,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import (
     ARGUMENT_SPEC,
     DownloadTaskWait,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.module import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with
 
 
 def main() -> None:
@@ -301,7 +301,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     wait = DownloadTaskWait(module.params, module.check_mode)
-    exit_with(module, wait.answer, wait.so_far, wait.in_doubt)
+    exit_with(module, wait.answer, wait.partial_result, wait.interruption_note)
 
 
 if __name__ == "__main__":

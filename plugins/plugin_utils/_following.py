@@ -13,13 +13,10 @@ import typing as t
 import uuid
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    answered,
-    is_outage,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, describe_refusal
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import redacted
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import is_outage
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
 
 Facts = dict[str, t.Any]
@@ -168,9 +165,9 @@ class _Renewal:
         error, before = self._error, result.get("error", {})
         if not error or not result.get("failed") or before.get("kind") != "storage":
             return result
-        said = answered("storage", before["code"], before["message"])
+        said = describe_refusal("storage", before["code"], before["message"])
         message = f"{error} A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
         if self._failures:
             seconds = time.monotonic() - self._failed_at
             message += f" There was none for {seconds:.0f} seconds: raise total_timeout to live through more."
-        return redacted({**result, "msg": message, "error": {**error.facts(), "storage": before}})
+        return redacted({**result, "msg": message, "error": {**error.to_dict(), "storage": before}})

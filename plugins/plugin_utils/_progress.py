@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import printable, safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import printable, safe
 
 _OWNER = "apsaradb.backup.progress"
 

@@ -26,7 +26,7 @@ FILES = 16
 def table(size: int) -> bytes:
     """Rows as an export has them, which gzip makes a third of."""
     chance = random.Random(1)
-    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for dummy in range(3000)]
+    words = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(3, 9))) for _unused in range(3000)]
     rows = bytearray()
     while len(rows) < size:
         names = " ".join(chance.choices(words, k=4))

@@ -328,7 +328,7 @@ def _seconds_to_write(path: Path, size: int) -> float:
     began = time.perf_counter()
     with path.open("wb", buffering=0) as file:
         os.posix_fallocate(file.fileno(), 0, size)
-        for dummy in range(size // len(piece)):
+        for _unused in range(size // len(piece)):
             file.write(piece)
     return time.perf_counter() - began
 

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_info import (
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import (
     ARGUMENT_SPEC,
     download_task_info,
 )

@@ -105,7 +105,7 @@ class Rounds:
 def alternate(measures: Mapping[str, Callable[[], Run | None]], rounds: int) -> Rounds:
     """Measure all in turn, so many times; None is of no account."""
     done = []
-    for dummy in range(rounds):
+    for _unused in range(rounds):
         found = {name: measure() for name, measure in measures.items()}
         done.append({name: one for name, one in found.items() if one})
     return Rounds(done)

@@ -219,7 +219,7 @@ def wait(playbook: str, tasks: int, instances: int, seconds: float, interval: fl
 def waiting(rounds: int = 2) -> None:
     """200 tasks on 20 instances that finish over 30 seconds: the role against a loop on the info module."""
     interval = 2.0
-    pairs = [(wait(ROLE, 200, 20, 30, interval), wait(LOOP, 200, 20, 30, interval)) for dummy in range(rounds)]
+    pairs = [(wait(ROLE, 200, 20, 30, interval), wait(LOOP, 200, 20, 30, interval)) for _unused in range(rounds)]
     roles, loops = zip(*pairs)
     print("Waiting for 200 tasks on 20 instances that finish over 30 s, polled every 2 s")
     for name, results in (("the role wait_for_download_tasks", roles), ("a loop with until on the info module", loops)):

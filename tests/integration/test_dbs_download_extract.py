@@ -52,7 +52,7 @@ def large(restore: Path) -> str:
                 entry.size = len(content)
                 file.addfile(entry, io.BytesIO(content))
     with gzip.open(restore / "large.tar.gz", "wb", 1) as packed:
-        for dummy in range(500):
+        for _unused in range(500):
             packed.write(block.getvalue())
     return f"src={restore / 'large.tar.gz'} dest={restore / 'large'}"
 

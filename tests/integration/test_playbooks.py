@@ -98,7 +98,7 @@ def test_the_option_between_the_role_and_the_plugin_is_nowhere_to_be_seen(world:
 
 
 def test_every_variable_of_the_role_is_an_option_of_the_module() -> None:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.download_task_wait import ARGUMENT_SPEC
+    from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import ARGUMENT_SPEC
 
     role = ROOT / "roles" / "wait_for_download_tasks"
     spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]

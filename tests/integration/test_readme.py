@@ -165,7 +165,7 @@ def test_the_plugins_of_the_table_are_those_there_are() -> None:
 
 def test_every_module_is_in_the_action_group_and_the_versions_agree() -> None:
     import yaml
-    from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
+    from ansible_collections.apsaradb.backup.plugins.module_utils._base.version import VERSION
 
     group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["all"]
     assert sorted(group) == sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))

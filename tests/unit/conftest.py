@@ -21,13 +21,13 @@ import pytest
 import trustme
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options import HttpOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import download_file
-from ansible_collections.apsaradb.backup.plugins.module_utils._transfer.transfer import Transfer
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.transfer import Transfer
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules import dbs_download_file as download_file
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
 from downloads import still
 from processes import Process, environment_for_modules
 from stand_in import StandIn, exports
@@ -66,7 +66,7 @@ def client_of() -> Iterator[Callable[..., Client]]:
     ) -> Client:
         source = source or FixedSource(Credential(service.key.id, service.key.secret, service.key.token or ""))
         options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, total_timeout=600.0))
-        clients.append(Client(DBS, base_url or service.url, source, ConnectionOptions(**options)))
+        clients.append(Client(DBS, base_url or service.url, source, HttpOptions(**options)))
         return clients[-1]
 
     yield make

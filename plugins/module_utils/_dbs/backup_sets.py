@@ -15,29 +15,16 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import (
-    Expected,
-    IncompleteListError,
-    tell_gap,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
-    integer,
-    iso8601,
-    milliseconds,
-    snake_case,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import (
-    MAX_NAME,
-    printable,
-    redacted,
-    visible,
-)
+from .._base.text import MAX_NAME, printable, redacted, visible
+from .._transport.endpoints import Service
+from .lists import Expected, IncompleteListError, tell_gap
+from .paging import Page, Paginator
+from .service import DBS
+from .values import integer, iso8601, milliseconds, snake_case
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
+
 
 BackupSet = dict[str, t.Any]
 
@@ -92,7 +79,7 @@ class BackupSetQuery:
     start_time: t.Optional[int] = None
     end_time: t.Optional[int] = None
 
-    def wants(self, backup: BackupSet) -> bool:
+    def matches(self, backup: BackupSet) -> bool:
         """Asked again here, as not every service filters by everything, nor to the second."""
         start = milliseconds(backup["backup_start_time"]) if backup["backup_start_time"] else None
         # What tells no time is the service's choice.
@@ -129,8 +116,8 @@ def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Op
     }
 
 
-def _rds_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
-    return answer.get("TotalRecordCount"), None, None
+def _rds_counts(response: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+    return response.get("TotalRecordCount"), None, None
 
 
 def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
@@ -146,8 +133,8 @@ def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, 
     }
 
 
-def _polardb_counts(answer: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
-    data = answer.get("Data")
+def _polardb_counts(response: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+    data = response.get("Data")
     data = data if isinstance(data, dict) else {}
     return data.get("TotalElements"), data.get("PageSize"), data.get("TotalPages")
 
@@ -182,26 +169,26 @@ def list_backup_sets(
     lists = _SOURCES[source]
     parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
 
-    asked = f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
-    expected = Expected("list of backup sets", lists.path, lists.action, asked)
+    operation = f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    expected = Expected("list of backup sets", lists.path, lists.action, operation)
 
     def fetch(number: int) -> Page:
         paged = {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)}
-        answer = client.call(lists.action, paged, asked=asked)
-        total, size, pages = lists.counts(answer)
-        page = expected.page(answer, number, size=integer(size) or lists.page_size, total=total, pages=integer(pages))
+        response = client.call(lists.action, paged, operation=operation)
+        total, size, pages = lists.counts(response)
+        page = expected.page(response, number, size=integer(size) or lists.page_size, total=total, pages=integer(pages))
         if not all(row.get("BackupId") for row in page.items):
-            raise expected._replace(what="ID of a backup set").broken(answer)
+            raise expected._replace(what="ID of a backup set").broken(response)
         return page
 
-    listing: Listing[t.Mapping[str, t.Any], BackupSet] = Listing(
+    listing: Paginator[t.Mapping[str, t.Any], BackupSet] = Paginator(
         fetch,
         lambda raw: _normalised(raw, instance_name, query.region),
         identify=lambda backup: backup["backup_id"],
     )
     known = listing.all()
     tell_gap(listing, f"backup sets of instance {instance_name!r}", len(known), warn)
-    found = [backup for backup in known if query.wants(backup)]
+    found = [backup for backup in known if query.matches(backup)]
     return sorted(
         found, key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""), reverse=True
     )
@@ -241,12 +228,14 @@ def recoverable_window(
             "DescribeLocalAvailableRecoveryTime",
             f"find out which times of instance {instance_name!r} in region {region!r} can be restored",
         )
-        answer = client.call(expected.action, {"DBInstanceId": instance_name, "Region": region}, asked=expected.asked)
-        given = [answer.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")]
+        response = client.call(
+            expected.action, {"DBInstanceId": instance_name, "Region": region}, operation=expected.operation
+        )
+        given = [response.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")]
         earliest, latest = map(_instant, given)
         is_nothing = all(value in (None, "") for value in given)
         if not is_nothing and not (earliest and latest and earliest <= latest):
-            raise expected.broken(answer)
+            raise expected.broken(response)
         return {"earliest": earliest, "latest": latest, "told_by": "service"}
     backups = list_backup_sets(client, source, instance_name, BackupSetQuery(region, status="success"), warn)
     usable = list(filter(is_usable, backups))

@@ -14,32 +14,19 @@ Sources: CreateDownload and RetryDownloadTask in the API reference of DBS, 2021-
 
 from __future__ import annotations
 
-import re
 import time
 import typing as t
-from dataclasses import dataclass, field
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
-    DownloadTaskQuery,
-    Task,
-    ask_instances,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.prediction import predicted_task
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
-    TARGET_TYPES,
-    has_format,
-    normalised,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import is_live
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    ServiceError,
-    may_have_had_effect,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import redacted, visible
+from .._base.errors import BackupError
+from .._transport.errors import ServiceError, is_ambiguous
+from .download_request import DownloadRequest
+from .download_tasks import DownloadTaskQuery, Task, ask_instances
+from .task import has_format, normalised
+from .wait_state import is_live
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
+
 
 JOB_EXISTS = "DBS.DownloadTask.JobAlreadyExist"
 SLOT_TAKEN = "DBS.DownloadTask.OnlyOneRunningOrFailedTask"
@@ -50,13 +37,13 @@ T = t.TypeVar("T")
 LOOK_INTERVAL = 2.0
 
 
-class OutcomeUnknown(BackupError):
+class AmbiguousResultError(BackupError):
     """The answer was lost, and no effect has shown; there may be one yet."""
 
     kind = "outcome unknown"
 
 
-class SlotTaken(BackupError):
+class SlotTakenError(BackupError):
     """An instance has one running or failed task at a time: ``task`` is in the way, none if it was not found."""
 
     kind = "slot taken"
@@ -65,117 +52,8 @@ class SlotTaken(BackupError):
         super().__init__(message, hint=hint)
         self.task = task
 
-    def facts(self) -> dict[str, t.Any]:
-        return dict(super().facts(), blocking_task=self.task)
-
-
-@dataclass(frozen=True)
-class DownloadRequest:
-    """A backup set, or a point in time in epoch milliseconds, in a format, at a target.
-
-    ``more``: further parameters of CreateDownload by the API's names.
-    """
-
-    region: str
-    instance_name: str
-    format: str
-    backup_set_id: t.Optional[str] = None
-    point_in_time: t.Optional[int] = None
-    target_type: str = "URL"
-    target_path: t.Optional[str] = None
-    cluster_name: t.Optional[str] = None
-    more: t.Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if bool(self.backup_set_id) == (self.point_in_time is not None):
-            raise ValueError("a download has either a backup set or a point in time")
-
-    def parameters(self) -> dict[str, str]:
-        parameters = {
-            "RegionCode": self.region,
-            "InstanceName": self.instance_name,
-            "BakSetType": "full" if self.backup_set_id else "pitr",
-            "BakSetId": self.backup_set_id,
-            "DownloadPointInTime": self.point_in_time,
-            "FormatType": self.format,
-            "TargetType": self.target_type,
-            "TargetPath": self.target_path,
-            "ClusterName": self.cluster_name,
-            **self.more,
-        }
-        return {name: str(value) for name, value in parameters.items() if value is not None}
-
-    @property
-    def query(self) -> DownloadTaskQuery:
-        """For tasks of the same kind, and of the same backup set."""
-        return DownloadTaskQuery(
-            self.region,
-            backup_set_id=self.backup_set_id,
-            cluster_name=self.cluster_name,
-            task_type="full" if self.backup_set_id else "pitr",
-        )
-
-    def compare(self, task: Task) -> dict[str, t.Optional[bool]]:
-        """Whether a task has the same source, format and target, by field; none where what is listed does not tell.
-
-        The bucket is not listed at all.
-        """
-        same = {
-            "format": has_format(task["format"], self.format),
-            "target_type": self._has_target_type(task["target_type"]),
-        }
-        if self.target_type == "OSS":
-            same["target_path"] = self._has_target_path(task["target_path"])
-        if self.backup_set_id:
-            same["bak_set_id"] = task["bak_set_id"] == self.backup_set_id if task["bak_set_id"] else None
-        else:
-            same["backup_set_time"] = self._has_moment(task["backup_set_time"])
-        return same
-
-    def _has_target_type(self, listed: t.Optional[str]) -> t.Optional[bool]:
-        known = str(listed or "").strip().upper()
-        return known == self.target_type if known in TARGET_TYPES else None
-
-    def _has_target_path(self, listed: t.Optional[str]) -> t.Optional[bool]:
-        if not listed:
-            return None
-        bucket = f"{self.more.get('TargetBucket')}/"
-        path = re.sub(r"^oss://[^/]*/?", "", listed).strip("/")
-        return self._shown_path in (path, path.removeprefix(bucket))
-
-    @property
-    def _shown_path(self) -> str:
-        """The target's path as it is listed by ``normalised``."""
-        return str(visible(redacted(self.target_path))).strip("/")
-
-    def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
-        """To the second; a whole minute may be that of the point in time."""
-        wanted = t.cast(int, self.point_in_time) // 1000
-        if not listed or (listed // 1000 != wanted and listed == wanted // 60 * 60_000):
-            return None
-        return listed // 1000 == wanted
-
-    def predicted(self, state: str) -> Task:
-        """The task that would be created, in that state."""
-        return predicted_task(
-            self.instance_name,
-            self.region,
-            Format=self.format,
-            BakSetId=self.backup_set_id,
-            DownloadStatus=state,
-            BackupSetTime=self.point_in_time,
-            TargetType=self.target_type,
-            TargetPath=self.target_path,
-        )
-
-    @property
-    def operation(self) -> str:
-        return f"create a download task for {self.described}"
-
-    @property
-    def described(self) -> str:
-        source = f"backup set {self.backup_set_id!r}" if self.backup_set_id else f"point in time {self.point_in_time}"
-        return f"{source} of instance {self.instance_name!r} in region {self.region!r}"
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(super().to_dict(), blocking_task=self.task)
 
 
 def in_the_slot(tasks: t.Iterable[Task]) -> t.Optional[Task]:
@@ -209,7 +87,7 @@ class DownloadTasks:
         self._cluster_name = cluster_name
         self._look_timeout = look_timeout
         #: What was sent whose effect is not known yet; empty otherwise.
-        self.in_doubt = ""
+        self.unconfirmed = ""
         #: What the last list lacked, in a sentence; empty if it was whole.
         self.gap = ""
         #: Why the last look at the list failed; none if it did not.
@@ -247,40 +125,42 @@ class DownloadTasks:
     def _list(self, query: DownloadTaskQuery) -> list[Task]:
         """The newest first. An error leaves the client as it is: there may be another look."""
         gaps: list[str] = []
-        asked = {self._instance_name: query}
-        (answer,) = ask_instances(self._client, asked, tolerate=lambda error: True, warn=gaps.append).values()
+        operation = {self._instance_name: query}
+        (response,) = ask_instances(self._client, operation, tolerate=lambda error: True, warn=gaps.append).values()
         self.gap = " ".join(gaps)
-        if isinstance(answer, BackupError):
-            raise answer
-        return sorted(filter(query.wants, answer), key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or ""))
+        if isinstance(response, BackupError):
+            raise response
+        return sorted(
+            filter(query.matches, response), key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or "")
+        )
 
     def create(self, request: DownloadRequest, known: t.Sequence[Match]) -> tuple[Task, bool]:
         """The task that meets the request, and whether it was created by this. ``known``: those that may meet it.
 
-        Raises SlotTaken, OutcomeUnknown, or any other BackupError; after them, nothing was created that they do not name.
+        Raises SlotTakenError, AmbiguousResultError, or any other BackupError; after them, nothing was created that they do not name.
         """
-        asked = request.operation
-        self.in_doubt = asked
+        operation = request.operation
+        self.unconfirmed = operation
         try:
-            answer = self._client.call("CreateDownload", request.parameters(), asked=asked, at_most_once=True)
+            response = self._client.call("CreateDownload", request.parameters(), operation=operation, at_most_once=True)
         except BackupError as error:
             if isinstance(error, ServiceError) and error.code in (JOB_EXISTS, SLOT_TAKEN):
-                self.in_doubt = ""
+                self.unconfirmed = ""
                 return self._that_exists(request, error), False
-            if not may_have_had_effect(error):
-                self.in_doubt = ""
+            if not is_ambiguous(error):
+                self.unconfirmed = ""
                 raise
             return self._found_out(request, known, error), True
-        data = answer.get("Data")
+        data = response.get("Data")
         if isinstance(data, dict) and data.get("TaskId"):
-            self.in_doubt = ""
+            self.unconfirmed = ""
             return normalised(data, self._instance_name, self._region), True
-        lost = OutcomeUnknown("the service's answer names no task")
-        lost.asked, lost.action = asked, "CreateDownload"
+        lost = AmbiguousResultError("the service's answer names no task")
+        lost.operation, lost.action = operation, "CreateDownload"
         return self._found_out(request, known, lost), True
 
     def _that_exists(self, request: DownloadRequest, refusal: ServiceError) -> Task:
-        """The task that another has created meanwhile; raises SlotTaken if it is not what was requested."""
+        """The task that another has created meanwhile; raises SlotTakenError if it is not what was requested."""
         # Then it says itself that it is the same.
         is_same_job = refusal.code == JOB_EXISTS
 
@@ -309,12 +189,12 @@ class DownloadTasks:
             hint = "Retry it with state=retried: until then it blocks new ones"
             if is_live(task):
                 hint = "Wait until it is done, for example with wait_for_slot"
-        error = SlotTaken(said, task, hint=hint)
-        error.asked, error.action = refusal.asked, refusal.action
+        error = SlotTakenError(said, task, hint=hint)
+        error.operation, error.action = refusal.operation, refusal.action
         raise error
 
     def _found_out(self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError) -> Task:
-        """The task that was created although the answer was lost. Raises OutcomeUnknown if none shows up."""
+        """The task that was created although the answer was lost. Raises AmbiguousResultError if none shows up."""
         before = {match.task["task_id"] for match in known}
 
         def created() -> t.Optional[Task]:
@@ -324,7 +204,7 @@ class DownloadTasks:
 
         task = self._look(created)
         if task:
-            self.in_doubt = ""
+            self.unconfirmed = ""
             return task
         raise self._unknown(error, "no such task has shown up", "a task that was created after all is found then")
 
@@ -353,15 +233,15 @@ class DownloadTasks:
             "TaskId": task["task_id"],
             **({"ClusterName": self._cluster_name} if self._cluster_name else {}),
         }
-        asked = (
+        operation = (
             f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
         )
-        self.in_doubt = asked
-        self._client.call("RetryDownloadTask", parameters, asked=asked, at_most_once=True)
-        self.in_doubt = ""
+        self.unconfirmed = operation
+        self._client.call("RetryDownloadTask", parameters, operation=operation, at_most_once=True)
+        self.unconfirmed = ""
 
     def retry(self, task: Task) -> Task:
-        """The failed task, after it was started again. Raises OutcomeUnknown, or any other BackupError."""
+        """The failed task, after it was started again. Raises AmbiguousResultError, or any other BackupError."""
 
         def restarted() -> t.Optional[Task]:
             ids = frozenset({task["task_id"]})
@@ -371,23 +251,23 @@ class DownloadTasks:
         try:
             self.restart(task)
         except BackupError as error:
-            if not may_have_had_effect(error):
-                self.in_doubt = ""
+            if not is_ambiguous(error):
+                self.unconfirmed = ""
                 raise
             found = self._look(restarted)
             if found:
-                self.in_doubt = ""
+                self.unconfirmed = ""
                 return found
             raise self._unknown(error, "the task is still failed", "it is retried then") from error
         return self._look(restarted) or task
 
-    def _unknown(self, error: BackupError, seen: str, then: str) -> OutcomeUnknown:
-        error.asked, asked = "", error.asked
+    def _unknown(self, error: BackupError, seen: str, then: str) -> AmbiguousResultError:
+        error.operation, operation = "", error.operation
         if self._look_error:
             seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')}), so that {seen}"
-        unknown = OutcomeUnknown(
+        unknown = AmbiguousResultError(
             f"the answer was lost ({str(error).rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
             hint=f"Run it again: {then}. Nothing was sent twice",
         )
-        unknown.asked, unknown.action, unknown.attempts, unknown.elapsed = asked, error.action, 1, error.elapsed
+        unknown.operation, unknown.action, unknown.attempts, unknown.elapsed = operation, error.action, 1, error.elapsed
         return unknown

@@ -15,24 +15,19 @@ import re
 import threading
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected, tell_gap
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing, Page
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
-    STATES,
-    UNDISPUTED_STATES,
-    normalised,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.concurrency import each_at_once
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    ServiceError,
-)
+from .._base.errors import BackupError
+from .._transport.concurrency import map_concurrently
+from .._transport.errors import ServiceError
+from .lists import Expected, tell_gap
+from .paging import Page, Paginator
+from .task import STATES, UNDISPUTED_STATES, normalised
+from .values import integer
 
 if t.TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
+
 
 RawTask = dict[str, t.Any]
 Task = dict[str, t.Any]
@@ -68,7 +63,7 @@ class DownloadTaskQuery(t.NamedTuple):
     page_size: t.Optional[int] = None
     current_page: t.Optional[int] = None
 
-    def wants(self, task: Task) -> bool:
+    def matches(self, task: Task) -> bool:
         created = task["gmt_create"]
         return (
             (not self.states or task["download_status"] in self.states)
@@ -109,8 +104,8 @@ def list_download_tasks(
 
     ``warn`` is told where the service gives fewer than it announces.
     """
-    answers = ask_instances(client, dict.fromkeys(instance_names, query), warn=warn)
-    tasks = [task for answer in answers.values() for task in t.cast("list[Task]", answer) if query.wants(task)]
+    responses = ask_instances(client, dict.fromkeys(instance_names, query), warn=warn)
+    tasks = [task for response in responses.values() for task in t.cast("list[Task]", response) if query.matches(task)]
     sign = -1 if query.order == "desc" else 1
     tasks.sort(key=lambda task: (sign * (task["gmt_create"] or 0), task["instance_name"], task["task_id"] or ""))
     return tasks[: query.limit]
@@ -148,7 +143,7 @@ def ask_instances(
             return error
 
     try:
-        return dict(zip(queries, each_at_once(ask, queries, client)))
+        return dict(zip(queries, map_concurrently(ask, queries, client)))
     finally:
         for executor in executors:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -206,7 +201,7 @@ class _InstanceTasks:
         if query.limit or query.task_ids or state:
             first = self._page(dict(ordered, State=state) if state else ordered, 1)
             tasks = [self._made(raw) for raw in first.items]
-            if self._is_enough(tasks) or not first.leaves_more(len(tasks)):
+            if self._is_enough(tasks) or not first.has_next(len(tasks)):
                 return tasks
             first = None if state else first
         if query.task_ids:
@@ -221,7 +216,7 @@ class _InstanceTasks:
         first: t.Optional[Page],
         executor: t.Optional[t.Callable[[], ThreadPoolExecutor]],
     ) -> list[Task]:
-        listing = Listing(
+        listing = Paginator(
             lambda number: self._page(parameters, number),
             self._made,
             identify=lambda task: task["task_id"] or repr(sorted(task.items())),
@@ -240,7 +235,7 @@ class _InstanceTasks:
         if query.task_ids:
             self._found_ids.update(task["task_id"] for task in tasks)
             return query.task_ids <= self._found_ids
-        return query.limit is not None and sum(map(query.wants, tasks)) >= query.limit
+        return query.limit is not None and sum(map(query.matches, tasks)) >= query.limit
 
     def _made(self, raw: RawTask) -> Task:
         return normalised(raw, self._instance_name, self._query.region)
@@ -258,11 +253,11 @@ class _InstanceTasks:
         parameters = dict(parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
-        answer = self._client.call("DescribeDownloadTask", parameters, asked=self._expected.asked)
-        data = answer.get("Data")
+        response = self._client.call("DescribeDownloadTask", parameters, operation=self._expected.operation)
+        data = response.get("Data")
         data = data if isinstance(data, dict) else {}
         return self._expected.page(
-            answer,
+            response,
             number,
             size=integer(data.get("PageSize", data.get("Size"))),
             total=data.get("TotalElements"),

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Page
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import integer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BrokenAnswer
+from .._base.errors import InvalidResponseError
+from .paging import Page
+from .values import integer
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import Listing
+    from .paging import Paginator
+
 
 Answer = t.Mapping[str, t.Any]
 
@@ -23,7 +24,7 @@ Answer = t.Mapping[str, t.Any]
 _ASIDE = {"Extra", "AccessDeniedDetail"}
 
 
-class IncompleteListError(BrokenAnswer):
+class IncompleteListError(InvalidResponseError):
     """A list that does not tell what has to be decided by it, as ``text`` says."""
 
     def __init__(self, text: str, *, hint: str = "") -> None:
@@ -35,37 +36,37 @@ def refuse_gap(text: str) -> t.NoReturn:
     raise IncompleteListError(text, hint="Run it again")
 
 
-def tell_gap(listing: Listing[t.Any, t.Any], what: str, given: int, tell: t.Callable[[str], t.Any]) -> None:
+def tell_gap(listing: Paginator[t.Any, t.Any], what: str, given: int, tell: t.Callable[[str], t.Any]) -> None:
     """Tell of it if fewer items came than the service announced."""
     if listing.shortfall:
         tell(f"The service announced {given + listing.shortfall} {what}, but gave {given}.")
 
 
 class Expected(t.NamedTuple):
-    """What an answer to ``action`` holds at ``path``, in words (``what``); ``asked`` completes "Failed to …"."""
+    """What an answer to ``action`` holds at ``path``, in words (``what``); ``operation`` completes "Failed to …"."""
 
     what: str
     path: tuple[str, ...]
     action: str
-    asked: str
+    operation: str
     absent_is_empty: bool = False
 
     def page(
         self,
-        answer: Answer,
+        response: Answer,
         number: int,
         *,
         size: t.Optional[int],
         total: t.Any,
         pages: t.Optional[int] = None,
     ) -> Page:
-        """A page of the list of objects that is there. Raises BrokenAnswer if there is none.
+        """A page of the list of objects that is there. Raises InvalidResponseError if there is none.
 
         A list may stand before the end of the path. Without a list the page is empty only if the service says that there is
         nothing, or where ``absent_is_empty`` and nothing else is in its place. ``total``: as the answer states it.
         """
         stated, total = total, integer(total)
-        found: t.Any = answer
+        found: t.Any = response
         is_replaced = False
         for name in self.path:
             if not isinstance(found, dict):
@@ -74,23 +75,23 @@ class Expected(t.NamedTuple):
                 _holds_rows(key, value) for key, value in found.items() if key != name
             )
             found = found.get(name)
-        if found is None and not is_replaced and (total == 0 or (self.absent_is_empty and "Success" in answer)):
+        if found is None and not is_replaced and (total == 0 or (self.absent_is_empty and "Success" in response)):
             found = []
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-            raise self.broken(answer)
+            raise self.broken(response)
         is_unreadable = total is None and stated not in (None, "")
         if number == 1 and not found and (total or is_unreadable or (pages or 0) > 1):
-            raise self.broken(answer)
+            raise self.broken(response)
         return Page(number, found, size=size, total=total, pages=pages)
 
-    def broken(self, answer: Answer) -> BrokenAnswer:
-        error = BrokenAnswer(
+    def broken(self, response: Answer) -> InvalidResponseError:
+        error = InvalidResponseError(
             f"the answer holds no {self.what} where one belongs",
             status=200,
-            request_id=str(answer.get("RequestId") or ""),
+            request_id=str(response.get("RequestId") or ""),
             hint="Check endpoint; if it is the service's, report this as a defect of the collection",
         )
-        error.asked, error.action = self.asked, self.action
+        error.operation, error.action = self.operation, self.action
         return error
 
 

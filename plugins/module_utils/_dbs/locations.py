@@ -15,25 +15,18 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
-    DownloadTaskQuery,
-    Task,
-    list_download_tasks,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected, refuse_gap
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
-    DEFAULT_DURATION,
-    epoch_milliseconds,
-    iso8601,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback_url
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import BackupError, ServiceError
+from .._base.errors import BackupError
+from .._transport.endpoints import is_loopback_url
+from .._transport.errors import ServiceError
+from .download_tasks import DownloadTaskQuery, Task, list_download_tasks
+from .lists import Expected, refuse_gap
+from .values import DEFAULT_DURATION, epoch_milliseconds, iso8601
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
 
 
-class NoLocation(BackupError):
+class LocationNotFoundError(BackupError):
     """A task that has no files to be had. ``is_missing``: there is no such task; otherwise it is not finished."""
 
     kind = "location"
@@ -48,13 +41,13 @@ class NoLocation(BackupError):
             return super()._said()
         return f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
 
-    def facts(self) -> dict[str, t.Any]:
+    def to_dict(self) -> dict[str, t.Any]:
         """With those of the answer that says so, if it is one."""
-        known = self.__cause__.facts() if isinstance(self.__cause__, ServiceError) else {}
-        return {**known, **super().facts()}
+        known = self.__cause__.to_dict() if isinstance(self.__cause__, ServiceError) else {}
+        return {**known, **super().to_dict()}
 
     @classmethod
-    def missing(cls, task_id: str) -> NoLocation:
+    def missing(cls, task_id: str) -> LocationNotFoundError:
         hint = "Check its ID, the instance and the region"
         return cls(f"there is no task {task_id!r}", is_missing=True, hint=hint)
 
@@ -83,7 +76,7 @@ def request_link(
 ) -> Link:
     """Links to the files of a URL task that are valid for ``duration`` seconds.
 
-    Raises NoLocation where the service knows no such task, or any other BackupError.
+    Raises LocationNotFoundError where the service knows no such task, or any other BackupError.
     """
     expected = Expected(
         "link",
@@ -95,26 +88,28 @@ def request_link(
     if cluster_name:
         parameters["ClusterName"] = cluster_name
     try:
-        answer = client.call(expected.action, parameters, asked=expected.asked)
+        response = client.call(expected.action, parameters, operation=expected.operation)
     except ServiceError as error:
         if error.code in NO_SUCH_TASK:
-            raise NoLocation.missing(task_id) from error
+            raise LocationNotFoundError.missing(task_id) from error
         if error.code != "DBS.DownloadTask.NotSupport":
             raise
         hint = (
             "A task that is not finished has no link yet: wait for it. One that expired has none any more: its files are gone, create"
             " a new task. One that writes to OSS has none: give instance_name, and bucket for its whole path"
         )
-        raise NoLocation(f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint) from error
-    data = answer.get("Data")
+        raise LocationNotFoundError(
+            f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint
+        ) from error
+    data = response.get("Data")
     names = ("PublicUrl", "PrivateUrl")
     # What is answered about a task without a link is not documented: nothing is none, anything else is no answer.
-    if "Data" not in answer or (data and not (isinstance(data, dict) and set(names) & data.keys())):
-        raise expected.broken(answer)
+    if "Data" not in response or (data and not (isinstance(data, dict) and set(names) & data.keys())):
+        raise expected.broken(response)
     data = data or {}
     urls = [_url(data.get(name), https) for name in names]
     if not any(urls):
-        raise NoLocation(
+        raise LocationNotFoundError(
             f"the service gives no link for task {task_id!r}",
             is_missing=False,
             hint="A task that is not finished has none: wait for it. One that writes to OSS has none: give instance_name",
@@ -142,12 +137,12 @@ def location(
 ) -> dict[str, t.Any]:
     """Where the files of a task are. ``task`` is none where only its ID is known, and it is taken for a URL task.
 
-    Raises NoLocation for a task that is not finished.
+    Raises LocationNotFoundError for a task that is not finished.
     """
     task = task or {}
     state = task.get("download_status")
     if state is not None and state != "finished":
-        raise NoLocation(
+        raise LocationNotFoundError(
             f"task {task_id!r} is {state}, not finished",
             is_missing=False,
             hint={"expired": "Its files are gone: create a new task", "failed": "Retry it"}.get(state, "Wait for it"),

@@ -15,6 +15,7 @@ import typing as t
 if t.TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+
 Raw = t.TypeVar("Raw")
 T = t.TypeVar("T")
 
@@ -35,7 +36,7 @@ class Page(t.NamedTuple):
     def is_full(self) -> bool:
         return bool(self.items) and len(self.items) >= (self.size or 0)
 
-    def leaves_more(self, seen: int) -> bool:
+    def has_next(self, seen: int) -> bool:
         """Whether, after this page, with that many items seen, there can be another one.
 
         The statements may contradict each other: a total is believed where it is what was seen, or where it is more.
@@ -45,7 +46,7 @@ class Page(t.NamedTuple):
         return seen != self.total or self.number < (self.pages or 0)
 
 
-class Listing(t.Generic[Raw, T]):
+class Paginator(t.Generic[Raw, T]):
     """Reads pages 1, 2, 3 … until all is known.
 
     ``fetch``     gives the page of a number
@@ -83,7 +84,7 @@ class Listing(t.Generic[Raw, T]):
 
         Then fewer come by than the first page announced: read again, until the count is right or nothing new comes.
         """
-        for dummy in range(MAX_SWEEPS):
+        for _unused in range(MAX_SWEEPS):
             known = len(self._found)
             if self._sweep(self._first) or len(self._found) == known:
                 break
@@ -95,16 +96,16 @@ class Listing(t.Generic[Raw, T]):
         seen: set[t.Hashable] = set()
         first = last = first or self._fetch(1)
         self._take(first, seen)
-        useless = 0
-        if first.leaves_more(len(seen)) and not self._is_enough():
+        pages_without_news = 0
+        if first.has_next(len(seen)) and not self._is_enough():
             for last in self._pages(2, self._announced(first)):
                 # One page with nothing new can stand among others; after a second one there are no more.
-                useless = 0 if self._take(last, seen) else useless + 1
-                if useless == 2 or self._is_enough():
+                pages_without_news = 0 if self._take(last, seen) else pages_without_news + 1
+                if pages_without_news == 2 or self._is_enough():
                     break
-        while not useless and last.leaves_more(len(seen)) and not self._is_enough():
+        while not pages_without_news and last.has_next(len(seen)) and not self._is_enough():
             last = self._fetch(last.number + 1)
-            useless = 0 if self._take(last, seen) else 1
+            pages_without_news = 0 if self._take(last, seen) else 1
         self.shortfall = 0 if self._is_enough() else max(0, (first.total or 0) - len(seen))
         return last is first or not self.shortfall
 

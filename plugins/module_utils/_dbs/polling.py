@@ -12,25 +12,17 @@ import re
 import time
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
-    DownloadTaskQuery,
-    Task,
-    ask_instances,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import refuse_gap
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    Remedy,
-    ServiceError,
-    is_outage,
-    remedy_of,
-)
+from .._base.errors import BackupError
+from .._transport.errors import RetryAction, ServiceError, classify, is_outage
+from .download_tasks import DownloadTaskQuery, Task, ask_instances
+from .lists import refuse_gap
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Knowledge, Selection
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
+    from .wait_state import WaitState, WaitTarget
 
-Answers = dict[str, t.Union[list[Task], BackupError]]
+
+Responses = dict[str, t.Union[list[Task], BackupError]]
 
 #: In milliseconds: a task that shows up late may be this much older than the newest one that was seen.
 LATE = 3_600_000
@@ -45,12 +37,12 @@ _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
 class Poller:
     """Asks for the tasks of instances again and again. What it learns of the service is kept in ``known``."""
 
-    def __init__(self, client: Client, selection: Selection, known: Knowledge) -> None:
+    def __init__(self, client: Client, selection: WaitTarget, known: WaitState) -> None:
         self._client = client
         self._selection = selection
         self._known = known
 
-    def ask(self, live: t.Iterable[Task], missing: bool) -> Answers:
+    def ask(self, live: t.Iterable[Task], missing: bool) -> Responses:
         """By instance, the tasks on the pages that had to be read, or an error that may pass.
 
         ``live``: the tasks that are waited for. ``missing``: whether others have to show up.
@@ -59,19 +51,19 @@ class Poller:
         known = self._known
         queries = self._queries(live, missing)
         bounded = {instance for instance, query in queries.items() if query.start_time is not None}
-        answers = ask_instances(self._client, queries, self._is_tolerable, self._on_gap)
-        refused = {instance for instance in bounded if self._refuses_times(answers[instance])}
+        responses = ask_instances(self._client, queries, self._is_tolerable, self._on_gap)
+        refused = {instance for instance in bounded if self._refuses_times(responses[instance])}
         if refused:
             unbounded = {instance: queries[instance]._replace(start_time=None, end_time=None) for instance in refused}
-            answers.update(ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap))
-        good = {instance for instance, answer in answers.items() if isinstance(answer, list)}
+            responses.update(ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap))
+        good = {instance for instance, response in responses.items() if isinstance(response, list)}
         if good & bounded:
             known.takes_times = not good & refused
-        for instance, answer in answers.items():
-            if isinstance(answer, BackupError) and not self._may_pass(instance, answer, bool(good)):
-                raise answer
+        for instance, response in responses.items():
+            if isinstance(response, BackupError) and not self._may_pass(instance, response, bool(good)):
+                raise response
         known.answered = known.answered or bool(good)
-        return answers
+        return responses
 
     def _on_gap(self, text: str) -> None:
         """What is not listed is missing if it was asked for by its ID; otherwise nobody would wait for it."""
@@ -128,13 +120,13 @@ class Poller:
         known = self._known
         if instance in known.newest:
             return is_outage(error)
-        return (known.answered or others_answer) and remedy_of(error) is not Remedy.NONE
+        return (known.answered or others_answer) and classify(error) is not RetryAction.NONE
 
-    def _refuses_times(self, answer: t.Union[list[Task], BackupError]) -> bool:
+    def _refuses_times(self, response: t.Union[list[Task], BackupError]) -> bool:
         """Whether a request with StartTime and EndTime may have failed because of them."""
-        if not isinstance(answer, ServiceError) or remedy_of(answer) is not Remedy.NONE:
+        if not isinstance(response, ServiceError) or classify(response) is not RetryAction.NONE:
             return False
-        if re.search(_REFUSES_TIMES, f"{answer.code} {answer.message}", re.IGNORECASE):
+        if re.search(_REFUSES_TIMES, f"{response.code} {response.message}", re.IGNORECASE):
             return True
         # Without them it went well before: whatever the code, they may be what is new.
         return self._known.takes_times is None and bool(self._known.newest)

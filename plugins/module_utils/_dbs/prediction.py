@@ -28,7 +28,7 @@ def is_predicted(task_id: t.Optional[str], check_mode: bool) -> bool:
 def predicted_task(instance_name: t.Optional[str], region: str, **raw: t.Any) -> dict[str, t.Any]:
     """The task as the collection returns it. ``raw``: what is known of it, by the API's names."""
     # Whoever only has to know the ID need not load this.
-    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import normalised
+    from .task import normalised
 
     unknown = dict.fromkeys(("Format", "BakSetId", "BackupSetTime", "TargetType", "TargetPath"))
     return normalised(

@@ -12,7 +12,7 @@ the DBS documentation.
 
 from __future__ import annotations
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
+from .._transport.endpoints import Service
 
 _SERVED_BY_HANGZHOU = (
     "cn-beijing",

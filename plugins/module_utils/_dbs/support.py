@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.lists import Expected
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
+from .._transport.errors import ServiceError
+from .lists import Expected
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
+
 
 #: Codes that say why there is no support; any other error says nothing about it.
 _REASONS = re.compile(r"DBS\.DownloadTask\.\w*NotSupport$")
@@ -47,12 +48,12 @@ def download_support(
         f"find out whether instance {instance_name!r} in region {region!r} has advanced downloads",
     )
     try:
-        answer = client.call(expected.action, parameters, asked=expected.asked)
+        response = client.call(expected.action, parameters, operation=expected.operation)
     except ServiceError as error:
         if not _REASONS.match(error.code):
             raise
         return {**found, "reason": {"code": error.code, "message": error.message}}
-    word = str(answer.get("Data")).strip().lower()
+    word = str(response.get("Data")).strip().lower()
     if word not in ("true", "false"):
-        raise expected.broken(answer)
+        raise expected.broken(response)
     return {**found, "supported": word == "true"}

@@ -11,18 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
-    epoch_milliseconds,
-    integer,
-    iso8601,
-    snake_case,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import (
-    MAX_NAME,
-    printable,
-    redacted,
-    visible,
-)
+from .._base.text import MAX_NAME, printable, redacted, visible
+from .values import epoch_milliseconds, integer, iso8601, snake_case
 
 TARGET_TYPES = ("URL", "OSS")
 FORMATS = ("CSV", "csv-with-header", "SQL", "Parquet", "Bson", "qp.xb")

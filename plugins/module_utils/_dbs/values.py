@@ -41,10 +41,10 @@ def given_milliseconds(value: str, now: int, *, is_end: bool = False) -> int:
     text = value.strip()
     ago = re.fullmatch(r"-([0-9]{1,9})([smhdw])", text)
     if ago:
-        moment = now - int(ago[1]) * _UNITS[ago[2]]
-        if moment < SMALLEST_MILLISECONDS:
+        parse_time = now - int(ago[1]) * _UNITS[ago[2]]
+        if parse_time < SMALLEST_MILLISECONDS:
             raise ValueError("is before 1973, when there were no backups to be had")
-        return moment
+        return parse_time
     if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         text += "T23:59:59.999Z" if is_end else "T00:00:00Z"
     try:

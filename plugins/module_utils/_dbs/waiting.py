@@ -8,125 +8,24 @@
 
 from __future__ import annotations
 
-import enum
 import time
 import typing as t
-from dataclasses import dataclass, field
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import Task
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.polling import Poller
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    ServiceError,
-    may_have_had_effect,
-)
+from .._base.errors import BackupError
+from .._transport.errors import ServiceError, is_ambiguous
+from .download_tasks import Task
+from .polling import Poller
+from .wait_state import VERDICTS, Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget, is_live
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .._transport.client import Client
 
-
-class Verdict(enum.Enum):
-    SUCCESS = "success"
-    FAILURE = "failure"
-    RETRY = "retry"
-
-
-#: Any other state, also one that nobody knows, may still change.
-VERDICTS = {"finished": Verdict.SUCCESS, "failed": Verdict.FAILURE, "expired": Verdict.FAILURE}
 
 #: The code of the error for a task that is to be retried and has not failed, as when another has restarted it.
 NOT_FAILED = "DBS.DownloadTask.NotSupport"
 
 
-def is_live(task: Task) -> bool:
-    return VERDICTS.get(task["download_status"], Verdict.RETRY) is Verdict.RETRY
-
-
-class Ending(enum.Enum):
-    """Why waiting ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    TIMED_OUT = "timed out"
-    NOTHING = "nothing"
-    SLICE_OVER = "slice over"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What to wait for on these instances: tasks by ID, the newest task of each backup set, or else all that are live."""
-
-    region: str
-    instance_names: tuple[str, ...]
-    task_ids: frozenset[str] = frozenset()
-    backup_set_ids: frozenset[str] = frozenset()
-    cluster_name: t.Optional[str] = None
-
-    @property
-    def wanted(self) -> frozenset[str]:
-        """IDs that have to show up."""
-        return self.task_ids or self.backup_set_ids
-
-
-@dataclass(frozen=True)
-class WaitPolicy:
-    """Times in seconds. ``any_end``: a task that failed or expired is done as well.
-
-    ``retries``: how often each task that failed is started again.
-    """
-
-    timeout: float
-    interval: float
-    interval_max: float
-    appear_timeout: float
-    outage_timeout: float
-    any_end: bool = False
-    ignore_missing: bool = False
-    ignore_nothing: bool = True
-    fail_fast: bool = True
-    retries: int = 0
-
-
-@dataclass
-class Knowledge:
-    """All that is known so far; ``dataclasses.asdict`` of it can be stored, and be taken up again.
-
-    ``elapsed``          seconds; other times are seconds of it
-    ``pause``            seconds to the next poll
-    ``tasks``            by ID, those that are waited for
-    ``first_progress``   by ID: when progress was first seen, and the finished tables then
-    ``newest``           by instance that has answered: the creation of its newest task, in epoch milliseconds
-    ``newest_finished``  the newest of all tasks that were finished at the start
-    ``expired``          by backup set: its newest task, which has expired; another one may still show up
-    ``unseen_since``     when a task was first missing
-    ``outage_since``     by instance that does not answer: since when
-    ``answered``         whether the service has answered well at all
-    ``takes_times``      whether it takes StartTime and EndTime; none if that is not known
-    ``retried``          by ID: how often RetryDownloadTask was sent, without requests that were refused
-    ``restarted``        by ID: when it was sent last, until the task is no longer seen as failed
-    ``retry_errors``     by ID: why the last one failed
-    ``nameless``         instances that list a live task without an ID
-    """
-
-    elapsed: float = 0.0
-    polls: int = 0
-    pause: float = 0.0
-    tasks: dict[str, Task] = field(default_factory=dict)
-    first_progress: dict[str, list[float]] = field(default_factory=dict)
-    newest: dict[str, t.Optional[int]] = field(default_factory=dict)
-    newest_finished: t.Optional[Task] = None
-    expired: dict[str, Task] = field(default_factory=dict)
-    unseen_since: float = 0.0
-    outage_since: dict[str, float] = field(default_factory=dict)
-    answered: bool = False
-    takes_times: t.Optional[bool] = None
-    retried: dict[str, int] = field(default_factory=dict)
-    restarted: dict[str, float] = field(default_factory=dict)
-    retry_errors: dict[str, str] = field(default_factory=dict)
-    nameless: list[str] = field(default_factory=list)
-
-
-class Waiting:
+class Waiter:
     """One wait, or a slice of one.
 
     ``restart``          sends RetryDownloadTask for a failed task, once; raises any BackupError
@@ -136,9 +35,9 @@ class Waiting:
     def __init__(
         self,
         client: Client,
-        selection: Selection,
+        selection: WaitTarget,
         policy: WaitPolicy,
-        known: t.Optional[Knowledge] = None,
+        known: t.Optional[WaitState] = None,
         *,
         restart: t.Optional[t.Callable[[Task], None]] = None,
         clock: t.Callable[[], float] = time.monotonic,
@@ -148,9 +47,9 @@ class Waiting:
         #: Why the last poll, or a part of it, failed; none if it did not.
         self.outage: t.Optional[BackupError] = None
         #: The task whose restart is under way, so that nobody can say whether it is retried.
-        self.in_doubt: t.Optional[Task] = None
+        self.unconfirmed: t.Optional[Task] = None
         self._policy = policy
-        self.known = known or Knowledge()
+        self.known = known or WaitState()
         self._poller = Poller(client, selection, self.known)
         self._restart = restart
         self._clock = clock
@@ -203,7 +102,7 @@ class Waiting:
 
     # Waiting
 
-    def run(self, slice_seconds: t.Optional[tuple[float, float]] = None) -> Ending:
+    def run(self, slice_seconds: t.Optional[tuple[float, float]] = None) -> WaitOutcome:
         """Poll until it ends. Raises a BackupError that no waiting can cure.
 
         ``slice_seconds``: end earlier, after the first number of seconds if a state changed, after the second anyway.
@@ -222,27 +121,27 @@ class Waiting:
             if slice_seconds:
                 spent = self._clock() - began
                 if spent + self.known.pause > slice_seconds[1] or (changed and spent >= slice_seconds[0]):
-                    return Ending.SLICE_OVER
+                    return WaitOutcome.SLICE_OVER
 
     def poll(self) -> bool:
         """Ask once; whether a state changed."""
         known = self.known
         before = self._states()
         try:
-            answers = self._poller.ask(self.tasks(Verdict.RETRY), bool(self.missing()))
+            responses = self._poller.ask(self.tasks(Verdict.RETRY), bool(self.missing()))
         finally:
             known.elapsed = self._clock() - self._began
         known.polls += 1
         errors: dict[str, BackupError] = {}
-        for instance, answer in answers.items():
-            if isinstance(answer, BackupError):
-                errors[instance] = answer
+        for instance, response in responses.items():
+            if isinstance(response, BackupError):
+                errors[instance] = response
             else:
                 known.outage_since.pop(instance, None)
-                self._learn(instance, answer)
+                self._update(instance, response)
         self.outage = None
         for instance, error in errors.items():
-            self._survive(instance, error)
+            self._tolerate_outage(instance, error)
         if not self.missing():
             known.unseen_since = known.elapsed
         self._settle()
@@ -251,7 +150,7 @@ class Waiting:
     def _states(self) -> dict[str, t.Optional[str]]:
         return {task_id: task["download_status"] for task_id, task in self.known.tasks.items()}
 
-    def _learn(self, instance: str, tasks: t.Sequence[Task]) -> None:
+    def _update(self, instance: str, tasks: t.Sequence[Task]) -> None:
         """Take the news of tasks that are waited for."""
         selection, known = self.selection, self.known
         is_first = instance not in known.newest
@@ -330,24 +229,24 @@ class Waiting:
         before = known.retried.get(task_id, 0)
         # Counted before it is sent: if this is interrupted, it may have been.
         known.retried[task_id] = before + 1
-        self.in_doubt = task
+        self.unconfirmed = task
         error: t.Optional[BackupError] = None
         try:
             restart(task)
         except BackupError as caught:
             error = caught
-        self.in_doubt = None
+        self.unconfirmed = None
         if error:
             known.retry_errors[task_id] = str(error)
             is_running = isinstance(error, ServiceError) and error.code == NOT_FAILED
-            if not is_running and not may_have_had_effect(error):
+            if not is_running and not is_ambiguous(error):
                 known.retried[task_id] = before
                 return
         # What the next polls say of it shows whether it had an effect.
         known.restarted[task_id] = known.elapsed
         known.first_progress.pop(task_id, None)
 
-    def _survive(self, instance: str, error: BackupError) -> None:
+    def _tolerate_outage(self, instance: str, error: BackupError) -> None:
         """An outage is lived through for a while."""
         self.outage = error
         since = self.known.outage_since.setdefault(instance, max(0.0, self.known.elapsed - error.elapsed))
@@ -357,7 +256,7 @@ class Waiting:
             error.hint += f"This went on for {out:.0f} seconds while waiting: raise total_timeout to live through more"
             raise error
 
-    def _ending(self) -> t.Optional[Ending]:
+    def _ending(self) -> t.Optional[WaitOutcome]:
         """Why it is over now; none if it is not."""
         policy, known = self._policy, self.known
         failed = bool(self.tasks(Verdict.FAILURE))
@@ -367,11 +266,11 @@ class Waiting:
         pending = bool(self.tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
         if not pending and not known.outage_since:
             if not (self.selection.wanted or known.tasks or policy.ignore_nothing):
-                return Ending.NOTHING
-            return Ending.FAILED if failed else Ending.DONE
+                return WaitOutcome.NOTHING
+            return WaitOutcome.FAILED if failed else WaitOutcome.DONE
         if failed and policy.fail_fast:
-            return Ending.FAILED
-        return Ending.TIMED_OUT if known.elapsed >= policy.timeout else None
+            return WaitOutcome.FAILED
+        return WaitOutcome.TIMED_OUT if known.elapsed >= policy.timeout else None
 
     def _next_pause(self) -> float:
         """Short when progress says that the end is near, long while a task prepares, never past the time-out."""

@@ -11,17 +11,17 @@ from __future__ import annotations
 import os
 import time
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import Options, connection_of, region_of
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service, base_url
+from .._transport import credentials
+from .._transport.client import Client
+from .._transport.endpoints import Service, base_url
+from .options import Options, http_options_of, region_of
 
 
 def client_of(options: Options, service: Service) -> Client:
     """A client of the service in the region of the options, which are completed ones."""
     network = "vpc" if options["network"] == "vpc" else "public"
     url = base_url(service, region_of(options), network=network, endpoint=options["endpoint"])
-    settings = connection_of(options)
+    settings = http_options_of(options)
     client = Client(service, url, credentials_of(options), settings)
     client.deadline = time.monotonic() + settings.retry.total_timeout
     return client
@@ -30,5 +30,5 @@ def client_of(options: Options, service: Service) -> Client:
 def credentials_of(options: Options) -> credentials.CredentialSource:
     names = ("access_key_id", "access_key_secret", "security_token", "profile")
     return credentials.resolve(
-        environ=os.environ, connection=connection_of(options), **{name: options[name] for name in names}
+        environ=os.environ, connection=http_options_of(options), **{name: options[name] for name in names}
     )

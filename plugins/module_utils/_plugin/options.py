@@ -21,22 +21,12 @@ import time
 import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool, check_type_float, check_type_int, check_type_path
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
-    DEFAULT_DURATION,
-    MAX_DURATION,
-    MIN_DURATION,
-    given_milliseconds,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import (
-    address,
-    is_loopback_url,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    ConfigurationError,
-    NotSetError,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.retry import RetryPolicy
+
+from .._base.errors import ConfigurationError, NotSetError
+from .._base.http_options import HttpOptions
+from .._base.retry import RetryPolicy
+from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION, given_milliseconds
+from .._transport.endpoints import address, is_loopback_url
 
 Options = t.Mapping[str, t.Any]
 
@@ -177,10 +167,10 @@ def completed(options: Options) -> dict[str, t.Any]:
     return complete
 
 
-def connection_of(options: Options) -> ConnectionOptions:
+def http_options_of(options: Options) -> HttpOptions:
     """Of completed options. None of its time-outs is longer than all may take."""
     total_timeout = options["total_timeout"]
-    return ConnectionOptions(
+    return HttpOptions(
         connect_timeout=min(options["connect_timeout"], total_timeout),
         read_timeout=min(options["read_timeout"], total_timeout),
         validate_certs=options["validate_certs"],
@@ -219,15 +209,15 @@ def _given(option: str, spec: t.Mapping[str, t.Any], options: Options) -> tuple[
         value = convert(text)
     except (TypeError, ValueError):
         raise ConfigurationError(f"{variable} {text!r} is not allowed: give {allowed}.") from None
-    return variable, one_of(variable, value, spec["choices"]) if "choices" in spec else value
+    return variable, check_choice(variable, value, spec["choices"]) if "choices" in spec else value
 
 
 def _checked(option: str, name: str, value: t.Any) -> t.Any:
     """The value of an option; ``name`` is that of the option or of the variable."""
     if option in _BOUNDS:
-        return within({name: value}, name, *_BOUNDS[option])
+        return check_range({name: value}, name, *_BOUNDS[option])
     if option in ("region", "oss_region", "bucket"):
-        return identifier(option, value, name)
+        return check_identifier(option, value, name)
     if option.endswith("endpoint"):
         return address(name, value)
     if option == "ca_path" and not os.path.exists(value):
@@ -235,7 +225,7 @@ def _checked(option: str, name: str, value: t.Any) -> t.Any:
     return value
 
 
-def identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
+def check_identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
     """The value, stripped, if it looks like what the option holds. ``name``: what to call the option."""
     pattern, allowed = _IDENTIFIERS[option]
     text = str(value).strip()
@@ -247,10 +237,10 @@ def identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
 
 def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
     # Most have a region already.
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import region_of_profile
+    from .._transport.credentials import region_of_profile
 
     found = region_of_profile(os.environ, profile)
-    return identifier("region", found[1], f"region_id of profile {found[0]!r}") if found else None
+    return check_identifier("region", found[1], f"region_id of profile {found[0]!r}") if found else None
 
 
 def region_of(options: Options) -> str:
@@ -264,13 +254,13 @@ def region_of(options: Options) -> str:
 
 def instance_names(options: Options) -> list[str]:
     """The instances, each once."""
-    names = dict.fromkeys(identifier("instance_name", name) for name in options["instance_name"])
+    names = dict.fromkeys(check_identifier("instance_name", name) for name in options["instance_name"])
     if not names:
         raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
     return list(names)
 
 
-def moment(options: Options, option: str, *, is_end: bool = False) -> t.Optional[int]:
+def parse_time(options: Options, option: str, *, is_end: bool = False) -> t.Optional[int]:
     """Epoch milliseconds of a time, none if it is not set. ``is_end``: a date alone is its end."""
     value = options[option]
     if value is None:
@@ -283,7 +273,7 @@ def moment(options: Options, option: str, *, is_end: bool = False) -> t.Optional
 
 def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
     """``start_time`` and ``end_time`` in epoch milliseconds, none where not set."""
-    start_time, end_time = moment(options, "start_time"), moment(options, "end_time", is_end=True)
+    start_time, end_time = parse_time(options, "start_time"), parse_time(options, "end_time", is_end=True)
     if start_time is not None and end_time is not None and start_time > end_time:
         raise ConfigurationError(
             f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
@@ -291,7 +281,7 @@ def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
     return start_time, end_time
 
 
-def within(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:
+def check_range(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:
     """The number, none if it is not set, if it lies in a range."""
     value = options.get(option)
     if value is not None and not low <= value <= high:
@@ -299,7 +289,9 @@ def within(options: Options, option: str, low: float, high: float, unit: str = "
     return value
 
 
-def one_of(option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold) -> str:
+def check_choice(
+    option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold
+) -> str:
     """The value as folded, if it is one of those allowed."""
     known = {fold(name) for name in allowed}
     folded = fold(str(value).strip())

@@ -11,11 +11,8 @@ from __future__ import annotations
 import traceback
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    ConfigurationError,
-    MissingLibrary,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
+from .._base.errors import ConfigurationError, MissingLibraryError
+from .._base.text import quoted
 
 Options = t.Mapping[str, t.Any]
 Apply = t.Callable[[t.Any], t.Any]
@@ -34,7 +31,7 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     try:
         import jmespath
     except ImportError:
-        raise MissingLibrary("jmespath", "for the option query", traceback.format_exc()) from None
+        raise MissingLibraryError("jmespath", "for the option query", traceback.format_exc()) from None
     # jmespath lets some errors of Python's through.
     failures = (jmespath.exceptions.JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
     try:
@@ -53,7 +50,7 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     return apply
 
 
-def answered(
+def apply_query(
     options: Options, result: dict[str, t.Any], apply: t.Optional[Apply], warn: t.Callable[[str], t.Any]
 ) -> dict[str, t.Any]:
     """The result with the value of ``query``, or with ``query_only`` that value and little else.

@@ -17,29 +17,20 @@ import time
 import typing as t
 from datetime import datetime, timezone
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport import answer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import requests
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    BackupError,
-    ConnectionFailed,
-    Remedy,
-    ServiceError,
-    hint_for,
-    may_have_had_effect,
-    remedy_of,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.session import Session
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signature import Acs3Auth, canonical_query
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import hide
-from ansible_collections.apsaradb.backup.plugins.module_utils._version import VERSION
+from .._base.errors import BackupError, ConnectionFailedError
+from .._base.requests_import import requests
+from .._base.text import hide
+from .._base.version import VERSION
+from . import response as answer
+from .errors import RetryAction, ServiceError, classify, hint_for, is_ambiguous
+from .session import Session
+from .signing import Acs3Auth, canonical_query
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import (
-        Credential,
-        CredentialSource,
-    )
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import Service
+    from .._base.http_options import HttpOptions
+    from .credentials import Credential, CredentialSource
+    from .endpoints import Service
+
 
 #: The last request may end so many seconds after the deadline.
 DEADLINE_GRACE = 5.0
@@ -56,9 +47,7 @@ class Client:
     ``deadline``: the time, by ``time.monotonic``, after which nothing is asked any more.
     """
 
-    def __init__(
-        self, service: Service, base_url: str, credentials: CredentialSource, options: ConnectionOptions
-    ) -> None:
+    def __init__(self, service: Service, base_url: str, credentials: CredentialSource, options: HttpOptions) -> None:
         self.service = service
         self.base_url = base_url
         self.max_connections = options.max_connections
@@ -78,30 +67,32 @@ class Client:
         self._session.close()
 
     def call(
-        self, action: str, parameters: t.Mapping[str, str], *, asked: str, at_most_once: bool = False
+        self, action: str, parameters: t.Mapping[str, str], *, operation: str, at_most_once: bool = False
     ) -> dict[str, t.Any]:
         """The answer of one operation.
 
-        ``asked`` completes "Failed to …" in errors. ``at_most_once``: not repeated where it may have had an effect.
+        ``operation`` completes "Failed to …" in errors. ``at_most_once``: not repeated where it may have had an effect.
         Raises any BackupError.
         """
         policy = self._options.retry
         began = time.monotonic()
         end = min(began + policy.total_timeout, max(self.deadline, began) + DEADLINE_GRACE)
         attempts = 0
-        corrected: list[Remedy] = []
+        corrected: list[RetryAction] = []
         while True:
             attempts += 1
             credential = self._credentials.get()
             hide(*credential)
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
-                    raise ConnectionFailed("the time for all requests is over", hint="Raise total_timeout", sent=False)
+                    raise ConnectionFailedError(
+                        "the time for all requests is over", hint="Raise total_timeout", sent=False
+                    )
                 return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:
-                error.asked, error.action = asked, action
+                error.operation, error.action = operation, action
                 error.attempts, error.elapsed = attempts, time.monotonic() - began
-                if at_most_once and may_have_had_effect(error):
+                if at_most_once and is_ambiguous(error):
                     raise
                 pause = self._pause_before_repeating(error, credential, corrected)
                 if pause is None or time.monotonic() + pause >= min(end, self.deadline):
@@ -110,23 +101,23 @@ class Client:
                     raise
 
     def _pause_before_repeating(
-        self, error: BackupError, credential: Credential, corrected: list[Remedy]
+        self, error: BackupError, credential: Credential, corrected: list[RetryAction]
     ) -> t.Optional[float]:
         """Seconds, or none if it is over. Corrects what the error says is wrong; ``corrected`` is what was already."""
-        remedy = remedy_of(error)
-        if remedy in (Remedy.WAIT, Remedy.WAIT_IN_TURN):
+        remedy = classify(error)
+        if remedy in (RetryAction.WAIT, RetryAction.THROTTLED):
             policy = self._options.retry
             # A service that has us wait in turn is there, and its time is bounded by the total.
-            if error.attempts > policy.retries and (remedy is Remedy.WAIT or not policy.retries):
+            if error.attempts > policy.retries and (remedy is RetryAction.WAIT or not policy.retries):
                 return None
             return policy.pause(error.attempts - 1, getattr(error, "retry_after", None))
         corrected.append(remedy)
         times = corrected.count(remedy)
-        if remedy is Remedy.NEW_NONCE and times <= _MAX_NONCES:
+        if remedy is RetryAction.NEW_NONCE and times <= _MAX_NONCES:
             return 0.0
-        if remedy is Remedy.SET_CLOCK and times == 1 and self._set_clock(t.cast(ServiceError, error)):
+        if remedy is RetryAction.SET_CLOCK and times == 1 and self._set_clock(t.cast(ServiceError, error)):
             return 0.0
-        if remedy is Remedy.REFRESH_CREDENTIAL and times == 1 and self._renewed(credential):
+        if remedy is RetryAction.REFRESH_CREDENTIAL and times == 1 and self._renewed(credential):
             return 0.0
         return None
 
@@ -157,9 +148,9 @@ class Client:
         )
         read = self._session.send(request, left)
         try:
-            return answer.judged(read)
+            return answer.parse(read)
         except ServiceError as error:
-            error.is_final = bool(re.match(self.service.final_codes, error.code))
+            error.is_permanent = bool(re.match(self.service.final_codes, error.code))
             if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
                 # What follows the first sentence repeats the whole request, a security token included.
                 error.message = re.split(r"[.:]", error.message)[0]

@@ -11,12 +11,13 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+    from .client import Client
+
 
 T = t.TypeVar("T")
 
 
-def each_at_once(call: t.Callable[[str], T], arguments: t.Collection[str], *clients: Client) -> list[T]:
+def map_concurrently(call: t.Callable[[str], T], arguments: t.Collection[str], *clients: Client) -> list[T]:
     """What the call returns for each argument, in their order.
 
     The first error of any ends it: it is raised, and what the other calls ask of the clients is not repeated any more.

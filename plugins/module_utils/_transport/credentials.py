@@ -28,13 +28,9 @@ import time
 import traceback
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
-    ConfigurationError,
-    MissingLibrary,
-    NotSetError,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.text import quoted
+from .._base.errors import ConfigurationError, MissingLibraryError, NotSetError
+from .._base.http_options import HttpOptions
+from .._base.text import quoted
 
 _PACKAGE = "alibabacloud-credentials"
 _WAYS = (
@@ -102,7 +98,7 @@ class ChainSource:
         self,
         make_provider: t.Callable[[], t.Any],
         described: str,
-        connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008  it cannot be changed
+        connection: HttpOptions = HttpOptions(),  # noqa: B008  it cannot be changed
     ) -> None:
         self._make_provider = make_provider
         self._connection = connection
@@ -135,7 +131,7 @@ _package = threading.Lock()
 
 
 @contextlib.contextmanager
-def _package_asks_by(connection: ConnectionOptions) -> t.Iterator[None]:
+def _package_asks_by(connection: HttpOptions) -> t.Iterator[None]:
     """Have the package ask STS and the like, over https, with our authorities, time-outs and repetitions.
 
     It takes none of these itself. The metadata of an instance are asked for by plain http, in the package's own way.
@@ -145,7 +141,7 @@ def _package_asks_by(connection: ConnectionOptions) -> t.Iterator[None]:
     with _package:
         do_action = TeaCore.do_action
         TeaCore.do_action = staticmethod(
-            lambda request, runtime_option=None: _asked(do_action, request, runtime_option or {}, connection)
+            lambda request, runtime_option=None: _operation(do_action, request, runtime_option or {}, connection)
         )
         try:
             yield
@@ -153,11 +149,11 @@ def _package_asks_by(connection: ConnectionOptions) -> t.Iterator[None]:
             TeaCore.do_action = staticmethod(do_action)
 
 
-def _asked(do_action: t.Any, request: t.Any, runtime_option: dict[str, t.Any], connection: ConnectionOptions) -> t.Any:
+def _operation(do_action: t.Any, request: t.Any, runtime_option: dict[str, t.Any], connection: HttpOptions) -> t.Any:
     if request.protocol.lower() != "https":
         return do_action(request, runtime_option)
 
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
+    from .._base.diagnosis import connection_failed
 
     host = str(request.headers.get("host") or "")
     connect_timeout, read_timeout, policy = connection.connect_timeout, connection.read_timeout, connection.retry
@@ -228,7 +224,7 @@ def resolve(
     access_key_secret: t.Optional[str] = None,
     security_token: t.Optional[str] = None,
     profile: t.Optional[str] = None,
-    connection: ConnectionOptions = ConnectionOptions(),  # noqa: B008  it cannot be changed
+    connection: HttpOptions = HttpOptions(),  # noqa: B008  it cannot be changed
 ) -> CredentialSource:
     """The first source that is configured. ``connection``: how it asks, if it asks anybody.
 
@@ -297,12 +293,12 @@ def region_of_profile(environ: t.Mapping[str, str], profile: t.Optional[str]) ->
     return (name, str(regions[0])) if regions and regions[0] else None
 
 
-def _chain(environ: t.Mapping[str, str], profile: t.Optional[str], connection: ConnectionOptions) -> CredentialSource:
+def _chain(environ: t.Mapping[str, str], profile: t.Optional[str], connection: HttpOptions) -> CredentialSource:
     try:
         from alibabacloud_credentials import provider
     except ImportError:
         if profile:
-            raise MissingLibrary(_PACKAGE, f"for the profile {profile!r}", traceback.format_exc()) from None
+            raise MissingLibraryError(_PACKAGE, f"for the profile {profile!r}", traceback.format_exc()) from None
         raise NotSetError(f"No credentials were found. {_INSTALL}") from None
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:

@@ -11,30 +11,25 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport import answer
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport._requests import (
-    REQUESTS_IMPORT_ERROR,
-    HTTPError,
-    TimedAdapter,
-    requests,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.endpoint import is_loopback_url
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import MissingLibrary
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.failure import connection_failed
+from .._base.diagnosis import connection_failed
+from .._base.errors import MissingLibraryError
+from .._base.requests_import import REQUESTS_IMPORT_ERROR, HTTPError, TimedAdapter, requests
+from . import response as answer
+from .endpoints import is_loopback_url
 
 if t.TYPE_CHECKING:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._transport.connection import ConnectionOptions
+    from .._base.http_options import HttpOptions
 
 
 class Session:
     """Threads may share it. Redirects are not followed: what is sent is signed for one host."""
 
     def __init__(
-        self, base_url: str, options: ConnectionOptions, headers: t.Mapping[str, str], option: str = "endpoint"
+        self, base_url: str, options: HttpOptions, headers: t.Mapping[str, str], option: str = "endpoint"
     ) -> None:
         """``base_url``: ``scheme://host`` of all that is asked for; ``option``: the one that it is set by, for errors."""
         if REQUESTS_IMPORT_ERROR is not None:
-            raise MissingLibrary("requests", "to call the service", REQUESTS_IMPORT_ERROR)
+            raise MissingLibraryError("requests", "to call the service", REQUESTS_IMPORT_ERROR)
         self._options = options
         self._option = option
         self._session = requests.Session()
@@ -48,8 +43,8 @@ class Session:
             "stream": True,
         }
 
-    def send(self, request: t.Any, left: float) -> answer.Answer:
-        """The answer, within so many seconds. Raises ConnectionFailed.
+    def send(self, request: t.Any, left: float) -> answer.Response:
+        """The answer, within so many seconds. Raises ConnectionFailedError.
 
         The request has an ``auth``, lest ``~/.netrc`` put another one in its place.
         """

@@ -1,0 +1,121 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Decompresses an archive into a stream of bytes, a few chunks ahead."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import typing as t
+import zlib
+
+from .errors import damaged, truncated
+from .formats import Format
+from .source import BLOCK, Source
+from .zstd import unzstd
+
+_CHUNK = 1 << 20
+_CHUNKS_AHEAD = 8
+
+
+def _stored(source: Source) -> t.Iterator[bytes]:
+    yield from iter(source.some, b"")
+
+
+def _gunzip(source: Source) -> t.Iterator[bytes]:
+    """All members. zlib compares length and CRC-32 of each with what it unpacked."""
+    data = source.some()
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            try:
+                chunk = member.decompress(data, _CHUNK)
+            except zlib.error as error:
+                raise damaged(f"its gzip stream, before byte {source.read} of the archive: {error}") from None
+            if chunk:
+                yield chunk
+            data = member.unconsumed_tail
+            if not data and not member.eof and len(chunk) < _CHUNK:
+                data = source.some()
+                if not data:
+                    raise truncated(source.size, "gzip stream")
+        # Zeros may stand between members, and after the last.
+        data = member.unused_data.lstrip(b"\0")
+        while not data:
+            more = source.some()
+            if not more:
+                return
+            data = more.lstrip(b"\0")
+
+
+_DECOMPRESSORS = {Format.TAR: _stored, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
+
+
+class Stream:
+    """What is in the archive, forward only. A thread makes it, some chunks ahead. ``tick`` is called for each chunk."""
+
+    def __init__(self, source: Source, format: Format, tick: t.Callable[[], t.Any]) -> None:
+        self.offset = 0
+        self._tick = tick
+        self._chunk = b""
+        self._at = 0
+        self._chunks = _DECOMPRESSORS[format](source)
+        self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_CHUNKS_AHEAD)
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._make, daemon=True)
+        self._thread.start()
+
+    def _make(self) -> None:
+        try:
+            for chunk in self._chunks:
+                self._room.acquire()
+                if self._is_closed:
+                    return
+                self._ready.put(chunk)
+            self._ready.put(b"")
+        except BaseException as error:
+            self._ready.put(error)
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._room.release()
+        self._thread.join()
+
+    def _fill(self) -> bool:
+        """Whether there is more."""
+        if self._at < len(self._chunk):
+            return True
+        if self._is_closed:
+            return False
+        self._tick()
+        chunk = self._ready.get()
+        if isinstance(chunk, BaseException):
+            raise chunk
+        self._room.release()
+        self._chunk, self._at = chunk, 0
+        self._is_closed = not chunk
+        return bool(chunk)
+
+    def block(self) -> bytes:
+        """The next 512 bytes, fewer at the end."""
+        end = self._at + BLOCK
+        if end <= len(self._chunk):
+            data = self._chunk[self._at : end]
+            self._at = end
+            self.offset += BLOCK
+            return data
+        return b"".join(self.pieces(BLOCK))
+
+    def pieces(self, count: int) -> t.Iterator[memoryview]:
+        """The next bytes, fewer at the end."""
+        while count and self._fill():
+            piece = memoryview(self._chunk)[self._at : self._at + count]
+            self._at += len(piece)
+            self.offset += len(piece)
+            count -= len(piece)
+            yield piece

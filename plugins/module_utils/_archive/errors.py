@@ -1,0 +1,28 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What can be wrong with an archive."""
+
+from __future__ import annotations
+
+from .._base.errors import BackupError
+
+
+class InvalidArchiveError(BackupError):
+    kind = "archive"
+
+
+_DOWNLOAD_AGAIN = "Download it again; nothing of it was unpacked"
+
+
+def damaged(message: str) -> InvalidArchiveError:
+    return InvalidArchiveError(f"it is damaged: {message}", hint=_DOWNLOAD_AGAIN)
+
+
+def truncated(size: int, what: str) -> InvalidArchiveError:
+    return InvalidArchiveError(
+        f"it is truncated: after {size} bytes it ends in the middle of a {what}", hint=_DOWNLOAD_AGAIN
+    )

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Tells the format of an archive by its beginning, and what else a file may be."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import re
+import sys
+import tarfile
+
+from .._base.text import printable
+from .errors import InvalidArchiveError
+from .source import BLOCK
+
+_MAX_SHOWN = 200
+
+# Whatever it is, names come out of it as the bytes that they were.
+ENCODING = sys.getfilesystemencoding()
+
+UNTRUSTED_HINT = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
+
+
+class Format(enum.Enum):
+    TAR = "tar"
+    TAR_GZ = "tar.gz"
+    TAR_ZST = "tar.zst"
+
+
+def printable_name(name: str) -> str:
+    """A name in a message: on one line, not too long, and without what a terminal would obey."""
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"), _MAX_SHOWN)
+
+
+def detect_format(beginning: bytes) -> Format:
+    """By the first 512 bytes; raises InvalidArchiveError, in words for what it is instead."""
+    if beginning.startswith(b"\x1f\x8b"):
+        return Format.TAR_GZ
+    if beginning.startswith(b"\x28\xb5\x2f\xfd") or re.match(rb"[\x50-\x5f]\x2a\x4d\x18", beginning):
+        return Format.TAR_ZST
+    with contextlib.suppress(tarfile.HeaderError, ValueError):
+        tarfile.TarInfo.frombuf(beginning[:BLOCK], ENCODING, "surrogateescape")
+        return Format.TAR
+    what, hint = describe_content(beginning)
+    raise InvalidArchiveError(f"it is not a .tar.gz, .tar.zst or .tar: it {what}", hint=hint)
+
+
+_AN_ERROR = (
+    "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
+)
+_SIGNATURES = (
+    (rb"XBSTCK01", "is an xbstream, a physical backup", "Unpack it with xbstream -x, then xtrabackup --decompress"),
+    (rb"qpress10", "is a qpress archive, a physical backup", "Unpack it with qpress -d, then xbstream -x"),
+    (rb"(?i)\s*<(!doctype html|html)", "is an HTML page", _AN_ERROR),
+    (rb"\s*<(\?xml|Error)", "is an XML document", _AN_ERROR),
+    (rb"\s*\{\s*\"", "is a JSON document", _AN_ERROR),
+    (rb"\xfd7zXZ\0", "is compressed with xz", "Unpack it with tar -xJ"),
+    (rb"BZh[1-9]", "is compressed with bzip2", "Unpack it with tar -xj"),
+    (rb"\x04\x22\x4d\x18", "is compressed with lz4", "Decompress it with lz4 -d first"),
+    (rb"PK\x03\x04", "is a ZIP archive", "Unpack it with unzip"),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive", "Unpack it with 7z x"),
+    (rb"LZIP", "is compressed with lzip", "Unpack it with tar --lzip -x"),
+    (rb"\x1f\x9d", "is compressed with compress", "Unpack it with tar -xZ"),
+    (rb"\xff\x06\0\0sNaPpY", "is compressed with Snappy", "Decompress it first"),
+    (
+        rb"[\x1e\x22-\x27]\xb5\x2f\xfd",
+        "is compressed with a version of zstd before 0.8",
+        "Decompress it with zstd -d first",
+    ),
+    (rb"\x37\xa4\x30\xec", "is a dictionary of zstd", "Give the archive that was compressed with it"),
+    (rb"Salted__|-----BEGIN PGP MESSAGE|age-encryption\.org/", "is encrypted", "Decrypt it first"),
+    (rb"\0{512}", "begins with zeros", "The download of it may not have ended, or something else took its place"),
+)
+
+
+def describe_content(beginning: bytes) -> tuple[str, str]:
+    if not beginning:
+        return "is empty", "Download it again"
+    for pattern, what, hint in _SIGNATURES:
+        if re.match(pattern, beginning):
+            return what, hint
+    # Its content is not quoted: who sees this may not be allowed to read the file.
+    return "is in no format that is known here", "Check that src names the archive of a download task"

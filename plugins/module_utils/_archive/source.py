@@ -1,0 +1,104 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Reads the bytes of an archive once, forward, with their CRC-64."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import typing as t
+
+from .._files.crc64 import crc64
+from .errors import InvalidArchiveError
+
+_READ = 256 << 10
+
+BLOCK = 512
+
+
+class Source:
+    """The bytes of the archive. Raises InvalidArchiveError if they cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise _unreadable(error) from None
+        self._status = os.fstat(self._file)
+        if not stat.S_ISREG(self._status.st_mode):
+            os.close(self._file)
+            raise InvalidArchiveError("it is not a regular file", hint="Give the file that was downloaded")
+        self.size = self._status.st_size
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.read = 0
+        self.crc64 = 0
+        self._buffer = b""
+        self._at = 0
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def beginning(self) -> bytes:
+        try:
+            return os.pread(self._file, BLOCK, 0)
+        except OSError as error:
+            raise _unreadable(error) from None
+
+    def some(self) -> bytes:
+        """The next ones, none at the end."""
+        rest = self._buffer[self._at :]
+        self._buffer, self._at = b"", 0
+        return rest or self._next()
+
+    def exactly(self, count: int) -> bytes:
+        """The next ones, fewer at the end."""
+        end = self._at + count
+        if end <= len(self._buffer):
+            self._at, start = end, self._at
+            return self._buffer[start:end]
+        parts = []
+        while count:
+            part = self.some()
+            if not part:
+                break
+            if len(part) > count:
+                self._buffer, self._at = part, count
+                part = part[:count]
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def crc64_of_all(self, tick: t.Callable[[], None]) -> int:
+        self.rewind()
+        while self.some():
+            tick()
+        return self.crc64
+
+    def confirm(self) -> None:
+        """That it was this file all the time."""
+        status = os.fstat(self._file)
+        if (status.st_size, status.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
+            message = "it was written to while it was read"
+            raise InvalidArchiveError(message, hint="Wait until its download is done, and run this again")
+
+    def _next(self) -> bytes:
+        try:
+            data = os.pread(self._file, _READ, self.read)
+        except OSError as error:
+            raise _unreadable(error) from None
+        self.crc64 = crc64(data, self.crc64)
+        self.read += len(data)
+        return data
+
+
+def _unreadable(error: OSError) -> InvalidArchiveError:
+    denied = error.errno in (errno.EACCES, errno.EPERM)
+    hint = "Run it as a user that may read it, with become for example" if denied else "Check src, and its file system"
+    return InvalidArchiveError(f"the archive cannot be read: {error.strerror}", hint=hint)

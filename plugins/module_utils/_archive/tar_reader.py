@@ -1,0 +1,191 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What is in an archive.
+
+It is one or several tars, one after the other, within one or several compressed streams, one after the other. All are read
+to the end, which the usual tools do not do by themselves. Whatever cannot be right is refused, and says where.
+
+    Source          the bytes of the archive, read once, with their CRC-64
+    _gunzip, unzstd what is compressed in them, in pieces that are never large
+    Stream          the same as a stream, made by a thread of its own
+    Tars            the entries of the tars in it
+
+Sizes are in bytes. Memory grows neither with the size nor with the number of entries.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import tarfile
+import typing as t
+
+from .decompression import Stream
+from .errors import InvalidArchiveError, damaged
+from .formats import ENCODING, UNTRUSTED_HINT, describe_content, printable_name
+from .source import BLOCK
+
+_ZEROS = bytes(BLOCK)
+_MAX_EXTENDED_HEADER = 1 << 20
+
+
+class Kind(enum.Enum):
+    FILE = "file"
+    DIRECTORY = "directory"
+    LINK = "symbolic link"
+    HARD_LINK = "hard link"
+
+
+class Entry(t.NamedTuple):
+    """``target`` is that of a link; ``offset``: where its header is in what was decompressed."""
+
+    name: str
+    kind: Kind
+    size: int
+    target: str
+    offset: int
+
+
+_KINDS = {
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.SYMTYPE: Kind.LINK,
+    tarfile.LNKTYPE: Kind.HARD_LINK,
+}
+#: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
+_PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,4096})=")
+_REFUSED = {
+    tarfile.CHRTYPE: "a character device",
+    tarfile.BLKTYPE: "a block device",
+    tarfile.FIFOTYPE: "a named pipe",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
+
+
+class TarReader:
+    """The entries of all tars of the stream.
+
+    ``TarFile`` is of no use here: it takes a damaged header for the end, or steps over it; but its headers are.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.archives = 0
+        self._stream = stream
+
+    def __iter__(self) -> t.Iterator[Entry]:
+        """Whatever is not read of an entry's content is skipped."""
+        common: dict[str, str] = {}
+        own: dict[str, str] = {}
+        is_extended = False
+        has_ended = True
+        while True:
+            offset = self._stream.offset
+            block = self._stream.block()
+            if len(block) < BLOCK and not block.strip(b"\0"):
+                if not has_ended:
+                    raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
+                if not self.archives:
+                    raise InvalidArchiveError(
+                        "it holds no files", hint="Check that src names the archive of a download task"
+                    )
+                return
+            if block == _ZEROS:
+                if is_extended:
+                    raise damaged(f"tar {self.archives} ends at offset {offset}, right after an extended header")
+                has_ended = True
+                continue
+            try:
+                header = tarfile.TarInfo.frombuf(block, ENCODING, "surrogateescape")
+            except (tarfile.HeaderError, ValueError) as error:
+                raise self._no_header(block, offset, error) from None
+            if has_ended:
+                has_ended = False
+                self.archives += 1
+                common = {}
+            if header.size < 0:
+                raise damaged(f"the header at offset {offset} has a negative size")
+            is_extended = True
+            if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
+                own.update(_pax_records(self._extended(header), offset))
+            elif header.type == tarfile.XGLTYPE:
+                common.update(_pax_records(self._extended(header), offset))
+            elif header.type == tarfile.GNUTYPE_LONGNAME:
+                own["path"] = os.fsdecode(self._extended(header).partition(b"\0")[0])
+            elif header.type == tarfile.GNUTYPE_LONGLINK:
+                own["linkpath"] = os.fsdecode(self._extended(header).partition(b"\0")[0])
+            else:
+                entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
+                own = {}
+                is_extended = False
+                stop = self._stream.offset + entry.size
+                yield entry
+                self._skip(stop - self._stream.offset, entry)
+                self._skip(-entry.size % BLOCK, entry)
+
+    def _no_header(self, block: bytes, offset: int, error: Exception) -> InvalidArchiveError:
+        if self.archives:
+            return damaged(
+                f"there is no tar header at offset {offset} of what is unpacked, where one has to be: {error}"
+            )
+        what, hint = describe_content(block)
+        return InvalidArchiveError(f"there is no tar in it: what was compressed {what}", hint=hint)
+
+    def _extended(self, header: tarfile.TarInfo) -> bytes:
+        if header.size > _MAX_EXTENDED_HEADER:
+            message = f"an extended header of {header.size} bytes; at most {_MAX_EXTENDED_HEADER} make sense"
+            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        data = b"".join(self._stream.pieces(header.size))
+        padding = -header.size % BLOCK
+        if len(data) < header.size or sum(map(len, self._stream.pieces(padding))) < padding:
+            raise damaged(f"it ends at offset {self._stream.offset}, in the middle of an extended header")
+        return data
+
+    def _skip(self, count: int, entry: Entry) -> None:
+        if sum(map(len, self._stream.pieces(count))) < count:
+            raise cut_off(entry, self._stream.offset)
+
+
+def cut_off(entry: Entry, offset: int) -> InvalidArchiveError:
+    return damaged(f"what is unpacked ends at offset {offset}, in the middle of {printable_name(entry.name)}")
+
+
+def _pax_records(data: bytes, offset: int) -> dict[str, str]:
+    """Those that matter here."""
+    records = {}
+    at = 0
+    while at < len(data):
+        match = _PAX_RECORD.match(data, at)
+        end = at + int(match[1]) if match else 0
+        if not match or not match.end() < end <= len(data) or data[end - 1] != 0x0A:
+            raise damaged(f"the extended header at offset {offset} cannot be read")
+        keyword = "GNU.sparse" if match[2].startswith(b"GNU.sparse.") else os.fsdecode(match[2])
+        if keyword in ("path", "linkpath", "size", "GNU.sparse"):
+            records[keyword] = os.fsdecode(data[match.end() : end - 1])
+        at = end
+    return records
+
+
+def _entry_of(header: tarfile.TarInfo, settings: t.Mapping[str, str], offset: int) -> Entry:
+    name = settings.get("path", header.name)
+    kind = _KINDS.get(header.type)
+    if header.type in _REFUSED or "GNU.sparse" in settings:
+        what = _REFUSED.get(header.type, "a sparse file")
+        raise InvalidArchiveError(f"{printable_name(name)} in it is {what}, which is not unpacked", hint=UNTRUSTED_HINT)
+    if kind is None:
+        what = printable_name(header.type.decode("latin-1"))
+        raise InvalidArchiveError(f"{printable_name(name)} in it is of the unknown type {what}", hint=UNTRUSTED_HINT)
+    size = header.size
+    if "size" in settings:
+        if not re.fullmatch(r"[0-9]{1,19}", settings["size"]):
+            raise damaged(f"the extended header before offset {offset} has a size that is no number")
+        size = int(settings["size"])
+    if kind is Kind.FILE and name.endswith("/") and not size:
+        kind = Kind.DIRECTORY
+    return Entry(name, kind, size if kind is Kind.FILE else 0, settings.get("linkpath", header.linkname), offset)

@@ -1,0 +1,218 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The files, directories and links below a directory: writes those of an archive, and counts what is there.
+
+Goes from directory to directory by what is open, and never through a link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+import typing as t
+
+from .._files.errors import DestinationError
+from .._files.system import start_writing
+from .decompression import Stream
+from .errors import InvalidArchiveError, damaged
+from .formats import UNTRUSTED_HINT, printable_name
+from .link_targets import escapes, leads_outside
+from .tar_reader import Entry, Kind, cut_off
+from .tree import DIRECTORY, MARKER, MAX_DEPTH, NEW_FILE, Request
+
+_MAX_PATH = 4095
+
+
+class Writer:
+    """Writes entries below a directory. Goes from directory to directory, and into none that a link leads to."""
+
+    def __init__(self, root: int, request: Request) -> None:
+        self.entries = 0
+        self.files = 0
+        self.size = 0
+        self._root = root
+        self._request = request
+        # The last directory, as the next entry is mostly in the same.
+        self._parts: tuple[str, ...] = ()
+        self._directory = root
+        self._max_size = request.max_size
+        if self._max_size is None:
+            file_system = os.fstatvfs(root)
+            self._max_size = file_system.f_bavail * file_system.f_frsize
+
+    def close(self) -> None:
+        self._enter(())
+
+    def add(self, entry: Entry, stream: Stream) -> None:
+        parts = self._parts_of(entry.name, entry)
+        if not parts:
+            if entry.kind is not Kind.DIRECTORY:
+                raise InvalidArchiveError(f"a {entry.kind.value} in it has no name", hint=UNTRUSTED_HINT)
+            return
+        if parts == (MARKER,):
+            raise InvalidArchiveError(
+                f"it holds {MARKER}, which this writes itself", hint="Was it made of an unpacked one?"
+            )
+        if entry.kind is Kind.DIRECTORY:
+            self._enter(parts, entry)
+            return
+        self._count()
+        if entry.kind is Kind.LINK:
+            self._enter(parts[:-1], entry)
+            self._link(entry, parts)
+        elif entry.kind is Kind.HARD_LINK:
+            self._hard_link(entry, parts)
+        else:
+            self._grow(entry.size, entry)
+            self._enter(parts[:-1], entry)
+            self._file(entry, parts[-1], stream)
+
+    def set_owner_and_mode(self, file: int, mode: int) -> None:
+        # In this order: a change of the owner can take bits away.
+        if self._request.gives_away:
+            os.fchown(file, self._request.owner, self._request.group)
+        os.fchmod(file, mode)
+
+    def _parts_of(self, name: str, entry: Entry) -> tuple[str, ...]:
+        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
+            raise leads_outside(entry)
+        if "\0" in name:
+            raise damaged(f"the name {printable_name(name)} at offset {entry.offset} has a zero byte")
+        length = len(os.fsencode(name)) + len(os.fsencode(self._request.dest)) + len(".part/new/")
+        if length > _MAX_PATH or len(parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
+            message = f"the name {printable_name(name)} of {len(name)} characters is too long or too deep"
+            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        return parts
+
+    def _count(self) -> None:
+        self.entries += 1
+        limit = self._request.max_files
+        if self.entries > limit:
+            message = f"it holds more than {limit} files, directories and links"
+            raise InvalidArchiveError(message, hint=f"Raise max_files, which is {limit}, if that is right")
+
+    def _grow(self, size: int, entry: Entry) -> None:
+        self.files += 1
+        self.size += size
+        limit = t.cast(int, self._max_size)
+        if self.size > limit:
+            message = f"up to {printable_name(entry.name)} it holds {self.size} bytes of content"
+            if self._request.max_size is None:
+                raise DestinationError(
+                    f"{message}, and only {limit} are free in {printable_name(os.path.dirname(self._request.dest))}",
+                    hint="Make room there, and run it again; if the file system compresses what is written, set max_size",
+                )
+            raise InvalidArchiveError(f"{message}, and max_size is {limit}", hint="Raise max_size if that is right")
+
+    def _enter(self, parts: tuple[str, ...], entry: t.Optional[Entry] = None, creates: bool = True) -> None:
+        if parts == self._parts:
+            return
+        self._go_to((), self._root)
+        for depth, part in enumerate(parts, 1):
+            try:
+                try:
+                    inner = os.open(part, DIRECTORY, dir_fd=self._directory)
+                except FileNotFoundError:
+                    if not creates:
+                        raise
+                    self._count()
+                    os.mkdir(part, 0o700, dir_fd=self._directory)
+                    inner = os.open(part, DIRECTORY, dir_fd=self._directory)
+            except OSError as error:
+                if entry and error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise self._clash(entry, "/".join(parts[:depth])) from None
+                raise
+            self._go_to(parts[:depth], inner)
+
+    def _go_to(self, parts: tuple[str, ...], directory: int) -> None:
+        """In this order: a signal may come at any time, and nothing must be closed twice."""
+        left, self._directory = self._directory, directory
+        self._parts = parts
+        if left != self._root:
+            os.close(left)
+
+    def _clash(self, entry: Entry, name: str) -> InvalidArchiveError:
+        message = f"{printable_name(name)} in it is a file or a link, and {printable_name(entry.name)} needs a directory there"
+        return InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+
+    def _make(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
+        """What ``make`` returns. Of two entries of one name the later wins, as in a tar that was appended to."""
+        try:
+            return make()
+        except FileExistsError:
+            status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            message = f"{printable_name(entry.name)} in it is both a directory and a {entry.kind.value}"
+            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        os.unlink(name, dir_fd=self._directory)
+        if stat.S_ISREG(status.st_mode):
+            self.files -= 1
+            self.size -= status.st_size
+        return make()
+
+    def _file(self, entry: Entry, name: str, stream: Stream) -> None:
+        file = self._make(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
+        try:
+            written = 0
+            for piece in stream.pieces(entry.size):
+                count = len(piece)
+                while piece:
+                    piece = piece[os.write(file, piece) :]
+                if self._request.sync and written:
+                    start_writing(file, written, count)
+                written += count
+            if written < entry.size:
+                raise cut_off(entry, stream.offset)
+            self.set_owner_and_mode(file, self._request.mode)
+        finally:
+            os.close(file)
+
+    def _link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        """Where it leads in the end is only known when all is there; here is what can be said already."""
+        if not entry.target or "\0" in entry.target:
+            raise damaged(f"the link {printable_name(entry.name)} leads nowhere")
+        name, directory = parts[-1], self._directory
+        if escapes(entry.target, len(parts) - 1):
+            raise leads_outside(entry)
+        self._make(entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory))
+        if self._request.gives_away:
+            os.chown(name, self._request.owner, self._request.group, dir_fd=directory, follow_symlinks=False)
+
+    def _hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        target = self._parts_of(entry.target, entry)
+        if target == parts:
+            raise damaged(f"the hard link {printable_name(entry.name)} leads to itself")
+        size = -1
+        if target:
+            with contextlib.suppress(FileNotFoundError):
+                self._enter(target[:-1], entry, creates=False)
+                status = os.stat(target[-1], dir_fd=self._directory, follow_symlinks=False)
+                size = status.st_size if stat.S_ISREG(status.st_mode) else -1
+        if size < 0:
+            message = f"{printable_name(entry.name)} in it is a hard link to {printable_name(entry.target)}, and no such file is before it"
+            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        self._grow(size, entry)
+        source = os.dup(self._directory)
+        try:
+            self._enter(parts[:-1], entry)
+            self._make(
+                entry,
+                parts[-1],
+                lambda: os.link(
+                    target[-1],
+                    parts[-1],
+                    src_dir_fd=source,
+                    dst_dir_fd=self._directory,
+                    follow_symlinks=False,
+                ),
+            )
+        finally:
+            os.close(source)

@@ -1,0 +1,154 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What is compressed with Zstandard, by Python 3.14 or the package zstandard.
+
+Source: RFC 8878, "Zstandard Compression and the application/zstd Media Type".
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+import typing as t
+
+from .._base.errors import MissingLibraryError
+from .._files.system import available_memory
+from .errors import InvalidArchiveError, damaged, truncated
+
+if t.TYPE_CHECKING:
+    from .source import Source
+
+
+_READ = 256 << 10
+_MAX_BLOCK = 128 << 10
+#: A window of so much is taken whatever memory there is. It is what zstd itself takes without being asked.
+_USUAL_WINDOW = 128 << 20
+#: Of the memory that is available, so much may become the window, and never more than decoders can.
+_MEMORY_SHARE = 0.5
+_LARGEST_WINDOW = 1 << 31
+
+
+class _Frame(t.NamedTuple):
+    """``window``: how many bytes of what was decompressed have to be kept, to be referred to."""
+
+    header: bytes
+    window: int
+    has_checksum: bool
+
+
+def unzstd(source: Source) -> t.Iterator[bytes]:
+    """All frames. Block by block: no block gives more than 128 KiB, whereas a few bytes of several can give gigabytes."""
+    decompressor_of, library_error = _library()
+    while True:
+        magic = source.exactly(4)
+        if not magic:
+            return
+        number = int.from_bytes(magic, "little")
+        if number >> 4 == 0x184D2A5:  # to be skipped
+            size = int.from_bytes(_whole(source, 4), "little")
+            while size:
+                size -= len(_whole(source, min(size, _READ)))
+            continue
+        if number != 0xFD2FB528 or len(magic) < 4:
+            raise damaged(f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be")
+        frame = _frame(source, magic)
+        try:
+            yield from _content(source, frame, decompressor_of(frame.window))
+        except library_error as error:
+            raise damaged(f"its Zstandard stream, before byte {source.read} of the archive: {error}") from None
+
+
+def _frame(source: Source, magic: bytes) -> _Frame:
+    """Read the header of a frame. Raises InvalidArchiveError if the frame is a good one, and cannot be decompressed here."""
+    descriptor = _whole(source, 1)
+    flags = descriptor[0]
+    single, checksum = flags >> 5 & 1, flags >> 2 & 1
+    if flags >> 3 & 1:
+        hint = "Decompress it with the newest zstd first"
+        raise InvalidArchiveError("it needs a newer version of Zstandard than this; it need not be damaged", hint=hint)
+    window = _whole(source, 1 - single)
+    dictionary = _whole(source, (0, 1, 2, 4)[flags & 3])
+    content_size = _whole(source, (single, 2, 4, 8)[flags >> 6])
+    if any(dictionary):
+        number = int.from_bytes(dictionary, "little")
+        hint = "Decompress it with zstd -d -D and the dictionary first"
+        raise InvalidArchiveError(
+            f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged", hint=hint
+        )
+    if single:
+        # The window is all of the content. Sizes in two bytes begin with 256.
+        size = int.from_bytes(content_size, "little") + (256 if len(content_size) == 2 else 0)
+    else:
+        base = 1 << 10 + (window[0] >> 3)
+        size = base + (base >> 3) * (window[0] & 7)
+    _check_window(size)
+    return _Frame(magic + descriptor + window + dictionary + content_size, size, bool(checksum))
+
+
+def _check_window(size: int) -> None:
+    if size <= _USUAL_WINDOW:
+        return
+    needs = f"it needs a window of {_mebibytes(size)} to be decompressed"
+    if size > _LARGEST_WINDOW:
+        hint = f"Have it compressed once more, with a window of at most {_mebibytes(_LARGEST_WINDOW)}"
+        raise InvalidArchiveError(f"{needs}, which is more than decoders can; it need not be damaged", hint=hint)
+    memory = available_memory()
+    if memory is not None and size > memory * _MEMORY_SHARE:
+        raise InvalidArchiveError(
+            f"{needs}, and of the {_mebibytes(memory)} of memory that are available here, at most half is used for that;"
+            " it is not damaged",
+            hint=f"Unpack it where at least {_mebibytes(round(size / _MEMORY_SHARE))} of memory are available",
+        )
+
+
+def _mebibytes(size: int) -> str:
+    return f"{-(-size >> 20)} MiB"
+
+
+def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[bytes]:
+    pending = frame.header
+    is_last = False
+    while not is_last:
+        header = _whole(source, 3)
+        fields = int.from_bytes(header, "little")
+        is_last, kind, size = bool(fields & 1), fields >> 1 & 3, fields >> 3
+        if size > _MAX_BLOCK or kind == 3:
+            raise damaged(f"a Zstandard block before byte {source.read} of the archive")
+        pending += header + _whole(source, 1 if kind == 1 else size)
+        chunk = decompressor.decompress(pending + (_whole(source, 4) if is_last and frame.has_checksum else b""))
+        pending = b""
+        if chunk:
+            yield chunk
+
+
+def _whole(source: Source, count: int) -> bytes:
+    data = source.exactly(count)
+    if len(data) < count:
+        raise truncated(source.size, "Zstandard frame")
+    return data
+
+
+def _library() -> tuple[t.Callable[[int], t.Any], type[Exception]]:
+    """A function that makes a decompressor of one frame, by its window, and what they raise."""
+    try:
+        zstd: t.Any = importlib.import_module("compression.zstd")
+    except ImportError:
+        pass
+    else:
+        maximum = zstd.DecompressionParameter.window_log_max
+        return (
+            lambda window: zstd.ZstdDecompressor(options={maximum: max(_USUAL_WINDOW, window - 1).bit_length()}),
+            zstd.ZstdError,
+        )
+    try:
+        import zstandard
+    except ImportError:
+        raise MissingLibraryError("zstandard", "to unpack .tar.zst", traceback.format_exc()) from None
+    return (
+        lambda window: zstandard.ZstdDecompressor(max_window_size=max(_USUAL_WINDOW, window)).decompressobj(),
+        zstandard.ZstdError,
+    )

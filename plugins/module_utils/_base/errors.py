@@ -1,0 +1,152 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Everything foreseen that can go wrong, as exceptions whose text can be shown as it is: it holds no secrets.
+
+``ConfigurationError``  the options cannot work; no call was made
+``NotSetError``         of them, something is lacking
+``MissingLibraryError``      nor can it without that Python package
+``ConnectionFailedError``    no answer: name resolution, connection, TLS, time-out
+``InvalidResponseError``        an answer that cannot be read: truncated, not JSON, a proxy's page
+``ServiceError``        the gateway or the service said no
+
+``classify`` says which of them is worth another try, ``is_outage`` which is if the same request went well before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from .text import MAX_NAME, quoted, safe
+
+
+class BackupError(Exception):
+    """Base of all. ``str()`` is for people; ``to_dict()`` holds the same for programs."""
+
+    kind = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        self.message = safe(message)
+        super().__init__(self.message)
+        self.hint = hint
+        self.operation = ""
+        self.action = ""
+        self.attempts = 0
+        self.elapsed = 0.0
+
+    def __str__(self) -> str:
+        said = self._said()
+        parts = [f"Failed to {self.operation}: {said}" if self.operation else said]
+        if self.hint:
+            parts.append(self.hint)
+        if self.attempts > 1:
+            parts.append(f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds.")
+        return safe(" ".join(part if part[-1] in ".!?" else part + "." for part in parts))
+
+    def _said(self) -> str:
+        return self.message
+
+    def to_dict(self) -> dict[str, t.Any]:
+        facts: dict[str, t.Any] = {"kind": self.kind}
+        if self.action:
+            facts.update(action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3))
+        return facts
+
+
+class UnforeseenError(BackupError):
+    """A defect, in words without secrets."""
+
+    kind = "unforeseen"
+
+
+@contextlib.contextmanager
+def foreseen() -> t.Iterator[None]:
+    """On the controller, where Ansible shows whatever is raised: have no other than a BackupError raised."""
+    try:
+        yield
+    except BackupError:
+        raise
+    except Exception as error:  # pylint: disable=broad-except  # whatever it is
+        message = f"this failed in a way that was not foreseen: {type(error).__name__}: {error}"
+        raise UnforeseenError(message, hint="Report it as a defect of the collection") from None
+
+
+class ConfigurationError(BackupError):
+    kind = "configuration"
+
+
+class NotSetError(ConfigurationError):
+    """Something that is needed is set neither by an option nor by the environment."""
+
+
+class MissingLibraryError(ConfigurationError):
+    """A Python package that is needed for ``reason``; ``trace`` tells why its import failed."""
+
+    def __init__(self, library: str, reason: str, trace: str) -> None:
+        super().__init__(f"The Python package {library} is needed {reason}, and cannot be imported.")
+        self.library = library
+        self.reason = reason
+        self.trace = trace
+
+
+class ConnectionFailedError(BackupError):
+    """``permanent``: nothing that a repetition could change, such as a certificate that is not trusted.
+
+    ``sent``: whether the request may have reached the service.
+    """
+
+    kind = "connection"
+
+    def __init__(self, message: str, *, hint: str = "", permanent: bool = False, sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.permanent = permanent
+        self.sent = sent
+
+
+class InvalidResponseError(BackupError):
+    kind = "answer"
+
+    def __init__(self, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.request_id = quoted(request_id, MAX_NAME)
+
+    def _said(self) -> str:
+        return self.message + (f" (request ID {self.request_id})" if self.request_id else "")
+
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(super().to_dict(), http_status=self.status, request_id=self.request_id)
+
+
+class RefusedError(BackupError):
+    """An answer that says no, by whom ``responder`` names. ``code`` is its own, empty where it gives none."""
+
+    responder = "service"
+
+    def __init__(self, code: str, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
+        super().__init__(quoted(message), hint=hint)
+        self.code = quoted(code, MAX_NAME)
+        self.status = status
+        self.request_id = quoted(request_id, MAX_NAME)
+
+    def _said(self, details: str = "") -> str:
+        said = describe_refusal(self.responder, self.code, self.message)
+        return f"{said}{details} (HTTP {self.status}, request ID {self.request_id or 'not given'})"
+
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(
+            super().to_dict(),
+            code=self.code,
+            message=self.message,
+            request_id=self.request_id,
+            http_status=self.status,
+        )
+
+
+def describe_refusal(responder: str, code: str, message: str) -> str:
+    said = f"the {responder} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
+    return said + (f": {quoted(message).rstrip('. ')}" if message else "")

@@ -1,0 +1,64 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Explains why a connection to a storage broke."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from .._base.errors import ConnectionFailedError
+from .._base.http_options import HttpOptions
+
+
+def connection_failure(
+    error: Exception, host: str, options: HttpOptions, *, was_connected: bool, had_response: bool
+) -> ConnectionFailedError:
+    """Explain in one sentence what the system, OpenSSL or ``http.client`` say."""
+    text = str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectionFailedError(
+            f"the certificate of {host} is not trusted ({error.verify_message})",
+            hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
+            permanent=True,
+        )
+    if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
+        return ConnectionFailedError(
+            f"{host} does not speak TLS there",
+            hint="Check the link and its port; for a task, https=false gives one without TLS",
+            permanent=True,
+        )
+    if isinstance(error, TimeoutError) or "timed out" in text:
+        if was_connected and not had_response:
+            return ConnectionFailedError(
+                f"{host} did not answer within {options.read_timeout:g} seconds",
+                hint="Raise read_timeout if it is only slow",
+            )
+        if was_connected:
+            return ConnectionFailedError(
+                f"{host} sent nothing for {options.read_timeout:g} seconds",
+                hint="Raise read_timeout if it is only slow",
+            )
+        return ConnectionFailedError(
+            f"{host} accepted no connection within {options.connect_timeout:g} seconds",
+            hint="Check network and firewall; a link for the virtual private cloud works in it only",
+        )
+    if isinstance(error, socket.gaierror):
+        return ConnectionFailedError(
+            f"the name of {host} could not be resolved",
+            hint="Check DNS; a link for the virtual private cloud works in it only: use network=public elsewhere",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return ConnectionFailedError(f"{host} refused the connection", hint="Check port and firewall")
+    if "Tunnel connection failed" in text:
+        return ConnectionFailedError(
+            f"the proxy for {host} could not be used ({text})",
+            hint="Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the managed host",
+            permanent="407" in text,
+        )
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return ConnectionFailedError(f"the connection to {host} broke ({reason})")

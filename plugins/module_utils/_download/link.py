@@ -1,0 +1,54 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""A link to an object: checked, and what of it can be shown."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from .._base.errors import ConfigurationError
+from .._base.text import hide_link
+
+_ALLOWED = "%/?:@!$&'()*+,;=~[]|"
+
+
+class Link:
+    """The address of an object. It is signed: who has it can read the object, so it is never shown."""
+
+    def __init__(self, url: str) -> None:
+        url = url.strip()
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ConfigurationError("url is malformed: its host is none.") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError("url is malformed: give an address that begins with http:// or https://.")
+        if not re.fullmatch(r"[!-~]+", parts.netloc):
+            raise ConfigurationError("url is malformed: its host has a blank, or a letter that is not ASCII.")
+        try:
+            self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise ConfigurationError("url is malformed: its port is not a number up to 65535.") from None
+        hide_link(url)
+        self.url = url
+        self.scheme = parts.scheme
+        self.host: str = parts.hostname
+        self.authority = parts.netloc.rpartition("@")[2]
+        self.login = parts.netloc.rpartition("@")[0]
+        # Whatever is neither allowed there nor encoded already is encoded, as a browser does it.
+        self.target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_ALLOWED)
+        self.path = unquote(parts.path)
+
+    @property
+    def printable(self) -> str:
+        """What may be said of it. Not as an address, which would be taken for the secret where nothing is signed in it."""
+        return f"{self.authority}{self.path}"
+
+    @property
+    def server(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port

@@ -1,0 +1,112 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The link that a transfer uses: it expires, is refused, is redirected, and is renewed."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+from .errors import StorageRejectedError
+from .link import Link
+from .rejection import EXPIRED
+from .types import TransferObserver
+
+_ALL_EXPIRED_HINT = (
+    "{} new links in a row had expired before they were used: raise duration, and check the clocks of the controller and of"
+    " this host"
+)
+
+
+class Links:
+    """The link that is in use. For several threads, but ``refresh`` for one.
+
+    Where it was redirected, the place that it led to is asked from then on, and the link itself again once that place refuses
+    or fails: what a link leads to may be short-lived.
+    """
+
+    def __init__(self, link: Link, observer: TransferObserver, timeout: float) -> None:
+        self._link = self._place = link
+        self._observer = observer
+        self._timeout = timeout
+        self._generation = 0
+        self._rejection: t.Optional[StorageRejectedError] = None
+        self._asked_at: t.Optional[float] = None
+        #: The codes for which links were asked that were of no use.
+        self._useless: list[str] = []
+        self._lock = threading.Lock()
+
+    def current(self) -> tuple[int, Link]:
+        with self._lock:
+            return self._generation, self._place
+
+    @property
+    def is_missing(self) -> bool:
+        return self._rejection is not None
+
+    def on_redirect(self, generation: int, place: Link) -> None:
+        """The link of that generation was redirected."""
+        with self._lock:
+            if generation == self._generation:
+                self._place = place
+
+    def forget_redirection(self, generation: int) -> bool:
+        """Whether the place that this generation led to is given up, and its link asked again."""
+        with self._lock:
+            if generation == self._generation and self._place is not self._link:
+                self._use(self._link)
+            return generation != self._generation
+
+    def reject(self, generation: int, rejection: StorageRejectedError) -> None:
+        """Have ``refresh`` find another link. Raises the rejection if none would do."""
+        if self.forget_redirection(generation):
+            return
+        with self._lock:
+            if generation != self._generation:
+                return
+            tried = self._useless.count(rejection.code)
+            if tried >= rejection.new_links or len(self._useless) >= EXPIRED:
+                if tried and rejection.new_links == EXPIRED:
+                    rejection.hint = _ALL_EXPIRED_HINT.format(tried)
+                raise rejection
+            self._rejection = rejection
+
+    def mark_good(self) -> None:
+        """It was of use."""
+        if self._useless:
+            self._useless = []
+
+    def refresh(self) -> None:
+        """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
+        rejection = self._rejection
+        if rejection is None:
+            return
+        if not self._observer.renews_links:
+            raise rejection
+        now = time.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._observer.ask_for_links()
+        urls = self._observer.take_links()
+        if urls is None:
+            if now - self._asked_at > self._timeout:
+                raise rejection
+            return
+        found = [link for link in map(Link, urls) if link.path == self._link.path]
+        if not found:
+            raise rejection
+        with self._lock:
+            self._link = found[0]
+            self._use(self._link)
+            self._useless.append(rejection.code)
+            self._rejection = None
+            self._asked_at = None
+
+    def _use(self, place: Link) -> None:
+        self._place = place
+        self._generation += 1

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What a storage means when it refuses a request: whether another link cures it, and what to do where none does.
+
+By the code and the message, as one HTTP status stands for many causes.
+Source: "HTTP 403 errors" and the other lists of error codes in the documentation of OSS.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._files.errors import KEPT
+
+#: The largest number of new links in a row for one that has expired: a slow host may use up a short-lived one.
+EXPIRED = 5
+#: Where nobody can say what is wrong, one more link tells whether it was the link.
+UNCLEAR = 1
+#: Another link would be refused as well.
+FINAL = 0
+
+EXPIRED_HINT = f"A link is valid for a limited time only: get a new one; {KEPT}"
+_UNCLEAR_HINT = "If the link has expired, get a new one. Otherwise, see what the storage says"
+_UNPAID_HINT = "The account that owns the bucket is suspended, as for unpaid bills: settle that in the console"
+_ENDPOINT_HINT = "The bucket is not at the host of the link: check region, oss_region and oss_endpoint"
+_PERMISSION_HINT = "Grant oss:GetObject on the object to the user whose key signed the link"
+
+
+class Verdict(t.NamedTuple):
+    """``new_links``: how many new links in a row are worth a try."""
+
+    new_links: int
+    hint: str
+
+
+#: The first row whose code and message both match decides. An empty pattern matches all.
+_TABLE = (
+    # The link, or the temporary key that signed it, is over.
+    (r".*Expired.*|ExpiredToken", "", EXPIRED, EXPIRED_HINT),
+    ("AccessDenied|InvalidAccessKeyId|AuthenticationFailed|", r"expired|specified time frame", EXPIRED, EXPIRED_HINT),
+    # What signed the link may have been replaced since.
+    ("InvalidSecurityToken|InvalidAccessKeyId|AccessKeyIdAndSecurityTokenNotMatch", "", UNCLEAR, EXPIRED_HINT),
+    ("SignatureDoesNotMatch", "", FINAL, "The link was changed on its way: give it as it was issued"),
+    (
+        "RequestTimeTooSkewed",
+        "",
+        FINAL,
+        "The clock of the host that signed the link is wrong: synchronize it. For a file in a bucket of your own, that is"
+        " the controller",
+    ),
+    # The object, or its bucket.
+    (
+        "NoSuchKey",
+        "",
+        FINAL,
+        "Check the link. The files of a task are there for three days; after that, create a new task",
+    ),
+    ("NoSuchBucket", "", FINAL, "Check bucket and region"),
+    (
+        "InvalidObjectState",
+        "",
+        FINAL,
+        "The object is archived: restore it in its bucket, wait until that is done, and run it again",
+    ),
+    # The account.
+    ("UserDisable|InDebt|InDebtOverdue|AbnormalBucketOwnerStatus|BucketDisable", "", FINAL, _UNPAID_HINT),
+    # The place.
+    (
+        "AccessDenied",
+        r"\bvpc\b",
+        FINAL,
+        "A policy of the virtual private cloud that this host is in does not allow the bucket: see to that policy, or fetch"
+        " from elsewhere",
+    ),
+    ("AccessDenied", "specified endpoint", FINAL, _ENDPOINT_HINT),
+    (
+        "PermanentRedirect|TemporaryRedirect|SecondLevelDomainForbidden|NonStandardHostForbidden",
+        "",
+        FINAL,
+        _ENDPOINT_HINT,
+    ),
+    # Who may.
+    (
+        "AccessDenied",
+        "bucket policy",
+        FINAL,
+        "A policy of the bucket forbids it, for this host's address perhaps: see to that policy",
+    ),
+    (
+        "AccessDenied|AccessForbidden",
+        "referer|hotlink",
+        FINAL,
+        "The bucket's protection against hotlinks forbids it: allow empty referers",
+    ),
+    (".*", "kms", FINAL, "The object is encrypted: allow the user whose key signed the link to use the key of KMS"),
+    (
+        "AccessDenied|BucketNotBelongTo",
+        r"authorizer|\bacl\b|right to access|belong|permission",
+        FINAL,
+        _PERMISSION_HINT,
+    ),
+)
+
+
+def verdict_on(code: str, message: str, status: int, endpoint: str = "") -> Verdict:
+    """``endpoint``: the host that the storage names in place of the one that was asked."""
+    for codes, words, new_links, hint in _TABLE:
+        if re.fullmatch(codes, code) and re.search(words, message, re.IGNORECASE):
+            is_elsewhere = hint is _ENDPOINT_HINT and re.fullmatch(r"[A-Za-z0-9.:-]{1,200}", endpoint)
+            return Verdict(new_links, f"{hint}; the storage names {endpoint}" if is_elsewhere else hint)
+    if status in (401, 407):
+        return Verdict(FINAL, "Check the user name and the password in the link")
+    if status == 403:
+        return Verdict(UNCLEAR, _UNCLEAR_HINT)
+    return Verdict(FINAL, "Check the link" if status in (404, 410) else "")

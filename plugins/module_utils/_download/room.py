@@ -1,0 +1,113 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Whether there is room for a file and its journal, and whether their names are free."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import stat
+import typing as t
+
+from .._files.errors import DestinationError
+
+MIB = 1 << 20
+
+#: An extent ends at so many bytes; there are about so many at the most.
+EXTENT = 64 * MIB
+_EXTENTS = 1024
+#: Sizes in the journal, in bytes: of its head, and of an extent. Each connection begins some extents that stay short.
+_JOURNAL_HEAD = 1024
+_JOURNAL_EXTENT = 64
+_SHORT_EXTENTS = 64
+_BLOCK = 4096
+
+
+def check_room(destination: str, size: int) -> None:
+    """That there is room for so many bytes, as far as can be said without taking it. Raises DestinationError."""
+    try:
+        free = free_bytes(os.path.dirname(destination) or ".")
+        missing = missing_journal_bytes(destination, size)
+        missing += (
+            missing_bytes(size, os.stat(f"{destination}.part")) if os.path.isfile(f"{destination}.part") else size
+        )
+    except OSError:
+        return
+    if missing > free:
+        raise full_error(destination, missing, free)
+
+
+def check_names(destination: str) -> None:
+    """That whatever has the names of what a run writes can be written over, or replaced. Raises DestinationError."""
+    part = f"{destination}.part"
+    for path in (part, f"{part}.json", f"{part}.json~", destination):
+        try:
+            status = os.lstat(path)
+            _check_name(status, os.stat(os.path.dirname(path) or "."), follows_none=path == part)
+            if os.geteuid() == 0 and not stat.S_ISLNK(status.st_mode) and not os.access(path, os.W_OK):
+                # Root may write to all but what has an attribute such as immutable.
+                raise PermissionError(errno.EPERM, "")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise DestinationError.of(error, path, write_operation(destination)) from None
+
+
+def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_none: bool) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "")
+    if follows_none and stat.S_ISLNK(status.st_mode):
+        raise OSError(errno.ELOOP, "")
+    if status.st_dev != directory.st_dev:
+        # A file can be one as well.
+        raise OSError(errno.EBUSY, "")
+    is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid, directory.st_uid)
+    if is_kept:
+        raise PermissionError(errno.EPERM, "")
+
+
+def extent_size(size: int) -> int:
+    return max(EXTENT, -(-size // _EXTENTS))
+
+
+def journal_room(size: int) -> int:
+    """Bytes that the journal of such an object takes, in whole blocks: for each extent, and for those that are cut short."""
+    extents = _SHORT_EXTENTS + -(-size // extent_size(size))
+    return -(-(_JOURNAL_HEAD + extents * _JOURNAL_EXTENT) // _BLOCK) * _BLOCK
+
+
+def missing_journal_bytes(destination: str, size: int) -> int:
+    """How many bytes the journal and its spare one have yet to take."""
+    there = 0
+    for path in (f"{destination}.part.json", f"{destination}.part.json~"):
+        with contextlib.suppress(FileNotFoundError):
+            there += os.lstat(path).st_blocks * 512
+    return max(0, 2 * journal_room(size) - there)
+
+
+def missing_bytes(size: int, status: os.stat_result) -> int:
+    """How many bytes a file has yet to take to have that size."""
+    return size - min(size, status.st_blocks * 512)
+
+
+def free_bytes(place: t.Union[int, str]) -> float:
+    """Bytes; without limit where the file system does not say how large it is."""
+    system = os.statvfs(place)
+    blocks = system.f_bavail if os.geteuid() else system.f_bfree
+    return blocks * system.f_frsize if system.f_blocks else math.inf
+
+
+def full_error(destination: str, missing: int, free: float) -> DestinationError:
+    failed = DestinationError.of(OSError(errno.ENOSPC, ""), f"{destination}.part", write_operation(destination))
+    failed.message += f": it takes {missing} bytes more, and {free:.0f} are free"
+    return failed
+
+
+def write_operation(destination: str) -> str:
+    return f"write {destination}"

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Which connection fetches which bytes: guided self-scheduling.
+
+Each connection asks for one segment at a time, and reads it to its end, so that no byte is sent twice. Segments are a share of
+what nobody has asked for yet: large at first, and smaller towards the end, so that all connections end at the same time. What a
+slow connection would still need long for is taken from it as a whole. That is the only case in which bytes are sent for nothing,
+and a slow connection has few under way.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import typing as t
+
+MIB = 1 << 20
+
+Gap = tuple[int, int]
+Clock = t.Callable[[], float]
+
+#: Another connection is worth its set-up (about four round trips with TLS) only for so many bytes.
+MIN_SHARE = 2 * MIB
+#: A segment is such a part of the connection's share, so that what is left can still make up for connections that become
+#: slower: less as long as rates are not known, which may differ by two times and more.
+PART_OF_SHARE = 0.75
+FIRST_PART = 0.5
+#: No segment is shorter, as each costs a request: about 50 ms, and 400 bytes of headers. They end at multiples of it, so that no
+#: page of the file is written by two.
+MIN_SEGMENT = MIB // 16
+#: Nor does it take less time, unless it is the last. All connections end within about that time.
+MIN_SECONDS = 0.05
+#: No segment takes longer, so that none is bound to a connection that becomes slow. A request costs 0.5 % of it.
+MAX_SECONDS = 10.0
+#: Segments of a connection whose rate is not known have so many bytes. Where a request takes 50 ms, and a connection has
+#: 100 MiB/s, it costs 15 % of the longest. The shortest has what is under way on such a connection.
+FIRST_SEGMENT = 32 * MIB
+MIN_FIRST = MIB
+#: Rates are measured over so many seconds, as TCP delivers in bursts ...
+RATE_SECONDS = 0.2
+#: ... and one is falling when nothing came for so many: the longest round trips with TLS and a lost packet are shorter.
+PATIENCE = 1.0
+#: A segment is taken away if it would last so many seconds longer than with the connection that takes it: closing a
+#: connection costs about that (its set-up, and what is under way).
+WORTH_SECONDS = 0.5
+
+
+class Rate:
+    """Measures one connection, in bytes a second, while it has a segment."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all: the connection is a new one."""
+        self.measured = self._seconds = 0.0
+        self._count = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on: there was nothing to do before."""
+        self._last = self._clock()
+
+    def advance(self, count: int) -> None:
+        self._seconds += self.seconds_idle
+        self._last = self._clock()
+        self._count += count
+        if self._seconds >= RATE_SECONDS:
+            rate = self._count / self._seconds
+            self.measured = (self.measured + rate) / 2 if self.measured else rate
+            self._seconds, self._count = 0.0, 0
+
+    @property
+    def seconds_idle(self) -> float:
+        """Since the last byte, or the beginning."""
+        return self._clock() - self._last
+
+    @property
+    def now(self) -> float:
+        """What was measured, or less if nothing came for long; 0 as long as nothing was."""
+        idle = self.seconds_idle
+        return min(self.measured, self._count / (self._seconds + idle)) if idle > PATIENCE else self.measured
+
+
+class Source(t.Protocol):
+    """The connection that a segment comes over, for the thread of another."""
+
+    def waiting(self) -> int:
+        """How many bytes can be received at once."""
+
+    def abort(self) -> None:
+        """Have no more come."""
+
+
+class Segment:
+    """``position`` is where the next byte belongs that is claimed, ``stop`` where the first one is that is not meant.
+
+    ``in_hand``: bytes that came, and are not claimed yet. ``patience``: for how many seconds nothing may come of it before
+    another connection may take it.
+    """
+
+    __slots__ = ("in_hand", "patience", "position", "rate", "source", "stop")
+
+    def __init__(self, start: int, stop: int, rate: Rate, patience: float, source: t.Optional[Source]) -> None:
+        self.position = start
+        self.stop = stop
+        self.rate = rate
+        self.patience = patience
+        self.source = source
+        self.in_hand = 0
+
+    @property
+    def left(self) -> int:
+        return self.stop - self.position
+
+    @property
+    def missing(self) -> int:
+        return self.left - self.in_hand
+
+    @property
+    def seconds_left(self) -> float:
+        if self.rate.seconds_idle > self.patience:
+            return math.inf
+        return self.missing / self.rate.measured if self.rate.measured else 0.0
+
+
+class SegmentScheduler:
+    """For several threads."""
+
+    def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
+        """Of the bytes in these gaps, from each start up to its stop, by so many connections at most."""
+        # With the patience for each; the first are given out first, and lie at the end.
+        self._free = [(start, stop, PATIENCE) for start, stop in gaps][::-1]
+        self._active: list[Segment] = []
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self.connections = max(1, min(connections, -(-self.left // MIN_SHARE)))
+
+    @property
+    def left(self) -> int:
+        """Bytes that nobody has claimed yet."""
+        with self._lock:
+            return self._unasked + sum(segment.left for segment in self._active)
+
+    @property
+    def _unasked(self) -> int:
+        return sum(stop - start for start, stop, _unused in self._free)
+
+    def take(self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False) -> t.Optional[Segment]:
+        """A segment for the connection of that rate, all there is if ``is_whole``; none if others do it sooner.
+
+        ``wait`` and ask again as long as bytes are ``left``: whoever has them may fail.
+        """
+        with self._lock:
+            rate.begin()
+            if not self._free:
+                self._take_over(rate)
+            size = self._unasked if is_whole else self._size(rate)
+            if not size:
+                return None
+            start, stop, patience = self._free.pop()
+            # What remains of a gap is not to be shorter than a segment.
+            end = (start + size) // MIN_SEGMENT * MIN_SEGMENT
+            if stop - end < self._least(rate):
+                end = stop
+            elif end <= start:
+                end = start + size
+            if end < stop:
+                self._free.append((end, stop, patience))
+            segment = Segment(start, end, rate, patience, source)
+            self._active.append(segment)
+            return segment
+
+    def _size(self, rate: Rate) -> int:
+        """How many bytes a connection of that rate asks for next; none if others have all of it sooner."""
+        unasked, mine, is_alone = self._unasked, rate.now, self.connections == 1
+        if not mine:
+            part = 1 if is_alone else FIRST_PART / self.connections
+            return min(unasked, FIRST_SEGMENT, max(MIN_FIRST, int(unasked * part)))
+        least = self._least(rate)
+        known = [segment.rate.now for segment in self._active]
+        others = sum(known)
+        if others and least / mine > unasked / others + WORTH_SECONDS:
+            return 0
+        # Who is not at work, or not measured yet, may soon be as quick as this one.
+        all_rates = mine * (self.connections - sum(map(bool, known))) + others
+        part = 1 if is_alone else PART_OF_SHARE * mine / all_rates
+        return min(unasked, max(least, min(int(unasked * part), int(mine * MAX_SECONDS))))
+
+    @staticmethod
+    def _least(rate: Rate) -> int:
+        return max(MIN_SEGMENT, int(rate.now * MIN_SECONDS)) if rate.now else MIN_FIRST
+
+    def _take_over(self, rate: Rate) -> None:
+        """Free the rest of the segment that would last longest, if that is worth it."""
+        slowest = max((one for one in self._active if one.missing > 0), key=lambda one: one.seconds_left, default=None)
+        if slowest is None:
+            return
+        needed = slowest.missing / rate.now if rate.now else 0.0
+        if slowest.seconds_left > 2 * needed + WORTH_SECONDS:
+            # Whoever has it next is waited for longer, as it may be the storage that nothing comes from.
+            cut = slowest.position + slowest.in_hand
+            if slowest.source:
+                cut += slowest.source.waiting()
+            if cut < slowest.stop:
+                self._free.append((cut, slowest.stop, 2 * slowest.patience))
+                slowest.stop = cut
+                if slowest.source:
+                    slowest.source.abort()
+                self._changed.notify_all()
+
+    def claim(self, segment: Segment, count: int) -> int:
+        """How many of so many bytes that came at its position are still meant. They are claimed by this."""
+        with self._lock:
+            segment.rate.advance(count)
+            count = min(count, segment.left)
+            segment.position += count
+            segment.in_hand = 0
+            return count
+
+    def release(self, segment: Segment) -> None:
+        """It is done with, or what is left of it is for anybody."""
+        with self._lock:
+            self._active.remove(segment)
+            if segment.left:
+                self._free.append((segment.position, segment.stop, segment.patience))
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Until there may be something to take, or so long."""
+        with self._changed:
+            self._changed.wait(seconds)

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Which connections are so slow that another one is worth its set-up."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .segments import Rate
+from .types import MIB
+
+#: A connection is dropped for another if it is so old (the slow start of TCP takes up to two seconds over long ways) ...
+_SLOW_SECONDS = 3.0
+#: ... and has less than that share of the median rate: connections that share a line differ by two or three times anyway.
+_SLOW_SHARE = 0.25
+#: Where there are too few to have a median, one is dropped that has less than so many bytes a second for the same time, which
+#: doubles with each drop. Lines that slow are rare; what holds a connection there is mostly its way.
+SLOW_RATE = MIB // 16
+#: So often for each place: where the fourth is slow too, slow is what there is, and each drop costs what is under way.
+_MAX_DROPS = 3
+
+
+class Dropping(t.Protocol):
+    """What is known of a connection that may be dropped."""
+
+    drops: int
+
+    @property
+    def rate(self) -> Rate:
+        """Of what comes by it."""
+
+    @property
+    def seconds_connected(self) -> float:
+        """Since it was made."""
+
+    @property
+    def seconds_slow(self) -> float:
+        """Since it was made, or was last found to be quick."""
+
+
+_Dropping = t.TypeVar("_Dropping", bound=Dropping)
+
+
+def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
+    """Those to be dropped. Of two, nobody can say which one is usual."""
+    if len(working) < 3:
+        return []
+    rates = [one.rate.now for one in working]
+    usual = sorted(rates)[len(rates) // 2]
+    return [
+        one
+        for one, rate in zip(working, rates)
+        if one.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and one.seconds_connected > _SLOW_SECONDS
+    ]
+
+
+def slow_of_few(working: list[_Dropping], slow_rate: int, left: int) -> list[_Dropping]:
+    """The one to be dropped where there is no median: the first that is slow, and has so many bytes left that it pays."""
+    if len(working) > 2:
+        return []
+    found = []
+    for one in working:
+        patience, rate = _SLOW_SECONDS * 2**one.drops, one.rate.now
+        # What would have come by then anyway is waited for.
+        if rate < slow_rate and one.drops < _MAX_DROPS and one.seconds_slow > patience and left > rate * patience:
+            found.append(one)
+    return found[:1]

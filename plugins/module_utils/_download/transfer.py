@@ -1,0 +1,205 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The transfer of one object into a partial file: by several connections, whatever becomes of them.
+
+``Transfer.probe`` asks what the object is, ``Transfer.run`` brings it. The threads of ``run`` have a connection each, and
+receive, sum up and write; its own thread keeps the journal, passes on new links, drops slow connections, and ends it all.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
+from .body import Body
+from .connection import Connection
+from .errors import (
+    ObjectChangedError,
+    StorageRejectedError,
+    UnrangedDownloadInterruptedError,
+    VerificationError,
+    is_permanent,
+)
+from .link import Link
+from .links import Links
+from .object_info import ObjectInfo
+from .partial_file import PartialFile
+from .segments import Clock, SegmentScheduler
+from .types import TICK, TransferObserver, TransferOptions, TransferStats
+from .worker_pool import LEAST_RATE, WorkerPool
+
+#: An object that changes is begun anew so often, and one whose bytes are wrong so often.
+_MAX_CHANGES = 3
+#: What is wrong twice is not wrong by chance, and each time costs all bytes.
+_MAX_VERIFICATIONS = 2
+
+
+class Transfer:
+    """Raises any BackupError from each of its methods."""
+
+    def __init__(
+        self,
+        link: Link,
+        options: TransferOptions,
+        observer: TransferObserver,
+        stats: TransferStats,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """``clock`` in seconds: what connections are called slow by."""
+        self.clock = clock
+        self._options = options
+        self._observer = observer
+        self._stats = stats
+        self._links = Links(link, observer, options.retry.total_timeout)
+        self._connection = Connection(options.http)
+        self._operation = f"download {link.printable}"
+        self._whole: t.Optional[Body] = None
+
+    def probe(self) -> ObjectInfo:
+        """What the object is, by one request."""
+
+        def ask(link: Link) -> tuple[Link, Body]:
+            link, body = self._connection.probe(link)
+            if not body.is_whole:
+                body.skip()
+            return link, body
+
+        return self._begin(ask)
+
+    def _begin(self, ask: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
+        """What the object is by an answer, whose body is kept if it is all of the object."""
+        failures = 0
+        began = time.monotonic()
+        while True:
+            self._observer.check()
+            generation, link = self._links.current()
+            try:
+                link, body = ask(link)
+            except StorageRejectedError as error:
+                self._reject(generation, error)
+                while self._links.is_missing:
+                    self._tend_links()
+                    time.sleep(TICK)
+                    self._observer.check()
+            except (ConnectionFailedError, InvalidResponseError) as error:
+                self._links.forget_redirection(generation)
+                failures += 1
+                retry = self._options.retry
+                if is_permanent(error) or failures > retry.retries or time.monotonic() - began > retry.total_timeout:
+                    raise self._named(error, failures, began) from None
+                self._nap(retry.pause(failures - 1, getattr(error, "retry_after", None)))
+            else:
+                self._links.on_redirect(generation, link)
+                self._whole = body if body.is_whole else None
+                return body.info
+
+    def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
+        """Bring all of the object, and check it by its CRC-64. Returns what it is, which is not what was probed if it changed."""
+        changes = verifications = restarts = 0
+        retry = self._options.retry
+        while True:
+            try:
+                if not info.is_identified and not self._whole:
+                    # Its parts could be those of several objects, one after the other.
+                    info = self._begin(self._connection.get_whole)
+                self._bring(partial, info)
+                self._verify(partial, info)
+                return info
+            except ObjectChangedError as error:
+                changes += 1
+                if changes > _MAX_CHANGES:
+                    raise self._named(error) from None
+            except VerificationError as error:
+                verifications += 1
+                if verifications >= _MAX_VERIFICATIONS:
+                    partial.reset()
+                    raise self._named(error) from None
+            except UnrangedDownloadInterruptedError as broken:
+                restarts += 1
+                if restarts > retry.retries:
+                    raise self._named(broken.reason) from None
+                self._nap(retry.pause(restarts - 1))
+            partial.reset()
+            self._stats.attempts += 1
+            info = self.probe()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _bring(self, partial: PartialFile, info: ObjectInfo) -> None:
+        self._observer.report({"phase": "checking"})
+        whole, self._whole = self._whole, None
+        if whole:
+            partial.reset()
+        there = partial.resume(info, self._observer.check)
+        if there:
+            self._stats.resumed += there
+            self._stats.resumes += 1
+        gaps = partial.gaps()
+        if gaps:
+            pool = WorkerPool(
+                self._options,
+                self._links,
+                self._observer,
+                self._stats,
+                self.clock,
+                self._connection,
+                partial,
+                info,
+                SegmentScheduler(gaps, 1 if whole else self._connections()),
+                whole,
+            )
+            try:
+                pool.run(there)
+            except BackupError as error:
+                error.operation = error.operation or self._operation
+                raise
+            finally:
+                self._connection = pool.connection
+
+    def _connections(self) -> int:
+        """At the most. Where all together are slow, few do, and each would only be waited for."""
+        options = self._options
+        if options.limit_rate:
+            return max(1, min(options.connections, options.limit_rate // LEAST_RATE))
+        return options.connections
+
+    def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
+        if partial.gaps():
+            raise VerificationError("not all of it came")
+        if info.crc64 is None:
+            return
+        found = partial.crc64()
+        if found != info.crc64:
+            raise VerificationError(
+                f"what came is not what the storage has: its CRC-64 is {found}, not {info.crc64}",
+                hint="Something on the way changes the data",
+            )
+
+    def _reject(self, generation: int, rejection: StorageRejectedError) -> None:
+        try:
+            self._links.reject(generation, rejection)
+        except StorageRejectedError as error:
+            raise self._named(error) from None
+
+    def _tend_links(self) -> None:
+        try:
+            self._links.refresh()
+        except BackupError as error:
+            raise self._named(error) from None
+
+    def _nap(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            self._observer.check()
+            time.sleep(min(TICK, max(0.0, ends - time.monotonic())))
+
+    def _named(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
+        error.operation = error.operation or self._operation
+        error.attempts, error.elapsed = attempts, time.monotonic() - began
+        return error

@@ -1,0 +1,240 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""One thread of a transfer: it has a connection, and receives, sums up and writes."""
+
+from __future__ import annotations
+
+import threading
+import time
+import typing as t
+
+from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
+from .._files.crc64 import crc64
+from .._files.system import buffer
+from .body import Body
+from .connection import Connection
+from .errors import StorageRejectedError, UnrangedDownloadInterruptedError, WrongPartError, is_permanent
+from .journal import Extent
+from .link import Link
+from .links import Links
+from .object_info import ObjectInfo
+from .pacing import FairSemaphore, RateLimiter
+from .partial_file import PartialFile
+from .segments import Clock, Rate, Segment, SegmentScheduler
+from .types import MIB, PIECE_SECONDS, TICK, TransferOptions
+
+#: What is received, summed up and written at a time, and what all connections together may have in memory.
+_PIECE = 2 * MIB
+_MEMORY = 16 * MIB
+#: So many bytes in a row while others wait for their turn.
+_TURN = 8 * MIB
+
+
+class Pool(t.Protocol):
+    """What a worker shares with the others."""
+
+    options: TransferOptions
+    links: Links
+    partial: PartialFile
+    info: ObjectInfo
+    schedule: SegmentScheduler
+    clock: Clock
+    turns: FairSemaphore
+    limit: t.Optional[RateLimiter]
+    is_over: threading.Event
+    progressed_at: float
+
+    def fail(self, error: BaseException) -> None:
+        """End the transfer for this reason."""
+
+    def leave(self) -> None:
+        """Say that this thread has ended."""
+
+
+class Worker:
+    """A thread with a connection."""
+
+    def __init__(self, pool: Pool, connection: Connection) -> None:
+        self.connection = connection
+        self.whole: t.Optional[Body] = None
+        self.rate = Rate(pool.clock)
+        self.is_receiving = False
+        self.resumes = 0
+        self.drops = 0
+        self._pool = pool
+        self._is_dropped = False
+        self._connected_at = self.quick_at = pool.clock()
+        self._failures = 0
+        self._failing_since = 0.0
+        connections, rate = pool.schedule.connections, pool.options.limit_rate
+        self._size = min(_PIECE, _MEMORY // connections)
+        if rate:
+            # Each connection has a piece before it is held back.
+            self._size = min(self._size, max(256, rate // connections // 20))
+        self._memory = buffer(self._size)
+
+    @property
+    def seconds_connected(self) -> float:
+        return self._pool.clock() - self._connected_at
+
+    @property
+    def seconds_slow(self) -> float:
+        return self._pool.clock() - max(self._connected_at, self.quick_at)
+
+    def drop(self) -> None:
+        self.drops += 1
+        self._is_dropped = True
+        self._connected_at = self._pool.clock()
+        self.connection.abort()
+
+    def run(self) -> None:
+        pool = self._pool
+        try:
+            self._work()
+        except BackupError as error:
+            error.attempts, error.elapsed = self._failures, time.monotonic() - pool.progressed_at
+            pool.fail(error)
+        except BaseException as error:
+            pool.fail(error)
+        finally:
+            pool.leave()
+
+    def _work(self) -> None:
+        pool = self._pool
+        while not pool.is_over.is_set():
+            segment = pool.schedule.take(self.rate, self.connection, is_whole=self.whole is not None)
+            if segment is None:
+                if not pool.schedule.left:
+                    return
+                pool.schedule.wait(TICK / 2)
+                continue
+            pause = 0.0
+            generation, link = pool.links.current()
+            try:
+                self._fetch(generation, link, segment)
+            except StorageRejectedError as error:
+                pool.links.reject(generation, error)
+                self.resumes += 1
+            except (ConnectionFailedError, InvalidResponseError) as error:
+                if self.whole and not pool.is_over.is_set():
+                    raise UnrangedDownloadInterruptedError(error) from None
+                if segment.left:
+                    pool.links.forget_redirection(generation)
+                    pause = self._pause_after(error)
+            finally:
+                self.is_receiving = False
+                pool.schedule.release(segment)
+            if pause:
+                pool.is_over.wait(pause)
+            while pool.links.is_missing and not pool.is_over.wait(TICK / 2):
+                pass
+
+    def _pause_after(self, error: BackupError) -> float:
+        """How long to wait before another try. Raises the error if there is to be none."""
+        pool = self._pool
+        if pool.is_over.is_set():
+            return 0.0
+        self.resumes += 1
+        if self._is_dropped:
+            self._is_dropped = False
+            self.rate.reset()
+            return 0.0
+        if not self._failures:
+            self._failing_since = time.monotonic()
+        self._failures += 1
+        retry = pool.options.retry
+        if is_permanent(error) or not retry.retries or time.monotonic() - pool.progressed_at > retry.total_timeout:
+            raise error
+        if isinstance(error, WrongPartError) and self._failures > retry.retries and not self._others_progress:
+            raise error
+        return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
+
+    @property
+    def _others_progress(self) -> bool:
+        """Since this one began to fail."""
+        return self._pool.progressed_at > self._failing_since
+
+    def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
+        """All of the segment, or less if another takes over the rest of it."""
+        pool, connection = self._pool, self.connection
+        body = self.whole
+        if body is None:
+            made = connection.made
+            found, body = connection.get(link, segment.position, segment.stop, pool.info)
+            if found is not link:
+                pool.links.on_redirect(generation, found)
+            if connection.made != made:
+                self._connected_at = pool.clock()
+        self.is_receiving = True
+        with pool.turns:
+            self._keep(body, segment)
+
+    def _keep(self, body: Body, segment: Segment) -> None:
+        """What comes of the answer, in the file."""
+        pool = self._pool
+        extent: t.Optional[Extent] = None
+        position = body.start
+        is_open = True
+        turn_ends = position + _TURN
+        while is_open:
+            view = self._view_for(position)
+            count, failure = self._receive(body, view, segment)
+            is_open = count > 0 and failure is None
+            claimed = pool.schedule.claim(segment, count)
+            if claimed:
+                if extent is None or extent.known[0] >= pool.partial.extent_size:
+                    extent = pool.partial.new_extent(position)
+                piece = view[:claimed]
+                length, value = extent.known
+                value = crc64(piece, value)
+                pool.partial.write(piece, position)
+                extent.known = (length + claimed, value)
+                position += claimed
+                self._failures = 0
+                pool.progressed_at = time.monotonic()
+                pool.links.mark_good()
+            if failure is not None:
+                raise failure
+            if pool.limit and count:
+                pause = max(0.0, pool.limit.delay(count))
+                with pool.turns.yielded():
+                    pool.is_over.wait(pause)
+            if claimed < count or not segment.left:
+                if not body.is_over:
+                    self.connection.close()
+                return
+            if pool.is_over.is_set():
+                self.connection.close()
+                return
+            if position >= turn_ends:
+                turn_ends = position + _TURN
+                with pool.turns.yielded():
+                    pass
+
+    def _view_for(self, position: int) -> memoryview:
+        """Memory for what comes next, which lies in its pages as it will in those of the file."""
+        return self._memory[position % self._size :]
+
+    def _receive(self, body: Body, view: memoryview, segment: Segment) -> tuple[int, t.Optional[ConnectionFailedError]]:
+        """How much came into the view, and what ended it, if it did not end well."""
+        count = 0
+        ends = time.monotonic() + PIECE_SECONDS
+        try:
+            while count < len(view):
+                came = body.receive(view[count:])
+                if came:
+                    count += came
+                    segment.in_hand = count
+                    continue
+                seconds = ends - time.monotonic()
+                if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._pool.is_over.is_set():
+                    break
+                with self._pool.turns.yielded():
+                    body.wait(seconds if seconds > 0 else PIECE_SECONDS, len(view) - count)
+        except ConnectionFailedError as error:
+            return count, error
+        return count, None

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Why a file cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import typing as t
+
+from .._base.errors import BackupError
+
+#: What is said wherever a download ends before its end.
+KEPT = "what was downloaded is kept, and the next run continues with it"
+
+
+class DestinationError(BackupError):
+    kind = "destination"
+
+    @classmethod
+    def of(cls, error: OSError, path: str, operation: str, *, is_new: bool = False) -> DestinationError:
+        """In the words of the system, with what to do about the usual ones. ``is_new``: the path was to be created."""
+        failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})")
+        failed.hint = _hint(error.errno, path, is_new)
+        failed.operation = operation
+        return failed
+
+
+class DestinationBusyError(DestinationError):
+    pass
+
+
+class AbandonedError(BackupError):
+    kind = "interruption"
+
+
+def _hint(number: t.Optional[int], path: str, is_new: bool) -> str:
+    directory = os.path.dirname(path) or "."
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"Make room in {directory}, and run it again: {KEPT}"
+    if number in (errno.EACCES, errno.EPERM) and os.geteuid() == 0:
+        return "Not even root may write there: choose another place, or, on a network file system, a user that may"
+    if number in (errno.EACCES, errno.EPERM):
+        return "Run it as a user that may write there, with become for example"
+    if number == errno.EROFS:
+        return "Choose a place in a file system that can be written to"
+    if number in (errno.EISDIR, errno.EBUSY):
+        return "Move it away, or choose another place"
+    if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+        return "Choose another place"
+    if number == errno.ENOENT:
+        return _hint_where_nothing_is(directory, is_new)
+    return ""
+
+
+def _hint_where_nothing_is(directory: str, is_new: bool) -> str:
+    if not os.path.isdir(directory):
+        return f"Create the directory {directory} first"
+    if is_new:
+        return f"The system lets nobody create anything in {directory}: choose another place"
+    return "Something else has moved or deleted it: run it again"

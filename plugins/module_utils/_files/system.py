@@ -1,0 +1,122 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What the system can do with files, and Python has no name for; with less where the system cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import mmap
+import os
+import resource
+import typing as t
+
+_SYNC_FILE_RANGE_WRITE = 2
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+@functools.cache
+def _libc() -> t.Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def buffer(size: int) -> memoryview:
+    """Memory of so many bytes that begins with a page, as files do.
+
+    Some processors copy several times as slowly between places that lie a few bytes apart in their pages.
+    """
+    return memoryview(mmap.mmap(-1, size))
+
+
+def preallocate(file: int, size: int) -> None:
+    """Have the file's blocks set aside, so that a full disk shows at once. Raises OSError."""
+    fallocate = getattr(_libc(), "fallocate", None)
+    done = False
+    if fallocate is not None and size:
+        # Not posix_fallocate, which writes to every block where the file system cannot set any aside.
+        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        while not done:
+            done = fallocate(file, 0, 0, size) == 0
+            number = ctypes.get_errno()
+            if not done and number in _NOT_THERE:
+                break
+            if not done and number != errno.EINTR:
+                raise OSError(number, os.strerror(number))
+    os.ftruncate(file, size)
+
+
+def exchange(one: str, other: str) -> None:
+    """Have two files exchange their names, in one step. Raises OSError, also where the system or the file system cannot."""
+    renameat2 = getattr(_libc(), "renameat2", None)
+    number = errno.ENOSYS
+    if renameat2 is not None:
+        renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+        if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+            return
+        number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
+
+
+def start_writing(file: int, start: int, count: int) -> None:
+    """Have the system begin to bring this part of the file to the disk, and not wait for it."""
+    sync_file_range = getattr(_libc(), "sync_file_range", None)
+    if sync_file_range is not None:
+        sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)
+
+
+def sync_file_system(directory: int) -> None:
+    """Bring all of the file system to the disk that an open directory is in. Raises OSError."""
+    syncfs = getattr(_libc(), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(directory):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def sync_directory(path: str) -> None:
+    """Make a rename in the directory last. Some file systems know no such thing."""
+    with contextlib.suppress(OSError):
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def boot_id() -> str:
+    """Differs after each start of the system; empty where it is not known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def available_memory() -> t.Optional[int]:
+    """How many bytes of memory this process may still take, as far as anybody says; none where nobody does."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as file:
+        limits += [int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")]
+    # That of a container, or of a service of systemd.
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes", _own_group()):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            limits.append(int(file.read()))
+    limits += [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    return min(limits, default=None)
+
+
+def _own_group() -> str:
+    with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("0::/"):
+                return f"/sys/fs/cgroup{line[3:].rstrip()}/memory.max"
+    return ""

@@ -1,0 +1,145 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The modules ``dbs_backup_set_info`` and ``dbs_download_support_info``: from their options to their results."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._dbs.backup_sets import (
+    METHODS,
+    MODES,
+    BackupSet,
+    BackupSetQuery,
+    is_usable,
+    list_backup_sets,
+    newest_of,
+    recoverable_window,
+)
+from .._dbs.lists import refuse_gap
+from .._plugin.options import (
+    CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
+    Options,
+    check_identifier,
+    check_range,
+    instance_names,
+    region_of,
+    time_range,
+)
+from .._plugin.query import QUERY_SPEC, apply_query, compiled_query
+from .._transport.concurrency import map_concurrently
+from .backup_sets import BackupSetMissingError, client_for_source, source_for
+
+MAX_LIMIT = 1_000_000
+
+#: A warning names so many backup sets.
+_MAX_NAMED = 10
+
+#: Options that leave out backup sets.
+_FILTERS = ("status", "backup_set_id", "mode", "method", "start_time", "end_time")
+
+BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": INSTANCE_NAME_SPEC,
+    "source": {"type": "str", "choices": ["auto", "rds", "polardb"], "default": "auto"},
+    "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
+    "status": {"type": "str", "choices": ["success", "failed"], "aliases": ["backup_status"]},
+    "mode": {"type": "str", "choices": list(MODES), "aliases": ["backup_mode"]},
+    "method": {"type": "str", "choices": list(METHODS), "aliases": ["backup_method"]},
+    "start_time": {"type": "str"},
+    "end_time": {"type": "str"},
+    "latest": {"type": "bool", "default": False},
+    "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "skip"},
+    "limit": {"type": "int"},
+    "recoverable": {"type": "bool", "default": False},
+    **QUERY_SPEC,
+    **CONNECTION_SPEC,
+}
+
+
+def backup_set_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
+    """The module's result. All options are checked before the first call."""
+    names = instance_names(options)
+    sources = {name: source_for(name, options["source"]) for name in names}
+    start_time, end_time = time_range(options)
+    latest = options["latest"]
+    status = options["status"] or ("success" if latest else None)
+    query = BackupSetQuery(
+        region=region_of(options),
+        backup_id=options["backup_set_id"] and check_identifier("backup_set_id", options["backup_set_id"]),
+        status=status,
+        mode=options["mode"],
+        method=options["method"],
+        start_time=start_time,
+        end_time=end_time,
+    )
+    limit = check_range(options, "limit", 1, MAX_LIMIT)
+    apply = compiled_query(options)
+    clients = {source: client_for_source(options, source) for source in set(sources.values())}
+    try:
+        lists = map_concurrently(
+            lambda name: list_backup_sets(
+                clients[sources[name]], sources[name], name, query, refuse_gap if latest else warn
+            ),
+            names,
+            *clients.values(),
+        )
+        windows = (
+            map_concurrently(
+                lambda name: recoverable_window(clients[sources[name]], sources[name], name, query.region, warn),
+                names,
+                *clients.values(),
+            )
+            if options["recoverable"]
+            else None
+        )
+    finally:
+        for client in clients.values():
+            client.close()
+    if latest:
+        fitting = ([backup for backup in found if status != "success" or is_usable(backup)] for found in lists)
+        lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
+    for name, found in zip(names, lists):
+        _warn_of_no_start(name, found, warn)
+    backups = [backup for found in lists for backup in found]
+    # Two stable sorts: the newest first, and among equals by instance and ID.
+    backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
+    backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
+    backups = backups[:limit]
+    if options["on_missing"] == "error":
+        _check_found(options, dict(zip(names, lists)), query)
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "backup_sets": backups,
+        "count": len(backups),
+        "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
+        "recoverable": windows and dict(zip(names, windows)),
+    }
+    return apply_query(options, result, apply, warn)
+
+
+def _warn_of_no_start(instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]) -> None:
+    unknown = [backup["backup_id"] for backup in backups if not backup["backup_start_time"]]
+    if unknown:
+        more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        warn(
+            f"The service tells no start of backup sets of instance {instance_name!r}: {', '.join(unknown[:_MAX_NAMED])}{more}. They"
+            " are listed last, and whatever start_time and end_time are."
+        )
+
+
+def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]], query: BackupSetQuery) -> None:
+    missing = [name for name, backups in found.items() if not backups]
+    if not missing:
+        return
+    given = ", ".join(f"{name} {options[name]!r}" for name in _FILTERS if options[name] is not None)
+    what = "full backup set that can be used" if options["latest"] and query.status == "success" else "backup set"
+    raise BackupSetMissingError(
+        f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
+        + (f" with {given}" if given else ""),
+        hint="Check these options" if given else "Check instance_name and region, or make a backup",
+    )

@@ -1,0 +1,165 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_download_extract``: from its options to its result.
+
+Its action plugin is told ``src``, ``step``, ``read``, ``total``, ``files``, ``size`` and the seconds ``elapsed``.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import time
+import typing as t
+
+from .._archive import extraction
+from .._archive.formats import printable_name
+from .._archive.tree import Request
+from .._base.errors import ConfigurationError
+from .._files.errors import DestinationError
+from .._plugin.background_job import JOB_SPEC, Job
+from .._plugin.options import CONNECTION_SPEC, Options, check_range
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "src": {"type": "path", "required": True},
+    "dest": {"type": "path", "required": True},
+    "force": {"type": "bool", "default": False},
+    "keep_archive": {"type": "bool", "default": True},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw", "default": "0600"},
+    "directory_mode": {"type": "raw", "default": "0700"},
+    "max_files": {"type": "int", "default": 1_000_000},
+    "max_size": {"type": "bytes"},
+    "sync": {"type": "bool", "default": True},
+    **JOB_SPEC,
+    # Of no use here, but set for the group of all modules.
+    **CONNECTION_SPEC,
+}
+
+_MAX_FILES = 1_000_000_000
+_MAX_SIZE = 1 << 60
+
+
+class DownloadExtract:
+    def __init__(self, options: Options, check_mode: bool) -> None:
+        self._options = options
+        self._check_mode = check_mode
+        self._began = time.monotonic()
+
+    def answer(self, job: Job) -> dict[str, t.Any]:
+        request = _request_of(self._options)
+
+        def watch(progress: extraction.Progress) -> None:
+            job.check()
+            facts = dict(progress._asdict(), step=progress.step.value, src=request.src, elapsed=self._elapsed())
+            job.report(facts)
+
+        if not os.path.lexists(request.src):
+            contents = None if self._options["keep_archive"] else extraction.left_by(request.src, request.dest)
+            if contents is None and self._check_mode:
+                return self._unchecked(request)
+            if contents is None:
+                raise ConfigurationError(f"src {request.src!r} does not exist: give the archive's path on this host.")
+            return self._result(False, request, contents)
+        if self._check_mode:
+            plan = extraction.plan(request, watch)
+            if plan.contents:
+                return self._result(not self._options["keep_archive"], request, plan.contents)
+            return self._prediction(request, plan.format.value, plan.archive_size)
+        changed, contents = extraction.unpack(request, watch)
+        if not self._options["keep_archive"]:
+            try:
+                os.unlink(request.src)
+            except OSError as error:
+                operation = (
+                    f"remove {printable_name(request.src)}, which was unpacked into {printable_name(request.dest)}"
+                )
+                raise DestinationError.of(error, request.src, operation) from None
+            changed = True
+        return self._result(changed, request, contents)
+
+    def _unchecked(self, request: Request) -> dict[str, t.Any]:
+        """What check mode says where an earlier step would have fetched the archive."""
+        warning = f"{printable_name(request.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
+        return {**self._prediction(request, None, None), "warnings": [warning]}
+
+    def _prediction(self, request: Request, format: t.Optional[str], size: t.Optional[int]) -> dict[str, t.Any]:
+        facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
+        return {"changed": True, **facts, "format": format, "archive_size": size}
+
+    def _result(self, changed: bool, request: Request, contents: extraction.Contents) -> dict[str, t.Any]:
+        facts = contents.to_dict()
+        return {
+            "changed": changed,
+            "dest": request.dest,
+            "roots": extraction.roots_of(request.dest),
+            "elapsed": self._elapsed(),
+            # As ``size``, Ansible returns that of ``dest`` itself.
+            "unpacked_size": facts.pop("size"),
+            **facts,
+        }
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+
+def _request_of(options: Options) -> Request:
+    src, dest = _place(options, "src"), os.path.realpath(_place(options, "dest"))
+    if dest == "/":
+        raise ConfigurationError(f"dest {options['dest']!r} is the root of all: give a directory of its own.")
+    if (os.path.realpath(src) + "/").startswith(dest + "/"):
+        raise ConfigurationError(
+            f"dest {options['dest']!r} contains src {options['src']!r}: give a directory that holds nothing else."
+        )
+    check_range(options, "progress_interval", 1, 86400, " seconds")
+    return Request(
+        src=src,
+        dest=dest,
+        replace=options["force"],
+        max_files=check_range(options, "max_files", 1, _MAX_FILES),
+        max_size=check_range(options, "max_size", 1, _MAX_SIZE, " bytes, such as 10GB"),
+        mode=_mode(options, "mode", 0),
+        directory_mode=_mode(options, "directory_mode", 0o700),
+        owner=_number(options, "owner", lambda name: pwd.getpwnam(name).pw_uid),
+        group=_number(options, "group", lambda name: grp.getgrnam(name).gr_gid),
+        sync=options["sync"],
+    )
+
+
+def _place(options: Options, option: str) -> str:
+    path = str(options[option])
+    if not path.strip() or "\0" in path:
+        raise ConfigurationError(f"{option} {path!r} is not a path: give an absolute one.")
+    return os.path.abspath(path)
+
+
+def _mode(options: Options, option: str, least: int) -> int:
+    """YAML makes a number of an octal one without quotes."""
+    value = options[option]
+    text = format(value, "o") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    mode = int(text, 8) if re.fullmatch(r"(0o)?[0-7]{1,5}", text) else -1
+    if not 0 <= mode <= 0o777 or mode & least != least:
+        also = f", with {least:04o} in it" if least else ""
+        raise ConfigurationError(
+            f"{option} {value!r} is not allowed: give an octal number from '0000' to '0777' in quotes{also}."
+        )
+    return mode
+
+
+def _number(options: Options, option: str, by_name: t.Callable[[str], int]) -> int:
+    name = options[option]
+    if name is None:
+        return -1
+    if re.fullmatch(r"[0-9]{1,10}", name) and int(name) < 0xFFFFFFFF:
+        return int(name)
+    try:
+        return by_name(name)
+    except (KeyError, ValueError):
+        raise ConfigurationError(f"{option} {name!r} is not known on this host: give a name or a number.") from None

@@ -1,0 +1,190 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What the lookup ``dbs_download_location`` and the module ``dbs_download_location_info`` have in common."""
+
+from __future__ import annotations
+
+import re
+import time
+import typing as t
+from urllib.parse import urlsplit
+
+from .._base.errors import ConfigurationError
+from .._dbs.locations import Link, LocationNotFoundError, find_tasks, location, request_link
+from .._dbs.prediction import PREDICTED_ID, PREDICTED_LINK, PREDICTED_WARNING, is_predicted, predicted_task
+from .._dbs.service import DBS
+from .._dbs.task import canonical_state
+from .._oss import objects as _oss
+from .._plugin.client import client_of, credentials_of
+from .._plugin.options import (
+    CONNECTION_SPEC,
+    FILES_SPEC,
+    Options,
+    check_identifier,
+    http_options_of,
+    instance_names,
+    region_of,
+)
+from .._transport.concurrency import map_concurrently
+from .._transport.endpoints import known_region
+
+POLICIES = ["error", "warn", "skip"]
+
+#: Options of both, but for what they name tasks by.
+LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
+    **CONNECTION_SPEC,
+    **FILES_SPEC,
+    "presign": {"type": "bool", "default": False},
+    "on_missing": {"type": "str", "choices": POLICIES, "default": "error"},
+    "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
+}
+
+Term = t.Union[str, t.Mapping[str, t.Any]]
+
+
+def locate(
+    options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any], check_mode: bool = False
+) -> list[dict[str, t.Any]]:
+    """Where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
+
+    The options are completed ones. One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
+    Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
+    """
+    region = region_of(options)
+    cluster_name = options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"])
+    bucket = options["bucket"]
+    private = _is_private(options)
+    if options["presign"] and not bucket:
+        raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+    if options["presign"]:
+        _region_of_bucket(options)
+    for term in terms:
+        if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
+            raise ConfigurationError(
+                "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
+            )
+    known = {task["task_id"]: task for task in (_checked(term, region) for term in terms if not isinstance(term, str))}
+    bare = [check_identifier("task_ids", term) for term in terms if isinstance(term, str)]
+    asks_for_state = bool(options["instance_name"])
+    names = instance_names(options) if asks_for_state else []
+    if check_mode and PREDICTED_ID in {*bare, *known}:
+        predicted = predicted_task(names[0] if names else None, region)
+        known[PREDICTED_ID] = {**predicted, **known.get(PREDICTED_ID, {}), "download_status": "finished"}
+        warn(PREDICTED_WARNING)
+    client = client_of(options, DBS)
+    try:
+        if asks_for_state:
+            known = {
+                **find_tasks(client, region, names, [task_id for task_id in bare if task_id not in known]),
+                **known,
+            }
+
+        def link(task_id: str) -> Link:
+            if is_predicted(task_id, check_mode):
+                expires = round((time.time() + options["duration"]) * 1000)
+                return Link(PREDICTED_LINK, PREDICTED_LINK, expires)
+            return request_link(
+                client, region, task_id, duration=options["duration"], cluster_name=cluster_name, https=options["https"]
+            )
+
+        def found(task_id: str) -> t.Union[dict[str, t.Any], LocationNotFoundError]:
+            if asks_for_state and task_id not in known:
+                return LocationNotFoundError.missing(task_id)
+            try:
+                return location(task_id, known.get(task_id), link, bucket=bucket, private=private)
+            except LocationNotFoundError as error:
+                return error
+
+        task_ids = [term if isinstance(term, str) else str(term["task_id"]) for term in terms]
+        distinct = list(dict.fromkeys(task_ids))
+        outcomes = dict(zip(distinct, map_concurrently(found, distinct, client)))
+    finally:
+        client.close()
+    located = []
+    for task_id in task_ids:
+        outcome = outcomes[task_id]
+        if isinstance(outcome, LocationNotFoundError):
+            policy = options["on_missing" if outcome.is_missing else "on_unfinished"]
+            if policy == "error":
+                outcome.operation = f"locate the files of task {task_id!r} in region {region!r}"
+                raise outcome
+            if policy == "warn":
+                warn(f"Left out: {outcome}")
+            continue
+        located.append(outcome)
+    if options["presign"]:
+        for one in located:
+            if one["oss_path"] is not None:
+                is_there = not is_predicted(one["task_id"], check_mode)
+                objects = objects_of(options, one["oss_path"]) if is_there else [("", PREDICTED_LINK)]
+                one["urls"] = [url for _unused, url in objects]
+    return located
+
+
+def files_of(
+    options: Options, warn: t.Callable[[str], t.Any], check_mode: bool = False
+) -> list[tuple[t.Optional[str], str]]:
+    """The name and the link of each file of ``task_id``, or under ``oss_path``; a URL task's has its name in the link.
+
+    Raises any BackupError.
+    """
+    path = options["oss_path"]
+    if not path:
+        policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
+        (found,) = locate({**options, **policies}, [options["task_id"]], warn, check_mode)
+        if found["url"] is not None:
+            return [(None, found["url"])]
+        path = found["oss_path"]
+        if not path.startswith("oss://"):
+            raise ConfigurationError(
+                f"task {options['task_id']!r} has the target OSS: give its bucket, which the service does not say, in bucket."
+            )
+    return t.cast("list[tuple[t.Optional[str], str]]", objects_of(options, path))
+
+
+def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
+    """The name, relative to the path, and a signed link of each object under ``oss://bucket/path``. Raises any BackupError."""
+    region = _region_of_bucket(options)
+    bucket, _unused, path = oss_path.removeprefix("oss://").partition("/")
+    return _oss.object_links(
+        check_identifier("bucket", bucket),
+        path,
+        region=region,
+        private=_is_private(options),
+        credential=credentials_of(options).get(),
+        duration=options["duration"],
+        connection=http_options_of(options),
+        endpoint=options["oss_endpoint"],
+    )
+
+
+def _region_of_bucket(options: Options) -> str:
+    """Checked, unless the address of OSS is given."""
+    option = "oss_region" if options["oss_region"] else "region"
+    region = options["oss_region"] or region_of(options)
+    if not options["oss_endpoint"]:
+        known_region(option, region, "set oss_endpoint")
+    return region
+
+
+def _is_private(options: Options) -> bool:
+    """``auto``: the private network if the service itself is asked there."""
+    if options["network"] != "auto":
+        return bool(options["network"] == "vpc")
+    endpoint = str(options["endpoint"] or "")
+    host = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
+    return bool(re.match(r"[a-z]+(-api)?-vpc\.", host))
+
+
+def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:
+    """A task as dbs_download_task_info returns it."""
+    task_id = check_identifier("task_ids", term.get("task_id"))
+    if term.get("region_code") not in (None, region):
+        raise ConfigurationError(
+            f"task {task_id!r} is in region {term['region_code']!r}, but region is {region!r}: ask in the task's region."
+        )
+    return {**term, "task_id": task_id, "download_status": canonical_state(term.get("download_status")) or None}

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Whether a download task that exists can be used, and how it is shown."""
+
+from __future__ import annotations
+
+from .._base.errors import BackupError
+from .._dbs.download_request import DownloadRequest
+from .._dbs.download_tasks import Task
+from .._dbs.task import is_documented_format
+
+
+class UnusableTaskError(BackupError):
+    """A task that was found is not as it must be."""
+
+    kind = "state"
+
+
+def is_unlikely(request: DownloadRequest, task: Task) -> bool:
+    """Whether the list has it under the word for another format: what is in it would be of no use then."""
+    return request.format == "qp.xb" and is_documented_format(task["format"])
+
+
+def check_named(task: Task) -> None:
+    if not task["task_id"]:
+        raise UnusableTaskError(
+            f"the service lists a task of instance {task['instance_name']!r} that is {task['download_status']}, and gives it no"
+            " ID: it can neither be used nor retried, and nothing was created",
+            hint="Look for it in the console, and report it to the service",
+        )
+
+
+def doubt_about(operation: str) -> str:
+    if not operation:
+        return ""
+    return f"Whether it could {operation} is not known: run it again, which finds out and does nothing twice."
+
+
+def diff_lines(task: Task) -> str:
+    """A task in the lines of a diff."""
+    names = ("task_id", "download_status", "bak_set_id", "backup_set_time_iso", "format", "target_type", "target_path")
+    return "".join(f"{name}: {task.get(name)}\n" for name in names)

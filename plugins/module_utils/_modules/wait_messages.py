@@ -1,0 +1,129 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The sentences on how a wait ended."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._base.errors import BackupError
+from .._dbs.download_tasks import Task
+from .._dbs.wait_state import Verdict, WaitOutcome, WaitState
+from .._dbs.waiting import Waiter
+
+#: A message names so many tasks; the result holds all.
+MAX_NAMED = 10
+
+_ADVICE = {
+    "failed": "retry it: a failed task blocks new ones of its instance",
+    "expired": "its files are gone, create a new task",
+}
+
+
+class WaitFailedError(BackupError):
+    """What was waited for did not come."""
+
+    kind = "wait"
+
+    def __init__(self, reason: WaitOutcome, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(super().to_dict(), reason=self.reason.value)
+
+
+def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
+    """What was waited for, how long, what is not as it should be, and what to do."""
+    known, selection = waiting.known, waiting.selection
+    where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
+    if ending is WaitOutcome.NOTHING:
+        return _nothing_message(where, known.newest_finished)
+    failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
+    timed_out = ending is WaitOutcome.TIMED_OUT
+    sentences = [
+        f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
+        f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
+    ]
+    expired = [task for task in failed if task["download_status"] == "expired"]
+    counts = {
+        "failed": len(failed) - len(expired),
+        "expired": len(expired),
+        "not done": len(pending),
+        "not there": len(missing),
+    }
+    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if summary:
+        sentences[0] += f": {summary}"
+    details = [f"{describe(task)}{advice(task, known)}" for task in failed]
+    details += [f"{describe(task)}{_restarted(task, known)}" for task in pending] if timed_out else []
+    kind = "task" if selection.task_ids else "backup set"
+    details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
+    if details:
+        sentences.append(join_names(details))
+    if waiting.outage:
+        sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
+    if any(_can_be_retried(task, known) for task in failed):
+        sentences.append(
+            "To retry what failed, set retries=1 (wait_for_download_tasks_retries=1 for the role), or on_blocked=retry with"
+            " wait_for_slot when dbs_download_task creates the next one; a retry may cost"
+        )
+    if timed_out and pending:
+        sentences.append("The tasks go on by themselves: wait again, or raise timeout")
+    return ". ".join(sentences) + "."
+
+
+def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
+    known = "No task is finished"
+    if newest:
+        created, backup_set = newest["gmt_create_iso"] or "an unknown time", newest["bak_set_id"] or "unknown"
+        known = f"The newest finished task is {newest['task_id']} of {created}, of backup set {backup_set}"
+    return (
+        f"No download task of {where} is under way, so there is nothing to wait for. {known}. Give task_id or backup_set_id"
+        " to wait for a task that may be finished already, or create a task."
+    )
+
+
+def advice(task: Task, known: WaitState) -> str:
+    task_id, state = task["task_id"], task["download_status"]
+    times = known.retried.get(task_id)
+    if state == "failed" and task_id in known.retry_errors:
+        return f": it could not be retried: {known.retry_errors[task_id].rstrip('.')}"
+    if state == "failed" and times:
+        return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, find the cause in the console"
+    return f": {_ADVICE[state]}"
+
+
+def _can_be_retried(task: Task, known: WaitState) -> bool:
+    task_id = task["task_id"]
+    return task["download_status"] == "failed" and task_id not in known.retry_errors and not known.retried.get(task_id)
+
+
+def _restarted(task: Task, known: WaitState) -> str:
+    if task["task_id"] not in known.restarted:
+        return ""
+    return f" and was retried {known.elapsed - known.restarted[task['task_id']]:.0f} seconds ago"
+
+
+def join_names(names: t.Sequence[str], separator: str = "; ") -> str:
+    more = f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return separator.join(names[:MAX_NAMED]) + more
+
+
+def _counted(number: int, what: str) -> str:
+    plural = {"retry": "retries"}.get(what, f"{what}s")
+    return f"{number} {what if number == 1 else plural}"
+
+
+def ids_of(tasks: t.Iterable[Task]) -> list[str]:
+    return [task["task_id"] for task in tasks]
+
+
+def describe(task: Task) -> str:
+    percent = "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
+    tables = f" at {task['progress']} tables{percent}" if task["progress_total"] else ""
+    return f"{task['task_id']} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"

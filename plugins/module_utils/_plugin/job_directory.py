@@ -1,0 +1,119 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The directory by which a background job and its followers speak."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import shutil
+import typing as t
+
+from .._files.note import Note
+
+#: Seconds that a job has to end in when it is told to.
+GRACE = 10.0
+
+#: Bytes of a note, and what each file adds to a result.
+ROOM = 16384
+
+NOTES = "notes.json"
+
+
+class JobDirectory:
+    """What a job and its followers tell each other. What is gone from it reads as nothing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.progress = Note(os.path.join(path, "progress.json"))
+
+    def read(self, name: str) -> t.Any:
+        try:
+            with open(os.path.join(self.path, name), encoding="utf-8") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, value: t.Any) -> None:
+        """Whole, or not at all."""
+        path = os.path.join(self.path, name)
+        with contextlib.suppress(FileNotFoundError):
+            # Over what is there, which gives no room away that was reserved.
+            with open(os.open(path + "~", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+                json.dump(value, file)
+                file.truncate()
+            os.replace(path + "~", path)
+
+    def reserve(self, name: str, room: int = ROOM) -> None:
+        """Have room for it, also where the disk is full by then."""
+        with open(os.path.join(self.path, name + "~"), "wb") as file:
+            file.write(bytes(room))
+
+    def keep_room(self, name: str) -> None:
+        """Delete it, and have its room for the next of the name."""
+        with contextlib.suppress(FileNotFoundError):
+            path = os.path.join(self.path, name)
+            os.replace(path, path + "~")
+
+    def touch(self, name: str) -> None:
+        path = os.path.join(self.path, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.utime(path)
+
+    def has(self, name: str) -> bool:
+        return os.path.exists(os.path.join(self.path, name))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def heartbeat(self) -> t.Optional[int]:
+        """Differs each time that it was followed; none once all is gone."""
+        try:
+            return os.stat(os.path.join(self.path, "followed")).st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    def live(self) -> int:
+        """Open the pipe that tells others when this process ends."""
+        path = os.path.join(self.path, "alive")
+        os.mkfifo(path, 0o600)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def is_over_within(self, seconds: float) -> bool:
+        """Whether the job ends, or has ended; waits for that so long."""
+        try:
+            pipe = os.open(os.path.join(self.path, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return True
+            raise
+        try:
+            reader = select.poll()
+            reader.register(pipe, 0)
+            return bool(reader.poll(1000 * seconds))
+        finally:
+            os.close(pipe)
+
+    def stop(self) -> t.Any:
+        """Tell the job to end, wait for it, and clear up. Returns its result."""
+        result, _unused = self._stop()
+        return result
+
+    def stop_and_read_notes(self) -> list[t.Any]:
+        _unused, notes = self._stop()
+        return [notes] if notes else []
+
+    def _stop(self) -> tuple[t.Any, t.Any]:
+        self.touch("stop")
+        self.is_over_within(GRACE)
+        result, notes = self.read("result.json"), self.read(NOTES)
+        self.remove()
+        return result, notes
