@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import http.client
-import re
 import select
 import socket
 import ssl
@@ -24,27 +23,36 @@ import termios
 import time
 import typing as t
 from base64 import b64encode
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .._base.deadline import TimedResponse
-from .._base.errors import ConfigurationError, ConnectionFailedError, InvalidResponseError
+from .._base.errors import BackupError, ConnectionFailedError
 from .._base.http_options import HttpOptions
 from .._base.version import VERSION
 from .body import Body
-from .errors import ObjectChangedError, WrongPartError
+from .errors import ObjectChangedError
 from .failure import connection_failure
 from .link import Link
 from .object_info import ObjectInfo
 from .proxy import proxy_login, proxy_of, tls_context
-from .response import is_encoded, object_info, refusal
+from .response import (
+    CHANGED,
+    MAX_ERROR,
+    invalid_response,
+    is_of_empty_object,
+    parse_part,
+    parse_whole,
+    redirection_target,
+    refusal,
+)
 
 MAX_REDIRECTS = 5
-_CHANGED = "the object is no longer the one that the transfer began with"
-_MAX_ERROR = 65536
 #: So much of TLS may have been read from the socket, and is not there for us yet.
 _MAX_RECORD = 16384 + 256 + 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+
+T = t.TypeVar("T")
 
 
 class Connection:
@@ -78,10 +86,8 @@ class Connection:
             return link, self._whole(response)
         if response.status != 206:
             raise self._rejected(response)
-        info, start, stop = self._ranged(response)
-        if (start, stop) != (0, 1):
-            raise self._broken("a range that was not asked for", response)
-        return link, Body(self, info, start, stop, is_whole=False)
+        info = self._checked(parse_part, response, link.host, 0, 1)
+        return link, Body(self, info, 0, 1, is_whole=False)
 
     def get_whole(self, link: Link) -> tuple[Link, Body]:
         """All of the object in one answer, which is of one object whatever becomes of it. Raises as ``get``."""
@@ -98,29 +104,10 @@ class Connection:
         link, response = self._request(link, f"bytes={start}-{stop - 1}", info)
         if response.status in (412, 416):
             self._drain()
-            raise ObjectChangedError(_CHANGED)
-        if response.status == 200:
-            found = self._whole(response).info
-            self.close()
-            if found.is_of(info) is False:
-                raise ObjectChangedError(_CHANGED)
-            raise self._wrong("the whole object in place of a range", response)
-        if response.status != 206:
+            raise ObjectChangedError(CHANGED)
+        if response.status not in (200, 206):
             raise self._rejected(response)
-        found, first, end = self._ranged(response)
-        is_same = found.is_of(info)
-        if is_same is False:
-            self.close()
-            raise ObjectChangedError(_CHANGED)
-        if is_same is None:
-            raise self._wrong(
-                "a part of an object that nothing tells from another: the first answer had"
-                f" {' and '.join(info.said)}, this one has {' and '.join(found.said) or 'none of it'}",
-                response,
-                "Have whatever stands between here and the storage pass on all headers of its answers, or download past it",
-            )
-        if (first, end) != (start, stop):
-            raise self._wrong("a range that was not asked for", response)
+        found = self._checked(parse_part, response, link.host, start, stop, info)
         return link, Body(self, found, start, stop, is_whole=False)
 
     def receive(self, view: memoryview) -> t.Optional[int]:
@@ -233,8 +220,9 @@ class Connection:
             if response.status not in _REDIRECTS:
                 return link, response
             self._drain()
-            link = self._redirected(link, response)
-        raise self._broken(f"more than {MAX_REDIRECTS} redirections", response)
+            link = self._checked(redirection_target, response, link)
+        self.close()
+        raise invalid_response(f"more than {MAX_REDIRECTS} redirections", response, link.host)
 
     def _ask(self, link: Link, wanted: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
         self.host = link.host
@@ -313,71 +301,37 @@ class Connection:
 
     # what came
 
-    def _ranged(self, response: http.client.HTTPResponse) -> tuple[ObjectInfo, int, int]:
-        """The object, and which part of it the answer has."""
-        matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", response.headers.get("Content-Range", "").strip())
-        if not matched:
-            raise self._wrong("a part without saying which", response)
-        first, last, size = (int(number) for number in matched.groups())
-        if response.length != last + 1 - first or not 0 <= first <= last < size or is_encoded(response):
-            raise self._wrong("a part whose length does not fit", response)
-        return object_info(response, size), first, last + 1
-
     def _whole(self, response: http.client.HTTPResponse) -> Body:
-        kind = response.headers.get("Content-Type", "").lower()
-        if response.status == 416 or response.length == 0:
-            # Of an empty object there is no first byte.
-            size = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", "").strip())
-            if response.status == 416 and not (size and size[1] == "0"):
-                raise self._rejected(response)
+        if response.status == 416 and not is_of_empty_object(response):
+            raise self._rejected(response)
+        info = self._checked(parse_whole, response, self.host)
+        if not info.size:
             self._drain()
-            return Body(self, object_info(response, 0), 0, 0, is_whole=True)
-        if response.length is None or is_encoded(response):
-            raise self._broken("an object without its length", response)
-        if "html" in kind or ("xml" in kind and response.length < _MAX_ERROR):
-            raise self._broken("a page in place of the object", response)
-        return Body(self, object_info(response, response.length), 0, response.length, is_whole=True)
+        return Body(self, info, 0, info.size, is_whole=True)
 
-    def _redirected(self, link: Link, response: http.client.HTTPResponse) -> Link:
-        place = response.headers.get("Location", "")
+    def _checked(self, parse: t.Callable[..., T], *arguments: t.Any) -> T:
+        """Parse a response. A connection whose response is not as it has to be is closed: what follows on it is unknown."""
         try:
-            found = Link(urljoin(link.url, place))
-        except (ConfigurationError, ValueError):
-            raise self._broken("a redirection to nowhere", response) from None
-        if link.scheme == "https" and found.scheme == "http":
-            raise ConfigurationError(f"{link.host} redirects from https to http, which would show the link to others.")
-        return found
+            return parse(*arguments)
+        except BackupError:
+            self.close()
+            raise
 
     def _rejected(self, response: http.client.HTTPResponse) -> Exception:
         """What an answer that is none of the object says. Its body is read up to a limit."""
         text = ""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            text = response.read(_MAX_ERROR).decode("utf-8", "replace")
+            text = response.read(MAX_ERROR).decode("utf-8", "replace")
         self.close()
         return refusal(response, text)
-
-    def _broken(self, what: str, response: http.client.HTTPResponse) -> InvalidResponseError:
-        self.close()
-        return InvalidResponseError(
-            f"{self.host} answered with {what} (HTTP {response.status})",
-            status=response.status,
-            request_id=response.headers.get("x-oss-request-id", ""),
-            hint="Something between here and the storage answers in its place, or it does not do as OSS does",
-        )
-
-    def _wrong(self, what: str, response: http.client.HTTPResponse, hint: str = "") -> WrongPartError:
-        broken = self._broken(what, response)
-        return WrongPartError(
-            broken.message, status=response.status, request_id=broken.request_id, hint=hint or broken.hint
-        )
 
     def _drain(self) -> None:
         response = self._response
         if response is None:
             return
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if (response.length or 0) <= _MAX_ERROR:
-                response.read(_MAX_ERROR)
+            if (response.length or 0) <= MAX_ERROR:
+                response.read(MAX_ERROR)
                 if response.isclosed():
                     self.finish()
                     return

@@ -10,11 +10,23 @@ from __future__ import annotations
 
 import http.client
 import re
+import typing as t
+from urllib.parse import urljoin
 
-from .._base.errors import BackupError
-from .errors import StorageRejectedError, StorageUnavailableError
+from .._base.errors import BackupError, ConfigurationError, InvalidResponseError
+from .errors import ObjectChangedError, StorageRejectedError, StorageUnavailableError, WrongPartError
+from .link import Link
 from .object_info import ObjectInfo
 from .rejection import verdict_on
+
+CHANGED = "the object is no longer the one that the transfer began with"
+
+#: Longest body of an error that is read, in bytes. Those of OSS have less than 2 KiB.
+MAX_ERROR = 65536
+
+_INVALID_HINT = "Something between here and the storage answers in its place, or it does not do as OSS does"
+
+E = t.TypeVar("E", bound=InvalidResponseError)
 
 
 def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
@@ -53,8 +65,101 @@ def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
     return StorageRejectedError(code, message, status=status, request_id=request_id, new_links=new_links, hint=hint)
 
 
-def is_encoded(response: http.client.HTTPResponse) -> bool:
+def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
+    """The object of a response that has all of it. Raises InvalidResponseError."""
+    if response.status == 416 or response.length == 0:
+        # An empty object has no first byte: some servers refuse any range of it.
+        return object_info(response, 0)
+    if response.length is None or _is_encoded(response):
+        raise invalid_response("an object without its length", response, host)
+    kind = response.headers.get("Content-Type", "").lower()
+    if "html" in kind or ("xml" in kind and response.length < MAX_ERROR):
+        raise invalid_response("a page in place of the object", response, host)
+    return object_info(response, response.length)
+
+
+def is_of_empty_object(response: http.client.HTTPResponse) -> bool:
+    """Whether a range was refused because the object has no bytes."""
+    size = re.fullmatch(r"bytes \*/(\d+)", _content_range(response))
+    return bool(size and size[1] == "0")
+
+
+def parse_part(
+    response: http.client.HTTPResponse, host: str, start: int, stop: int, info: t.Optional[ObjectInfo] = None
+) -> ObjectInfo:
+    """The object of a response that has its bytes from start up to stop, and nothing else; ``info``: which object that has to be.
+
+    Raises WrongPartError for another part, or one that may be of another object, InvalidResponseError, or ObjectChangedError.
+    """
+    if response.status == 200:
+        found = parse_whole(response, host)
+        if info is not None and found.is_of(info) is False:
+            raise ObjectChangedError(CHANGED)
+        raise _wrong_part("the whole object in place of a range", response, host)
+    matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", _content_range(response))
+    if not matched:
+        raise _wrong_part("a part without saying which", response, host)
+    first, last, size = (int(number) for number in matched.groups())
+    if response.length != last + 1 - first or not 0 <= first <= last < size or _is_encoded(response):
+        raise _wrong_part("a part whose length does not fit", response, host)
+    found = object_info(response, size)
+    if info is not None:
+        _check_identity(response, host, found, info)
+    if (first, last + 1) != (start, stop):
+        raise _wrong_part("a range that was not asked for", response, host)
+    return found
+
+
+def _check_identity(response: http.client.HTTPResponse, host: str, found: ObjectInfo, info: ObjectInfo) -> None:
+    """Raise ObjectChangedError for another object, and WrongPartError where nothing tells."""
+    is_same = found.is_of(info)
+    if is_same is None:
+        raise _wrong_part(
+            "a part of an object that nothing tells from another: the first answer had"
+            f" {' and '.join(info.said)}, this one has {' and '.join(found.said) or 'none of it'}",
+            response,
+            host,
+            "Have whatever stands between here and the storage pass on all headers of its answers, or download past it",
+        )
+    if not is_same:
+        raise ObjectChangedError(CHANGED)
+
+
+def _is_encoded(response: http.client.HTTPResponse) -> bool:
     return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
+    """The link that a redirection of another leads to. Raises InvalidResponseError, or ConfigurationError if it is not safe."""
+    try:
+        target = Link(urljoin(link.url, response.headers.get("Location", "")))
+    except (ConfigurationError, ValueError):
+        raise invalid_response("a redirection to nowhere", response, link.host) from None
+    if link.scheme == "https" and target.scheme == "http":
+        raise ConfigurationError(f"{link.host} redirects from https to http, which would show the link to others.")
+    return target
+
+
+def invalid_response(what: str, response: http.client.HTTPResponse, host: str) -> InvalidResponseError:
+    """The error for a response that no storage gives."""
+    return _error(InvalidResponseError, what, response, host, _INVALID_HINT)
+
+
+def _wrong_part(what: str, response: http.client.HTTPResponse, host: str, hint: str = "") -> WrongPartError:
+    return _error(WrongPartError, what, response, host, hint or _INVALID_HINT)
+
+
+def _error(kind: type[E], what: str, response: http.client.HTTPResponse, host: str, hint: str) -> E:
+    return kind(
+        f"{host} answered with {what} (HTTP {response.status})",
+        status=response.status,
+        request_id=response.headers.get("x-oss-request-id", ""),
+        hint=hint,
+    )
+
+
+def _content_range(response: http.client.HTTPResponse) -> str:
+    return response.headers.get("Content-Range", "").strip()
 
 
 def _element(text: str, name: str) -> str:
