@@ -29,10 +29,15 @@ MAX_NAME = 100
 #: No key, token or signature is so short. Common words are, and would be masked wherever they stand.
 _SHORTEST = 8
 
+#: Passes over one text. Nearly all need one, and a second to find nothing more; each one after the first masks what a mask has
+#: joined, and only texts that were made for it need many.
+_MAX_PASSES = 8
+
 #: So many are remembered: keys are renewed, and links, for as long as a process lives.
 _MAX_HIDDEN = 64
 
 _hidden: dict[str, None] = {}
+#: Guards ``_hidden``, which threads of a transfer and of a client fill at the same time.
 _lock = threading.Lock()
 
 
@@ -131,6 +136,15 @@ def _redacted_text(text: str) -> str:
     for secret in tuple(_hidden):
         if len(text) >= len(secret) and any(core in text for core in _cores_of(secret)):
             text = _pattern_of(secret).sub(MASK, text)
+    for _unused in range(_MAX_PASSES):
+        before, text = text, _masked_by_looks(text)
+        if text == before:
+            break
+    return text
+
+
+def _masked_by_looks(text: str) -> str:
+    """One pass. A mask may join what stood apart, so that another pass finds more."""
     if not _SUSPICIOUS.search(text):
         return text
     text = re.sub(*_QUOTED, text)
