@@ -2,11 +2,12 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Queries the stand-in of the service the way a user would query the real one.
+# Queries the stand-in of the service the way a user would query the real one. Its time passes by requests, so that the task that is
+# under way is still so on a slow machine.
 set -euo pipefail
 
 run=$(mktemp -d .cache/demo.XXXXXX)
-PYTHONPATH=tests python -m stand_in --port 0 --speed 4 --ready-file "$run/ready" >"$run/output" 2>&1 &
+PYTHONPATH=tests python -m stand_in --port 0 --speed 0.01 --habit seconds_per_list=12 --ready-file "$run/ready" >"$run/output" 2>&1 &
 service=$!
 trap 'kill "$service" 2>/dev/null; rm -rf "$run"' EXIT
 while [[ ! -e $run/ready ]]; do

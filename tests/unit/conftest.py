@@ -35,6 +35,19 @@ from stand_in.model import Task
 
 Result = dict[str, Any]
 
+#: By what tests start processes of their own.
+STARTERS = {"Controller", "process", "process_of", "started"}
+STARTING_FIXTURES = {"assuming"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes, each of which takes up to a second until it has loaded what it needs."""
+    for item in items:
+        code = getattr(getattr(item, "function", None), "__code__", None)
+        names = {*code.co_names, *code.co_freevars} if code else set()
+        if STARTERS & names or STARTING_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
+
 
 @pytest.fixture
 def service() -> Iterator[StandIn]:

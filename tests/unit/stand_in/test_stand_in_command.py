@@ -24,6 +24,8 @@ from alibabacloud_tea_openapi.exceptions import ThrottlingException
 from alibabacloud_tea_openapi.utils_models import Config
 from processes import LIMIT, until
 
+pytestmark = pytest.mark.process
+
 TESTS = Path(__file__).parents[2]
 
 
