@@ -29,6 +29,7 @@ from .._base.deadline import TimedResponse
 from .._base.errors import BackupError, ConnectionFailedError
 from .._base.http_options import HttpOptions
 from .._base.version import VERSION
+from . import tuning
 from .body import Body
 from .errors import ObjectChangedError
 from .failure import connection_failure
@@ -46,7 +47,6 @@ from .response import (
     refusal,
 )
 
-MAX_REDIRECTS = 5
 #: So much of TLS may have been read from the socket, and is not there for us yet.
 _MAX_RECORD = 16384 + 256 + 5
 
@@ -215,14 +215,14 @@ class Connection:
         self, link: Link, wanted: str, info: t.Optional[ObjectInfo] = None
     ) -> tuple[Link, http.client.HTTPResponse]:
         """What is answered where the link leads to in the end, and the link to there."""
-        for _unused in range(MAX_REDIRECTS + 1):
+        for _unused in range(tuning.MAX_REDIRECTS + 1):
             response = self._ask(link, wanted, info)
             if response.status not in _REDIRECTS:
                 return link, response
             self._drain()
             link = self._checked(redirection_target, response, link)
         self.close()
-        raise invalid_response(f"more than {MAX_REDIRECTS} redirections", response, link.host)
+        raise invalid_response(f"more than {tuning.MAX_REDIRECTS} redirections", response, link.host)
 
     def _ask(self, link: Link, wanted: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
         self.host = link.host

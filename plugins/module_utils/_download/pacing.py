@@ -14,7 +14,7 @@ import threading
 import time
 import typing as t
 
-from .types import PIECE_SECONDS
+from . import tuning
 
 
 class RateLimiter:
@@ -29,7 +29,7 @@ class RateLimiter:
         """Seconds to wait after so many bytes came."""
         with self._lock:
             now = time.monotonic()
-            self._at = max(self._at, now - PIECE_SECONDS) + count / self._rate
+            self._at = max(self._at, now - tuning.BUFFER_SECONDS) + count / self._rate
             return self._at - now
 
 

@@ -26,11 +26,10 @@ from .._files.crc64 import combined, crc64_of
 from .._files.errors import DestinationBusyError, DestinationError
 from .._files.note import Note
 from .._files.system import boot_id, preallocate
+from . import tuning
 from .journal import OPEN_FLAGS, VERSION, Extent, is_trusted, read_journal
 from .object_info import ObjectInfo
 from .room import (
-    EXTENT,
-    MIB,
     extent_size,
     free_bytes,
     full_error,
@@ -40,9 +39,6 @@ from .room import (
     write_operation,
 )
 from .segments import Gap
-
-#: Written at a time. The system takes memory for a file in pieces of what is written, and large ones can be hard to come by.
-_WRITE = MIB // 2
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -64,7 +60,7 @@ class PartialFile:
         self._syncing = threading.Lock()
         self._unsynced: t.Optional[DestinationError] = None
         self._info: t.Optional[ObjectInfo] = None
-        self.extent_size = EXTENT
+        self.extent_size = tuning.EXTENT_SIZE
         self.file = self._open()
 
     def _open(self) -> int:
@@ -180,7 +176,7 @@ class PartialFile:
     def write(self, view: memoryview, position: int) -> None:
         with self._writing:
             while view:
-                count = self._guard(os.pwrite, self.file, view[:_WRITE], position)
+                count = self._guard(os.pwrite, self.file, view[: tuning.WRITE_SIZE], position)
                 view = view[count:]
                 position += count
 

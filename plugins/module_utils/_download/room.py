@@ -16,16 +16,8 @@ import stat
 import typing as t
 
 from .._files.errors import DestinationError
+from . import tuning
 
-MIB = 1 << 20
-
-#: An extent ends at so many bytes; there are about so many at the most.
-EXTENT = 64 * MIB
-_EXTENTS = 1024
-#: Sizes in the journal, in bytes: of its head, and of an extent. Each connection begins some extents that stay short.
-_JOURNAL_HEAD = 1024
-_JOURNAL_EXTENT = 64
-_SHORT_EXTENTS = 64
 _BLOCK = 4096
 
 
@@ -73,13 +65,13 @@ def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_no
 
 
 def extent_size(size: int) -> int:
-    return max(EXTENT, -(-size // _EXTENTS))
+    return max(tuning.EXTENT_SIZE, -(-size // tuning.MAX_EXTENTS))
 
 
 def journal_room(size: int) -> int:
     """Bytes that the journal of such an object takes, in whole blocks: for each extent, and for those that are cut short."""
-    extents = _SHORT_EXTENTS + -(-size // extent_size(size))
-    return -(-(_JOURNAL_HEAD + extents * _JOURNAL_EXTENT) // _BLOCK) * _BLOCK
+    extents = tuning.SHORT_EXTENTS + -(-size // extent_size(size))
+    return -(-(tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE) // _BLOCK) * _BLOCK
 
 
 def missing_journal_bytes(destination: str, size: int) -> int:

@@ -19,35 +19,10 @@ import threading
 import time
 import typing as t
 
-MIB = 1 << 20
+from . import tuning
 
 Gap = tuple[int, int]
 Clock = t.Callable[[], float]
-
-#: Another connection is worth its set-up (about four round trips with TLS) only for so many bytes.
-MIN_SHARE = 2 * MIB
-#: A segment is such a part of the connection's share, so that what is left can still make up for connections that become
-#: slower: less as long as rates are not known, which may differ by two times and more.
-PART_OF_SHARE = 0.75
-FIRST_PART = 0.5
-#: No segment is shorter, as each costs a request: about 50 ms, and 400 bytes of headers. They end at multiples of it, so that no
-#: page of the file is written by two.
-MIN_SEGMENT = MIB // 16
-#: Nor does it take less time, unless it is the last. All connections end within about that time.
-MIN_SECONDS = 0.05
-#: No segment takes longer, so that none is bound to a connection that becomes slow. A request costs 0.5 % of it.
-MAX_SECONDS = 10.0
-#: Segments of a connection whose rate is not known have so many bytes. Where a request takes 50 ms, and a connection has
-#: 100 MiB/s, it costs 15 % of the longest. The shortest has what is under way on such a connection.
-FIRST_SEGMENT = 32 * MIB
-MIN_FIRST = MIB
-#: Rates are measured over so many seconds, as TCP delivers in bursts ...
-RATE_SECONDS = 0.2
-#: ... and one is falling when nothing came for so many: the longest round trips with TLS and a lost packet are shorter.
-PATIENCE = 1.0
-#: A segment is taken away if it would last so many seconds longer than with the connection that takes it: closing a
-#: connection costs about that (its set-up, and what is under way).
-WORTH_SECONDS = 0.5
 
 
 class Rate:
@@ -71,7 +46,7 @@ class Rate:
         self._seconds += self.seconds_idle
         self._last = self._clock()
         self._count += count
-        if self._seconds >= RATE_SECONDS:
+        if self._seconds >= tuning.RATE_SECONDS:
             rate = self._count / self._seconds
             self.measured = (self.measured + rate) / 2 if self.measured else rate
             self._seconds, self._count = 0.0, 0
@@ -85,7 +60,11 @@ class Rate:
     def now(self) -> float:
         """What was measured, or less if nothing came for long; 0 as long as nothing was."""
         idle = self.seconds_idle
-        return min(self.measured, self._count / (self._seconds + idle)) if idle > PATIENCE else self.measured
+        return (
+            min(self.measured, self._count / (self._seconds + idle))
+            if idle > tuning.MAX_IDLE_SECONDS
+            else self.measured
+        )
 
 
 class Source(t.Protocol):
@@ -136,11 +115,11 @@ class SegmentScheduler:
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
         """Of the bytes in these gaps, from each start up to its stop, by so many connections at most."""
         # With the patience for each; the first are given out first, and lie at the end.
-        self._free = [(start, stop, PATIENCE) for start, stop in gaps][::-1]
+        self._free = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
         self._active: list[Segment] = []
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self.connections = max(1, min(connections, -(-self.left // MIN_SHARE)))
+        self.connections = max(1, min(connections, -(-self.left // tuning.MIN_SHARE)))
 
     @property
     def left(self) -> int:
@@ -166,7 +145,7 @@ class SegmentScheduler:
                 return None
             start, stop, patience = self._free.pop()
             # What remains of a gap is not to be shorter than a segment.
-            end = (start + size) // MIN_SEGMENT * MIN_SEGMENT
+            end = (start + size) // tuning.MIN_SEGMENT * tuning.MIN_SEGMENT
             if stop - end < self._least(rate):
                 end = stop
             elif end <= start:
@@ -181,21 +160,25 @@ class SegmentScheduler:
         """How many bytes a connection of that rate asks for next; none if others have all of it sooner."""
         unasked, mine, is_alone = self._unasked, rate.now, self.connections == 1
         if not mine:
-            part = 1 if is_alone else FIRST_PART / self.connections
-            return min(unasked, FIRST_SEGMENT, max(MIN_FIRST, int(unasked * part)))
+            part = 1 if is_alone else tuning.FIRST_SEGMENT_SHARE / self.connections
+            return min(unasked, tuning.MAX_FIRST_SEGMENT, max(tuning.MIN_FIRST_SEGMENT, int(unasked * part)))
         least = self._least(rate)
         known = [segment.rate.now for segment in self._active]
         others = sum(known)
-        if others and least / mine > unasked / others + WORTH_SECONDS:
+        if others and least / mine > unasked / others + tuning.RECONNECT_SECONDS:
             return 0
         # Who is not at work, or not measured yet, may soon be as quick as this one.
         all_rates = mine * (self.connections - sum(map(bool, known))) + others
-        part = 1 if is_alone else PART_OF_SHARE * mine / all_rates
-        return min(unasked, max(least, min(int(unasked * part), int(mine * MAX_SECONDS))))
+        part = 1 if is_alone else tuning.SEGMENT_SHARE * mine / all_rates
+        return min(unasked, max(least, min(int(unasked * part), int(mine * tuning.MAX_SEGMENT_SECONDS))))
 
     @staticmethod
     def _least(rate: Rate) -> int:
-        return max(MIN_SEGMENT, int(rate.now * MIN_SECONDS)) if rate.now else MIN_FIRST
+        return (
+            max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
+            if rate.now
+            else tuning.MIN_FIRST_SEGMENT
+        )
 
     def _take_over(self, rate: Rate) -> None:
         """Free the rest of the segment that would last longest, if that is worth it."""
@@ -203,7 +186,7 @@ class SegmentScheduler:
         if slowest is None:
             return
         needed = slowest.missing / rate.now if rate.now else 0.0
-        if slowest.seconds_left > 2 * needed + WORTH_SECONDS:
+        if slowest.seconds_left > 2 * needed + tuning.RECONNECT_SECONDS:
             # Whoever has it next is waited for longer, as it may be the storage that nothing comes from.
             cut = slowest.position + slowest.in_hand
             if slowest.source:

@@ -10,18 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from . import tuning
 from .segments import Rate
-from .types import MIB
-
-#: A connection is dropped for another if it is so old (the slow start of TCP takes up to two seconds over long ways) ...
-_SLOW_SECONDS = 3.0
-#: ... and has less than that share of the median rate: connections that share a line differ by two or three times anyway.
-_SLOW_SHARE = 0.25
-#: Where there are too few to have a median, one is dropped that has less than so many bytes a second for the same time, which
-#: doubles with each drop. Lines that slow are rare; what holds a connection there is mostly its way.
-SLOW_RATE = MIB // 16
-#: So often for each place: where the fourth is slow too, slow is what there is, and each drop costs what is under way.
-_MAX_DROPS = 3
 
 
 class Dropping(t.Protocol):
@@ -54,7 +44,9 @@ def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
     return [
         one
         for one, rate in zip(working, rates)
-        if one.drops < _MAX_DROPS and rate < _SLOW_SHARE * usual and one.seconds_connected > _SLOW_SECONDS
+        if one.drops < tuning.MAX_RECONNECTS
+        and rate < tuning.SLOW_SHARE * usual
+        and one.seconds_connected > tuning.SLOW_SECONDS
     ]
 
 
@@ -64,8 +56,13 @@ def slow_of_few(working: list[_Dropping], slow_rate: int, left: int) -> list[_Dr
         return []
     found = []
     for one in working:
-        patience, rate = _SLOW_SECONDS * 2**one.drops, one.rate.now
+        patience, rate = tuning.SLOW_SECONDS * 2**one.drops, one.rate.now
         # What would have come by then anyway is waited for.
-        if rate < slow_rate and one.drops < _MAX_DROPS and one.seconds_slow > patience and left > rate * patience:
+        if (
+            rate < slow_rate
+            and one.drops < tuning.MAX_RECONNECTS
+            and one.seconds_slow > patience
+            and left > rate * patience
+        ):
             found.append(one)
     return found[:1]

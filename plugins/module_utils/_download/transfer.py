@@ -16,6 +16,7 @@ import time
 import typing as t
 
 from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
+from . import tuning
 from .body import Body
 from .connection import Connection
 from .errors import (
@@ -30,13 +31,8 @@ from .links import Links
 from .object_info import ObjectInfo
 from .partial_file import PartialFile
 from .segments import Clock, SegmentScheduler
-from .types import TICK, TransferObserver, TransferOptions, TransferStats
-from .worker_pool import LEAST_RATE, WorkerPool
-
-#: An object that changes is begun anew so often, and one whose bytes are wrong so often.
-_MAX_CHANGES = 3
-#: What is wrong twice is not wrong by chance, and each time costs all bytes.
-_MAX_VERIFICATIONS = 2
+from .types import TransferObserver, TransferOptions, TransferStats
+from .worker_pool import WorkerPool
 
 
 class Transfer:
@@ -84,7 +80,7 @@ class Transfer:
                 self._reject(generation, error)
                 while self._links.is_missing:
                     self._tend_links()
-                    time.sleep(TICK)
+                    time.sleep(tuning.TICK)
                     self._observer.check()
             except (ConnectionFailedError, InvalidResponseError) as error:
                 self._links.forget_redirection(generation)
@@ -112,11 +108,11 @@ class Transfer:
                 return info
             except ObjectChangedError as error:
                 changes += 1
-                if changes > _MAX_CHANGES:
+                if changes > tuning.MAX_CHANGES:
                     raise self._named(error) from None
             except VerificationError as error:
                 verifications += 1
-                if verifications >= _MAX_VERIFICATIONS:
+                if verifications >= tuning.MAX_VERIFICATIONS:
                     partial.reset()
                     raise self._named(error) from None
             except UnrangedDownloadInterruptedError as broken:
@@ -166,7 +162,7 @@ class Transfer:
         """At the most. Where all together are slow, few do, and each would only be waited for."""
         options = self._options
         if options.limit_rate:
-            return max(1, min(options.connections, options.limit_rate // LEAST_RATE))
+            return max(1, min(options.connections, options.limit_rate // tuning.MIN_RATE))
         return options.connections
 
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
@@ -197,7 +193,7 @@ class Transfer:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self._observer.check()
-            time.sleep(min(TICK, max(0.0, ends - time.monotonic())))
+            time.sleep(min(tuning.TICK, max(0.0, ends - time.monotonic())))
 
     def _named(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
         error.operation = error.operation or self._operation

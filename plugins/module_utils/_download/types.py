@@ -13,13 +13,6 @@ import typing as t
 from .._base.http_options import HttpOptions
 from .._base.retry import RetryPolicy
 
-MIB = 1 << 20
-
-#: What was received is written after so many seconds at the latest.
-PIECE_SECONDS = 0.25
-
-TICK = 0.1
-
 
 class TransferOptions(t.NamedTuple):
     """``connections`` at the most. ``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""

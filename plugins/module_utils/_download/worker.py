@@ -15,6 +15,7 @@ import typing as t
 from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
 from .._files.crc64 import crc64
 from .._files.system import buffer
+from . import tuning
 from .body import Body
 from .connection import Connection
 from .errors import StorageRejectedError, UnrangedDownloadInterruptedError, WrongPartError, is_permanent
@@ -25,13 +26,7 @@ from .object_info import ObjectInfo
 from .pacing import FairSemaphore, RateLimiter
 from .partial_file import PartialFile
 from .segments import Clock, Rate, Segment, SegmentScheduler
-from .types import MIB, PIECE_SECONDS, TICK, TransferOptions
-
-#: What is received, summed up and written at a time, and what all connections together may have in memory.
-_PIECE = 2 * MIB
-_MEMORY = 16 * MIB
-#: So many bytes in a row while others wait for their turn.
-_TURN = 8 * MIB
+from .types import TransferOptions
 
 
 class Pool(t.Protocol):
@@ -71,7 +66,7 @@ class Worker:
         self._failures = 0
         self._failing_since = 0.0
         connections, rate = pool.schedule.connections, pool.options.limit_rate
-        self._size = min(_PIECE, _MEMORY // connections)
+        self._size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
         if rate:
             # Each connection has a piece before it is held back.
             self._size = min(self._size, max(256, rate // connections // 20))
@@ -110,7 +105,7 @@ class Worker:
             if segment is None:
                 if not pool.schedule.left:
                     return
-                pool.schedule.wait(TICK / 2)
+                pool.schedule.wait(tuning.TICK / 2)
                 continue
             pause = 0.0
             generation, link = pool.links.current()
@@ -130,7 +125,7 @@ class Worker:
                 pool.schedule.release(segment)
             if pause:
                 pool.is_over.wait(pause)
-            while pool.links.is_missing and not pool.is_over.wait(TICK / 2):
+            while pool.links.is_missing and not pool.is_over.wait(tuning.TICK / 2):
                 pass
 
     def _pause_after(self, error: BackupError) -> float:
@@ -179,7 +174,7 @@ class Worker:
         extent: t.Optional[Extent] = None
         position = body.start
         is_open = True
-        turn_ends = position + _TURN
+        turn_ends = position + tuning.TURN_SIZE
         while is_open:
             view = self._view_for(position)
             count, failure = self._receive(body, view, segment)
@@ -211,7 +206,7 @@ class Worker:
                 self.connection.close()
                 return
             if position >= turn_ends:
-                turn_ends = position + _TURN
+                turn_ends = position + tuning.TURN_SIZE
                 with pool.turns.yielded():
                     pass
 
@@ -222,7 +217,7 @@ class Worker:
     def _receive(self, body: Body, view: memoryview, segment: Segment) -> tuple[int, t.Optional[ConnectionFailedError]]:
         """How much came into the view, and what ended it, if it did not end well."""
         count = 0
-        ends = time.monotonic() + PIECE_SECONDS
+        ends = time.monotonic() + tuning.BUFFER_SECONDS
         try:
             while count < len(view):
                 came = body.receive(view[count:])
@@ -234,7 +229,7 @@ class Worker:
                 if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._pool.is_over.is_set():
                     break
                 with self._pool.turns.yielded():
-                    body.wait(seconds if seconds > 0 else PIECE_SECONDS, len(view) - count)
+                    body.wait(seconds if seconds > 0 else tuning.BUFFER_SECONDS, len(view) - count)
         except ConnectionFailedError as error:
             return count, error
         return count, None

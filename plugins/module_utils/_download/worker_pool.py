@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from .._base.errors import BackupError
+from . import tuning
 from .body import Body
 from .connection import Connection
 from .links import Links
@@ -20,20 +21,9 @@ from .object_info import ObjectInfo
 from .pacing import FairSemaphore, RateLimiter
 from .partial_file import PartialFile
 from .segments import Clock, SegmentScheduler
-from .slow_connections import SLOW_RATE, slow_of_few, slow_ones
-from .types import MIB, TICK, TransferObserver, TransferOptions, TransferStats
+from .slow_connections import slow_of_few, slow_ones
+from .types import TransferObserver, TransferOptions, TransferStats
 from .worker import Worker
-
-#: So many connections have data in hand at a time: more would only wait for each other, for the lock of Python and that of the file.
-_TURNS = 2
-#: Each connection has so many bytes a second of a rate that is limited.
-LEAST_RATE = MIB // 16
-#: So much is brought to the disk at a time, while more comes.
-_SYNC_EVERY = 32 * MIB
-_JOURNAL_SECONDS = 1.0
-
-_FIRST_LOOK = 0.03
-_GRACE = 2.0
 
 
 class WorkerPool:
@@ -61,7 +51,7 @@ class WorkerPool:
         self.clock = clock
         #: Open, or ready to be opened, once the pool has run.
         self.connection = connection
-        self.turns = FairSemaphore(_TURNS)
+        self.turns = FairSemaphore(tuning.TURNS)
         self.limit = RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
@@ -77,8 +67,8 @@ class WorkerPool:
         self._received_before = connection.received
         limit = self.options.limit_rate
         # Not where all of it comes in one answer, nor where the limit may be what makes it slow.
-        is_free = not whole and not (limit and limit < 2 * SLOW_RATE * schedule.connections)
-        self._slow_rate = SLOW_RATE if is_free else 0
+        is_free = not whole and not (limit and limit < 2 * tuning.SLOW_RATE * schedule.connections)
+        self._slow_rate = tuning.SLOW_RATE if is_free else 0
 
     def run(self, there: int) -> None:
         try:
@@ -97,10 +87,10 @@ class WorkerPool:
         began = looked = time.monotonic()
         saved = self.clock()
         used = 0.0
-        self._start(_TURNS)
+        self._start(tuning.TURNS)
         if self.options.sync:
             threading.Thread(target=self._sync_early, daemon=True).start()
-        while not self.is_over.wait(TICK if looked > began else _FIRST_LOOK):
+        while not self.is_over.wait(tuning.TICK if looked > began else tuning.FIRST_TICK):
             if self._is_complete():
                 # Somebody may still wait before he tries again what others have brought meanwhile.
                 return
@@ -109,10 +99,10 @@ class WorkerPool:
             now = time.monotonic()
             # More connections are of use only where the network is what they wait for, and not this machine.
             before, used = used, self.turns.used
-            if used - before < (now - looked) * _TURNS / 2:
+            if used - before < (now - looked) * tuning.TURNS / 2:
                 self._start(len(self._workers))
             looked = now
-            if self.clock() - saved >= _JOURNAL_SECONDS:
+            if self.clock() - saved >= tuning.JOURNAL_SECONDS:
                 saved = self.clock()
                 self.partial.save()
                 self._drop_slow()
@@ -124,8 +114,8 @@ class WorkerPool:
         """Have the disk busy while the network is, so that little is left to wait for in the end."""
         try:
             left = self.schedule.left
-            while not self.is_over.wait(TICK):
-                if left - self.schedule.left >= _SYNC_EVERY:
+            while not self.is_over.wait(tuning.TICK):
+                if left - self.schedule.left >= tuning.SYNC_SIZE:
                     left = self.schedule.left
                     self.partial.sync()
         except BackupError as error:
@@ -139,7 +129,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.connection.abort()
         # Where all is there, nobody writes any more.
-        patience = TICK if self._is_complete() else self.options.http.connect_timeout + _GRACE
+        patience = tuning.TICK if self._is_complete() else self.options.http.connect_timeout + tuning.END_SECONDS
         ends = time.monotonic() + patience
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options import HttpOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._download import slow_connections
-from ansible_collections.apsaradb.backup.plugins.module_utils._download import worker_pool as transferring
+from ansible_collections.apsaradb.backup.plugins.module_utils._download import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.connection import Connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.errors import VerificationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.link import Link
@@ -118,8 +117,8 @@ def test_what_is_thrown_away_counts(service: StandIn) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are soon found to be slow."""
-    monkeypatch.setattr(slow_connections, "_SLOW_SECONDS", 0.3)
-    monkeypatch.setattr(transferring, "_JOURNAL_SECONDS", 0.1)
+    monkeypatch.setattr(tuning, "SLOW_SECONDS", 0.3)
+    monkeypatch.setattr(tuning, "JOURNAL_SECONDS", 0.1)
 
 
 def begun_early(service: StandIn, size: int) -> int:

@@ -9,15 +9,16 @@ import random
 from dataclasses import dataclass
 
 import pytest
-from ansible_collections.apsaradb.backup.plugins.module_utils._download import segments as scheduling
+from ansible_collections.apsaradb.backup.plugins.module_utils._download import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.segments import (
-    MIB,
     Rate,
     Segment,
     SegmentScheduler,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+MIB = 1 << 20
 
 
 @given(st.integers(1, 200 * MIB), st.integers(1, 16), st.randoms(use_true_random=False))
@@ -151,7 +152,7 @@ def test_a_storage_that_is_slow_to_answer_is_not_asked_again_and_again() -> None
 def test_the_last_bytes_are_taken_over_from_one_who_is_stalled() -> None:
     done = Simulation(4 * MIB, [Peer(1e6), Peer(1e6, (2.0, 1e9))], 0.0).run(60.0)
     assert done.closed == 1
-    assert done.now <= 2.1 + scheduling.PATIENCE + 1
+    assert done.now <= 2.1 + tuning.MAX_IDLE_SECONDS + 1
 
 
 def claimed(schedule: SegmentScheduler, now: list[float], rate: float) -> tuple[Segment, Rate]:
@@ -168,13 +169,13 @@ def test_segments_are_sized_to_seconds_and_to_what_is_left() -> None:
     now = [0.0]
     schedule = SegmentScheduler([(0, 1 << 40)], 2)
     first, rate = claimed(schedule, now, 10e6)
-    assert first.stop == scheduling.FIRST_SEGMENT
+    assert first.stop == tuning.MAX_FIRST_SEGMENT
     schedule.claim(first, first.left)
     now[0] += 10.0
     second = schedule.take(rate)
     assert second
-    assert 0 <= rate.now * scheduling.MAX_SECONDS - second.left < scheduling.MIN_SEGMENT
-    assert second.stop % scheduling.MIN_SEGMENT == 0
+    assert 0 <= rate.now * tuning.MAX_SEGMENT_SECONDS - second.left < tuning.MIN_SEGMENT
+    assert second.stop % tuning.MIN_SEGMENT == 0
 
 
 def test_one_connection_asks_for_no_halves() -> None:
@@ -190,10 +191,10 @@ def test_a_server_without_ranges_is_asked_for_all() -> None:
 
 
 def test_no_gap_is_left_that_is_shorter_than_a_segment() -> None:
-    schedule = SegmentScheduler([(0, 2 * scheduling.MIN_FIRST - 1)], 2)
+    schedule = SegmentScheduler([(0, 2 * tuning.MIN_FIRST_SEGMENT - 1)], 2)
     segment = schedule.take(Rate())
     assert segment
-    assert segment.left == 2 * scheduling.MIN_FIRST - 1
+    assert segment.left == 2 * tuning.MIN_FIRST_SEGMENT - 1
 
 
 def test_a_new_connection_is_measured_anew() -> None:
@@ -242,7 +243,7 @@ def test_what_came_already_is_not_taken_over() -> None:
     starts = []
     while rest := schedule.take(quick):
         starts.append(rest.position)
-        now[0] += scheduling.PATIENCE
+        now[0] += tuning.MAX_IDLE_SECONDS
         schedule.claim(rest, rest.left)
         schedule.release(rest)
     assert asked > 60_000
