@@ -22,13 +22,13 @@ _CHUNK = 1 << 20
 _CHUNKS_AHEAD = 8
 
 
-def _stored(source: Source) -> t.Iterator[bytes]:
-    yield from iter(source.some, b"")
+def _read_plain(source: Source) -> t.Iterator[bytes]:
+    yield from iter(source.read_some, b"")
 
 
 def _gunzip(source: Source) -> t.Iterator[bytes]:
     """All members. zlib compares length and CRC-32 of each with what it unpacked."""
-    data = source.some()
+    data = source.read_some()
     while data:
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
@@ -40,19 +40,19 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
                 yield chunk
             data = member.unconsumed_tail
             if not data and not member.eof and len(chunk) < _CHUNK:
-                data = source.some()
+                data = source.read_some()
                 if not data:
                     raise truncated(source.size, "gzip stream")
         # Zeros may stand between members, and after the last.
         data = member.unused_data.lstrip(b"\0")
         while not data:
-            more = source.some()
+            more = source.read_some()
             if not more:
                 return
             data = more.lstrip(b"\0")
 
 
-_DECOMPRESSORS = {Format.TAR: _stored, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
+_DECOMPRESSORS = {Format.TAR: _read_plain, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
 
 
 class Stream:
@@ -62,18 +62,18 @@ class Stream:
         self.offset = 0
         self._tick = tick
         self._chunk = b""
-        self._at = 0
+        self._position = 0
         self._chunks = _DECOMPRESSORS[format](source)
         self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = queue.SimpleQueue()
-        self._room = threading.Semaphore(_CHUNKS_AHEAD)
+        self._free_slots = threading.Semaphore(_CHUNKS_AHEAD)
         self._is_closed = False
-        self._thread = threading.Thread(target=self._make, daemon=True)
+        self._thread = threading.Thread(target=self._produce, daemon=True)
         self._thread.start()
 
-    def _make(self) -> None:
+    def _produce(self) -> None:
         try:
             for chunk in self._chunks:
-                self._room.acquire()
+                self._free_slots.acquire()
                 if self._is_closed:
                     return
                 self._ready.put(chunk)
@@ -83,12 +83,12 @@ class Stream:
 
     def close(self) -> None:
         self._is_closed = True
-        self._room.release()
+        self._free_slots.release()
         self._thread.join()
 
     def _fill(self) -> bool:
         """Whether there is more."""
-        if self._at < len(self._chunk):
+        if self._position < len(self._chunk):
             return True
         if self._is_closed:
             return False
@@ -96,26 +96,26 @@ class Stream:
         chunk = self._ready.get()
         if isinstance(chunk, BaseException):
             raise chunk
-        self._room.release()
-        self._chunk, self._at = chunk, 0
+        self._free_slots.release()
+        self._chunk, self._position = chunk, 0
         self._is_closed = not chunk
         return bool(chunk)
 
-    def block(self) -> bytes:
+    def read_block(self) -> bytes:
         """The next 512 bytes, fewer at the end."""
-        end = self._at + BLOCK
+        end = self._position + BLOCK
         if end <= len(self._chunk):
-            data = self._chunk[self._at : end]
-            self._at = end
+            data = self._chunk[self._position : end]
+            self._position = end
             self.offset += BLOCK
             return data
-        return b"".join(self.pieces(BLOCK))
+        return b"".join(self.read_pieces(BLOCK))
 
-    def pieces(self, count: int) -> t.Iterator[memoryview]:
+    def read_pieces(self, count: int) -> t.Iterator[memoryview]:
         """The next bytes, fewer at the end."""
         while count and self._fill():
-            piece = memoryview(self._chunk)[self._at : self._at + count]
-            self._at += len(piece)
+            piece = memoryview(self._chunk)[self._position : self._position + count]
+            self._position += len(piece)
             self.offset += len(piece)
             count -= len(piece)
             yield piece

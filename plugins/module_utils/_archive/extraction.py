@@ -61,7 +61,7 @@ class Progress(t.NamedTuple):
 
 
 #: Is called every megabyte or so, and may raise: then nothing is left behind.
-Watch = t.Callable[[Progress], None]
+OnProgress = t.Callable[[Progress], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,13 +96,13 @@ class Plan:
     replaces: bool
 
 
-def plan(request: Request, watch: Watch) -> Plan:
+def plan(request: Request, watch: OnProgress) -> Plan:
     """What there is to do. Changes nothing; raises BackupError if it cannot be done."""
     with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
         return _plan(request, source, watch)
 
 
-def unpack(request: Request, watch: Watch) -> tuple[bool, Contents]:
+def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
     """Whether something was unpacked, and what ``dest`` holds now. Raises BackupError, and leaves ``dest`` as it was then."""
     with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
         found = _plan(request, source, watch)
@@ -148,9 +148,9 @@ def _translated_errors(request: Request) -> t.Iterator[None]:
         raise
 
 
-def _plan(request: Request, source: Source, watch: Watch) -> Plan:
+def _plan(request: Request, source: Source, watch: OnProgress) -> Plan:
     """Reads as far as the first entry, and all of the archive only if it may be what is there already."""
-    format = detect_format(source.beginning())
+    format = detect_format(source.read_beginning())
     source.rewind()
     stream = Stream(source, format, int)
     try:
@@ -161,7 +161,7 @@ def _plan(request: Request, source: Source, watch: Watch) -> Plan:
     return Plan(format, source.size, contents, replaces)
 
 
-def _compare(request: Request, source: Source, watch: Watch) -> tuple[t.Optional[Contents], bool]:
+def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Optional[Contents], bool]:
     """What is there already of this archive, and whether something else has to go."""
     dest = request.dest
     if os.path.ismount(dest):
@@ -201,7 +201,7 @@ def _counted(tree: Tree) -> str:
     return f"{tree.files} files, {tree.directories} directories and {tree.links} links with {tree.size} bytes"
 
 
-def _fill(staging: _Staging, request: Request, source: Source, format: Format, watch: Watch) -> Contents:
+def _fill(staging: _Staging, request: Request, source: Source, format: Format, watch: OnProgress) -> Contents:
     root = staging.create()
     writer = Writer(root, request)
 

@@ -40,36 +40,36 @@ class Source:
         self.read = 0
         self.crc64 = 0
         self._buffer = b""
-        self._at = 0
+        self._position = 0
 
     def close(self) -> None:
         os.close(self._file)
 
-    def beginning(self) -> bytes:
+    def read_beginning(self) -> bytes:
         try:
             return os.pread(self._file, BLOCK, 0)
         except OSError as error:
             raise _unreadable(error) from None
 
-    def some(self) -> bytes:
+    def read_some(self) -> bytes:
         """The next ones, none at the end."""
-        rest = self._buffer[self._at :]
-        self._buffer, self._at = b"", 0
-        return rest or self._next()
+        rest = self._buffer[self._position :]
+        self._buffer, self._position = b"", 0
+        return rest or self._read_next()
 
-    def exactly(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         """The next ones, fewer at the end."""
-        end = self._at + count
+        end = self._position + count
         if end <= len(self._buffer):
-            self._at, start = end, self._at
+            self._position, start = end, self._position
             return self._buffer[start:end]
         parts = []
         while count:
-            part = self.some()
+            part = self.read_some()
             if not part:
                 break
             if len(part) > count:
-                self._buffer, self._at = part, count
+                self._buffer, self._position = part, count
                 part = part[:count]
             parts.append(part)
             count -= len(part)
@@ -77,7 +77,7 @@ class Source:
 
     def crc64_of_all(self, tick: t.Callable[[], None]) -> int:
         self.rewind()
-        while self.some():
+        while self.read_some():
             tick()
         return self.crc64
 
@@ -88,7 +88,7 @@ class Source:
             message = "it was written to while it was read"
             raise InvalidArchiveError(message, hint="Wait until its download is done, and run this again")
 
-    def _next(self) -> bytes:
+    def _read_next(self) -> bytes:
         try:
             data = os.pread(self._file, _READ, self.read)
         except OSError as error:

@@ -87,7 +87,7 @@ class TarReader:
         has_ended = True
         while True:
             offset = self._stream.offset
-            block = self._stream.block()
+            block = self._stream.read_block()
             if len(block) < BLOCK and not block.strip(b"\0"):
                 if not has_ended:
                     raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
@@ -113,13 +113,13 @@ class TarReader:
                 raise damaged(f"the header at offset {offset} has a negative size")
             is_extended = True
             if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                own.update(_pax_records(self._extended(header), offset))
+                own.update(_pax_records(self._read_extended(header), offset))
             elif header.type == tarfile.XGLTYPE:
-                common.update(_pax_records(self._extended(header), offset))
+                common.update(_pax_records(self._read_extended(header), offset))
             elif header.type == tarfile.GNUTYPE_LONGNAME:
-                own["path"] = os.fsdecode(self._extended(header).partition(b"\0")[0])
+                own["path"] = os.fsdecode(self._read_extended(header).partition(b"\0")[0])
             elif header.type == tarfile.GNUTYPE_LONGLINK:
-                own["linkpath"] = os.fsdecode(self._extended(header).partition(b"\0")[0])
+                own["linkpath"] = os.fsdecode(self._read_extended(header).partition(b"\0")[0])
             else:
                 entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
                 own = {}
@@ -137,18 +137,18 @@ class TarReader:
         what, hint = describe_content(block)
         return InvalidArchiveError(f"there is no tar in it: what was compressed {what}", hint=hint)
 
-    def _extended(self, header: tarfile.TarInfo) -> bytes:
+    def _read_extended(self, header: tarfile.TarInfo) -> bytes:
         if header.size > _MAX_EXTENDED_HEADER:
             message = f"an extended header of {header.size} bytes; at most {_MAX_EXTENDED_HEADER} make sense"
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
-        data = b"".join(self._stream.pieces(header.size))
+        data = b"".join(self._stream.read_pieces(header.size))
         padding = -header.size % BLOCK
-        if len(data) < header.size or sum(map(len, self._stream.pieces(padding))) < padding:
+        if len(data) < header.size or sum(map(len, self._stream.read_pieces(padding))) < padding:
             raise damaged(f"it ends at offset {self._stream.offset}, in the middle of an extended header")
         return data
 
     def _skip(self, count: int, entry: Entry) -> None:
-        if sum(map(len, self._stream.pieces(count))) < count:
+        if sum(map(len, self._stream.read_pieces(count))) < count:
             raise cut_off(entry, self._stream.offset)
 
 

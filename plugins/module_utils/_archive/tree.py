@@ -43,7 +43,7 @@ class Request:
     sync: bool = True
 
     @property
-    def gives_away(self) -> bool:
+    def changes_owner(self) -> bool:
         return (self.owner, self.group) != (-1, -1)
 
     @property

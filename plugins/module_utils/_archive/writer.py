@@ -51,7 +51,7 @@ class Writer:
         self._enter(())
 
     def add(self, entry: Entry, stream: Stream) -> None:
-        parts = self._parts_of(entry.name, entry)
+        parts = self._split(entry.name, entry)
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
                 raise InvalidArchiveError(f"a {entry.kind.value} in it has no name", hint=UNTRUSTED_HINT)
@@ -63,24 +63,24 @@ class Writer:
         if entry.kind is Kind.DIRECTORY:
             self._enter(parts, entry)
             return
-        self._count()
+        self._count_entry()
         if entry.kind is Kind.LINK:
             self._enter(parts[:-1], entry)
-            self._link(entry, parts)
+            self._write_link(entry, parts)
         elif entry.kind is Kind.HARD_LINK:
-            self._hard_link(entry, parts)
+            self._write_hard_link(entry, parts)
         else:
-            self._grow(entry.size, entry)
+            self._count_file(entry.size, entry)
             self._enter(parts[:-1], entry)
-            self._file(entry, parts[-1], stream)
+            self._write_file(entry, parts[-1], stream)
 
     def set_owner_and_mode(self, file: int, mode: int) -> None:
         # In this order: a change of the owner can take bits away.
-        if self._request.gives_away:
+        if self._request.changes_owner:
             os.fchown(file, self._request.owner, self._request.group)
         os.fchmod(file, mode)
 
-    def _parts_of(self, name: str, entry: Entry) -> tuple[str, ...]:
+    def _split(self, name: str, entry: Entry) -> tuple[str, ...]:
         parts = tuple(part for part in name.split("/") if part not in ("", "."))
         if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
             raise leads_outside(entry)
@@ -92,14 +92,14 @@ class Writer:
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
         return parts
 
-    def _count(self) -> None:
+    def _count_entry(self) -> None:
         self.entries += 1
         limit = self._request.max_files
         if self.entries > limit:
             message = f"it holds more than {limit} files, directories and links"
             raise InvalidArchiveError(message, hint=f"Raise max_files, which is {limit}, if that is right")
 
-    def _grow(self, size: int, entry: Entry) -> None:
+    def _count_file(self, size: int, entry: Entry) -> None:
         self.files += 1
         self.size += size
         limit = t.cast(int, self._max_size)
@@ -123,12 +123,12 @@ class Writer:
                 except FileNotFoundError:
                     if not creates:
                         raise
-                    self._count()
+                    self._count_entry()
                     os.mkdir(part, 0o700, dir_fd=self._directory)
                     inner = os.open(part, DIRECTORY, dir_fd=self._directory)
             except OSError as error:
                 if entry and error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    raise self._clash(entry, "/".join(parts[:depth])) from None
+                    raise self._conflict(entry, "/".join(parts[:depth])) from None
                 raise
             self._go_to(parts[:depth], inner)
 
@@ -139,11 +139,11 @@ class Writer:
         if left != self._root:
             os.close(left)
 
-    def _clash(self, entry: Entry, name: str) -> InvalidArchiveError:
+    def _conflict(self, entry: Entry, name: str) -> InvalidArchiveError:
         message = f"{printable_name(name)} in it is a file or a link, and {printable_name(entry.name)} needs a directory there"
         return InvalidArchiveError(message, hint=UNTRUSTED_HINT)
 
-    def _make(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
+    def _create(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
         """What ``make`` returns. Of two entries of one name the later wins, as in a tar that was appended to."""
         try:
             return make()
@@ -158,11 +158,11 @@ class Writer:
             self.size -= status.st_size
         return make()
 
-    def _file(self, entry: Entry, name: str, stream: Stream) -> None:
-        file = self._make(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
+    def _write_file(self, entry: Entry, name: str, stream: Stream) -> None:
+        file = self._create(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
         try:
             written = 0
-            for piece in stream.pieces(entry.size):
+            for piece in stream.read_pieces(entry.size):
                 count = len(piece)
                 while piece:
                     piece = piece[os.write(file, piece) :]
@@ -175,19 +175,19 @@ class Writer:
         finally:
             os.close(file)
 
-    def _link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+    def _write_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
         """Where it leads in the end is only known when all is there; here is what can be said already."""
         if not entry.target or "\0" in entry.target:
             raise damaged(f"the link {printable_name(entry.name)} leads nowhere")
         name, directory = parts[-1], self._directory
         if escapes(entry.target, len(parts) - 1):
             raise leads_outside(entry)
-        self._make(entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory))
-        if self._request.gives_away:
+        self._create(entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory))
+        if self._request.changes_owner:
             os.chown(name, self._request.owner, self._request.group, dir_fd=directory, follow_symlinks=False)
 
-    def _hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
-        target = self._parts_of(entry.target, entry)
+    def _write_hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        target = self._split(entry.target, entry)
         if target == parts:
             raise damaged(f"the hard link {printable_name(entry.name)} leads to itself")
         size = -1
@@ -199,11 +199,11 @@ class Writer:
         if size < 0:
             message = f"{printable_name(entry.name)} in it is a hard link to {printable_name(entry.target)}, and no such file is before it"
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
-        self._grow(size, entry)
+        self._count_file(size, entry)
         source = os.dup(self._directory)
         try:
             self._enter(parts[:-1], entry)
-            self._make(
+            self._create(
                 entry,
                 parts[-1],
                 lambda: os.link(

@@ -44,14 +44,14 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
     """All frames. Block by block: no block gives more than 128 KiB, whereas a few bytes of several can give gigabytes."""
     decompressor_of, library_error = _library()
     while True:
-        magic = source.exactly(4)
+        magic = source.read_exactly(4)
         if not magic:
             return
         number = int.from_bytes(magic, "little")
         if number >> 4 == 0x184D2A5:  # to be skipped
-            size = int.from_bytes(_whole(source, 4), "little")
+            size = int.from_bytes(_read_exactly(source, 4), "little")
             while size:
-                size -= len(_whole(source, min(size, _READ)))
+                size -= len(_read_exactly(source, min(size, _READ)))
             continue
         if number != 0xFD2FB528 or len(magic) < 4:
             raise damaged(f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be")
@@ -64,15 +64,15 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
 
 def _frame(source: Source, magic: bytes) -> _Frame:
     """Read the header of a frame. Raises InvalidArchiveError if the frame is a good one, and cannot be decompressed here."""
-    descriptor = _whole(source, 1)
+    descriptor = _read_exactly(source, 1)
     flags = descriptor[0]
     single, checksum = flags >> 5 & 1, flags >> 2 & 1
     if flags >> 3 & 1:
         hint = "Decompress it with the newest zstd first"
         raise InvalidArchiveError("it needs a newer version of Zstandard than this; it need not be damaged", hint=hint)
-    window = _whole(source, 1 - single)
-    dictionary = _whole(source, (0, 1, 2, 4)[flags & 3])
-    content_size = _whole(source, (single, 2, 4, 8)[flags >> 6])
+    window = _read_exactly(source, 1 - single)
+    dictionary = _read_exactly(source, (0, 1, 2, 4)[flags & 3])
+    content_size = _read_exactly(source, (single, 2, 4, 8)[flags >> 6])
     if any(dictionary):
         number = int.from_bytes(dictionary, "little")
         hint = "Decompress it with zstd -d -D and the dictionary first"
@@ -113,20 +113,20 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
     pending = frame.header
     is_last = False
     while not is_last:
-        header = _whole(source, 3)
+        header = _read_exactly(source, 3)
         fields = int.from_bytes(header, "little")
         is_last, kind, size = bool(fields & 1), fields >> 1 & 3, fields >> 3
         if size > _MAX_BLOCK or kind == 3:
             raise damaged(f"a Zstandard block before byte {source.read} of the archive")
-        pending += header + _whole(source, 1 if kind == 1 else size)
-        chunk = decompressor.decompress(pending + (_whole(source, 4) if is_last and frame.has_checksum else b""))
+        pending += header + _read_exactly(source, 1 if kind == 1 else size)
+        chunk = decompressor.decompress(pending + (_read_exactly(source, 4) if is_last and frame.has_checksum else b""))
         pending = b""
         if chunk:
             yield chunk
 
 
-def _whole(source: Source, count: int) -> bytes:
-    data = source.exactly(count)
+def _read_exactly(source: Source, count: int) -> bytes:
+    data = source.read_exactly(count)
     if len(data) < count:
         raise truncated(source.size, "Zstandard frame")
     return data

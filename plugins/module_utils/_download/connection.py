@@ -48,7 +48,7 @@ from .response import (
 )
 
 #: So much of TLS may have been read from the socket, and is not there for us yet.
-_MAX_RECORD = 16384 + 256 + 5
+_MAX_TLS_RECORD = 16384 + 256 + 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -66,14 +66,14 @@ class Connection:
         self._server: t.Any = None
         self._poll: t.Any = None
         self._receive: t.Any = None
-        self._early: t.Optional[bytes] = None
-        self._broken_by: t.Optional[Exception] = None
-        self._withheld = 0
-        self._low = 1
-        self._heard_at = 0.0
+        self._buffered: t.Optional[bytes] = None
+        self._pending_error: t.Optional[Exception] = None
+        self._tls_overhead = 0
+        self._low_water_mark = 1
+        self._received_at = 0.0
         self.host = ""
         #: How many were made, and how many bytes of objects came.
-        self.made = 0
+        self.connections_made = 0
         self.received = 0
 
     def probe(self, link: Link) -> tuple[Link, Body]:
@@ -114,14 +114,14 @@ class Connection:
         """What is there of the answer's body; none if there is nothing yet, 0 if there will be nothing."""
         count, size = 0, len(view)
         try:
-            if self._early is None:
-                self._leave_http()
-            if self._early:
-                count = min(len(self._early), size)
-                view[:count] = self._early[:count]
-                self._early = self._early[count:]
-            elif self._broken_by:
-                raise self._broken_by
+            if self._buffered is None:
+                self._detach_body()
+            if self._buffered:
+                count = min(len(self._buffered), size)
+                view[:count] = self._buffered[:count]
+                self._buffered = self._buffered[count:]
+            elif self._pending_error:
+                raise self._pending_error
             receive = self._receive
             while count < size:
                 came = receive(size - count, view[count:])
@@ -134,33 +134,33 @@ class Connection:
         except (OSError, ValueError, AttributeError) as error:
             if not count:
                 raise self._failed(error) from None
-            self._broken_by = error
+            self._pending_error = error
         self.received += count
-        self._heard_at = time.monotonic()
+        self._received_at = time.monotonic()
         return count
 
     def wait(self, seconds: float, count: int) -> None:
-        left = self._heard_at + self._options.read_timeout - time.monotonic()
-        count = max(1, count - self._withheld)
+        left = self._received_at + self._options.read_timeout - time.monotonic()
+        count = max(1, count - self._tls_overhead)
         try:
             if left <= 0:
                 raise TimeoutError
-            self._wake_at(count)
+            self._set_low_water_mark(count)
             self._poll.poll(1000 * min(seconds, left))
         except (OSError, AttributeError) as error:
             raise self._failed(error) from None
 
-    def _wake_at(self, count: int) -> None:
-        if count != self._low:
+    def _set_low_water_mark(self, count: int) -> None:
+        if count != self._low_water_mark:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
-            self._low = count
+            self._low_water_mark = count
 
-    def _leave_http(self) -> None:
+    def _detach_body(self) -> None:
         """From here on the socket is read by ourselves, and nobody waits at it; what came with the head lies in the response."""
-        self._early, self._broken_by = b"", None
-        self._heard_at = time.monotonic()
+        self._buffered, self._pending_error = b"", None
+        self._received_at = time.monotonic()
         self._socket.settimeout(0)
-        self._early = t.cast(t.Any, self._response).fp.peek()
+        self._buffered = t.cast(t.Any, self._response).fp.peek()
 
     def finish(self) -> None:
         """The answer was read to its end."""
@@ -173,50 +173,50 @@ class Connection:
 
     def abort(self) -> None:
         """By another thread: have whatever is waited for fail."""
-        waiting = self._socket
-        if waiting is not None:
+        sock = self._socket
+        if sock is not None:
             with contextlib.suppress(OSError):
                 # Not that of SSLSocket, which goes on without TLS thereafter.
-                socket.socket.shutdown(waiting, socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """What came of the object by then, and is thrown away, counts as received."""
         response, self._response = self._response, None
         if response is not None and response.status in (200, 206):
-            if self._early is None:
+            if self._buffered is None:
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     self._socket.settimeout(0)
-                    self._early = response.fp.peek()
-            self.received += self.waiting()
+                    self._buffered = response.fp.peek()
+            self.received += self.bytes_ready()
         self._socket = self._poll = None
         connection, self._http = self._http, None
         if connection:
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def waiting(self) -> int:
+    def bytes_ready(self) -> int:
         """By any thread: bytes of the body that came, and are not received yet.
 
         With TLS it is only known how many came to carry them, which is a bit more.
         """
-        early, waiting = self._early, self._socket
-        if early is None or waiting is None:
+        buffered, sock = self._buffered, self._socket
+        if buffered is None or sock is None:
             return 0
         with contextlib.suppress(OSError, ValueError):
-            count = int.from_bytes(fcntl.ioctl(waiting, termios.FIONREAD, bytes(4)), sys.byteorder)
-            if isinstance(waiting, ssl.SSLSocket):
-                count = waiting.pending() + max(0, count - _MAX_RECORD)
-            return len(early) + count
-        return len(early)
+            count = int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+            if isinstance(sock, ssl.SSLSocket):
+                count = sock.pending() + max(0, count - _MAX_TLS_RECORD)
+            return len(buffered) + count
+        return len(buffered)
 
     # one request
 
     def _request(
-        self, link: Link, wanted: str, info: t.Optional[ObjectInfo] = None
+        self, link: Link, byte_range: str, info: t.Optional[ObjectInfo] = None
     ) -> tuple[Link, http.client.HTTPResponse]:
         """What is answered where the link leads to in the end, and the link to there."""
         for _unused in range(tuning.MAX_REDIRECTS + 1):
-            response = self._ask(link, wanted, info)
+            response = self._send(link, byte_range, info)
             if response.status not in _REDIRECTS:
                 return link, response
             self._drain()
@@ -224,7 +224,7 @@ class Connection:
         self.close()
         raise invalid_response(f"more than {tuning.MAX_REDIRECTS} redirections", response, link.host)
 
-    def _ask(self, link: Link, wanted: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
+    def _send(self, link: Link, byte_range: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
         self.host = link.host
         if self._response is not None or self._server != link.server:
             self.close()
@@ -233,8 +233,8 @@ class Connection:
             "Accept-Encoding": "identity",
             "User-Agent": f"apsaradb.backup/{VERSION}",
         }
-        if wanted:
-            headers["Range"] = wanted
+        if byte_range:
+            headers["Range"] = byte_range
         # Both are free: what a link signs are headers that begin with x-oss-.
         if info and info.strong_etag:
             headers["If-Match"] = info.strong_etag
@@ -263,9 +263,9 @@ class Connection:
             target = f"http://{link.authority}{target}"
             headers = {**headers, **proxy_login(proxy)}
         self._socket.settimeout(self._options.read_timeout)
-        self._wake_at(1)
+        self._set_low_water_mark(1)
         # Until the body begins, what comes is the head.
-        self._early = None
+        self._buffered = None
         connection.request("GET", target, headers=headers)
         self._response = connection.getresponse()
         return self._response
@@ -291,12 +291,12 @@ class Connection:
         self._socket = connection.sock
         # The one that costs less of the two that a socket with TLS has.
         is_tls = isinstance(self._socket, ssl.SSLSocket)
-        self._withheld = _MAX_RECORD if is_tls else 0
-        self._low = 1
+        self._tls_overhead = _MAX_TLS_RECORD if is_tls else 0
+        self._low_water_mark = 1
         self._receive = self._socket.read if is_tls else lambda size, view: self._socket.recv_into(view)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        self.made += 1
+        self.connections_made += 1
         return connection
 
     # what came

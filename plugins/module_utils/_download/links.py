@@ -31,34 +31,34 @@ class Links:
     """
 
     def __init__(self, link: Link, observer: TransferObserver, timeout: float) -> None:
-        self._link = self._place = link
+        self._link = self._target = link
         self._observer = observer
         self._timeout = timeout
         self._generation = 0
         self._rejection: t.Optional[StorageRejectedError] = None
-        self._asked_at: t.Optional[float] = None
+        self._requested_at: t.Optional[float] = None
         #: The codes for which links were asked that were of no use.
-        self._useless: list[str] = []
+        self._used_up: list[str] = []
         self._lock = threading.Lock()
 
     def current(self) -> tuple[int, Link]:
         with self._lock:
-            return self._generation, self._place
+            return self._generation, self._target
 
     @property
     def is_missing(self) -> bool:
         return self._rejection is not None
 
-    def on_redirect(self, generation: int, place: Link) -> None:
+    def on_redirect(self, generation: int, target: Link) -> None:
         """The link of that generation was redirected."""
         with self._lock:
             if generation == self._generation:
-                self._place = place
+                self._target = target
 
     def forget_redirection(self, generation: int) -> bool:
         """Whether the place that this generation led to is given up, and its link asked again."""
         with self._lock:
-            if generation == self._generation and self._place is not self._link:
+            if generation == self._generation and self._target is not self._link:
                 self._use(self._link)
             return generation != self._generation
 
@@ -69,8 +69,8 @@ class Links:
         with self._lock:
             if generation != self._generation:
                 return
-            tried = self._useless.count(rejection.code)
-            if tried >= rejection.new_links or len(self._useless) >= EXPIRED:
+            tried = self._used_up.count(rejection.code)
+            if tried >= rejection.new_links or len(self._used_up) >= EXPIRED:
                 if tried and rejection.new_links == EXPIRED:
                     rejection.hint = _ALL_EXPIRED_HINT.format(tried)
                 raise rejection
@@ -78,8 +78,8 @@ class Links:
 
     def mark_good(self) -> None:
         """It was of use."""
-        if self._useless:
-            self._useless = []
+        if self._used_up:
+            self._used_up = []
 
     def refresh(self) -> None:
         """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
@@ -89,12 +89,12 @@ class Links:
         if not self._observer.renews_links:
             raise rejection
         now = time.monotonic()
-        if self._asked_at is None:
-            self._asked_at = now
+        if self._requested_at is None:
+            self._requested_at = now
             self._observer.ask_for_links()
         urls = self._observer.take_links()
         if urls is None:
-            if now - self._asked_at > self._timeout:
+            if now - self._requested_at > self._timeout:
                 raise rejection
             return
         found = [link for link in map(Link, urls) if link.path == self._link.path]
@@ -103,10 +103,10 @@ class Links:
         with self._lock:
             self._link = found[0]
             self._use(self._link)
-            self._useless.append(rejection.code)
+            self._used_up.append(rejection.code)
             self._rejection = None
-            self._asked_at = None
+            self._requested_at = None
 
-    def _use(self, place: Link) -> None:
-        self._place = place
+    def _use(self, target: Link) -> None:
+        self._target = target
         self._generation += 1

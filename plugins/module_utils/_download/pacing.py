@@ -22,15 +22,15 @@ class RateLimiter:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._at = time.monotonic()
+        self._due_at = time.monotonic()
         self._lock = threading.Lock()
 
     def delay(self, count: int) -> float:
         """Seconds to wait after so many bytes came."""
         with self._lock:
             now = time.monotonic()
-            self._at = max(self._at, now - tuning.BUFFER_SECONDS) + count / self._rate
-            return self._at - now
+            self._due_at = max(self._due_at, now - tuning.BUFFER_SECONDS) + count / self._rate
+            return self._due_at - now
 
 
 class FairSemaphore:
@@ -43,26 +43,26 @@ class FairSemaphore:
         self._count = self._free = count
         self._waiting: collections.deque[threading.Lock] = collections.deque()
         self._lock = threading.Lock()
-        self._marked = time.monotonic()
-        self._used = 0.0
+        self._updated_at = time.monotonic()
+        self._busy_seconds = 0.0
 
     def __enter__(self) -> None:
         with self._lock:
             if self._free:
-                self._mark()
+                self._update()
                 self._free -= 1
                 return
-            mine = threading.Lock()
-            mine.acquire()
-            self._waiting.append(mine)
-        mine.acquire()
+            ticket = threading.Lock()
+            ticket.acquire()
+            self._waiting.append(ticket)
+        ticket.acquire()
 
     def __exit__(self, *_unused: object) -> None:
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()
             else:
-                self._mark()
+                self._update()
                 self._free += 1
 
     @contextlib.contextmanager
@@ -75,13 +75,13 @@ class FairSemaphore:
             self.__enter__()
 
     @property
-    def used(self) -> float:
+    def busy_seconds(self) -> float:
         """For how many seconds turns were had, together."""
         with self._lock:
-            self._mark()
-            return self._used
+            self._update()
+            return self._busy_seconds
 
-    def _mark(self) -> None:
+    def _update(self) -> None:
         now = time.monotonic()
-        self._used += (self._count - self._free) * (now - self._marked)
-        self._marked = now
+        self._busy_seconds += (self._count - self._free) * (now - self._updated_at)
+        self._updated_at = now

@@ -70,7 +70,7 @@ class Rate:
 class Source(t.Protocol):
     """The connection that a segment comes over, for the thread of another."""
 
-    def waiting(self) -> int:
+    def bytes_ready(self) -> int:
         """How many bytes can be received at once."""
 
     def abort(self) -> None:
@@ -80,19 +80,19 @@ class Source(t.Protocol):
 class Segment:
     """``position`` is where the next byte belongs that is claimed, ``stop`` where the first one is that is not meant.
 
-    ``in_hand``: bytes that came, and are not claimed yet. ``patience``: for how many seconds nothing may come of it before
+    ``unclaimed``: bytes that came, and are not claimed yet. ``max_idle``: for how many seconds nothing may come of it before
     another connection may take it.
     """
 
-    __slots__ = ("in_hand", "patience", "position", "rate", "source", "stop")
+    __slots__ = ("max_idle", "position", "rate", "source", "stop", "unclaimed")
 
-    def __init__(self, start: int, stop: int, rate: Rate, patience: float, source: t.Optional[Source]) -> None:
+    def __init__(self, start: int, stop: int, rate: Rate, max_idle: float, source: t.Optional[Source]) -> None:
         self.position = start
         self.stop = stop
         self.rate = rate
-        self.patience = patience
+        self.max_idle = max_idle
         self.source = source
-        self.in_hand = 0
+        self.unclaimed = 0
 
     @property
     def left(self) -> int:
@@ -100,11 +100,11 @@ class Segment:
 
     @property
     def missing(self) -> int:
-        return self.left - self.in_hand
+        return self.left - self.unclaimed
 
     @property
     def seconds_left(self) -> float:
-        if self.rate.seconds_idle > self.patience:
+        if self.rate.seconds_idle > self.max_idle:
             return math.inf
         return self.missing / self.rate.measured if self.rate.measured else 0.0
 
@@ -114,8 +114,8 @@ class SegmentScheduler:
 
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
         """Of the bytes in these gaps, from each start up to its stop, by so many connections at most."""
-        # With the patience for each; the first are given out first, and lie at the end.
-        self._free = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
+        # With the max_idle for each; the first are given out first, and lie at the end.
+        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
         self._active: list[Segment] = []
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -125,11 +125,11 @@ class SegmentScheduler:
     def left(self) -> int:
         """Bytes that nobody has claimed yet."""
         with self._lock:
-            return self._unasked + sum(segment.left for segment in self._active)
+            return self._unassigned + sum(segment.left for segment in self._active)
 
     @property
-    def _unasked(self) -> int:
-        return sum(stop - start for start, stop, _unused in self._free)
+    def _unassigned(self) -> int:
+        return sum(stop - start for start, stop, _unused in self._gaps)
 
     def take(self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False) -> t.Optional[Segment]:
         """A segment for the connection of that rate, all there is if ``is_whole``; none if others do it sooner.
@@ -138,49 +138,49 @@ class SegmentScheduler:
         """
         with self._lock:
             rate.begin()
-            if not self._free:
-                self._take_over(rate)
-            size = self._unasked if is_whole else self._size(rate)
+            if not self._gaps:
+                self._reclaim_slowest(rate)
+            size = self._unassigned if is_whole else self._size(rate)
             if not size:
                 return None
-            start, stop, patience = self._free.pop()
+            start, stop, max_idle = self._gaps.pop()
             # What remains of a gap is not to be shorter than a segment.
             end = (start + size) // tuning.MIN_SEGMENT * tuning.MIN_SEGMENT
-            if stop - end < self._least(rate):
+            if stop - end < self._min_size(rate):
                 end = stop
             elif end <= start:
                 end = start + size
             if end < stop:
-                self._free.append((end, stop, patience))
-            segment = Segment(start, end, rate, patience, source)
+                self._gaps.append((end, stop, max_idle))
+            segment = Segment(start, end, rate, max_idle, source)
             self._active.append(segment)
             return segment
 
     def _size(self, rate: Rate) -> int:
         """How many bytes a connection of that rate asks for next; none if others have all of it sooner."""
-        unasked, mine, is_alone = self._unasked, rate.now, self.connections == 1
+        unassigned, mine, is_alone = self._unassigned, rate.now, self.connections == 1
         if not mine:
             part = 1 if is_alone else tuning.FIRST_SEGMENT_SHARE / self.connections
-            return min(unasked, tuning.MAX_FIRST_SEGMENT, max(tuning.MIN_FIRST_SEGMENT, int(unasked * part)))
-        least = self._least(rate)
+            return min(unassigned, tuning.MAX_FIRST_SEGMENT, max(tuning.MIN_FIRST_SEGMENT, int(unassigned * part)))
+        min_size = self._min_size(rate)
         known = [segment.rate.now for segment in self._active]
         others = sum(known)
-        if others and least / mine > unasked / others + tuning.RECONNECT_SECONDS:
+        if others and min_size / mine > unassigned / others + tuning.RECONNECT_SECONDS:
             return 0
         # Who is not at work, or not measured yet, may soon be as quick as this one.
         all_rates = mine * (self.connections - sum(map(bool, known))) + others
         part = 1 if is_alone else tuning.SEGMENT_SHARE * mine / all_rates
-        return min(unasked, max(least, min(int(unasked * part), int(mine * tuning.MAX_SEGMENT_SECONDS))))
+        return min(unassigned, max(min_size, min(int(unassigned * part), int(mine * tuning.MAX_SEGMENT_SECONDS))))
 
     @staticmethod
-    def _least(rate: Rate) -> int:
+    def _min_size(rate: Rate) -> int:
         return (
             max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
             if rate.now
             else tuning.MIN_FIRST_SEGMENT
         )
 
-    def _take_over(self, rate: Rate) -> None:
+    def _reclaim_slowest(self, rate: Rate) -> None:
         """Free the rest of the segment that would last longest, if that is worth it."""
         slowest = max((one for one in self._active if one.missing > 0), key=lambda one: one.seconds_left, default=None)
         if slowest is None:
@@ -188,11 +188,11 @@ class SegmentScheduler:
         needed = slowest.missing / rate.now if rate.now else 0.0
         if slowest.seconds_left > 2 * needed + tuning.RECONNECT_SECONDS:
             # Whoever has it next is waited for longer, as it may be the storage that nothing comes from.
-            cut = slowest.position + slowest.in_hand
+            cut = slowest.position + slowest.unclaimed
             if slowest.source:
-                cut += slowest.source.waiting()
+                cut += slowest.source.bytes_ready()
             if cut < slowest.stop:
-                self._free.append((cut, slowest.stop, 2 * slowest.patience))
+                self._gaps.append((cut, slowest.stop, 2 * slowest.max_idle))
                 slowest.stop = cut
                 if slowest.source:
                     slowest.source.abort()
@@ -204,7 +204,7 @@ class SegmentScheduler:
             segment.rate.advance(count)
             count = min(count, segment.left)
             segment.position += count
-            segment.in_hand = 0
+            segment.unclaimed = 0
             return count
 
     def release(self, segment: Segment) -> None:
@@ -212,7 +212,7 @@ class SegmentScheduler:
         with self._lock:
             self._active.remove(segment)
             if segment.left:
-                self._free.append((segment.position, segment.stop, segment.patience))
+                self._gaps.append((segment.position, segment.stop, segment.max_idle))
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:

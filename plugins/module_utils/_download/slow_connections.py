@@ -14,7 +14,7 @@ from . import tuning
 from .segments import Rate
 
 
-class Dropping(t.Protocol):
+class Candidate(t.Protocol):
     """What is known of a connection that may be dropped."""
 
     drops: int
@@ -32,10 +32,10 @@ class Dropping(t.Protocol):
         """Since it was made, or was last found to be quick."""
 
 
-_Dropping = t.TypeVar("_Dropping", bound=Dropping)
+_Candidate = t.TypeVar("_Candidate", bound=Candidate)
 
 
-def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
+def slower_than_median(working: list[_Candidate]) -> list[_Candidate]:
     """Those to be dropped. Of two, nobody can say which one is usual."""
     if len(working) < 3:
         return []
@@ -50,19 +50,19 @@ def slow_ones(working: list[_Dropping]) -> list[_Dropping]:
     ]
 
 
-def slow_of_few(working: list[_Dropping], slow_rate: int, left: int) -> list[_Dropping]:
+def slower_than_limit(working: list[_Candidate], slow_rate: int, left: int) -> list[_Candidate]:
     """The one to be dropped where there is no median: the first that is slow, and has so many bytes left that it pays."""
     if len(working) > 2:
         return []
     found = []
     for one in working:
-        patience, rate = tuning.SLOW_SECONDS * 2**one.drops, one.rate.now
+        max_seconds, rate = tuning.SLOW_SECONDS * 2**one.drops, one.rate.now
         # What would have come by then anyway is waited for.
         if (
             rate < slow_rate
             and one.drops < tuning.MAX_RECONNECTS
-            and one.seconds_slow > patience
-            and left > rate * patience
+            and one.seconds_slow > max_seconds
+            and left > rate * max_seconds
         ):
             found.append(one)
     return found[:1]

@@ -54,20 +54,20 @@ class Transfer:
         self._links = Links(link, observer, options.retry.total_timeout)
         self._connection = Connection(options.http)
         self._operation = f"download {link.printable}"
-        self._whole: t.Optional[Body] = None
+        self._whole_body: t.Optional[Body] = None
 
     def probe(self) -> ObjectInfo:
         """What the object is, by one request."""
 
-        def ask(link: Link) -> tuple[Link, Body]:
+        def request(link: Link) -> tuple[Link, Body]:
             link, body = self._connection.probe(link)
             if not body.is_whole:
                 body.skip()
             return link, body
 
-        return self._begin(ask)
+        return self._identify(request)
 
-    def _begin(self, ask: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
+    def _identify(self, request: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
         """What the object is by an answer, whose body is kept if it is all of the object."""
         failures = 0
         began = time.monotonic()
@@ -75,11 +75,11 @@ class Transfer:
             self._observer.check()
             generation, link = self._links.current()
             try:
-                link, body = ask(link)
+                link, body = request(link)
             except StorageRejectedError as error:
                 self._reject(generation, error)
                 while self._links.is_missing:
-                    self._tend_links()
+                    self._refresh_links()
                     time.sleep(tuning.TICK)
                     self._observer.check()
             except (ConnectionFailedError, InvalidResponseError) as error:
@@ -87,11 +87,11 @@ class Transfer:
                 failures += 1
                 retry = self._options.retry
                 if is_permanent(error) or failures > retry.retries or time.monotonic() - began > retry.total_timeout:
-                    raise self._named(error, failures, began) from None
-                self._nap(retry.pause(failures - 1, getattr(error, "retry_after", None)))
+                    raise self._with_context(error, failures, began) from None
+                self._pause(retry.pause(failures - 1, getattr(error, "retry_after", None)))
             else:
                 self._links.on_redirect(generation, link)
-                self._whole = body if body.is_whole else None
+                self._whole_body = body if body.is_whole else None
                 return body.info
 
     def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
@@ -100,26 +100,26 @@ class Transfer:
         retry = self._options.retry
         while True:
             try:
-                if not info.is_identified and not self._whole:
+                if not info.is_identified and not self._whole_body:
                     # Its parts could be those of several objects, one after the other.
-                    info = self._begin(self._connection.get_whole)
-                self._bring(partial, info)
+                    info = self._identify(self._connection.get_whole)
+                self._transfer_missing(partial, info)
                 self._verify(partial, info)
                 return info
             except ObjectChangedError as error:
                 changes += 1
                 if changes > tuning.MAX_CHANGES:
-                    raise self._named(error) from None
+                    raise self._with_context(error) from None
             except VerificationError as error:
                 verifications += 1
                 if verifications >= tuning.MAX_VERIFICATIONS:
                     partial.reset()
-                    raise self._named(error) from None
+                    raise self._with_context(error) from None
             except UnrangedDownloadInterruptedError as broken:
                 restarts += 1
                 if restarts > retry.retries:
-                    raise self._named(broken.reason) from None
-                self._nap(retry.pause(restarts - 1))
+                    raise self._with_context(broken.reason) from None
+                self._pause(retry.pause(restarts - 1))
             partial.reset()
             self._stats.attempts += 1
             info = self.probe()
@@ -127,14 +127,14 @@ class Transfer:
     def close(self) -> None:
         self._connection.close()
 
-    def _bring(self, partial: PartialFile, info: ObjectInfo) -> None:
+    def _transfer_missing(self, partial: PartialFile, info: ObjectInfo) -> None:
         self._observer.report({"phase": "checking"})
-        whole, self._whole = self._whole, None
-        if whole:
+        whole_body, self._whole_body = self._whole_body, None
+        if whole_body:
             partial.reset()
-        there = partial.resume(info, self._observer.check)
-        if there:
-            self._stats.resumed += there
+        resumed = partial.resume(info, self._observer.check)
+        if resumed:
+            self._stats.resumed += resumed
             self._stats.resumes += 1
         gaps = partial.gaps()
         if gaps:
@@ -147,11 +147,11 @@ class Transfer:
                 self._connection,
                 partial,
                 info,
-                SegmentScheduler(gaps, 1 if whole else self._connections()),
-                whole,
+                SegmentScheduler(gaps, 1 if whole_body else self._connections()),
+                whole_body,
             )
             try:
-                pool.run(there)
+                pool.run(resumed)
             except BackupError as error:
                 error.operation = error.operation or self._operation
                 raise
@@ -181,21 +181,21 @@ class Transfer:
         try:
             self._links.reject(generation, rejection)
         except StorageRejectedError as error:
-            raise self._named(error) from None
+            raise self._with_context(error) from None
 
-    def _tend_links(self) -> None:
+    def _refresh_links(self) -> None:
         try:
             self._links.refresh()
         except BackupError as error:
-            raise self._named(error) from None
+            raise self._with_context(error) from None
 
-    def _nap(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self._observer.check()
             time.sleep(min(tuning.TICK, max(0.0, ends - time.monotonic())))
 
-    def _named(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
+    def _with_context(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
         error.operation = error.operation or self._operation
         error.attempts, error.elapsed = attempts, time.monotonic() - began
         return error

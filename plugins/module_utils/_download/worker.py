@@ -36,10 +36,10 @@ class Pool(t.Protocol):
     links: Links
     partial: PartialFile
     info: ObjectInfo
-    schedule: SegmentScheduler
+    scheduler: SegmentScheduler
     clock: Clock
     turns: FairSemaphore
-    limit: t.Optional[RateLimiter]
+    rate_limiter: t.Optional[RateLimiter]
     is_over: threading.Event
     progressed_at: float
 
@@ -55,7 +55,7 @@ class Worker:
 
     def __init__(self, pool: Pool, connection: Connection) -> None:
         self.connection = connection
-        self.whole: t.Optional[Body] = None
+        self.whole_body: t.Optional[Body] = None
         self.rate = Rate(pool.clock)
         self.is_receiving = False
         self.resumes = 0
@@ -65,7 +65,7 @@ class Worker:
         self._connected_at = self.quick_at = pool.clock()
         self._failures = 0
         self._failing_since = 0.0
-        connections, rate = pool.schedule.connections, pool.options.limit_rate
+        connections, rate = pool.scheduler.connections, pool.options.limit_rate
         self._size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
         if rate:
             # Each connection has a piece before it is held back.
@@ -101,11 +101,11 @@ class Worker:
     def _work(self) -> None:
         pool = self._pool
         while not pool.is_over.is_set():
-            segment = pool.schedule.take(self.rate, self.connection, is_whole=self.whole is not None)
+            segment = pool.scheduler.take(self.rate, self.connection, is_whole=self.whole_body is not None)
             if segment is None:
-                if not pool.schedule.left:
+                if not pool.scheduler.left:
                     return
-                pool.schedule.wait(tuning.TICK / 2)
+                pool.scheduler.wait(tuning.TICK / 2)
                 continue
             pause = 0.0
             generation, link = pool.links.current()
@@ -115,14 +115,14 @@ class Worker:
                 pool.links.reject(generation, error)
                 self.resumes += 1
             except (ConnectionFailedError, InvalidResponseError) as error:
-                if self.whole and not pool.is_over.is_set():
+                if self.whole_body and not pool.is_over.is_set():
                     raise UnrangedDownloadInterruptedError(error) from None
                 if segment.left:
                     pool.links.forget_redirection(generation)
                     pause = self._pause_after(error)
             finally:
                 self.is_receiving = False
-                pool.schedule.release(segment)
+                pool.scheduler.release(segment)
             if pause:
                 pool.is_over.wait(pause)
             while pool.links.is_missing and not pool.is_over.wait(tuning.TICK / 2):
@@ -156,19 +156,19 @@ class Worker:
     def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
         """All of the segment, or less if another takes over the rest of it."""
         pool, connection = self._pool, self.connection
-        body = self.whole
+        body = self.whole_body
         if body is None:
-            made = connection.made
+            made = connection.connections_made
             found, body = connection.get(link, segment.position, segment.stop, pool.info)
             if found is not link:
                 pool.links.on_redirect(generation, found)
-            if connection.made != made:
+            if connection.connections_made != made:
                 self._connected_at = pool.clock()
         self.is_receiving = True
         with pool.turns:
-            self._keep(body, segment)
+            self._write_body(body, segment)
 
-    def _keep(self, body: Body, segment: Segment) -> None:
+    def _write_body(self, body: Body, segment: Segment) -> None:
         """What comes of the answer, in the file."""
         pool = self._pool
         extent: t.Optional[Extent] = None
@@ -179,7 +179,7 @@ class Worker:
             view = self._view_for(position)
             count, failure = self._receive(body, view, segment)
             is_open = count > 0 and failure is None
-            claimed = pool.schedule.claim(segment, count)
+            claimed = pool.scheduler.claim(segment, count)
             if claimed:
                 if extent is None or extent.known[0] >= pool.partial.extent_size:
                     extent = pool.partial.new_extent(position)
@@ -194,8 +194,8 @@ class Worker:
                 pool.links.mark_good()
             if failure is not None:
                 raise failure
-            if pool.limit and count:
-                pause = max(0.0, pool.limit.delay(count))
+            if pool.rate_limiter and count:
+                pause = max(0.0, pool.rate_limiter.delay(count))
                 with pool.turns.yielded():
                     pool.is_over.wait(pause)
             if claimed < count or not segment.left:
@@ -223,7 +223,7 @@ class Worker:
                 came = body.receive(view[count:])
                 if came:
                     count += came
-                    segment.in_hand = count
+                    segment.unclaimed = count
                     continue
                 seconds = ends - time.monotonic()
                 if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._pool.is_over.is_set():

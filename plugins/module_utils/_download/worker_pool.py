@@ -21,7 +21,7 @@ from .object_info import ObjectInfo
 from .pacing import FairSemaphore, RateLimiter
 from .partial_file import PartialFile
 from .segments import Clock, SegmentScheduler
-from .slow_connections import slow_of_few, slow_ones
+from .slow_connections import slower_than_limit, slower_than_median
 from .types import TransferObserver, TransferOptions, TransferStats
 from .worker import Worker
 
@@ -39,40 +39,40 @@ class WorkerPool:
         connection: Connection,
         partial: PartialFile,
         info: ObjectInfo,
-        schedule: SegmentScheduler,
-        whole: t.Optional[Body],
+        scheduler: SegmentScheduler,
+        whole_body: t.Optional[Body],
     ) -> None:
-        """``connection``: an open one, which the first worker uses. ``whole``: an answer to it that has all of the object."""
+        """``connection``: an open one, which the first worker uses. ``whole_body``: an answer to it that has all of the object."""
         self.options = options
         self.links = links
         self.partial = partial
         self.info = info
-        self.schedule = schedule
+        self.scheduler = scheduler
         self.clock = clock
         #: Open, or ready to be opened, once the pool has run.
         self.connection = connection
         self.turns = FairSemaphore(tuning.TURNS)
-        self.limit = RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
+        self.rate_limiter = RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
         self._observer = observer
         self._stats = stats
         self._error: t.Optional[BaseException] = None
         self._lock = threading.Lock()
-        connections = [connection, *(Connection(self.options.http) for _unused in range(schedule.connections - 1))]
+        connections = [connection, *(Connection(self.options.http) for _unused in range(scheduler.connections - 1))]
         self._workers = [Worker(self, connection) for connection in connections]
-        self._workers[0].whole = whole
+        self._workers[0].whole_body = whole_body
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._received_before = connection.received
         limit = self.options.limit_rate
         # Not where all of it comes in one answer, nor where the limit may be what makes it slow.
-        is_free = not whole and not (limit and limit < 2 * tuning.SLOW_RATE * schedule.connections)
+        is_free = not whole_body and not (limit and limit < 2 * tuning.SLOW_RATE * scheduler.connections)
         self._slow_rate = tuning.SLOW_RATE if is_free else 0
 
-    def run(self, there: int) -> None:
+    def run(self, resumed: int) -> None:
         try:
-            self._look_after(there)
+            self._supervise(resumed)
         finally:
             self._end()
         error = self._error
@@ -82,12 +82,12 @@ class WorkerPool:
         if error:
             raise error
 
-    def _look_after(self, there: int) -> None:
+    def _supervise(self, resumed: int) -> None:
         """Until all is there, or there is an error."""
         began = looked = time.monotonic()
         saved = self.clock()
-        used = 0.0
-        self._start(tuning.TURNS)
+        busy = 0.0
+        self._start_workers(tuning.TURNS)
         if self.options.sync:
             threading.Thread(target=self._sync_early, daemon=True).start()
         while not self.is_over.wait(tuning.TICK if looked > began else tuning.FIRST_TICK):
@@ -98,43 +98,45 @@ class WorkerPool:
             self.links.refresh()
             now = time.monotonic()
             # More connections are of use only where the network is what they wait for, and not this machine.
-            before, used = used, self.turns.used
-            if used - before < (now - looked) * tuning.TURNS / 2:
-                self._start(len(self._workers))
+            before, busy = busy, self.turns.busy_seconds
+            if busy - before < (now - looked) * tuning.TURNS / 2:
+                self._start_workers(len(self._workers))
             looked = now
             if self.clock() - saved >= tuning.JOURNAL_SECONDS:
                 saved = self.clock()
                 self.partial.save()
                 self._drop_slow()
-            done = self.info.size - self.schedule.left
-            rate = (done - there) / max(0.001, now - began)
+            done = self.info.size - self.scheduler.left
+            rate = (done - resumed) / max(0.001, now - began)
             self._observer.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
 
     def _sync_early(self) -> None:
         """Have the disk busy while the network is, so that little is left to wait for in the end."""
         try:
-            left = self.schedule.left
+            left = self.scheduler.left
             while not self.is_over.wait(tuning.TICK):
-                if left - self.schedule.left >= tuning.SYNC_SIZE:
-                    left = self.schedule.left
+                if left - self.scheduler.left >= tuning.SYNC_SIZE:
+                    left = self.scheduler.left
                     self.partial.sync()
         except BackupError as error:
             self.fail(error)
 
     def _is_complete(self) -> bool:
-        return not self.schedule.left and not self.partial.gaps()
+        return not self.scheduler.left and not self.partial.gaps()
 
     def _end(self) -> None:
         self.is_over.set()
         for worker in self._workers:
             worker.connection.abort()
         # Where all is there, nobody writes any more.
-        patience = tuning.TICK if self._is_complete() else self.options.http.connect_timeout + tuning.END_SECONDS
-        ends = time.monotonic() + patience
+        timeout = tuning.TICK if self._is_complete() else self.options.http.connect_timeout + tuning.END_SECONDS
+        ends = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))
         stats = self._stats
-        stats.connections = max(stats.connections, sum(worker.connection.made > 0 for worker in self._workers))
+        stats.connections = max(
+            stats.connections, sum(worker.connection.connections_made > 0 for worker in self._workers)
+        )
         for worker in self._workers:
             # Before it is counted what they received, which closing them adds to.
             worker.connection.close()
@@ -150,7 +152,7 @@ class WorkerPool:
             # Not in place of what ended it.
             self._error = self._error or error
 
-    def _start(self, count: int) -> None:
+    def _start_workers(self, count: int) -> None:
         """Have so many workers at work."""
         for worker in self._workers[len(self._threads) : count]:
             thread = threading.Thread(target=worker.run, daemon=True)
@@ -179,5 +181,5 @@ class WorkerPool:
         for worker in working:
             if worker.rate.now >= self._slow_rate:
                 worker.quick_at = self.clock()
-        for worker in slow_ones(working) or slow_of_few(working, self._slow_rate, self.schedule.left):
+        for worker in slower_than_median(working) or slower_than_limit(working, self._slow_rate, self.scheduler.left):
             worker.drop()

@@ -25,67 +25,67 @@ class Note:
     def __init__(self, path: str) -> None:
         self.path = path
         self.spare = f"{path}~"
-        self._room = 0
+        self._size = 0
         # Both stay open: whatever else gets their names is not written to.
-        self._current: t.Optional[int] = None
-        self._next: t.Optional[int] = None
+        self._current_file: t.Optional[int] = None
+        self._spare_file: t.Optional[int] = None
 
     def begin(self, text: str, room: int) -> None:
         """Write it for the first time, and take `room` bytes for it. A file of that name is replaced."""
         self.close()
-        self._room = room
-        self._next = self._made()
-        self._put(text)
+        self._size = room
+        self._spare_file = self._create_spare()
+        self._write_spare(text)
         self._replace()
-        self._next = self._made()
+        self._spare_file = self._create_spare()
 
     def write(self, text: str) -> None:
-        if self._next is None:
-            self._next = self._made()
-        self._put(text)
+        if self._spare_file is None:
+            self._spare_file = self._create_spare()
+        self._write_spare(text)
         try:
-            if self._current is None:
+            if self._current_file is None:
                 raise FileNotFoundError
             exchange(self.spare, self.path)
-            self._current, self._next = self._next, self._current
+            self._current_file, self._spare_file = self._spare_file, self._current_file
         except OSError:
             # Not there any more, or a file system that cannot. Its room is free for a moment then.
             self._replace()
             with contextlib.suppress(OSError):
-                self._next = self._made()
+                self._spare_file = self._create_spare()
 
     def close(self) -> None:
         """Leave it, without the spare one."""
-        if self._next is not None:
+        if self._spare_file is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.spare)
-        for file in (self._current, self._next):
+        for file in (self._current_file, self._spare_file):
             if file is not None:
                 os.close(file)
-        self._current = self._next = None
+        self._current_file = self._spare_file = None
 
-    def _made(self) -> int:
+    def _create_spare(self) -> int:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.spare)
         file = os.open(self.spare, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(file, b" " * self._room)
+            _write_all(file, b" " * self._size)
         except OSError:
             os.close(file)
             os.unlink(self.spare)
             raise
         return file
 
-    def _put(self, text: str) -> None:
-        content = text.encode().ljust(self._room)
-        _write_all(t.cast(int, self._next), content)
-        self._room = len(content)
+    def _write_spare(self, text: str) -> None:
+        content = text.encode().ljust(self._size)
+        _write_all(t.cast(int, self._spare_file), content)
+        self._size = len(content)
 
     def _replace(self) -> None:
         os.replace(self.spare, self.path)
-        if self._current is not None:
-            os.close(self._current)
-        self._current, self._next = self._next, None
+        if self._current_file is not None:
+            os.close(self._current_file)
+        self._current_file, self._spare_file = self._spare_file, None
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -19,7 +19,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._download.connecti
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.errors import VerificationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.link import Link
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.segments import Rate
-from ansible_collections.apsaradb.backup.plugins.module_utils._download.slow_connections import slow_of_few, slow_ones
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.slow_connections import (
+    slower_than_limit,
+    slower_than_median,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.types import TransferStats
 from downloads import transferred
 from processes import until
@@ -173,7 +176,7 @@ QUICK = [Worker(10.0), Worker(9.0), Worker(8.0)]
 )
 def test_connections_are_dropped_that_are_far_behind(workers: list[Worker], dropped: int) -> None:
     """Once they had time, and three times at most."""
-    assert slow_ones(workers) == workers[len(workers) - dropped :]
+    assert slower_than_median(workers) == workers[len(workers) - dropped :]
 
 
 KIB = 1024
@@ -202,7 +205,7 @@ SLOW = Worker(3 * KIB)
     ],
 )
 def test_of_few_connections_one_is_dropped_that_is_very_slow(workers: list[Worker], left: int, dropped: int) -> None:
-    assert slow_of_few(workers, 64 * KIB, left) == workers[:dropped]
+    assert slower_than_limit(workers, 64 * KIB, left) == workers[:dropped]
 
 
 class Crawl:

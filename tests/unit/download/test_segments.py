@@ -25,26 +25,26 @@ MIB = 1 << 20
 @settings(deadline=None)
 def test_each_byte_is_claimed_once_whoever_gives_up(size: int, connections: int, chance: random.Random) -> None:
     now = [0.0]
-    schedule = SegmentScheduler([(0, size)], connections)
-    assert 1 <= schedule.connections <= connections
+    scheduler = SegmentScheduler([(0, size)], connections)
+    assert 1 <= scheduler.connections <= connections
     claimed: list[tuple[int, int]] = []
-    rates = [Rate(lambda: now[0]) for _unused in range(schedule.connections)]
+    rates = [Rate(lambda: now[0]) for _unused in range(scheduler.connections)]
     held: list[Segment] = []
-    while schedule.left or held:
+    while scheduler.left or held:
         now[0] += chance.choice([0.0, 0.1, 3.0])
         idle = [rate for rate in rates if all(segment.rate is not rate for segment in held)]
-        if idle and (segment := schedule.take(chance.choice(idle))):
+        if idle and (segment := scheduler.take(chance.choice(idle))):
             held.append(segment)
         if not held:
             continue
         segment = chance.choice(held)
         start = segment.position
-        count = schedule.claim(segment, chance.randrange(1, 8 * MIB))
+        count = scheduler.claim(segment, chance.randrange(1, 8 * MIB))
         if count:
             claimed.append((start, start + count))
         if not segment.left or chance.random() < 0.2:
             held.remove(segment)
-            schedule.release(segment)
+            scheduler.release(segment)
     claimed.sort()
     assert claimed[0][0] == 0
     assert claimed[-1][1] == size
@@ -73,28 +73,28 @@ class Simulation:
         self._peers = peers
         self._latency = latency
         self._step = step
-        self._schedule = SegmentScheduler([(0, size)], len(peers))
+        self._scheduler = SegmentScheduler([(0, size)], len(peers))
         self._rates = {id(peer): Rate(lambda: self.now) for peer in peers}
 
     def run(self, limit: float) -> Simulation:
-        while self._schedule.left and self.now < limit:
+        while self._scheduler.left and self.now < limit:
             for peer in self._peers:
                 self._receive(peer)
             self.now += self._step
         return self
 
     def _receive(self, peer: Peer) -> None:
-        segment, schedule = peer.segment, self._schedule
+        segment, scheduler = peer.segment, self._scheduler
         if segment and not segment.left:
             self.closed += 1
             self.wasted += int(peer.rate * self._latency)
         elif segment and (count := peer.count(self.now, self._step)):
-            schedule.claim(segment, count)
+            scheduler.claim(segment, count)
         if segment and not segment.left:
-            schedule.release(segment)
+            scheduler.release(segment)
             peer.segment = None
         if peer.segment is None:
-            peer.segment = schedule.take(self._rates[id(peer)])
+            peer.segment = scheduler.take(self._rates[id(peer)])
             if peer.segment:
                 self.requests += 1
                 peer.begins = self.now + self._latency
@@ -155,32 +155,32 @@ def test_the_last_bytes_are_taken_over_from_one_who_is_stalled() -> None:
     assert done.now <= 2.1 + tuning.MAX_IDLE_SECONDS + 1
 
 
-def claimed(schedule: SegmentScheduler, now: list[float], rate: float) -> tuple[Segment, Rate]:
+def claimed(scheduler: SegmentScheduler, now: list[float], rate: float) -> tuple[Segment, Rate]:
     """A connection's first segment, after a second at that rate."""
     measured = Rate(lambda: now[0])
-    segment = schedule.take(measured)
+    segment = scheduler.take(measured)
     assert segment
     now[0] += 1.0
-    schedule.claim(segment, int(rate))
+    scheduler.claim(segment, int(rate))
     return segment, measured
 
 
 def test_segments_are_sized_to_seconds_and_to_what_is_left() -> None:
     now = [0.0]
-    schedule = SegmentScheduler([(0, 1 << 40)], 2)
-    first, rate = claimed(schedule, now, 10e6)
+    scheduler = SegmentScheduler([(0, 1 << 40)], 2)
+    first, rate = claimed(scheduler, now, 10e6)
     assert first.stop == tuning.MAX_FIRST_SEGMENT
-    schedule.claim(first, first.left)
+    scheduler.claim(first, first.left)
     now[0] += 10.0
-    second = schedule.take(rate)
+    second = scheduler.take(rate)
     assert second
     assert 0 <= rate.now * tuning.MAX_SEGMENT_SECONDS - second.left < tuning.MIN_SEGMENT
     assert second.stop % tuning.MIN_SEGMENT == 0
 
 
 def test_one_connection_asks_for_no_halves() -> None:
-    schedule = SegmentScheduler([(0, 20 * MIB), (30 * MIB, 31 * MIB)], 1)
-    segments = [schedule.take(Rate()), schedule.take(Rate())]
+    scheduler = SegmentScheduler([(0, 20 * MIB), (30 * MIB, 31 * MIB)], 1)
+    segments = [scheduler.take(Rate()), scheduler.take(Rate())]
     assert [(one.position, one.stop) for one in segments if one] == [(0, 20 * MIB), (30 * MIB, 31 * MIB)]
 
 
@@ -191,8 +191,8 @@ def test_a_server_without_ranges_is_asked_for_all() -> None:
 
 
 def test_no_gap_is_left_that_is_shorter_than_a_segment() -> None:
-    schedule = SegmentScheduler([(0, 2 * tuning.MIN_FIRST_SEGMENT - 1)], 2)
-    segment = schedule.take(Rate())
+    scheduler = SegmentScheduler([(0, 2 * tuning.MIN_FIRST_SEGMENT - 1)], 2)
+    segment = scheduler.take(Rate())
     assert segment
     assert segment.left == 2 * tuning.MIN_FIRST_SEGMENT - 1
 
@@ -223,7 +223,7 @@ class Received:
         self.count = count
         self.is_aborted = False
 
-    def waiting(self) -> int:
+    def bytes_ready(self) -> int:
         return self.count
 
     def abort(self) -> None:
@@ -233,21 +233,21 @@ class Received:
 def test_what_came_already_is_not_taken_over() -> None:
     """What is in memory and in the socket stays with the slow connection, and no more is sent to it."""
     now = [0.0]
-    schedule = SegmentScheduler([(0, 4 * MIB)], 2)
+    scheduler = SegmentScheduler([(0, 4 * MIB)], 2)
     slow = Received(30_000)
-    segment = schedule.take(Rate(lambda: now[0]), slow)
+    segment = scheduler.take(Rate(lambda: now[0]), slow)
     assert segment
-    schedule.claim(segment, 10_000)
-    segment.in_hand = 20_000
+    scheduler.claim(segment, 10_000)
+    segment.unclaimed = 20_000
     asked, quick = segment.stop, Rate(lambda: now[0])
     starts = []
-    while rest := schedule.take(quick):
+    while rest := scheduler.take(quick):
         starts.append(rest.position)
         now[0] += tuning.MAX_IDLE_SECONDS
-        schedule.claim(rest, rest.left)
-        schedule.release(rest)
+        scheduler.claim(rest, rest.left)
+        scheduler.release(rest)
     assert asked > 60_000
     assert segment.stop == 60_000
     assert 60_000 in starts
     assert slow.is_aborted
-    assert schedule.claim(segment, 60_000) == 50_000
+    assert scheduler.claim(segment, 60_000) == 50_000

@@ -374,7 +374,7 @@ def test_ranges_over_one_connection(
     body.skip()
     for start, stop in ((0, 1), (0, SIZE), (4_999_999, SIZE), (77, 1_000_077)):
         assert received(connection, link, start, stop, body.info, piece) == data[start:stop]
-    assert connection.made == service.connections == 1
+    assert connection.connections_made == service.connections == 1
     assert connection.received == SIZE + 1_000_003
     assert service.transfers[-1].headers["if-match"] == body.info.etag
 
@@ -648,7 +648,7 @@ def test_connections_are_made_for_the_network_only(
             until(lambda: service.connections == connections) if len(service.transfers) > 1 else None
         )
     else:
-        monkeypatch.setattr(FairSemaphore, "used", property(lambda turns: 2 * time.monotonic()))
+        monkeypatch.setattr(FairSemaphore, "busy_seconds", property(lambda turns: 2 * time.monotonic()))
     account = transferred(exports.link(service, task, 600, internal=False), tmp_path / "file", connections=4)
     assert (tmp_path / "file.part").read_bytes() == data
     assert account.connections == service.connections == connections
@@ -727,9 +727,9 @@ def test_turns_are_had_in_order() -> None:
         with turns.yielded():
             pass
         assert order == [0, 1, 2, 3, 4]
-        used = turns.used
+        used = turns.busy_seconds
         time.sleep(0.01)
-        assert turns.used >= used + 0.01
-    used = turns.used
+        assert turns.busy_seconds >= used + 0.01
+    used = turns.busy_seconds
     time.sleep(0.01)
-    assert turns.used == used
+    assert turns.busy_seconds == used
