@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Decompresses an archive into a stream of bytes, a few chunks ahead."""
+"""Decompression of an archive into a stream of bytes, some chunks ahead of its reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from .formats import Format
 from .source import BLOCK, Source
 from .zstd import unzstd
 
+#: Bytes of one chunk, so that a few compressed bytes cannot fill the memory.
 _CHUNK = 1 << 20
+#: Chunks that may wait for the reader: enough that decompression and writing overlap, and 8 MiB of memory.
 _CHUNKS_AHEAD = 8
 
 
@@ -27,9 +29,10 @@ def _read_plain(source: Source) -> t.Iterator[bytes]:
 
 
 def _gunzip(source: Source) -> t.Iterator[bytes]:
-    """All members. zlib compares length and CRC-32 of each with what it unpacked."""
+    """Decompress all members. zlib verifies length and CRC-32 of each."""
     data = source.read_some()
     while data:
+        # 15 bits of window, and 16 for the header and trailer of gzip, as zlib.h says.
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
             try:
@@ -39,11 +42,12 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
             if chunk:
                 yield chunk
             data = member.unconsumed_tail
+            # After a full chunk, zlib may have more without any more input.
             if not data and not member.eof and len(chunk) < _CHUNK:
                 data = source.read_some()
                 if not data:
                     raise truncated(source.size, "gzip stream")
-        # Zeros may stand between members, and after the last.
+        # Zeros may be between members, and after the last one, as tapes and some tools pad with them.
         data = member.unused_data.lstrip(b"\0")
         while not data:
             more = source.read_some()
@@ -56,7 +60,7 @@ _DECOMPRESSORS = {Format.TAR: _read_plain, Format.TAR_GZ: _gunzip, Format.TAR_ZS
 
 
 class Stream:
-    """What is in the archive, forward only. A thread makes it, some chunks ahead. ``tick`` is called for each chunk."""
+    """The decompressed bytes, forward only, made by a thread of its own. ``tick`` is called for each chunk."""
 
     def __init__(self, source: Source, format: Format, tick: t.Callable[[], t.Any]) -> None:
         self.offset = 0
@@ -67,6 +71,7 @@ class Stream:
         self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = queue.SimpleQueue()
         self._free_slots = threading.Semaphore(_CHUNKS_AHEAD)
         self._is_closed = False
+        # zlib and zstd let go of Python's lock, so that this thread decompresses while the other one writes.
         self._thread = threading.Thread(target=self._produce, daemon=True)
         self._thread.start()
 
@@ -79,15 +84,18 @@ class Stream:
                 self._ready.put(chunk)
             self._ready.put(b"")
         except BaseException as error:
+            # Is raised by the thread that reads, which would wait for ever otherwise.
             self._ready.put(error)
 
     def close(self) -> None:
+        """End the thread. To be called before the source is closed, which it reads."""
         self._is_closed = True
+        # The thread may wait for a slot: it sees that the stream is closed once it has one.
         self._free_slots.release()
         self._thread.join()
 
     def _fill(self) -> bool:
-        """Whether there is more."""
+        """Get the next chunk if the last one is used up. Tells whether there are more bytes."""
         if self._position < len(self._chunk):
             return True
         if self._is_closed:
@@ -103,6 +111,7 @@ class Stream:
 
     def read_block(self) -> bytes:
         """The next 512 bytes, fewer at the end."""
+        # The usual case, without a generator: small files have one header for each block of content.
         end = self._position + BLOCK
         if end <= len(self._chunk):
             data = self._chunk[self._position : end]

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What can be wrong with an archive."""
+"""Errors of archives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .._base.errors import BackupError
 
 
 class InvalidArchiveError(BackupError):
+    """An archive that cannot be unpacked, or must not be."""
+
     kind = "archive"
 
 
@@ -19,10 +21,12 @@ _DOWNLOAD_AGAIN = "Download it again; nothing of it was unpacked"
 
 
 def damaged(message: str) -> InvalidArchiveError:
+    """The error for bytes that no tool writes."""
     return InvalidArchiveError(f"it is damaged: {message}", hint=_DOWNLOAD_AGAIN)
 
 
 def truncated(size: int, what: str) -> InvalidArchiveError:
+    """The error for an archive of that size that ends too early."""
     return InvalidArchiveError(
         f"it is truncated: after {size} bytes it ends in the middle of a {what}", hint=_DOWNLOAD_AGAIN
     )

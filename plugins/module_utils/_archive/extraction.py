@@ -4,10 +4,10 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Unpacks the archive of a download task, all of it and safely, or not at all.
+"""Extraction of the archive of a download task: all of it, safely, or nothing.
 
-``archive`` says what is in it, ``tree`` writes that into a directory, and this makes a whole of both: what was there before
-stays until all is there.
+``tar_reader`` reads the entries, ``writer`` writes them into a new directory, and that takes the place of ``dest`` in the end:
+until then, the old content stays.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ from .tar_reader import TarReader
 from .tree import DIRECTORY, MARKER, NEW_FILE, Request, Tree
 from .writer import Writer
 
-#: So many names are returned of those at the top of ``dest``.
+#: Largest number of names at the top of ``dest`` in a result: people read them.
 MAX_ROOTS = 100
 
+#: Bytes of a marker that are read. Ours have less than 1 KiB and a path.
 _MAX_MARKER = 1 << 16
 
 
 class Step(enum.Enum):
-    """What is being done: the archive is read and compared with ``dest``, unpacked, or all is brought to the disk."""
+    """A step: comparing the archive with ``dest``, unpacking it, or bringing all files to the disk."""
 
     COMPARE = "comparing"
     UNPACK = "unpacking"
@@ -51,7 +52,7 @@ class Step(enum.Enum):
 
 
 class Progress(t.NamedTuple):
-    """``read`` of ``total`` bytes of the archive, and how many files and bytes of content came of them."""
+    """Progress: ``read`` of ``total`` bytes of the archive, and files and bytes of content so far."""
 
     step: Step
     read: int
@@ -60,13 +61,13 @@ class Progress(t.NamedTuple):
     size: int
 
 
-#: Is called every megabyte or so, and may raise: then nothing is left behind.
+#: Called about every megabyte. It may raise an error: then nothing is left behind.
 OnProgress = t.Callable[[Progress], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What an archive gave; ``archives``: how many tars it is joined of."""
+    """Content of an archive. ``archives``: number of tars that it is joined of."""
 
     src: str
     format: Format
@@ -88,7 +89,7 @@ class Contents:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """``contents``: none if there is something to unpack, else what is there already. ``replaces`` other content."""
+    """A plan. ``contents``: those that are in ``dest`` already, None if there is something to unpack. ``replaces``: other content."""
 
     format: Format
     archive_size: int
@@ -97,18 +98,19 @@ class Plan:
 
 
 def plan(request: Request, watch: OnProgress) -> Plan:
-    """What there is to do. Changes nothing; raises BackupError if it cannot be done."""
+    """Plan the extraction, and change nothing. Raises BackupError if it cannot be done."""
     with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
         return _plan(request, source, watch)
 
 
 def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
-    """Whether something was unpacked, and what ``dest`` holds now. Raises BackupError, and leaves ``dest`` as it was then."""
+    """Unpack the archive. Returns whether it changed something, and the contents. Leaves ``dest`` as it was if it raises BackupError."""
     with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
         found = _plan(request, source, watch)
         if found.contents:
             return False, found.contents
         with _Staging(request.dest) as staging:
+            # What a killed run had taken away is back, so that the plan may be another one.
             if staging.has_recovered:
                 found = _plan(request, source, watch)
                 if found.contents:
@@ -119,20 +121,21 @@ def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
 
 
 def left_by(src: str, dest: str) -> t.Optional[Contents]:
-    """What was unpacked from the archive of that name, which is gone, if it is all still there."""
+    """Contents that an earlier run unpacked from the archive of that name, which is deleted; None if they were changed since."""
     contents = _read_marker(dest)
     return contents if contents and contents.src == src and count_entries(dest) == contents.tree else None
 
 
 def roots_of(dest: str) -> list[str]:
-    """The first names at the top, sorted, as text that can be written down: ``\\xff`` for a byte that is no UTF-8."""
+    """The first names at the top, sorted, as valid text: ``\\xff`` for a byte that is not UTF-8."""
+    # Not sorted(): there can be a million names.
     names = heapq.nsmallest(MAX_ROOTS, (name for name in os.listdir(dest) if name != MARKER))
     return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
 
 
 @contextlib.contextmanager
 def _translated_errors(request: Request) -> t.Iterator[None]:
-    """Whatever the system says about the destination, in our words."""
+    """Raise DestinationError for an OSError, with a hint."""
     try:
         yield
     except OSError as error:
@@ -149,7 +152,7 @@ def _translated_errors(request: Request) -> t.Iterator[None]:
 
 
 def _plan(request: Request, source: Source, watch: OnProgress) -> Plan:
-    """Reads as far as the first entry, and all of the archive only if it may be what is there already."""
+    """Read up to the first entry, and all of the archive only if ``dest`` may hold its content already."""
     format = detect_format(source.read_beginning())
     source.rewind()
     stream = Stream(source, format, int)
@@ -162,7 +165,7 @@ def _plan(request: Request, source: Source, watch: OnProgress) -> Plan:
 
 
 def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Optional[Contents], bool]:
-    """What is there already of this archive, and whether something else has to go."""
+    """Compare ``dest`` with the archive. Returns its contents if they are the same, and whether others have to be replaced."""
     dest = request.dest
     if os.path.ismount(dest):
         message = f"{printable_name(dest)} is a mount point, which cannot be put in place as a whole"
@@ -184,6 +187,7 @@ def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Opt
     def tick() -> None:
         watch(Progress(Step.COMPARE, source.read, source.size, 0, 0))
 
+    # The size first: reading all of the archive for its checksum takes long.
     if there and there.archive_size == source.size and there.archive_crc64 == source.crc64_of_all(tick):
         tree = count_entries(dest, tick)
         if tree == there.tree:
@@ -202,6 +206,7 @@ def _counted(tree: Tree) -> str:
 
 
 def _fill(staging: _Staging, request: Request, source: Source, format: Format, watch: OnProgress) -> Contents:
+    """Unpack into the new directory."""
     root = staging.create()
     writer = Writer(root, request)
 
@@ -218,6 +223,8 @@ def _fill(staging: _Staging, request: Request, source: Source, format: Format, w
         stream.close()
         writer.close()
     source.confirm()
+    # Links are checked now, as the target of one may come after it. Directories get their modes last: one without write
+    # permission could not be filled.
     tree = count_entries_below(
         root,
         tick,
@@ -233,13 +240,15 @@ def _fill(staging: _Staging, request: Request, source: Source, format: Format, w
     writer.set_owner_and_mode(root, request.directory_mode)
     if request.sync:
         tick(Step.SYNC)
-        # Once for all files: to do it for each costs a multiple where they are small.
+        # Once for all files: fsync for each one takes many times as long if they are small.
         sync_file_system(root)
     return contents
 
 
 def _read_marker(dest: str) -> t.Optional[Contents]:
+    """Contents as an earlier run described them; None if there is no valid marker."""
     try:
+        # Users may put anything there: a link is not followed, and a pipe does not block.
         marker = os.open(os.path.join(dest, MARKER), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(marker, "rb") as file:
             facts = json.loads(file.read(_MAX_MARKER))
@@ -256,9 +265,9 @@ def _read_marker(dest: str) -> t.Optional[Contents]:
 
 
 class _Staging:
-    """``<dest>.part``, beside ``dest``: ``new`` grows in it, ``old`` is what was in ``dest``, ``lock`` keeps others out.
+    """The directory ``<dest>.part`` beside ``dest``: ``new`` is filled, ``old`` was in ``dest``, ``lock`` keeps other runs out.
 
-    While there is an ``old`` beside a ``new``, the old has not been replaced, and goes back.
+    As long as both ``new`` and ``old`` are in it, nothing has taken the place of the old, which then goes back.
     """
 
     def __init__(self, dest: str) -> None:
@@ -293,12 +302,14 @@ class _Staging:
             os.close(self._lock)
 
     def create(self) -> int:
-        """The new directory, open."""
+        """Create the new directory. Returns it open."""
+        # For nobody else until it is complete.
         os.mkdir(self._new, 0o700)
         self._root = os.open(self._new, DIRECTORY)
         return self._root
 
     def install(self, request: Request, replaces: bool) -> None:
+        """Put the new directory in the place of ``dest``. A run that is killed between both renames is undone by the next one."""
         if replaces:
             os.rename(self._dest, self._old)
         os.rename(self._new, self._dest)
@@ -306,10 +317,12 @@ class _Staging:
             sync_directory(os.path.dirname(self._dest))
 
     def _acquire(self) -> int:
+        """Create and lock the directory. Repeats until what is locked is what has the name."""
         while True:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._path, 0o700)
             status = os.lstat(self._path)
+            # One of somebody else could be changed below our hands, as in /tmp.
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 raise self._not_ours()
             if set(os.listdir(self._path)) - {"new", "old", "lock"}:
@@ -317,8 +330,10 @@ class _Staging:
             try:
                 lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             except FileNotFoundError:
-                continue  # another run has just removed all
+                # Another run has just removed all.
+                continue
             try:
+                # The system gives it back when a process ends, however that happens.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(lock), os.stat(self._lock_path)):
                     return lock
@@ -337,7 +352,7 @@ class _Staging:
         return DestinationError(message, hint="Move it away, or give another dest")
 
     def _recover(self) -> bool:
-        """Whether what was in ``dest`` was put back."""
+        """Put back what was in ``dest`` if nothing took its place. Tells whether it did."""
         if not (os.path.lexists(self._old) and os.path.lexists(self._new)):
             return False
         try:
@@ -348,5 +363,6 @@ class _Staging:
         return True
 
     def _clear(self) -> None:
+        """Remove both directories. What cannot be removed now is left for the next run."""
         for path in (self._old, self._new):
             shutil.rmtree(path, ignore_errors=True)

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Tells the format of an archive by its beginning, and what else a file may be."""
+"""Formats of archives, detected by the beginning of a file."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from .._base.text import printable
 from .errors import InvalidArchiveError
 from .source import BLOCK
 
+#: Longest part of a name in a message, in characters.
 _MAX_SHOWN = 200
 
-# Whatever it is, names come out of it as the bytes that they were.
+# With surrogateescape, names become the bytes again that they were, whatever it is.
 ENCODING = sys.getfilesystemencoding()
 
 UNTRUSTED_HINT = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
 
 
 class Format(enum.Enum):
+    """A format that can be unpacked."""
+
     TAR = "tar"
     TAR_GZ = "tar.gz"
     TAR_ZST = "tar.zst"
@@ -39,11 +42,12 @@ def printable_name(name: str) -> str:
 
 
 def detect_format(beginning: bytes) -> Format:
-    """By the first 512 bytes; raises InvalidArchiveError, in words for what it is instead."""
+    """Detect the format by the first 512 bytes. Raises InvalidArchiveError, which names another format."""
     if beginning.startswith(b"\x1f\x8b"):
         return Format.TAR_GZ
     if beginning.startswith(b"\x28\xb5\x2f\xfd") or re.match(rb"[\x50-\x5f]\x2a\x4d\x18", beginning):
         return Format.TAR_ZST
+    # A tar has no signature in old formats, but a checksum in its first header.
     with contextlib.suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(beginning[:BLOCK], ENCODING, "surrogateescape")
         return Format.TAR
@@ -80,10 +84,11 @@ _SIGNATURES = (
 
 
 def describe_content(beginning: bytes) -> tuple[str, str]:
+    """A description of another content, as the end of a sentence, and a hint."""
     if not beginning:
         return "is empty", "Download it again"
     for pattern, what, hint in _SIGNATURES:
         if re.match(pattern, beginning):
             return what, hint
-    # Its content is not quoted: who sees this may not be allowed to read the file.
+    # The content is not quoted: whoever sees the message may not be allowed to read the file.
     return "is in no format that is known here", "Check that src names the archive of a download task"

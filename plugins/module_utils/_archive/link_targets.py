@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Where the links of an archive lead to: none may lead out of the directory."""
+"""Checks of symbolic links in an archive: none may lead out of the directory."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from .errors import InvalidArchiveError
 from .formats import UNTRUSTED_HINT, printable_name
 from .tar_reader import Entry, Kind
 
+#: Links on one path, as many as Linux follows. A loop has no end.
 _MAX_LINKS = 40
 
 
 def escapes(target: str, depth: int) -> bool:
-    """Whether a link in a directory so deep below the root leads out of it, by the looks of its target."""
+    """Tell whether the text of a target leads out of the root. ``depth``: of the link's directory below it."""
     if target.startswith("/"):
         return True
     for part in target.split("/"):
@@ -32,6 +33,7 @@ def escapes(target: str, depth: int) -> bool:
 
 
 def leads_outside(entry: Entry) -> InvalidArchiveError:
+    """The error for such an entry."""
     to = f", a {entry.kind.value} to {printable_name(entry.target)}," if entry.target else ""
     return InvalidArchiveError(
         f"{printable_name(entry.name)}{to} in it leads out of the destination", hint=UNTRUSTED_HINT
@@ -39,7 +41,7 @@ def leads_outside(entry: Entry) -> InvalidArchiveError:
 
 
 def check_link(root: int, path: tuple[str, ...]) -> None:
-    """Raises InvalidArchiveError if the link at the path leads out of the root, also by way of others."""
+    """Follow the link at the path, by hand. Raises InvalidArchiveError if it leads out of the root, also through other links."""
     entry = Entry("/".join(path), Kind.LINK, 0, os.readlink("/".join(path), dir_fd=root), 0)
     here = list(path[:-1])
     ahead = entry.target.split("/")[::-1]
@@ -51,12 +53,14 @@ def check_link(root: int, path: tuple[str, ...]) -> None:
         if part == "..":
             if not here:
                 raise leads_outside(entry)
+            # After links were replaced by their targets, so that .. means the parent that the system would go to.
             here.pop()
             continue
         try:
             target = os.readlink("/".join([*here, part]), dir_fd=root)
         except OSError:
-            here.append(part)  # no link, or nothing
+            # Not a link, or nothing.
+            here.append(part)
             continue
         links += 1
         if target.startswith("/") or links > _MAX_LINKS:

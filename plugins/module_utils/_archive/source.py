@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Reads the bytes of an archive once, forward, with their CRC-64."""
+"""The bytes of an archive file, read once and forward, and their CRC-64."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ import typing as t
 from .._files.crc64 import crc64
 from .errors import InvalidArchiveError
 
+#: Bytes of one read: few calls, and the data is still in the processor's cache for its checksum.
 _READ = 256 << 10
 
+#: Bytes of a block in a tar, by POSIX.
 BLOCK = 512
 
 
 class Source:
-    """The bytes of the archive. Raises InvalidArchiveError if they cannot be read."""
+    """An archive file. Raises InvalidArchiveError if it cannot be read."""
 
     def __init__(self, path: str) -> None:
         try:
+            # A pipe of that name does not block here, and is refused below.
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise _unreadable(error) from None
@@ -37,6 +40,7 @@ class Source:
         self.rewind()
 
     def rewind(self) -> None:
+        """Begin again with the first byte, and with the checksum."""
         self.read = 0
         self.crc64 = 0
         self._buffer = b""
@@ -46,19 +50,20 @@ class Source:
         os.close(self._file)
 
     def read_beginning(self) -> bytes:
+        """The first block, which does not count as read."""
         try:
             return os.pread(self._file, BLOCK, 0)
         except OSError as error:
             raise _unreadable(error) from None
 
     def read_some(self) -> bytes:
-        """The next ones, none at the end."""
+        """Read the next bytes, as many as are at hand; none at the end."""
         rest = self._buffer[self._position :]
         self._buffer, self._position = b"", 0
         return rest or self._read_next()
 
     def read_exactly(self, count: int) -> bytes:
-        """The next ones, fewer at the end."""
+        """Read so many bytes, fewer at the end."""
         end = self._position + count
         if end <= len(self._buffer):
             self._position, start = end, self._position
@@ -76,13 +81,15 @@ class Source:
         return b"".join(parts)
 
     def crc64_of_all(self, tick: t.Callable[[], None]) -> int:
+        """Read all bytes for their checksum. ``tick`` is called for each read."""
         self.rewind()
         while self.read_some():
             tick()
         return self.crc64
 
     def confirm(self) -> None:
-        """That it was this file all the time."""
+        """Check that nobody wrote to the file meanwhile. Raises InvalidArchiveError."""
+        # Size and time do not prove it, but a download that goes on changes both.
         status = os.fstat(self._file)
         if (status.st_size, status.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
             message = "it was written to while it was read"

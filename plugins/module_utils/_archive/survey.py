@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Counts what is in a directory."""
+"""Counts of the entries in a directory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import typing as t
 
 from .tree import DIRECTORY, MARKER, MAX_DEPTH, Tree
 
+#: Entries between two calls of ``tick``: a few milliseconds.
 _ENTRIES_PER_TICK = 1000
 
 
 def count_entries(path: str, tick: t.Callable[[], t.Any] = int) -> Tree:
-    """Counts what is in a directory. Raises OSError."""
+    """Count the entries in a directory. Raises OSError."""
     directory = os.open(path, DIRECTORY)
     try:
         return count_entries_below(directory, tick)
@@ -32,7 +33,10 @@ def count_entries_below(
     on_link: t.Callable[[tuple[str, ...]], t.Any] = len,
     path: tuple[str, ...] = (),
 ) -> Tree:
-    """``on_directory`` is called for each below the first, after those in it; ``on_link`` with the path of each."""
+    """Count the entries below an open directory, and never follow a link.
+
+    ``on_directory`` is called for each directory below it, after those inside; ``on_link`` with the path of each link.
+    """
     files = directories = links = size = 0
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -43,7 +47,7 @@ def count_entries_below(
                 on_link((*path, entry.name))
             elif entry.is_dir(follow_symlinks=False):
                 directories += 1
-                # Nothing so deep was unpacked here.
+                # Nothing so deep was unpacked, and each level keeps a directory open.
                 if len(path) > MAX_DEPTH:
                     continue
                 inner = os.open(entry.name, DIRECTORY, dir_fd=directory)

@@ -4,15 +4,15 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What is in an archive.
+"""Entries of an archive.
 
-It is one or several tars, one after the other, within one or several compressed streams, one after the other. All are read
-to the end, which the usual tools do not do by themselves. Whatever cannot be right is refused, and says where.
+An archive is one or several joined tars, in one or several joined compressed streams. All are read to the end, which the
+usual tools do not do by themselves. Whatever cannot be right is an error that names the place.
 
     Source          the bytes of the archive, read once, with their CRC-64
-    _gunzip, unzstd what is compressed in them, in pieces that are never large
-    Stream          the same as a stream, made by a thread of its own
-    Tars            the entries of the tars in it
+    _gunzip, unzstd decompression into chunks of limited size
+    Stream          the chunks as a stream, made by a thread of its own
+    TarReader       the entries of the tars in it
 
 Sizes are in bytes. Memory grows neither with the size nor with the number of entries.
 """
@@ -31,10 +31,13 @@ from .formats import ENCODING, UNTRUSTED_HINT, describe_content, printable_name
 from .source import BLOCK
 
 _ZEROS = bytes(BLOCK)
+#: Bytes of an extended header, which is kept in memory. The longest names and attributes of Linux need about 130 KiB.
 _MAX_EXTENDED_HEADER = 1 << 20
 
 
 class Kind(enum.Enum):
+    """Kinds of entries that are unpacked."""
+
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "symbolic link"
@@ -42,7 +45,7 @@ class Kind(enum.Enum):
 
 
 class Entry(t.NamedTuple):
-    """``target`` is that of a link; ``offset``: where its header is in what was decompressed."""
+    """An entry. ``target``: of a link. ``offset``: of its header in the decompressed bytes."""
 
     name: str
     kind: Kind
@@ -51,6 +54,7 @@ class Entry(t.NamedTuple):
     offset: int
 
 
+# CONTTYPE is a file in one piece, which no system of today has: tar unpacks it as a file.
 _KINDS = {
     tarfile.REGTYPE: Kind.FILE,
     tarfile.AREGTYPE: Kind.FILE,
@@ -61,6 +65,7 @@ _KINDS = {
 }
 #: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,4096})=")
+# Nothing of this is in an export, and a device or a pipe would be dangerous.
 _REFUSED = {
     tarfile.CHRTYPE: "a character device",
     tarfile.BLKTYPE: "a block device",
@@ -70,9 +75,9 @@ _REFUSED = {
 
 
 class TarReader:
-    """The entries of all tars of the stream.
+    """Reader for all tars of a stream.
 
-    ``TarFile`` is of no use here: it takes a damaged header for the end, or steps over it; but its headers are.
+    Only the headers of ``tarfile`` are used: ``TarFile`` takes a damaged header for the end, or skips it.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -80,7 +85,7 @@ class TarReader:
         self._stream = stream
 
     def __iter__(self) -> t.Iterator[Entry]:
-        """Whatever is not read of an entry's content is skipped."""
+        """Yield each entry. Content that is not read before the next one is skipped."""
         common: dict[str, str] = {}
         own: dict[str, str] = {}
         is_extended = False
@@ -88,6 +93,7 @@ class TarReader:
         while True:
             offset = self._stream.offset
             block = self._stream.read_block()
+            # The end of the stream; some tools leave less than a block of zeros there.
             if len(block) < BLOCK and not block.strip(b"\0"):
                 if not has_ended:
                     raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
@@ -96,6 +102,7 @@ class TarReader:
                         "it holds no files", hint="Check that src names the archive of a download task"
                     )
                 return
+            # A tar ends with two blocks of zeros, and often more; some tools write one. Another tar may follow.
             if block == _ZEROS:
                 if is_extended:
                     raise damaged(f"tar {self.archives} ends at offset {offset}, right after an extended header")
@@ -108,7 +115,9 @@ class TarReader:
             if has_ended:
                 has_ended = False
                 self.archives += 1
+                # Global settings hold for one tar, and not for the next.
                 common = {}
+            # The base-256 notation of GNU can be negative, which would lead backwards.
             if header.size < 0:
                 raise damaged(f"the header at offset {offset} has a negative size")
             is_extended = True
@@ -124,6 +133,7 @@ class TarReader:
                 entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
                 own = {}
                 is_extended = False
+                # By the offset, as the caller may have read none, some or all of the content.
                 stop = self._stream.offset + entry.size
                 yield entry
                 self._skip(stop - self._stream.offset, entry)
@@ -138,6 +148,7 @@ class TarReader:
         return InvalidArchiveError(f"there is no tar in it: what was compressed {what}", hint=hint)
 
     def _read_extended(self, header: tarfile.TarInfo) -> bytes:
+        """Read the content of an extended header."""
         if header.size > _MAX_EXTENDED_HEADER:
             message = f"an extended header of {header.size} bytes; at most {_MAX_EXTENDED_HEADER} make sense"
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
@@ -153,15 +164,17 @@ class TarReader:
 
 
 def cut_off(entry: Entry, offset: int) -> InvalidArchiveError:
+    """The error for content that ends too early."""
     return damaged(f"what is unpacked ends at offset {offset}, in the middle of {printable_name(entry.name)}")
 
 
 def _pax_records(data: bytes, offset: int) -> dict[str, str]:
-    """Those that matter here."""
+    """Records of a pax header that matter here."""
     records = {}
     at = 0
     while at < len(data):
         match = _PAX_RECORD.match(data, at)
+        # A record is "length keyword=value\n", and its length includes all of that.
         end = at + int(match[1]) if match else 0
         if not match or not match.end() < end <= len(data) or data[end - 1] != 0x0A:
             raise damaged(f"the extended header at offset {offset} cannot be read")
@@ -186,6 +199,7 @@ def _entry_of(header: tarfile.TarInfo, settings: t.Mapping[str, str], offset: in
         if not re.fullmatch(r"[0-9]{1,19}", settings["size"]):
             raise damaged(f"the extended header before offset {offset} has a size that is no number")
         size = int(settings["size"])
+    # Tars from before POSIX have no type for directories.
     if kind is Kind.FILE and name.endswith("/") and not size:
         kind = Kind.DIRECTORY
     return Entry(name, kind, size if kind is Kind.FILE else 0, settings.get("linkpath", header.linkname), offset)

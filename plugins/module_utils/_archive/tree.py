@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What is written for an archive: by which limits, and with which owner and mode."""
+"""Request for an extraction, and counts of its result."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import typing as t
 
 from .formats import printable_name
 
-#: In ``dest``: what was unpacked there.
+#: File in ``dest`` with the description of its contents.
 MARKER = ".apsaradb-backup.json"
-#: An entry lies in so many directories at the most.
+#: Directories above an entry, at most. Each level of a count keeps one open, and exports have four.
 MAX_DEPTH = 100
 
+# A link is never followed, neither to a directory nor to a file that exists.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to unpack. Paths are absolute, ``dest`` without links; modes at most 0o777, that of
+    """Request for an extraction. Paths are absolute, ``dest`` without links; modes are at most 0o777, that of
     directories at least 0o700; -1 leaves owner and group alone.
 
-    ``max_size`` none is what is free in the file system. ``replace``: whatever ``dest`` holds.
+    ``max_size``: bytes, None for what is free in the file system. ``replace``: also other content of ``dest``.
     """
 
     src: str
@@ -44,16 +45,18 @@ class Request:
 
     @property
     def changes_owner(self) -> bool:
+        """Tell whether owner or group have to be set."""
         return (self.owner, self.group) != (-1, -1)
 
     @property
     def operation(self) -> str:
+        """The operation that errors name."""
         return f"unpack {printable_name(self.src)} into {printable_name(self.dest)}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-    """What is in a directory, itself not counted. Hard links are files, and count as often as there are."""
+    """Counts of the entries below a directory. Each hard link counts as a file; ``links`` are symbolic ones."""
 
     files: int = 0
     directories: int = 0

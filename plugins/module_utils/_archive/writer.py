@@ -4,9 +4,9 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The files, directories and links below a directory: writes those of an archive, and counts what is there.
+"""Writer for the entries of an archive.
 
-Goes from directory to directory by what is open, and never through a link.
+It goes from one open directory to the next, and never through a link.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from .link_targets import escapes, leads_outside
 from .tar_reader import Entry, Kind, cut_off
 from .tree import DIRECTORY, MARKER, MAX_DEPTH, NEW_FILE, Request
 
+#: Bytes of a path without its final zero, PATH_MAX of Linux.
 _MAX_PATH = 4095
 
 
 class Writer:
-    """Writes entries below a directory. Goes from directory to directory, and into none that a link leads to."""
+    """Writer for entries below an open directory. Counts files, and bytes of content."""
 
     def __init__(self, root: int, request: Request) -> None:
         self.entries = 0
@@ -39,7 +40,7 @@ class Writer:
         self.size = 0
         self._root = root
         self._request = request
-        # The last directory, as the next entry is mostly in the same.
+        # The last directory stays open, as the next entry is mostly in the same.
         self._parts: tuple[str, ...] = ()
         self._directory = root
         self._max_size = request.max_size
@@ -48,9 +49,11 @@ class Writer:
             self._max_size = file_system.f_bavail * file_system.f_frsize
 
     def close(self) -> None:
+        """Close the last directory. The root stays open."""
         self._enter(())
 
     def add(self, entry: Entry, stream: Stream) -> None:
+        """Write an entry, with its content from the stream. Raises InvalidArchiveError, DestinationError or OSError."""
         parts = self._split(entry.name, entry)
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
@@ -75,17 +78,21 @@ class Writer:
             self._write_file(entry, parts[-1], stream)
 
     def set_owner_and_mode(self, file: int, mode: int) -> None:
-        # In this order: a change of the owner can take bits away.
+        """Set them for an open file or directory."""
+        # In this order: a change of the owner can clear bits of the mode.
         if self._request.changes_owner:
             os.fchown(file, self._request.owner, self._request.group)
         os.fchmod(file, mode)
 
     def _split(self, name: str, entry: Entry) -> tuple[str, ...]:
+        """Split a name at its slashes, and check it."""
         parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        # Names with a drive of Windows are refused as well: whoever wrote them meant no place below.
         if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
             raise leads_outside(entry)
         if "\0" in name:
             raise damaged(f"the name {printable_name(name)} at offset {entry.offset} has a zero byte")
+        # The path must be valid in the new directory, which is longer than in dest.
         length = len(os.fsencode(name)) + len(os.fsencode(self._request.dest)) + len(".part/new/")
         if length > _MAX_PATH or len(parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
             message = f"the name {printable_name(name)} of {len(name)} characters is too long or too deep"
@@ -93,6 +100,7 @@ class Writer:
         return parts
 
     def _count_entry(self) -> None:
+        """Count an entry before it is written. Directories that the archive only implies count, too."""
         self.entries += 1
         limit = self._request.max_files
         if self.entries > limit:
@@ -100,6 +108,7 @@ class Writer:
             raise InvalidArchiveError(message, hint=f"Raise max_files, which is {limit}, if that is right")
 
     def _count_file(self, size: int, entry: Entry) -> None:
+        """Count a file before it is written, so that no byte is written beyond the limit."""
         self.files += 1
         self.size += size
         limit = t.cast(int, self._max_size)
@@ -113,6 +122,7 @@ class Writer:
             raise InvalidArchiveError(f"{message}, and max_size is {limit}", hint="Raise max_size if that is right")
 
     def _enter(self, parts: tuple[str, ...], entry: t.Optional[Entry] = None, creates: bool = True) -> None:
+        """Open a directory, level by level from the root, and create what is missing."""
         if parts == self._parts:
             return
         self._go_to((), self._root)
@@ -133,18 +143,19 @@ class Writer:
             self._go_to(parts[:depth], inner)
 
     def _go_to(self, parts: tuple[str, ...], directory: int) -> None:
-        """In this order: a signal may come at any time, and nothing must be closed twice."""
+        """Make an open directory the present one, and close the last. In this order, as a signal may come in between."""
         left, self._directory = self._directory, directory
         self._parts = parts
         if left != self._root:
             os.close(left)
 
     def _conflict(self, entry: Entry, name: str) -> InvalidArchiveError:
+        """The error for a file where another entry needs a directory."""
         message = f"{printable_name(name)} in it is a file or a link, and {printable_name(entry.name)} needs a directory there"
         return InvalidArchiveError(message, hint=UNTRUSTED_HINT)
 
     def _create(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
-        """What ``make`` returns. Of two entries of one name the later wins, as in a tar that was appended to."""
+        """Call ``make``, and return its result. The later one of two entries with one name wins, as in a tar that was appended to."""
         try:
             return make()
         except FileExistsError:
@@ -159,13 +170,16 @@ class Writer:
         return make()
 
     def _write_file(self, entry: Entry, name: str, stream: Stream) -> None:
+        """Create a file, and write its content."""
         file = self._create(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
         try:
             written = 0
             for piece in stream.read_pieces(entry.size):
                 count = len(piece)
+                # A write may take less than all.
                 while piece:
                     piece = piece[os.write(file, piece) :]
+                # Large files are brought to the disk while more comes, small ones together in the end.
                 if self._request.sync and written:
                     start_writing(file, written, count)
                 written += count
@@ -176,7 +190,7 @@ class Writer:
             os.close(file)
 
     def _write_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
-        """Where it leads in the end is only known when all is there; here is what can be said already."""
+        """Create a symbolic link, if the text of its target is safe. Its real target can be checked only when all is there."""
         if not entry.target or "\0" in entry.target:
             raise damaged(f"the link {printable_name(entry.name)} leads nowhere")
         name, directory = parts[-1], self._directory
@@ -187,6 +201,7 @@ class Writer:
             os.chown(name, self._request.owner, self._request.group, dir_fd=directory, follow_symlinks=False)
 
     def _write_hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+        """Create a hard link to a file that was written before, and to nothing else."""
         target = self._split(entry.target, entry)
         if target == parts:
             raise damaged(f"the hard link {printable_name(entry.name)} leads to itself")
@@ -200,6 +215,7 @@ class Writer:
             message = f"{printable_name(entry.name)} in it is a hard link to {printable_name(entry.target)}, and no such file is before it"
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
         self._count_file(size, entry)
+        # The next step closes the present directory, which is that of the target.
         source = os.dup(self._directory)
         try:
             self._enter(parts[:-1], entry)

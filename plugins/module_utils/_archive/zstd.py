@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What is compressed with Zstandard, by Python 3.14 or the package zstandard.
+"""Decompression of Zstandard, by Python 3.14 or the package zstandard.
 
 Source: RFC 8878, "Zstandard Compression and the application/zstd Media Type".
 """
@@ -23,17 +23,19 @@ if t.TYPE_CHECKING:
     from .source import Source
 
 
+#: Bytes of a skippable frame that are skipped at a time.
 _READ = 256 << 10
+#: Largest block in bytes, RFC 8878, section 3.1.1.2.4.
 _MAX_BLOCK = 128 << 10
-#: A window of so much is taken whatever memory there is. It is what zstd itself takes without being asked.
+#: Window in bytes that is used however little memory there is. It is the default limit of zstd.
 _USUAL_WINDOW = 128 << 20
-#: Of the memory that is available, so much may become the window, and never more than decoders can.
+#: Share of the available memory for a larger window, so that the host keeps the rest. And the largest one of decoders, in bytes.
 _MEMORY_SHARE = 0.5
 _LARGEST_WINDOW = 1 << 31
 
 
 class _Frame(t.NamedTuple):
-    """``window``: how many bytes of what was decompressed have to be kept, to be referred to."""
+    """The header of a frame. ``window``: decompressed bytes to keep in memory, as later ones refer to them."""
 
     header: bytes
     window: int
@@ -41,14 +43,15 @@ class _Frame(t.NamedTuple):
 
 
 def unzstd(source: Source) -> t.Iterator[bytes]:
-    """All frames. Block by block: no block gives more than 128 KiB, whereas a few bytes of several can give gigabytes."""
+    """Decompress all frames, block by block. One block gives at most 128 KiB; a few bytes of several can give gigabytes."""
     decompressor_of, library_error = _library()
     while True:
         magic = source.read_exactly(4)
         if not magic:
             return
         number = int.from_bytes(magic, "little")
-        if number >> 4 == 0x184D2A5:  # to be skipped
+        # One of the sixteen magic numbers of frames to be skipped, which tools use for their own data.
+        if number >> 4 == 0x184D2A5:
             size = int.from_bytes(_read_exactly(source, 4), "little")
             while size:
                 size -= len(_read_exactly(source, min(size, _READ)))
@@ -63,10 +66,11 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
 
 
 def _frame(source: Source, magic: bytes) -> _Frame:
-    """Read the header of a frame. Raises InvalidArchiveError if the frame is a good one, and cannot be decompressed here."""
+    """Read the header of a frame. Raises InvalidArchiveError for a valid frame that cannot be decompressed here."""
     descriptor = _read_exactly(source, 1)
     flags = descriptor[0]
     single, checksum = flags >> 5 & 1, flags >> 2 & 1
+    # A reserved bit, which a later version may give a meaning.
     if flags >> 3 & 1:
         hint = "Decompress it with the newest zstd first"
         raise InvalidArchiveError("it needs a newer version of Zstandard than this; it need not be damaged", hint=hint)
@@ -80,9 +84,10 @@ def _frame(source: Source, magic: bytes) -> _Frame:
             f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged", hint=hint
         )
     if single:
-        # The window is all of the content. Sizes in two bytes begin with 256.
+        # The window is the whole content. Sizes in two bytes begin with 256.
         size = int.from_bytes(content_size, "little") + (256 if len(content_size) == 2 else 0)
     else:
+        # Five bits of exponent, three of mantissa: RFC 8878, section 3.1.1.1.2.
         base = 1 << 10 + (window[0] >> 3)
         size = base + (base >> 3) * (window[0] & 7)
     _check_window(size)
@@ -90,6 +95,7 @@ def _frame(source: Source, magic: bytes) -> _Frame:
 
 
 def _check_window(size: int) -> None:
+    """Check that there is memory for a window. Raises InvalidArchiveError."""
     if size <= _USUAL_WINDOW:
         return
     needs = f"it needs a window of {_mebibytes(size)} to be decompressed"
@@ -110,6 +116,7 @@ def _mebibytes(size: int) -> str:
 
 
 def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[bytes]:
+    """Decompress the blocks of a frame."""
     pending = frame.header
     is_last = False
     while not is_last:
@@ -118,6 +125,7 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
         is_last, kind, size = bool(fields & 1), fields >> 1 & 3, fields >> 3
         if size > _MAX_BLOCK or kind == 3:
             raise damaged(f"a Zstandard block before byte {source.read} of the archive")
+        # Of a block that repeats one byte, only that byte is stored.
         pending += header + _read_exactly(source, 1 if kind == 1 else size)
         chunk = decompressor.decompress(pending + (_read_exactly(source, 4) if is_last and frame.has_checksum else b""))
         pending = b""
@@ -133,7 +141,7 @@ def _read_exactly(source: Source, count: int) -> bytes:
 
 
 def _library() -> tuple[t.Callable[[int], t.Any], type[Exception]]:
-    """A function that makes a decompressor of one frame, by its window, and what they raise."""
+    """A function that makes a decompressor for one frame with a given window, and the error of the library."""
     try:
         zstd: t.Any = importlib.import_module("compression.zstd")
     except ImportError:

@@ -21,20 +21,20 @@ class BodySource(t.Protocol):
     host: str
 
     def receive(self, view: memoryview) -> t.Optional[int]:
-        """Return how many bytes came into the view; none if there is nothing yet, 0 if there will be nothing."""
+        """Receive bytes into the view. Returns their number, None if there are none yet, and 0 at the end."""
 
     def wait(self, seconds: float, count: int) -> None:
-        """Wait until so many bytes are there, or so long."""
+        """Wait until ``count`` bytes are there, at most so many seconds."""
 
     def finish(self) -> None:
-        """Take the body as read to its end."""
+        """Free the connection for its next request, as the body was read to its end."""
 
     def close(self) -> None:
         """End the connection."""
 
 
 class Body:
-    """Of an answer, at the place ``start`` of the object; ``is_whole`` if that was all that could be had."""
+    """The body of a response, from ``start`` of the object on. ``is_whole``: the server gave all of the object."""
 
     def __init__(self, connection: BodySource, info: ObjectInfo, start: int, stop: int, is_whole: bool) -> None:
         self.info = info
@@ -48,9 +48,9 @@ class Body:
         return not self._left
 
     def receive(self, view: memoryview) -> t.Optional[int]:
-        """What is there already, into the view from its beginning. Returns how much, none if ``wait`` is to be called first.
+        """Receive what is there into the beginning of the view. Returns the number of bytes, None before a ``wait``, 0 at the end.
 
-        0 means the end. Raises ConnectionFailedError, also if the answer ends before it should.
+        Raises ConnectionFailedError, also if the body ends too early.
         """
         if not self._left:
             return 0
@@ -68,11 +68,11 @@ class Body:
         return count
 
     def wait(self, seconds: float, count: int = 1) -> None:
-        """Until so many bytes are there to be received, or so long. Raises ConnectionFailedError if nothing came for too long."""
+        """Wait for ``count`` bytes, at most so many seconds. Raises ConnectionFailedError if nothing came within ``read_timeout``."""
         self._connection.wait(seconds, min(count, self._left))
 
     def skip(self) -> None:
-        """Receive what is left of it, for nothing. Raises as ``receive``."""
+        """Receive the rest, and throw it away. Raises as ``receive``."""
         view = memoryview(bytearray(4096))
         while not self.is_over:
             if self.receive(view) is None:

@@ -4,9 +4,9 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Ranges of an object behind a link, over connections that stay open.
+"""Requests for an object and for ranges of it, over a connection that stays open.
 
-By http.client: it lets bytes be received where they are to stay, and no environment variable changes what it trusts.
+Uses http.client: it receives bytes into memory of ours, and no environment variable changes the certificates that it trusts.
 Sources: GetObject and "signed URLs" in the API reference of OSS; RFC 9110 for ranges and preconditions.
 """
 
@@ -47,7 +47,7 @@ from .response import (
     refusal,
 )
 
-#: So much of TLS may have been read from the socket, and is not there for us yet.
+#: Longest record of TLS in bytes, RFC 8446, section 5.2. OpenSSL may hold one that is not complete: no byte of it can be read.
 _MAX_TLS_RECORD = 16384 + 256 + 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -56,7 +56,7 @@ T = t.TypeVar("T")
 
 
 class Connection:
-    """One at a time to one server, kept open from one range to the next. Not for two threads, but for ``abort``."""
+    """A connection to one server at a time, kept open between requests. For one thread, except ``abort`` and ``bytes_ready``."""
 
     def __init__(self, options: HttpOptions) -> None:
         self._options = options
@@ -72,14 +72,14 @@ class Connection:
         self._low_water_mark = 1
         self._received_at = 0.0
         self.host = ""
-        #: How many were made, and how many bytes of objects came.
+        #: Number of connections opened, and of bytes of objects received, also of those that were not needed.
         self.connections_made = 0
         self.received = 0
 
     def probe(self, link: Link) -> tuple[Link, Body]:
-        """Ask for the first byte, which says all about the object, and where it really is.
+        """Request the first byte. Returns the link after redirections, and a body that tells about the object.
 
-        The body is the whole object if the server gives no ranges, or the object is empty. Raises as ``get``.
+        The body has the whole object if the server gives no ranges, or the object is empty. Raises as ``get``.
         """
         link, response = self._request(link, "bytes=0-0")
         if response.status in (200, 416):
@@ -90,16 +90,16 @@ class Connection:
         return link, Body(self, info, 0, 1, is_whole=False)
 
     def get_whole(self, link: Link) -> tuple[Link, Body]:
-        """All of the object in one answer, which is of one object whatever becomes of it. Raises as ``get``."""
+        """Request the whole object in one response, so that all bytes are of one object. Returns and raises as ``get``."""
         link, response = self._request(link, "")
         if response.status != 200:
             raise self._rejected(response)
         return link, self._whole(response)
 
     def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> tuple[Link, Body]:
-        """The bytes from start up to stop of this object, and nothing else; and where they really are.
+        """Request the bytes from start up to stop of this object. Returns the link after redirections, and their body.
 
-        Raises ConnectionFailedError, InvalidResponseError for what is no such range, Rejected, or ObjectChangedError.
+        Raises ConnectionFailedError, InvalidResponseError for another response, StorageRejectedError, or ObjectChangedError.
         """
         link, response = self._request(link, f"bytes={start}-{stop - 1}", info)
         if response.status in (412, 416):
@@ -111,7 +111,7 @@ class Connection:
         return link, Body(self, found, start, stop, is_whole=False)
 
     def receive(self, view: memoryview) -> t.Optional[int]:
-        """What is there of the answer's body; none if there is nothing yet, 0 if there will be nothing."""
+        """Receive bytes of the body. Returns their number, None if there are none yet, and 0 at the end."""
         count, size = 0, len(view)
         try:
             if self._buffered is None:
@@ -140,6 +140,7 @@ class Connection:
         return count
 
     def wait(self, seconds: float, count: int) -> None:
+        """Wait until ``count`` bytes are there, at most so many seconds, and never longer than ``read_timeout`` without a byte."""
         left = self._received_at + self._options.read_timeout - time.monotonic()
         count = max(1, count - self._tls_overhead)
         try:
@@ -151,19 +152,21 @@ class Connection:
             raise self._failed(error) from None
 
     def _set_low_water_mark(self, count: int) -> None:
+        """Have the system wake us up only for so many bytes: a wake-up for each packet costs more than the bytes."""
         if count != self._low_water_mark:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
             self._low_water_mark = count
 
     def _detach_body(self) -> None:
-        """From here on the socket is read by ourselves, and nobody waits at it; what came with the head lies in the response."""
+        """Read the body from the socket itself, without blocking, and without the copies of http.client."""
         self._buffered, self._pending_error = b"", None
         self._received_at = time.monotonic()
         self._socket.settimeout(0)
+        # What came together with the head is in the buffer of http.client already.
         self._buffered = t.cast(t.Any, self._response).fp.peek()
 
     def finish(self) -> None:
-        """The answer was read to its end."""
+        """Free the connection for the next request, as the response was read to its end."""
         response, self._response = self._response, None
         if response:
             keep = not response.will_close
@@ -172,15 +175,15 @@ class Connection:
                 self.close()
 
     def abort(self) -> None:
-        """By another thread: have whatever is waited for fail."""
+        """Make all that waits for this connection fail. Called by other threads."""
         sock = self._socket
         if sock is not None:
             with contextlib.suppress(OSError):
-                # Not that of SSLSocket, which goes on without TLS thereafter.
+                # That of SSLSocket would go on without TLS, and read the records as if they were the object.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """What came of the object by then, and is thrown away, counts as received."""
+        """Close the connection. Bytes of the object that are thrown away by that count as received."""
         response, self._response = self._response, None
         if response is not None and response.status in (200, 206):
             if self._buffered is None:
@@ -195,9 +198,9 @@ class Connection:
                 connection.close()
 
     def bytes_ready(self) -> int:
-        """By any thread: bytes of the body that came, and are not received yet.
+        """Number of bytes of the body that can be received at once. Called by other threads.
 
-        With TLS it is only known how many came to carry them, which is a bit more.
+        With TLS it is an estimate: only the bytes of the records are known, which are a few more.
         """
         buffered, sock = self._buffered, self._socket
         if buffered is None or sock is None:
@@ -214,7 +217,7 @@ class Connection:
     def _request(
         self, link: Link, byte_range: str, info: t.Optional[ObjectInfo] = None
     ) -> tuple[Link, http.client.HTTPResponse]:
-        """What is answered where the link leads to in the end, and the link to there."""
+        """Send a request, and follow redirections. Returns the last link, and its response."""
         for _unused in range(tuning.MAX_REDIRECTS + 1):
             response = self._send(link, byte_range, info)
             if response.status not in _REDIRECTS:
@@ -226,6 +229,7 @@ class Connection:
 
     def _send(self, link: Link, byte_range: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
         self.host = link.host
+        # A response that was not read to its end stands in the way of the next one.
         if self._response is not None or self._server != link.server:
             self.close()
         headers = {
@@ -235,7 +239,7 @@ class Connection:
         }
         if byte_range:
             headers["Range"] = byte_range
-        # Both are free: what a link signs are headers that begin with x-oss-.
+        # Both may be added: a link signs only headers that begin with x-oss-.
         if info and info.strong_etag:
             headers["If-Match"] = info.strong_etag
         elif info and info.last_modified:
@@ -249,7 +253,7 @@ class Connection:
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 if is_new:
                     raise
-                # The server gave up a connection that nothing was asked on for a while.
+                # The server closed a connection that was idle for a while. That is no failure: a new one is tried once.
                 self.close()
                 return self._exchange(link, headers)
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
@@ -264,7 +268,7 @@ class Connection:
             headers = {**headers, **proxy_login(proxy)}
         self._socket.settimeout(self._options.read_timeout)
         self._set_low_water_mark(1)
-        # Until the body begins, what comes is the head.
+        # The head is no part of the object: bytes_ready is 0 until the body begins.
         self._buffered = None
         connection.request("GET", target, headers=headers)
         self._response = connection.getresponse()
@@ -289,7 +293,7 @@ class Connection:
         self._server = link.server
         connection.connect()
         self._socket = connection.sock
-        # The one that costs less of the two that a socket with TLS has.
+        # SSLSocket.recv_into does the same as read, with checks that cost time for each call.
         is_tls = isinstance(self._socket, ssl.SSLSocket)
         self._tls_overhead = _MAX_TLS_RECORD if is_tls else 0
         self._low_water_mark = 1
@@ -318,7 +322,7 @@ class Connection:
             raise
 
     def _rejected(self, response: http.client.HTTPResponse) -> Exception:
-        """What an answer that is none of the object says. Its body is read up to a limit."""
+        """The error for a response that has no object. Its body is read up to a limit."""
         text = ""
         with contextlib.suppress(OSError, http.client.HTTPException):
             text = response.read(MAX_ERROR).decode("utf-8", "replace")
@@ -326,6 +330,7 @@ class Connection:
         return refusal(response, text)
 
     def _drain(self) -> None:
+        """Read a short body to its end, so that the connection can be used again; a long one costs more than a new connection."""
         response = self._response
         if response is None:
             return
@@ -338,6 +343,7 @@ class Connection:
         self.close()
 
     def _failed(self, error: Exception) -> ConnectionFailedError:
+        """The error for a connection that broke. Closes it."""
         was_connected, had_response = self._socket is not None, self._response is not None
         self.close()
         return connection_failure(

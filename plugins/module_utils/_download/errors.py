@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Why an object cannot be downloaded."""
+"""Errors of a download."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseEr
 
 
 class StorageRejectedError(RefusedError):
+    """A request that the storage rejects. ``new_links``: number of new links in a row that are worth a try."""
+
     kind = "storage"
     responder = "storage"
 
@@ -23,19 +25,23 @@ class StorageRejectedError(RefusedError):
 
 
 class ObjectChangedError(BackupError):
+    """Another object in place of the one that the transfer began with."""
+
     kind = "object"
 
 
 class VerificationError(BackupError):
+    """Bytes that are not those of the storage, by their checksum or their number."""
+
     kind = "verification"
 
 
 class WrongPartError(InvalidResponseError):
-    """Of the object, but not the part that was asked for, or not to be known as one of it."""
+    """A part of an object, but not the requested one, or perhaps not of this object."""
 
 
 class StorageUnavailableError(InvalidResponseError):
-    """The storage cannot answer at the moment. ``retry_after``: seconds that it asks to wait."""
+    """A temporary failure of the storage. ``retry_after``: seconds that it asks to wait."""
 
     kind = "storage"
 
@@ -46,7 +52,7 @@ class StorageUnavailableError(InvalidResponseError):
 
 
 def is_permanent(error: BackupError) -> bool:
-    """Whether it makes no sense to try again."""
+    """Tell whether another try makes no sense."""
     if isinstance(error, ConnectionFailedError):
         return error.permanent
     if isinstance(error, StorageUnavailableError):
@@ -55,7 +61,7 @@ def is_permanent(error: BackupError) -> bool:
 
 
 class UnrangedDownloadInterruptedError(Exception):
-    """A server that gives no ranges stopped half-way: all has to come again."""
+    """An interruption by a server that gives no ranges, so that the object has to be downloaded from the start."""
 
     def __init__(self, reason: BackupError) -> None:
         super().__init__(str(reason))

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Explains why a connection to a storage broke."""
+"""Explanation of a broken connection to a storage."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The journal of a partial file: which bytes are there, and their CRC-64."""
+"""The journal of a partial file: its extents, and their CRC-64."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ import typing as t
 
 from .object_info import ObjectInfo
 
+#: Format of the journal. Another one is ignored, and all is downloaded from the start.
 VERSION = 1
 
+#: A link or a pipe that somebody put there is not opened, or does not block; no child process gets the file.
 OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Extent:
-    """Bytes that are there. ``known``: how many, and their CRC-64, in one, for those who look while it grows."""
+    """A run of bytes in the file. ``known``: its length and CRC-64, in one tuple, as another thread reads both while it grows."""
 
     __slots__ = ("known", "start")
 
@@ -35,7 +37,7 @@ class Extent:
 
 
 def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
-    """How many bytes of the object a transfer need not bring, as far as the journal says."""
+    """Number of bytes that the journal says are there already."""
     try:
         journal = read_journal(f"{destination}.part.json", info, os.stat(f"{destination}.part").st_size)
     except OSError:
@@ -44,7 +46,7 @@ def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
 
 
 def read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[list[Extent], t.Any]]:
-    """The extents of this object in a file of that size, and the journal's seal; none if it is no journal of it."""
+    """The extents of this object in a file of that size, and the journal's fingerprint; None if it is no journal of it."""
     try:
         with open(os.open(path, os.O_RDONLY | OPEN_FLAGS), encoding="ascii") as file:
             if not is_trusted(os.fstat(file.fileno()), path):
@@ -55,6 +57,7 @@ def read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[lis
         extents = sorted((Extent(*map(int, numbers)) for numbers in journal["extents"]), key=lambda one: one.start)
         fingerprint = journal["closed"]
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        # Whatever a file of that name has in it, it must not end the run.
         return None
     reached = 0
     for extent in extents:
@@ -65,11 +68,12 @@ def read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[lis
 
 
 def is_trusted(status: os.stat_result, path: str) -> bool:
-    """Whether a file can be believed to be what a run like this left.
+    """Tell whether a file may be one that an earlier run left.
 
-    One of another user can only where nobody but the directory's owner can have put it: on some file systems, all files are
-    of the same user, whoever makes them.
+    A file of another user is trusted only where the directory is writable for its owner alone: on some file systems, all
+    files belong to one user, whoever creates them.
     """
+    # A second name could be a file of somebody else, which would be overwritten.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return False
     directory = os.stat(os.path.dirname(path) or ".")

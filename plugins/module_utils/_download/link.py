@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""A link to an object: checked, and what of it can be shown."""
+"""A link to an object, and the part of it that can be shown."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from urllib.parse import quote, unquote, urlsplit
 from .._base.errors import ConfigurationError
 from .._base.text import hide_link
 
+#: Letters of path and query that are sent as they are: RFC 3986, what browsers leave alone, and what is encoded already.
 _ALLOWED = "%/?:@!$&'()*+,;=~[]|"
 
 
 class Link:
-    """The address of an object. It is signed: who has it can read the object, so it is never shown."""
+    """The signed address of an object. Whoever has it can read the object, so it is never shown."""
 
     def __init__(self, url: str) -> None:
         url = url.strip()
@@ -40,15 +41,16 @@ class Link:
         self.host: str = parts.hostname
         self.authority = parts.netloc.rpartition("@")[2]
         self.login = parts.netloc.rpartition("@")[0]
-        # Whatever is neither allowed there nor encoded already is encoded, as a browser does it.
+        # Encodes what is neither allowed there nor encoded already, as a browser does it.
         self.target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_ALLOWED)
         self.path = unquote(parts.path)
 
     @property
     def printable(self) -> str:
-        """What may be said of it. Not as an address, which would be taken for the secret where nothing is signed in it."""
+        """Host and path for messages. Without the scheme: an address would be masked as if it were the secret."""
         return f"{self.authority}{self.path}"
 
     @property
     def server(self) -> tuple[str, str, int]:
+        """Scheme, host and port: connections to the same ones can be shared."""
         return self.scheme, self.host, self.port

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The link that a transfer uses: it expires, is refused, is redirected, and is renewed."""
+"""The link of a transfer: its redirection, rejection and renewal."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _ALL_EXPIRED_HINT = (
 
 
 class Links:
-    """The link that is in use. For several threads, but ``refresh`` for one.
+    """The link in use. For several threads, except ``refresh``, which is for one.
 
-    Where it was redirected, the place that it led to is asked from then on, and the link itself again once that place refuses
-    or fails: what a link leads to may be short-lived.
+    After a redirection, requests go to its target, and to the link itself again once the target rejects one or fails: a
+    target may be short-lived. Each change begins a new generation, so that a late failure of an old one is ignored.
     """
 
     def __init__(self, link: Link, observer: TransferObserver, timeout: float) -> None:
@@ -37,33 +37,36 @@ class Links:
         self._generation = 0
         self._rejection: t.Optional[StorageRejectedError] = None
         self._requested_at: t.Optional[float] = None
-        #: The codes for which links were asked that were of no use.
+        #: Codes of the rejections since a link last worked: one for each new link that was of no use.
         self._used_up: list[str] = []
+        #: Guards all of the above: workers read and reject, and the transfer's own thread renews.
         self._lock = threading.Lock()
 
     def current(self) -> tuple[int, Link]:
+        """The generation, and the link to use."""
         with self._lock:
             return self._generation, self._target
 
     @property
     def is_missing(self) -> bool:
+        """Tell whether a new link is needed first."""
         return self._rejection is not None
 
     def on_redirect(self, generation: int, target: Link) -> None:
-        """The link of that generation was redirected."""
+        """Use the target of a redirection from now on."""
         with self._lock:
             if generation == self._generation:
                 self._target = target
 
     def forget_redirection(self, generation: int) -> bool:
-        """Whether the place that this generation led to is given up, and its link asked again."""
+        """Give up the target of a redirection. Tells whether another link than that of the generation is in use now."""
         with self._lock:
             if generation == self._generation and self._target is not self._link:
                 self._use(self._link)
             return generation != self._generation
 
     def reject(self, generation: int, rejection: StorageRejectedError) -> None:
-        """Have ``refresh`` find another link. Raises the rejection if none would do."""
+        """Have ``refresh`` get another link. Raises the rejection if no link would do."""
         if self.forget_redirection(generation):
             return
         with self._lock:
@@ -77,12 +80,13 @@ class Links:
             self._rejection = rejection
 
     def mark_good(self) -> None:
-        """It was of use."""
+        """Forget earlier rejections, as the link works."""
+        # Without the lock, as it is called for each piece: to set an empty list is harmless at any time.
         if self._used_up:
             self._used_up = []
 
     def refresh(self) -> None:
-        """Have a new link in place of one that was rejected, if it is there by now. Raises Rejected if none will come."""
+        """Replace a rejected link once a new one is there. Raises the rejection if none will come."""
         rejection = self._rejection
         if rejection is None:
             return

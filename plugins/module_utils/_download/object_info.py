@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What a storage says of an object, and whether two answers are of the same one.
+"""Description of an object by a storage, and comparison of two.
 
 Source: GetObject in the API reference of OSS; RFC 9110, section 8.8, for what validators are worth.
 """
@@ -15,9 +15,9 @@ import typing as t
 
 
 class ObjectInfo(t.NamedTuple):
-    """All that the storage says of the object, as far as it tells one object from another.
+    """Headers that tell one object from another. ``crc64``: of the whole object.
 
-    ``crc64`` of the whole object, none where the storage does not know it. What else it does not say is empty.
+    A header that the storage does not send is empty, or None for ``crc64``.
     """
 
     size: int
@@ -30,27 +30,27 @@ class ObjectInfo(t.NamedTuple):
 
     @property
     def strong_etag(self) -> str:
-        """Empty where the ETag is weak, and says nothing of single bytes."""
+        """The ETag; empty if it is weak, as it says nothing about single bytes then."""
         return "" if self.etag.startswith("W/") else self.etag
 
     @property
     def _content(self) -> tuple[t.Any, ...]:
-        """What is the same for the same bytes only."""
+        """Values that are equal for equal bytes only."""
         return self.strong_etag, self.crc64, self.md5
 
     @property
     def _origin(self) -> tuple[t.Any, ...]:
-        """What differs where the object was replaced, also by the same bytes."""
+        """Values that differ after the object was replaced, also by equal bytes."""
         return self.version_id, self.last_modified
 
     @property
     def _kind(self) -> tuple[t.Any, ...]:
-        """What tells objects apart where it differs, and nothing where it is the same."""
+        """Values that tell objects apart where they differ, and prove nothing where they are equal."""
         return self.object_type, self.etag.removeprefix("W/")
 
     @property
     def said(self) -> list[str]:
-        """The headers that tell this object from another, as far as there are any."""
+        """Names of the headers that tell this object from another."""
         values = {
             "ETag": self.strong_etag,
             "x-oss-hash-crc64ecma": self.crc64,
@@ -62,11 +62,11 @@ class ObjectInfo(t.NamedTuple):
 
     @property
     def is_identified(self) -> bool:
-        """Whether parts of it that come in several answers can be known to be of one object."""
+        """Tell whether parts from several responses can be known to be of one object."""
         return bool(self.said)
 
     def is_of(self, other: ObjectInfo) -> t.Optional[bool]:
-        """Whether both are the same object, by all that both say; none if they say nothing that tells."""
+        """Tell whether both are the same object; None if nothing proves it."""
         if self.size != other.size or _same(self._kind, other._kind) is False:
             return False
         same_content = _same(self._content, other._content)
@@ -74,6 +74,6 @@ class ObjectInfo(t.NamedTuple):
 
 
 def _same(one: t.Iterable[t.Any], other: t.Iterable[t.Any]) -> t.Optional[bool]:
-    """Whether all that both have is the same; none if they have nothing in common."""
+    """Tell whether all values that both have are equal; None if they share none."""
     pairs = [(mine, its) for mine, its in zip(one, other) if mine not in (None, "") and its not in (None, "")]
     return all(mine == its for mine, its in pairs) if pairs else None

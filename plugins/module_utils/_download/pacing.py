@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Holds threads back: by a rate in bytes per second, and by turns."""
+"""Limits for threads: a rate in bytes per second, and turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import tuning
 
 
 class RateLimiter:
-    """Holds all connections together at a rate, in bytes a second."""
+    """A limit in bytes per second for all connections together."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -26,18 +26,16 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def delay(self, count: int) -> float:
-        """Seconds to wait after so many bytes came."""
+        """Seconds to wait after so many bytes."""
         with self._lock:
             now = time.monotonic()
+            # What was not used of the rate is lost, but for a moment: otherwise a pause would be followed by a burst.
             self._due_at = max(self._due_at, now - tuning.BUFFER_SECONDS) + count / self._rate
             return self._due_at - now
 
 
 class FairSemaphore:
-    """Lets so many threads have data in hand at a time, in the order in which they ask.
-
-    More would only wait for each other, for the lock of Python and that of the file, and at some cost.
-    """
+    """A semaphore that serves threads in the order of their requests. That of Python may pass one over again and again."""
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
@@ -52,6 +50,7 @@ class FairSemaphore:
                 self._update()
                 self._free -= 1
                 return
+            # A lock for each waiting thread: whoever leaves opens that of the first one in the queue, and no other wakes up.
             ticket = threading.Lock()
             ticket.acquire()
             self._waiting.append(ticket)
@@ -60,6 +59,7 @@ class FairSemaphore:
     def __exit__(self, *_unused: object) -> None:
         with self._lock:
             if self._waiting:
+                # The turn is passed on, and never free in between: no thread can jump the queue.
                 self._waiting.popleft().release()
             else:
                 self._update()
@@ -67,7 +67,7 @@ class FairSemaphore:
 
     @contextlib.contextmanager
     def yielded(self) -> t.Iterator[None]:
-        """Let others have the turn meanwhile."""
+        """Give the turn to others meanwhile."""
         self.__exit__()
         try:
             yield
@@ -76,12 +76,13 @@ class FairSemaphore:
 
     @property
     def busy_seconds(self) -> float:
-        """For how many seconds turns were had, together."""
+        """Seconds for which turns were taken, summed over all."""
         with self._lock:
             self._update()
             return self._busy_seconds
 
     def _update(self) -> None:
+        """Count the time up to now. Called with the lock, before the number of free turns changes."""
         now = time.monotonic()
         self._busy_seconds += (self._count - self._free) * (now - self._updated_at)
         self._updated_at = now

@@ -4,12 +4,12 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The file beside the destination that a transfer writes to, and what is known of it.
+"""The file beside the destination that a transfer writes to, and its journal.
 
 ``<destination>.part`` has its full size from the beginning, and each byte at its place. ``<destination>.part.json``, its
-journal, says of which object it is, and which extents of it are there, each with its CRC-64, so that a later run believes
-nothing that it has not read again, unless nobody wrote to the file since the journal was closed. The room of both is taken before
-the first byte comes, that of the journal twice, as it is replaced as a whole.
+journal, names the object and the extents that are there, each with its CRC-64. A later run reads extents again to verify them,
+unless nobody wrote to the file since the journal was closed. The space for both is taken before the first byte, that of the
+journal twice, as it is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -44,19 +44,22 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PartialFile:
-    """Locked as long as it is open. Raises DestinationError, or DestinationBusyError where another has the lock."""
+    """A partial file, locked while it is open. Raises DestinationError, or DestinationBusyError if another run has the lock."""
 
     def __init__(self, destination: str) -> None:
         self.destination = destination
         self.path = f"{destination}.part"
         self.journal = f"{self.path}.json"
-        #: Bytes that have to be free besides.
+        #: Bytes that have to be free for other files.
         self.besides = 0
         self._note = Note(self.journal)
         self._operation = write_operation(destination)
         self._extents: list[Extent] = []
+        #: Guards the list of extents: workers begin some while the journal is written.
         self._lock = threading.Lock()
+        #: One write at a time: the system has one lock for each file, at which the others would only wait.
         self._writing = threading.Lock()
+        #: One fsync at a time, so that each one knows whether an earlier one failed.
         self._syncing = threading.Lock()
         self._unsynced: t.Optional[DestinationError] = None
         self._info: t.Optional[ObjectInfo] = None
@@ -64,6 +67,7 @@ class PartialFile:
         self.file = self._open()
 
     def _open(self) -> int:
+        """Open and lock the file, or create it. Repeats until what is locked is what has the name."""
         while True:
             is_new = False
             try:
@@ -78,7 +82,7 @@ class PartialFile:
                 raise DestinationError.of(error, self.path, self._operation, is_new=True) from None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The one who had the lock may have put it in its place, or taken it away.
+                # The run that had the lock may have renamed or deleted it meanwhile.
                 status = os.fstat(file)
                 if not os.path.samestat(status, os.lstat(self.path)):
                     pass
@@ -87,6 +91,7 @@ class PartialFile:
                         os.fchmod(file, 0o600)
                     return file
                 else:
+                    # Somebody else put it there, and may still write to it.
                     os.unlink(self.path)
             except BlockingIOError:
                 os.close(file)
@@ -106,7 +111,7 @@ class PartialFile:
     # what is there
 
     def resume(self, info: ObjectInfo, check: t.Callable[[], t.Any]) -> int:
-        """Have it be of this object, and keep what an earlier run left of the same. Returns how many bytes that is."""
+        """Prepare the file for this object. Returns the number of bytes that an earlier run left of it."""
         self._info = info
         self.extent_size = extent_size(info.size)
         self._extents = []
@@ -120,7 +125,7 @@ class PartialFile:
         try:
             self._reserve(info.size)
         except DestinationError:
-            # What is there already keeps its room, and nothing more is taken.
+            # The disk is full: keep the space of what is there, and give back the rest.
             self._note.close()
             reached = max((extent.stop for extent in self._extents), default=0)
             if reached:
@@ -131,9 +136,11 @@ class PartialFile:
         return sum(extent.known[0] for extent in self._extents)
 
     def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
+        """Read an extent again, and compare its CRC-64."""
         return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
 
     def _reserve(self, size: int) -> None:
+        """Take the space for file and journal, or raise an error that says how much is missing."""
         missing = (
             missing_bytes(size, os.fstat(self.file)) + missing_journal_bytes(self.destination, size) + self.besides
         )
@@ -149,7 +156,7 @@ class PartialFile:
             raise DestinationError.of(error, error.filename or self.path, self._operation) from None
 
     def gaps(self) -> list[Gap]:
-        """What is not there."""
+        """Ranges that are missing."""
         found, reached = [], 0
         for extent in sorted(self._extents, key=lambda extent: extent.start):
             if extent.start > reached:
@@ -159,7 +166,7 @@ class PartialFile:
         return [*found, (reached, size)] if reached < size else found
 
     def crc64(self) -> int:
-        """Of all, once there are no gaps."""
+        """CRC-64 of the whole file, combined from its extents, once there are no gaps."""
         value = 0
         for extent in sorted(self._extents, key=lambda extent: extent.start):
             value = combined(value, extent.known[1], extent.known[0])
@@ -168,12 +175,14 @@ class PartialFile:
     # what comes
 
     def new_extent(self, start: int) -> Extent:
+        """Begin an extent, which its worker alone extends."""
         extent = Extent(start)
         with self._lock:
             self._extents.append(extent)
         return extent
 
     def write(self, view: memoryview, position: int) -> None:
+        """Write bytes at a position. Called by several threads."""
         with self._writing:
             while view:
                 count = self._guard(os.pwrite, self.file, view[: tuning.WRITE_SIZE], position)
@@ -181,30 +190,31 @@ class PartialFile:
                 position += count
 
     def save(self, *, close: bool = False) -> None:
-        """Write the journal, for the last time for now if it is to be closed; then nothing must be written to the file."""
+        """Write the journal. ``close``: with the fingerprint of the file, to which nothing must be written any more."""
         try:
             self._note.write(self._content(self._fingerprint() if close else None))
         except OSError as error:
-            # What it said before is less, and still right.
+            # The disk is full: the journal from before says less, and is still right.
             if error.errno not in _NO_ROOM:
                 raise DestinationError.of(error, self.journal, self._operation) from None
 
     def _content(self, fingerprint: t.Optional[list[t.Any]]) -> str:
+        """The journal as JSON."""
         with self._lock:
             extents = [[extent.start, *extent.known] for extent in self._extents if extent.known[0]]
         return json.dumps({"version": VERSION, "object": self._info, "extents": extents, "closed": fingerprint})
 
     def close_journal(self) -> None:
-        """Leave it as it is; nothing is kept for it any more."""
+        """Leave the journal as it is, without its spare file."""
         self._guard(self._note.close)
 
     def _fingerprint(self) -> t.Optional[list[t.Any]]:
-        """Differs after each write to the file, and each start of the system, after which not all may be on the disk."""
+        """A value that changes with each write to the file, and each start of the system, after which bytes may be lost."""
         boot, status = boot_id(), os.fstat(self.file)
         return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size] if boot else None
 
     def sync(self) -> None:
-        """Bring to the disk what was written. Once that fails it fails for good, as the system says it only once."""
+        """Bring all bytes to the disk. After a failure it fails for good: the system reports lost bytes only once."""
         with self._syncing:
             try:
                 if self._unsynced is None:
@@ -218,14 +228,14 @@ class PartialFile:
     # its end
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Forget what is there, to begin from the start."""
         with self._lock:
             self._extents = []
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.journal)
 
     def delete(self) -> None:
-        """Take it away, if that was not done already: thereafter, what has these names is of another run."""
+        """Delete file and journal, but only once: later, these names may be those of another run."""
         if self.file < 0:
             return
         with contextlib.suppress(OSError):
@@ -236,17 +246,18 @@ class PartialFile:
         self.close()
 
     def close(self) -> None:
-        """Leave it as it is, for a later run to go on with."""
+        """Close the file, and leave it for a later run to continue."""
         with contextlib.suppress(OSError):
             self._note.close()
         if self._unsynced and self.file >= 0:
-            # What can be read of it need not be on the disk.
+            # After a failed fsync, bytes that can be read now may be lost later: a journal would call them safe.
             self.reset()
         file, self.file = self.file, -1
         if file >= 0:
             os.close(file)
 
     def _guard(self, call: t.Callable[..., t.Any], *arguments: t.Any) -> t.Any:
+        """Call a function of the system. Raises DestinationError for an OSError."""
         try:
             return call(*arguments)
         except OSError as error:

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""How a host is reached: by which proxy, and with which trusted certificates."""
+"""The proxy for a host, and the certificates that are trusted."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from .._base.text import hide_login
 from .link import Link
 
 
+# Cached, as loading the certificates of the system costs more than a request, and each connection needs them.
 @functools.lru_cache(maxsize=4)
 def tls_context(options: HttpOptions) -> ssl.SSLContext:
-    """Raises ConfigurationError if ca_path cannot be read."""
+    """The context of TLS for these options. Raises ConfigurationError if ca_path cannot be read."""
     ca_path = options.ca_path
     try:
         if ca_path and os.path.isdir(ca_path):
@@ -39,7 +40,7 @@ def tls_context(options: HttpOptions) -> ssl.SSLContext:
 
 
 def proxy_of(link: Link) -> str:
-    """By the environment; none for loopback addresses."""
+    """The proxy for a link by the environment; empty for none, as for loopback addresses."""
     if link.host == "localhost" or link.host.startswith("127.") or link.host == "::1":
         return ""
     proxies = getproxies()
@@ -55,6 +56,7 @@ def proxy_of(link: Link) -> str:
 
 
 def proxy_login(proxy: str) -> dict[str, str]:
+    """The header with user and password of a proxy, if it has any."""
     parts = urlsplit(proxy)
     if not parts.username:
         return {}

@@ -4,9 +4,9 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What a storage means when it refuses a request: whether another link cures it, and what to do where none does.
+"""Meaning of a rejection: whether another link cures it, and what to do otherwise.
 
-By the code and the message, as one HTTP status stands for many causes.
+Code and message decide, as one HTTP status stands for many causes.
 Source: "HTTP 403 errors" and the other lists of error codes in the documentation of OSS.
 """
 
@@ -32,7 +32,7 @@ _PERMISSION_HINT = "Grant oss:GetObject on the object to the user whose key sign
 
 
 class Verdict(t.NamedTuple):
-    """``new_links``: how many new links in a row are worth a try."""
+    """A judgement of a rejection. ``new_links``: number of new links in a row that are worth a try."""
 
     new_links: int
     hint: str
@@ -108,9 +108,10 @@ _TABLE = (
 
 
 def verdict_on(code: str, message: str, status: int, endpoint: str = "") -> Verdict:
-    """``endpoint``: the host that the storage names in place of the one that was asked."""
+    """Judge a rejection. ``endpoint``: the host that the storage names in place of the requested one."""
     for codes, words, new_links, hint in _TABLE:
         if re.fullmatch(codes, code) and re.search(words, message, re.IGNORECASE):
+            # The storage is quoted only if that is a host and nothing else.
             is_elsewhere = hint is _ENDPOINT_HINT and re.fullmatch(r"[A-Za-z0-9.:-]{1,200}", endpoint)
             return Verdict(new_links, f"{hint}; the storage names {endpoint}" if is_elsewhere else hint)
     if status in (401, 407):

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What the response of a storage says: of the object, or of why it is not given."""
+"""Parser for responses of a storage: the object in them, or the error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ E = t.TypeVar("E", bound=InvalidResponseError)
 
 
 def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
-    """What a response says of the object. ``size``: of all of it, in bytes."""
+    """Description of the object in a response. ``size``: bytes of the whole object."""
 
     def header(name: str) -> str:
         return response.headers.get(name, "").strip()
@@ -41,9 +41,9 @@ def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
         size,
         header("ETag"),
         int(crc) if re.fullmatch(r"[0-9]{1,20}", crc) else None,
-        # Within the same second it can be replaced once more.
+        # Times have whole seconds: within the same one, it can be replaced once more.
         "" if modified == header("Date") else modified,
-        # Others mean the sum of the part that they send.
+        # OSS means the whole object; other servers mean the part that they send.
         header("Content-MD5") if header("x-oss-request-id") else "",
         header("x-oss-version-id"),
         header("x-oss-object-type"),
@@ -51,7 +51,7 @@ def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
 
 
 def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
-    """The error that a response stands for. ``text``: its body, or the beginning of it."""
+    """The error of a response. ``text``: the beginning of its body."""
     found = {name: _element(text, name) for name in ("Code", "Message", "RequestId", "Endpoint")}
     code, message, status = found["Code"], found["Message"], response.status
     request_id = found["RequestId"] or response.headers.get("x-oss-request-id", "")
@@ -66,7 +66,7 @@ def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
 
 
 def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
-    """The object of a response that has all of it. Raises InvalidResponseError."""
+    """Parse a response with a whole object. Raises InvalidResponseError."""
     if response.status == 416 or response.length == 0:
         # An empty object has no first byte: some servers refuse any range of it.
         return object_info(response, 0)
@@ -79,7 +79,7 @@ def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
 
 
 def is_of_empty_object(response: http.client.HTTPResponse) -> bool:
-    """Whether a range was refused because the object has no bytes."""
+    """Tell whether a range was refused because the object has no bytes."""
     size = re.fullmatch(r"bytes \*/(\d+)", _content_range(response))
     return bool(size and size[1] == "0")
 
@@ -87,10 +87,11 @@ def is_of_empty_object(response: http.client.HTTPResponse) -> bool:
 def parse_part(
     response: http.client.HTTPResponse, host: str, start: int, stop: int, info: t.Optional[ObjectInfo] = None
 ) -> ObjectInfo:
-    """The object of a response that has its bytes from start up to stop, and nothing else; ``info``: which object that has to be.
+    """Parse a response with the bytes from start up to stop of an object. ``info``: the object that it has to be.
 
     Raises WrongPartError for another part, or one that may be of another object, InvalidResponseError, or ObjectChangedError.
     """
+    # A server may ignore or alter a range: OSS answers 200 with the whole object to one that it does not understand.
     if response.status == 200:
         found = parse_whole(response, host)
         if info is not None and found.is_of(info) is False:
@@ -126,11 +127,12 @@ def _check_identity(response: http.client.HTTPResponse, host: str, found: Object
 
 
 def _is_encoded(response: http.client.HTTPResponse) -> bool:
+    """Tell whether the body is compressed for its way: its bytes are not those of the object then."""
     return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
 def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
-    """The link that a redirection of another leads to. Raises InvalidResponseError, or ConfigurationError if it is not safe."""
+    """The target of a redirection. Raises InvalidResponseError, or ConfigurationError for a target that is not safe."""
     try:
         target = Link(urljoin(link.url, response.headers.get("Location", "")))
     except (ConfigurationError, ValueError):
@@ -141,7 +143,7 @@ def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
 
 
 def invalid_response(what: str, response: http.client.HTTPResponse, host: str) -> InvalidResponseError:
-    """The error for a response that no storage gives."""
+    """The error for a response that is not one of a storage."""
     return _error(InvalidResponseError, what, response, host, _INVALID_HINT)
 
 

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Whether there is room for a file and its journal, and whether their names are free."""
+"""Checks of the destination: free space for a file and its journal, and free names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK = 4096
 
 
 def check_room(destination: str, size: int) -> None:
-    """That there is room for so many bytes, as far as can be said without taking it. Raises DestinationError."""
+    """Check that there is free space for so many bytes, without taking it. Raises DestinationError."""
     try:
         free = free_bytes(os.path.dirname(destination) or ".")
         missing = missing_journal_bytes(destination, size)
@@ -36,14 +36,14 @@ def check_room(destination: str, size: int) -> None:
 
 
 def check_names(destination: str) -> None:
-    """That whatever has the names of what a run writes can be written over, or replaced. Raises DestinationError."""
+    """Check that whatever has the names of our files can be written or replaced. Raises DestinationError."""
     part = f"{destination}.part"
     for path in (part, f"{part}.json", f"{part}.json~", destination):
         try:
             status = os.lstat(path)
             _check_name(status, os.stat(os.path.dirname(path) or "."), follows_none=path == part)
             if os.geteuid() == 0 and not stat.S_ISLNK(status.st_mode) and not os.access(path, os.W_OK):
-                # Root may write to all but what has an attribute such as immutable.
+                # Root may write everywhere, except to a file with an attribute such as immutable.
                 raise PermissionError(errno.EPERM, "")
         except FileNotFoundError:
             continue
@@ -57,25 +57,27 @@ def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_no
     if follows_none and stat.S_ISLNK(status.st_mode):
         raise OSError(errno.ELOOP, "")
     if status.st_dev != directory.st_dev:
-        # A file can be one as well.
+        # A file can be a mount point as well, as containers have them: it cannot be replaced.
         raise OSError(errno.EBUSY, "")
+    # In a directory like /tmp, only the owner of a file may replace it.
     is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid, directory.st_uid)
     if is_kept:
         raise PermissionError(errno.EPERM, "")
 
 
 def extent_size(size: int) -> int:
+    """Size at which an extent of an object of that size ends."""
     return max(tuning.EXTENT_SIZE, -(-size // tuning.MAX_EXTENTS))
 
 
 def journal_room(size: int) -> int:
-    """Bytes that the journal of such an object takes, in whole blocks: for each extent, and for those that are cut short."""
+    """Bytes of the journal of an object of that size, in whole blocks."""
     extents = tuning.SHORT_EXTENTS + -(-size // extent_size(size))
     return -(-(tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE) // _BLOCK) * _BLOCK
 
 
 def missing_journal_bytes(destination: str, size: int) -> int:
-    """How many bytes the journal and its spare one have yet to take."""
+    """Bytes that the journal and its spare file still have to take."""
     there = 0
     for path in (f"{destination}.part.json", f"{destination}.part.json~"):
         with contextlib.suppress(FileNotFoundError):
@@ -84,22 +86,25 @@ def missing_journal_bytes(destination: str, size: int) -> int:
 
 
 def missing_bytes(size: int, status: os.stat_result) -> int:
-    """How many bytes a file has yet to take to have that size."""
+    """Bytes that a file still has to take to have that size. Its blocks count, as it can have holes."""
     return size - min(size, status.st_blocks * 512)
 
 
 def free_bytes(place: t.Union[int, str]) -> float:
-    """Bytes; without limit where the file system does not say how large it is."""
+    """Free bytes of a file system; infinite if it does not say how large it is."""
     system = os.statvfs(place)
+    # A part is reserved for root.
     blocks = system.f_bavail if os.geteuid() else system.f_bfree
     return blocks * system.f_frsize if system.f_blocks else math.inf
 
 
 def full_error(destination: str, missing: int, free: float) -> DestinationError:
+    """The error for a full disk, with the numbers."""
     failed = DestinationError.of(OSError(errno.ENOSPC, ""), f"{destination}.part", write_operation(destination))
     failed.message += f": it takes {missing} bytes more, and {free:.0f} are free"
     return failed
 
 
 def write_operation(destination: str) -> str:
+    """The operation that an error of a partial file names."""
     return f"write {destination}"

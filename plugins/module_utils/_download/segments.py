@@ -4,12 +4,12 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Which connection fetches which bytes: guided self-scheduling.
+"""Guided self-scheduling of the bytes of an object on several connections.
 
-Each connection asks for one segment at a time, and reads it to its end, so that no byte is sent twice. Segments are a share of
-what nobody has asked for yet: large at first, and smaller towards the end, so that all connections end at the same time. What a
-slow connection would still need long for is taken from it as a whole. That is the only case in which bytes are sent for nothing,
-and a slow connection has few under way.
+Each connection requests one segment at a time, and reads it to its end, so that no byte is sent twice. A segment is a share of
+the bytes that are not assigned yet: large at first, and smaller towards the end, so that all connections end at the same time.
+The rest of a slow connection's segment is reassigned as a whole. Only then are bytes sent for nothing, and a slow connection
+has few under way.
 """
 
 from __future__ import annotations
@@ -26,39 +26,41 @@ Clock = t.Callable[[], float]
 
 
 class Rate:
-    """Measures one connection, in bytes a second, while it has a segment."""
+    """The rate of one connection in bytes per second, measured while it has a segment."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self.reset()
 
     def reset(self) -> None:
-        """Forget all: the connection is a new one."""
+        """Forget all measurements, for a new connection."""
         self.measured = self._seconds = 0.0
         self._count = 0
         self.begin()
 
     def begin(self) -> None:
-        """Count from now on: there was nothing to do before."""
+        """Begin to count time, as there was nothing to do before."""
         self._last = self._clock()
 
     def advance(self, count: int) -> None:
+        """Count bytes that came."""
         self._seconds += self.seconds_idle
         self._last = self._clock()
         self._count += count
         if self._seconds >= tuning.RATE_SECONDS:
             rate = self._count / self._seconds
+            # Half of it is history: one burst or pause changes little, and a lasting change shows after two or three windows.
             self.measured = (self.measured + rate) / 2 if self.measured else rate
             self._seconds, self._count = 0.0, 0
 
     @property
     def seconds_idle(self) -> float:
-        """Since the last byte, or the beginning."""
+        """Seconds since the last byte, or the beginning."""
         return self._clock() - self._last
 
     @property
     def now(self) -> float:
-        """What was measured, or less if nothing came for long; 0 as long as nothing was."""
+        """The measured rate, or a lower one if nothing came for long; 0 before the first measurement."""
         idle = self.seconds_idle
         return (
             min(self.measured, self._count / (self._seconds + idle))
@@ -68,20 +70,20 @@ class Rate:
 
 
 class Source(t.Protocol):
-    """The connection that a segment comes over, for the thread of another."""
+    """The connection of a segment, as other threads use it."""
 
     def bytes_ready(self) -> int:
-        """How many bytes can be received at once."""
+        """Number of bytes that can be received at once."""
 
     def abort(self) -> None:
-        """Have no more come."""
+        """Make it fail, so that no more bytes come."""
 
 
 class Segment:
-    """``position`` is where the next byte belongs that is claimed, ``stop`` where the first one is that is not meant.
+    """A range that is assigned to a connection: from ``position``, the next byte to claim, up to ``stop``.
 
-    ``unclaimed``: bytes that came, and are not claimed yet. ``max_idle``: for how many seconds nothing may come of it before
-    another connection may take it.
+    ``unclaimed``: bytes received and not claimed yet. ``max_idle``: seconds without a byte after which another connection
+    may have it.
     """
 
     __slots__ = ("max_idle", "position", "rate", "source", "stop", "unclaimed")
@@ -96,34 +98,38 @@ class Segment:
 
     @property
     def left(self) -> int:
+        """Bytes to claim."""
         return self.stop - self.position
 
     @property
     def missing(self) -> int:
+        """Bytes to receive."""
         return self.left - self.unclaimed
 
     @property
     def seconds_left(self) -> float:
+        """Seconds until its end at the present rate; infinite if nothing comes, 0 if nothing was measured."""
         if self.rate.seconds_idle > self.max_idle:
             return math.inf
         return self.missing / self.rate.measured if self.rate.measured else 0.0
 
 
 class SegmentScheduler:
-    """For several threads."""
+    """The bytes to transfer, and the segments in work. For several threads."""
 
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
-        """Of the bytes in these gaps, from each start up to its stop, by so many connections at most."""
-        # With the max_idle for each; the first are given out first, and lie at the end.
+        """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: at most so many."""
+        # Each with its max_idle. The last one is assigned first, as a list is cheap at its end.
         self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
         self._active: list[Segment] = []
+        # Guards the gaps and all segments: a segment may be cut short by the thread of another connection.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self.connections = max(1, min(connections, -(-self.left // tuning.MIN_SHARE)))
 
     @property
     def left(self) -> int:
-        """Bytes that nobody has claimed yet."""
+        """Bytes that are not claimed yet."""
         with self._lock:
             return self._unassigned + sum(segment.left for segment in self._active)
 
@@ -132,9 +138,9 @@ class SegmentScheduler:
         return sum(stop - start for start, stop, _unused in self._gaps)
 
     def take(self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False) -> t.Optional[Segment]:
-        """A segment for the connection of that rate, all there is if ``is_whole``; none if others do it sooner.
+        """Assign a segment to a connection of that rate, or all bytes if ``is_whole``. Returns None if others are sooner done.
 
-        ``wait`` and ask again as long as bytes are ``left``: whoever has them may fail.
+        In that case ``wait``, and try again as long as bytes are ``left``: another connection may fail.
         """
         with self._lock:
             rate.begin()
@@ -144,7 +150,7 @@ class SegmentScheduler:
             if not size:
                 return None
             start, stop, max_idle = self._gaps.pop()
-            # What remains of a gap is not to be shorter than a segment.
+            # The rest of a gap must not be shorter than a segment.
             end = (start + size) // tuning.MIN_SEGMENT * tuning.MIN_SEGMENT
             if stop - end < self._min_size(rate):
                 end = stop
@@ -157,7 +163,7 @@ class SegmentScheduler:
             return segment
 
     def _size(self, rate: Rate) -> int:
-        """How many bytes a connection of that rate asks for next; none if others have all of it sooner."""
+        """Size of the next segment for a connection of that rate; 0 if others are sooner done."""
         unassigned, mine, is_alone = self._unassigned, rate.now, self.connections == 1
         if not mine:
             part = 1 if is_alone else tuning.FIRST_SEGMENT_SHARE / self.connections
@@ -167,13 +173,14 @@ class SegmentScheduler:
         others = sum(known)
         if others and min_size / mine > unassigned / others + tuning.RECONNECT_SECONDS:
             return 0
-        # Who is not at work, or not measured yet, may soon be as quick as this one.
+        # A connection that is idle, or not measured yet, may soon be as fast as this one.
         all_rates = mine * (self.connections - sum(map(bool, known))) + others
         part = 1 if is_alone else tuning.SEGMENT_SHARE * mine / all_rates
         return min(unassigned, max(min_size, min(int(unassigned * part), int(mine * tuning.MAX_SEGMENT_SECONDS))))
 
     @staticmethod
     def _min_size(rate: Rate) -> int:
+        """Size of the shortest segment that is worth a request at that rate."""
         return (
             max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
             if rate.now
@@ -181,25 +188,27 @@ class SegmentScheduler:
         )
 
     def _reclaim_slowest(self, rate: Rate) -> None:
-        """Free the rest of the segment that would last longest, if that is worth it."""
+        """Take back the rest of the segment that would last longest, if that saves time."""
         slowest = max((one for one in self._active if one.missing > 0), key=lambda one: one.seconds_left, default=None)
         if slowest is None:
             return
         needed = slowest.missing / rate.now if rate.now else 0.0
         if slowest.seconds_left > 2 * needed + tuning.RECONNECT_SECONDS:
-            # Whoever has it next is waited for longer, as it may be the storage that nothing comes from.
+            # The next connection may be idle for longer: perhaps it is the storage that sends nothing.
+            # What is received or in the socket already stays with the slow one.
             cut = slowest.position + slowest.unclaimed
             if slowest.source:
                 cut += slowest.source.bytes_ready()
             if cut < slowest.stop:
                 self._gaps.append((cut, slowest.stop, 2 * slowest.max_idle))
                 slowest.stop = cut
+                # It may block in a read for a long time.
                 if slowest.source:
                     slowest.source.abort()
                 self._changed.notify_all()
 
     def claim(self, segment: Segment, count: int) -> int:
-        """How many of so many bytes that came at its position are still meant. They are claimed by this."""
+        """Claim bytes that came at the position of a segment. Returns how many of them still belong to it."""
         with self._lock:
             segment.rate.advance(count)
             count = min(count, segment.left)
@@ -208,7 +217,7 @@ class SegmentScheduler:
             return count
 
     def release(self, segment: Segment) -> None:
-        """It is done with, or what is left of it is for anybody."""
+        """End a segment. The rest of it can be assigned again."""
         with self._lock:
             self._active.remove(segment)
             if segment.left:
@@ -216,6 +225,6 @@ class SegmentScheduler:
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Until there may be something to take, or so long."""
+        """Wait for a segment to take, at most so many seconds."""
         with self._changed:
             self._changed.wait(seconds)

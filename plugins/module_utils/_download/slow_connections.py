@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Which connections are so slow that another one is worth its set-up."""
+"""Selection of connections that are so slow that a new one is worth its set-up."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .segments import Rate
 
 
 class Candidate(t.Protocol):
-    """What is known of a connection that may be dropped."""
+    """A connection that may be replaced."""
 
     drops: int
 
     @property
     def rate(self) -> Rate:
-        """Of what comes by it."""
+        """The rate of its bytes."""
 
     @property
     def seconds_connected(self) -> float:
-        """Since it was made."""
+        """Seconds since it was opened."""
 
     @property
     def seconds_slow(self) -> float:
-        """Since it was made, or was last found to be quick."""
+        """Seconds since it was opened, or was last found to be fast."""
 
 
 _Candidate = t.TypeVar("_Candidate", bound=Candidate)
 
 
 def slower_than_median(working: list[_Candidate]) -> list[_Candidate]:
-    """Those to be dropped. Of two, nobody can say which one is usual."""
+    """Select those far below the median rate. Of two, none is the usual one."""
     if len(working) < 3:
         return []
     rates = [one.rate.now for one in working]
@@ -51,13 +51,13 @@ def slower_than_median(working: list[_Candidate]) -> list[_Candidate]:
 
 
 def slower_than_limit(working: list[_Candidate], slow_rate: int, left: int) -> list[_Candidate]:
-    """The one to be dropped where there is no median: the first that is slow, and has so many bytes left that it pays."""
+    """Select one, where there are too few for a median: the first one below the rate, if enough bytes are left to save time."""
     if len(working) > 2:
         return []
     found = []
     for one in working:
         max_seconds, rate = tuning.SLOW_SECONDS * 2**one.drops, one.rate.now
-        # What would have come by then anyway is waited for.
+        # The time doubles with each replacement. If all bytes would have come by then anyway, it waits for them.
         if (
             rate < slow_rate
             and one.drops < tuning.MAX_RECONNECTS

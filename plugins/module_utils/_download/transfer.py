@@ -4,10 +4,10 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The transfer of one object into a partial file: by several connections, whatever becomes of them.
+"""Transfer of one object into a partial file by several connections.
 
-``Transfer.probe`` asks what the object is, ``Transfer.run`` brings it. The threads of ``run`` have a connection each, and
-receive, sum up and write; its own thread keeps the journal, passes on new links, drops slow connections, and ends it all.
+``Transfer.probe`` identifies the object, ``Transfer.run`` transfers it. Each thread of ``run`` has a connection, receives,
+computes checksums and writes; its own thread writes the journal, renews links, replaces slow connections, and ends all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from .worker_pool import WorkerPool
 
 
 class Transfer:
-    """Raises any BackupError from each of its methods."""
+    """The transfer of one object. Each of its methods can raise any BackupError."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Transfer:
         stats: TransferStats,
         clock: Clock = time.monotonic,
     ) -> None:
-        """``clock`` in seconds: what connections are called slow by."""
+        """``clock``: the time in seconds by which connections are slow."""
         self.clock = clock
         self._options = options
         self._observer = observer
@@ -57,7 +57,7 @@ class Transfer:
         self._whole_body: t.Optional[Body] = None
 
     def probe(self) -> ObjectInfo:
-        """What the object is, by one request."""
+        """Identify the object by one request."""
 
         def request(link: Link) -> tuple[Link, Body]:
             link, body = self._connection.probe(link)
@@ -68,7 +68,8 @@ class Transfer:
         return self._identify(request)
 
     def _identify(self, request: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
-        """What the object is by an answer, whose body is kept if it is all of the object."""
+        """Identify the object by a request, which is repeated if need be. A body with the whole object is kept for ``run``."""
+        # Counted for the whole method, as nothing arrives in between that would prove that the storage works.
         failures = 0
         began = time.monotonic()
         while True:
@@ -78,6 +79,7 @@ class Transfer:
                 link, body = request(link)
             except StorageRejectedError as error:
                 self._reject(generation, error)
+                # There are no workers yet, so this thread waits for the new link itself.
                 while self._links.is_missing:
                     self._refresh_links()
                     time.sleep(tuning.TICK)
@@ -95,13 +97,13 @@ class Transfer:
                 return body.info
 
     def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
-        """Bring all of the object, and check it by its CRC-64. Returns what it is, which is not what was probed if it changed."""
+        """Transfer all of the object, and verify its CRC-64. Returns the object, which is another one than the probed if it changed."""
         changes = verifications = restarts = 0
         retry = self._options.retry
         while True:
             try:
                 if not info.is_identified and not self._whole_body:
-                    # Its parts could be those of several objects, one after the other.
+                    # Nothing tells this object from another, so parts of several responses could be of several objects.
                     info = self._identify(self._connection.get_whole)
                 self._transfer_missing(partial, info)
                 self._verify(partial, info)
@@ -112,6 +114,7 @@ class Transfer:
                     raise self._with_context(error) from None
             except VerificationError as error:
                 verifications += 1
+                # The next run must not continue with bytes that are wrong.
                 if verifications >= tuning.MAX_VERIFICATIONS:
                     partial.reset()
                     raise self._with_context(error) from None
@@ -125,10 +128,13 @@ class Transfer:
             info = self.probe()
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def _transfer_missing(self, partial: PartialFile, info: ObjectInfo) -> None:
+        """Transfer what an earlier run has not left."""
         self._observer.report({"phase": "checking"})
+        # For one use: after an interruption, it has to be requested again.
         whole_body, self._whole_body = self._whole_body, None
         if whole_body:
             partial.reset()
@@ -156,18 +162,21 @@ class Transfer:
                 error.operation = error.operation or self._operation
                 raise
             finally:
+                # The one that it was given may be lost.
                 self._connection = pool.connection
 
     def _connections(self) -> int:
-        """At the most. Where all together are slow, few do, and each would only be waited for."""
+        """The largest number of connections. A low limit of the rate needs few, and the last one would only be waited for."""
         options = self._options
         if options.limit_rate:
             return max(1, min(options.connections, options.limit_rate // tuning.MIN_RATE))
         return options.connections
 
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
+        """Compare the CRC-64 of what came with that of the storage. Raises VerificationError."""
         if partial.gaps():
             raise VerificationError("not all of it came")
+        # Not every storage gives one; then the lengths of the parts are all there is.
         if info.crc64 is None:
             return
         found = partial.crc64()
@@ -190,12 +199,14 @@ class Transfer:
             raise self._with_context(error) from None
 
     def _pause(self, seconds: float) -> None:
+        """Sleep, and end at once if nobody waits for the transfer any more."""
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             self._observer.check()
             time.sleep(min(tuning.TICK, max(0.0, ends - time.monotonic())))
 
     def _with_context(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
+        """Add the operation, the number of attempts, and the time that they took."""
         error.operation = error.operation or self._operation
         error.attempts, error.elapsed = attempts, time.monotonic() - began
         return error

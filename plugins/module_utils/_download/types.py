@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What a transfer is told, whom it reports to, and what it counts."""
+"""Options, observer and statistics of a transfer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._base.retry import RetryPolicy
 
 
 class TransferOptions(t.NamedTuple):
-    """``connections`` at the most. ``limit_rate`` in bytes a second. ``retry.total_timeout``: how many seconds nothing may arrive."""
+    """Options of a transfer. ``limit_rate``: bytes per second. ``retry.total_timeout``: longest time in seconds without a byte."""
 
     connections: int = 8
     http: HttpOptions = HttpOptions()
@@ -25,28 +25,28 @@ class TransferOptions(t.NamedTuple):
 
 
 class TransferObserver(t.Protocol):
-    """Whoever waits for the transfer, and has links for it."""
+    """The side that waits for a transfer, and has links for it."""
 
     renews_links: bool
 
     def check(self) -> None:
-        """Raises if nobody waits any more."""
+        """Raise an error if nobody waits any more."""
 
     def report(self, facts: t.Mapping[str, t.Any]) -> None:
-        """How far it is."""
+        """Take a report of the progress."""
 
     def ask_for_links(self) -> None:
-        """Say that the link that it has does not do any more."""
+        """Request new links."""
 
     def take_links(self) -> t.Optional[list[str]]:
-        """The new ones, once they are there."""
+        """The new links; None until they are there."""
 
 
 class TransferStats:
-    """What was done, over all objects and attempts.
+    """Statistics over all objects and attempts.
 
-    ``transferred``: bytes, without the one that only tells what the object is. ``resumed``: bytes that an earlier run had
-    left; ``resumes``: how often it went on where something had broken.
+    ``transferred``: bytes, without the first byte of each probe. ``resumed``: bytes that an earlier run had left.
+    ``resumes``: number of times that a transfer continued after an interruption.
     """
 
     def __init__(self) -> None:

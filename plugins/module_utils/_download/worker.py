@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""One thread of a transfer: it has a connection, and receives, sums up and writes."""
+"""A thread of a transfer, with a connection: it receives, computes checksums, and writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .types import TransferOptions
 
 
 class Pool(t.Protocol):
-    """What a worker shares with the others."""
+    """The state that workers share."""
 
     options: TransferOptions
     links: Links
@@ -44,10 +44,10 @@ class Pool(t.Protocol):
     progressed_at: float
 
     def fail(self, error: BaseException) -> None:
-        """End the transfer for this reason."""
+        """End the transfer with this error."""
 
     def leave(self) -> None:
-        """Say that this thread has ended."""
+        """Count this thread as ended."""
 
 
 class Worker:
@@ -68,25 +68,29 @@ class Worker:
         connections, rate = pool.scheduler.connections, pool.options.limit_rate
         self._size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
         if rate:
-            # Each connection has a piece before it is held back.
+            # A full buffer comes before the first pause: with large ones, a low rate would be a few bursts.
             self._size = min(self._size, max(256, rate // connections // 20))
         self._memory = buffer(self._size)
 
     @property
     def seconds_connected(self) -> float:
+        """Seconds since its connection was opened."""
         return self._pool.clock() - self._connected_at
 
     @property
     def seconds_slow(self) -> float:
+        """Seconds since its connection was opened, or was last found to be fast."""
         return self._pool.clock() - max(self._connected_at, self.quick_at)
 
     def drop(self) -> None:
+        """Give up a slow connection. Called by the thread of the pool: this one opens a new connection."""
         self.drops += 1
         self._is_dropped = True
         self._connected_at = self._pool.clock()
         self.connection.abort()
 
     def run(self) -> None:
+        """Work until all is done, or there is an error for the pool."""
         pool = self._pool
         try:
             self._work()
@@ -94,11 +98,13 @@ class Worker:
             error.attempts, error.elapsed = self._failures, time.monotonic() - pool.progressed_at
             pool.fail(error)
         except BaseException as error:
+            # A thread that ends without a word would leave the transfer waiting.
             pool.fail(error)
         finally:
             pool.leave()
 
     def _work(self) -> None:
+        """Transfer one segment after the other, and repeat what fails."""
         pool = self._pool
         while not pool.is_over.is_set():
             segment = pool.scheduler.take(self.rate, self.connection, is_whole=self.whole_body is not None)
@@ -107,6 +113,7 @@ class Worker:
                     return
                 pool.scheduler.wait(tuning.TICK / 2)
                 continue
+            # A failure counts for the link that the request was sent with, which may be replaced meanwhile.
             pause = 0.0
             generation, link = pool.links.current()
             try:
@@ -117,23 +124,26 @@ class Worker:
             except (ConnectionFailedError, InvalidResponseError) as error:
                 if self.whole_body and not pool.is_over.is_set():
                     raise UnrangedDownloadInterruptedError(error) from None
+                # If another worker took the rest, the connection was aborted on purpose.
                 if segment.left:
                     pool.links.forget_redirection(generation)
                     pause = self._pause_after(error)
             finally:
                 self.is_receiving = False
                 pool.scheduler.release(segment)
+            # Not a plain sleep: the end of the transfer wakes it up. The segment is free for others by now.
             if pause:
                 pool.is_over.wait(pause)
             while pool.links.is_missing and not pool.is_over.wait(tuning.TICK / 2):
                 pass
 
     def _pause_after(self, error: BackupError) -> float:
-        """How long to wait before another try. Raises the error if there is to be none."""
+        """Seconds to wait before the next try. Raises the error if there is none."""
         pool = self._pool
         if pool.is_over.is_set():
             return 0.0
         self.resumes += 1
+        # Given up by the pool, which is no failure.
         if self._is_dropped:
             self._is_dropped = False
             self.rate.reset()
@@ -150,11 +160,11 @@ class Worker:
 
     @property
     def _others_progress(self) -> bool:
-        """Since this one began to fail."""
+        """Tell whether other workers received something since this one began to fail."""
         return self._pool.progressed_at > self._failing_since
 
     def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
-        """All of the segment, or less if another takes over the rest of it."""
+        """Transfer a segment, or less if the rest of it is reassigned."""
         pool, connection = self._pool, self.connection
         body = self.whole_body
         if body is None:
@@ -169,7 +179,7 @@ class Worker:
             self._write_body(body, segment)
 
     def _write_body(self, body: Body, segment: Segment) -> None:
-        """What comes of the answer, in the file."""
+        """Write a body to the file, piece by piece."""
         pool = self._pool
         extent: t.Optional[Extent] = None
         position = body.start
@@ -184,6 +194,7 @@ class Worker:
                 if extent is None or extent.known[0] >= pool.partial.extent_size:
                     extent = pool.partial.new_extent(position)
                 piece = view[:claimed]
+                # Checksum, write, and only then the extent: the journal never names bytes that are not in the file.
                 length, value = extent.known
                 value = crc64(piece, value)
                 pool.partial.write(piece, position)
@@ -196,9 +207,12 @@ class Worker:
                 raise failure
             if pool.rate_limiter and count:
                 pause = max(0.0, pool.rate_limiter.delay(count))
+                # Others may work meanwhile.
                 with pool.turns.yielded():
                     pool.is_over.wait(pause)
+            # Fewer than received: the segment was cut short meanwhile.
             if claimed < count or not segment.left:
+                # The rest of the response is not needed, and a connection cannot skip it.
                 if not body.is_over:
                     self.connection.close()
                 return
@@ -211,11 +225,11 @@ class Worker:
                     pass
 
     def _view_for(self, position: int) -> memoryview:
-        """Memory for what comes next, which lies in its pages as it will in those of the file."""
+        """Memory for the next piece, at the same place in its page as in the file's: some processors copy faster then."""
         return self._memory[position % self._size :]
 
     def _receive(self, body: Body, view: memoryview, segment: Segment) -> tuple[int, t.Optional[ConnectionFailedError]]:
-        """How much came into the view, and what ended it, if it did not end well."""
+        """Receive a piece into the view. Returns its size, and the error that ended it, if there was one: what came before counts."""
         count = 0
         ends = time.monotonic() + tuning.BUFFER_SECONDS
         try:
@@ -228,6 +242,7 @@ class Worker:
                 seconds = ends - time.monotonic()
                 if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._pool.is_over.is_set():
                     break
+                # Nobody waits for the network with a turn.
                 with self._pool.turns.yielded():
                     body.wait(seconds if seconds > 0 else tuning.BUFFER_SECONDS, len(view) - count)
         except ConnectionFailedError as error:

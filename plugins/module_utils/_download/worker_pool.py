@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The threads of a transfer: each has a connection, and receives, sums up and writes."""
+"""The threads of a transfer, and their supervision."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .worker import Worker
 
 
 class WorkerPool:
-    """The threads of one attempt."""
+    """The workers of one attempt."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class WorkerPool:
         scheduler: SegmentScheduler,
         whole_body: t.Optional[Body],
     ) -> None:
-        """``connection``: an open one, which the first worker uses. ``whole_body``: an answer to it that has all of the object."""
+        """``connection``: an open one for the first worker. ``whole_body``: a body on it with the whole object."""
         self.options = options
         self.links = links
         self.partial = partial
         self.info = info
         self.scheduler = scheduler
         self.clock = clock
-        #: Open, or ready to be opened, once the pool has run.
+        #: A connection for the next request, once the pool has run.
         self.connection = connection
         self.turns = FairSemaphore(tuning.TURNS)
         self.rate_limiter = RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
@@ -58,6 +58,7 @@ class WorkerPool:
         self._observer = observer
         self._stats = stats
         self._error: t.Optional[BaseException] = None
+        #: Guards ``_error`` and ``_running``, which all workers change.
         self._lock = threading.Lock()
         connections = [connection, *(Connection(self.options.http) for _unused in range(scheduler.connections - 1))]
         self._workers = [Worker(self, connection) for connection in connections]
@@ -66,38 +67,40 @@ class WorkerPool:
         self._running = 0
         self._received_before = connection.received
         limit = self.options.limit_rate
-        # Not where all of it comes in one answer, nor where the limit may be what makes it slow.
+        # A new connection would not help with a single response for all, nor where the limit is what makes it slow.
         is_free = not whole_body and not (limit and limit < 2 * tuning.SLOW_RATE * scheduler.connections)
         self._slow_rate = tuning.SLOW_RATE if is_free else 0
 
     def run(self, resumed: int) -> None:
+        """Transfer all that is missing. ``resumed``: bytes that were there before."""
         try:
             self._supervise(resumed)
         finally:
             self._end()
         error = self._error
         if isinstance(error, BackupError) and not self.partial.gaps():
-            # What one gave up, others have brought meanwhile.
+            # One worker gave up, and others transferred its segment meanwhile.
             return
         if error:
             raise error
 
     def _supervise(self, resumed: int) -> None:
-        """Until all is there, or there is an error."""
+        """Supervise the workers until all bytes are there, or there is an error."""
         began = looked = time.monotonic()
         saved = self.clock()
         busy = 0.0
         self._start_workers(tuning.TURNS)
         if self.options.sync:
+            # A thread of its own, as fsync can take seconds. A daemon, as nothing can end it early.
             threading.Thread(target=self._sync_early, daemon=True).start()
         while not self.is_over.wait(tuning.TICK if looked > began else tuning.FIRST_TICK):
             if self._is_complete():
-                # Somebody may still wait before he tries again what others have brought meanwhile.
+                # A worker may still wait for its next try at what others have transferred meanwhile.
                 return
             self._observer.check()
             self.links.refresh()
             now = time.monotonic()
-            # More connections are of use only where the network is what they wait for, and not this machine.
+            # More connections help only if workers wait for the network, and not for this machine.
             before, busy = busy, self.turns.busy_seconds
             if busy - before < (now - looked) * tuning.TURNS / 2:
                 self._start_workers(len(self._workers))
@@ -111,7 +114,7 @@ class WorkerPool:
             self._observer.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
 
     def _sync_early(self) -> None:
-        """Have the disk busy while the network is, so that little is left to wait for in the end."""
+        """Bring bytes to the disk while more come, so that little is left to wait for in the end."""
         try:
             left = self.scheduler.left
             while not self.is_over.wait(tuning.TICK):
@@ -128,7 +131,7 @@ class WorkerPool:
         self.is_over.set()
         for worker in self._workers:
             worker.connection.abort()
-        # Where all is there, nobody writes any more.
+        # When all is there, no worker writes any more, and those that wait for a failed connection need not be waited for.
         timeout = tuning.TICK if self._is_complete() else self.options.http.connect_timeout + tuning.END_SECONDS
         ends = time.monotonic() + timeout
         for thread in self._threads:
@@ -138,23 +141,24 @@ class WorkerPool:
             stats.connections, sum(worker.connection.connections_made > 0 for worker in self._workers)
         )
         for worker in self._workers:
-            # Before it is counted what they received, which closing them adds to.
+            # First, as closing them adds to the bytes received.
             worker.connection.close()
         stats.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
         stats.resumes += sum(worker.resumes for worker in self._workers)
         are_alive = [thread.is_alive() for thread in self._threads]
         if are_alive and are_alive[0]:
-            # It may be in the midst of connecting.
+            # Its thread may still be opening it, and would use it together with us.
             self.connection = Connection(self.options.http)
         try:
             self.partial.save(close=not any(are_alive))
         except BackupError as error:
-            # Not in place of what ended it.
+            # The error that ended the transfer says more.
             self._error = self._error or error
 
     def _start_workers(self, count: int) -> None:
-        """Have so many workers at work."""
+        """Start workers until there are so many."""
         for worker in self._workers[len(self._threads) : count]:
+            # A daemon: a connection that hangs must not keep the process from its end.
             thread = threading.Thread(target=worker.run, daemon=True)
             with self._lock:
                 self._running += 1
@@ -162,13 +166,14 @@ class WorkerPool:
             self._threads.append(thread)
 
     def fail(self, error: BaseException) -> None:
-        """End all for the first reason."""
+        """End all workers. The first error is the one that counts."""
         with self._lock:
             if self._error is None and not self.is_over.is_set():
                 self._error = error
         self.is_over.set()
 
     def leave(self) -> None:
+        """Count a worker as ended. The last one ends the supervision."""
         with self._lock:
             self._running -= 1
             is_last = not self._running
@@ -176,7 +181,7 @@ class WorkerPool:
             self.is_over.set()
 
     def _drop_slow(self) -> None:
-        """Give a connection that is far behind the others another chance on another way."""
+        """Replace slow connections: a new one may take another route, or reach another server."""
         working = [worker for worker in self._workers if worker.is_receiving]
         for worker in working:
             if worker.rate.now >= self._slow_rate:

@@ -4,10 +4,10 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""CRC-64/XZ, which the storage gives as ``x-oss-hash-crc64ecma``.
+"""CRC-64/XZ, the checksum that the storage gives as ``x-oss-hash-crc64ecma``.
 
-By the package fastcrc, where it is installed; or by liblzma, which Python itself is linked with on nearly all systems, and which
-takes about five times as long; or by a table, which takes a thousand times as long.
+Computed by the package fastcrc, if it is installed; or by liblzma, a library that nearly all systems have for Python, in about
+five times as long; or by a table, in a thousand times as long.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from .system import buffer
 
 _POLYNOMIAL = 0xC96C5795D7870F42
 _MASK = 0xFFFFFFFFFFFFFFFF
-#: By which all implementations of CRC-64/XZ are told.
+#: Check value of CRC-64/XZ in the catalogues of checksums.
 _TEST, _SUM_OF_TEST = b"123456789", 0x995DC9BBDF1939FA
+#: Bytes of one read, which fit into the cache of a processor.
 _STEP = 1 << 18
+#: Bytes between two calls of ``check``: less than a tenth of a second.
 _CHECK_EVERY = 1 << 26
-#: A thread reads so much at least, and there are so many at the most.
+#: Smallest part for a thread, in bytes, and largest number of threads: more would compete for the disk.
 _SHARE = 1 << 26
 _MAX_THREADS = 8
 
@@ -35,16 +37,17 @@ Buffer = t.Union[bytes, bytearray, memoryview]
 
 
 def crc64(data: Buffer, value: int = 0) -> int:
-    """Of the bytes, or, with the value of those before them, of all."""
+    """Checksum of the bytes; with the value of those before them, that of all."""
     return _implementation()(data, value)
 
 
 def is_slow() -> bool:
+    """Tell whether only the table is there."""
     return _implementation() is _by_table
 
 
 def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = int) -> int:
-    """Of a part of an open file, as far as the file goes; ``check`` is called now and then, and may raise."""
+    """Checksum of a part of an open file, or of less if the file ends. ``check`` is called now and then, and may raise."""
     view = buffer(_STEP)
     value = 0
     checked = start - _CHECK_EVERY
@@ -61,7 +64,7 @@ def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = in
 
 
 def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
-    """Of a whole file, by all processors. Raises OSError, and what ``check`` raises."""
+    """Checksum of a whole file, computed by all processors. Raises OSError, and the errors of ``check``."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(file).st_size
@@ -76,6 +79,7 @@ def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
                 raise CancelledError
             check()
 
+        # Threads, as the checksum is computed without Python's lock. Leaving the block waits for all of them.
         with ThreadPoolExecutor(len(starts)) as executor:
             try:
                 shares = [
@@ -86,18 +90,19 @@ def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
                     value = combined(value, future.result(), min(size, start + share) - start)
                 return value
             finally:
+                # After an error the other threads end at their next check.
                 is_over.set()
     finally:
         os.close(file)
 
 
 def combined(first: int, second: int, length: int) -> int:
-    """Of two parts, one after the other, by the value of each and the length of the second."""
+    """Checksum of two parts in a row, by the checksum of each and the length of the second."""
     return _product(_power_of_x(8 * length), first) ^ second
 
 
 def _product(left: int, right: int) -> int:
-    """Of two polynomials over GF(2), modulo that of the CRC; the highest bit holds the lowest power."""
+    """Product of two polynomials over GF(2), modulo that of the CRC. The highest bit is the lowest power."""
     product = 0
     for bit in range(63, -1, -1):
         if left >> bit & 1:
@@ -123,6 +128,7 @@ def _implementation() -> t.Callable[[Buffer, int], int]:
 
 
 def _of_liblzma() -> t.Optional[t.Callable[[Buffer, int], int]]:
+    # The names on Linux, and on macOS with its usual package managers.
     for name in ("liblzma.so.5", "liblzma.5.dylib", "liblzma.dylib"):
         try:
             function = ctypes.CDLL(name).lzma_crc64
@@ -140,6 +146,7 @@ def _of_liblzma() -> t.Optional[t.Callable[[Buffer, int], int]]:
         count = len(data)
         if not count:
             return value
+        # ctypes gives no address of bytes, which cannot be changed, but passes them itself.
         if isinstance(data, bytes):
             return int(function(data, count, value))
         return int(function(addressof(first(data)), count, value))
@@ -151,7 +158,7 @@ def _of_fastcrc() -> t.Optional[t.Callable[[Buffer, int], int]]:
     try:
         from fastcrc.crc64 import xz
 
-        # Old versions take bytes only, and would copy all.
+        # Old versions take only bytes objects, so that all data would be copied first.
         is_fit = xz(memoryview(_TEST), 0) == _SUM_OF_TEST
     except (ImportError, TypeError):
         return None

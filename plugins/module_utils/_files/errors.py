@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Why a file cannot be written."""
+"""Errors of files and directories."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import typing as t
 
 from .._base.errors import BackupError
 
-#: What is said wherever a download ends before its end.
+#: Part of each hint after a download that was interrupted.
 KEPT = "what was downloaded is kept, and the next run continues with it"
 
 
 class DestinationError(BackupError):
+    """A destination that cannot be written."""
+
     kind = "destination"
 
     @classmethod
     def of(cls, error: OSError, path: str, operation: str, *, is_new: bool = False) -> DestinationError:
-        """In the words of the system, with what to do about the usual ones. ``is_new``: the path was to be created."""
+        """The error for one of the system, with a hint for the usual ones. ``is_new``: the path was to be created."""
         failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})")
         failed.hint = _hint(error.errno, path, is_new)
         failed.operation = operation
@@ -31,10 +33,12 @@ class DestinationError(BackupError):
 
 
 class DestinationBusyError(DestinationError):
-    pass
+    """A destination that another run is writing."""
 
 
 class AbandonedError(BackupError):
+    """A run that nobody waits for any more."""
+
     kind = "interruption"
 
 
@@ -42,6 +46,7 @@ def _hint(number: t.Optional[int], path: str, is_new: bool) -> str:
     directory = os.path.dirname(path) or "."
     if number in (errno.ENOSPC, errno.EDQUOT):
         return f"Make room in {directory}, and run it again: {KEPT}"
+    # Root fails at attributes such as immutable, and at network file systems that do not trust it.
     if number in (errno.EACCES, errno.EPERM) and os.geteuid() == 0:
         return "Not even root may write there: choose another place, or, on a network file system, a user that may"
     if number in (errno.EACCES, errno.EPERM):
@@ -52,6 +57,7 @@ def _hint(number: t.Optional[int], path: str, is_new: bool) -> str:
         return "Move it away, or choose another place"
     if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
         return "Choose another place"
+    # Says the system also of a new file in a directory below /proc and the like, which exists.
     if number == errno.ENOENT:
         return _hint_where_nothing_is(directory, is_new)
     return ""

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Small files that are written again and again, also where the disk is full by then."""
+"""Small text files that are written again and again, also on a full disk."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .system import exchange
 
 
 class Note:
-    """A text file that is replaced as a whole, and keeps its room. For one thread.
+    """A text file that is replaced as a whole, and keeps its space on the disk. For one thread.
 
-    It has a spare one beside it, of the same size: what is written goes over the spare one, and then both exchange their
-    names. So no block of either is given up, and none is needed. The text is followed by blanks. Each method raises OSError.
+    It has a spare file of the same size beside it: a new text overwrites the spare file, and then both exchange their names.
+    So no block is freed, and none is needed. Blanks follow the text. Each method raises OSError.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.spare = f"{path}~"
         self._size = 0
-        # Both stay open: whatever else gets their names is not written to.
+        # Both stay open, so that a file of somebody else with one of these names is never written to.
         self._current_file: t.Optional[int] = None
         self._spare_file: t.Optional[int] = None
 
     def begin(self, text: str, room: int) -> None:
-        """Write it for the first time, and take `room` bytes for it. A file of that name is replaced."""
+        """Write the first text, and take ``room`` bytes on the disk. Replaces a file of that name."""
         self.close()
         self._size = room
         self._spare_file = self._create_spare()
@@ -40,6 +40,7 @@ class Note:
         self._spare_file = self._create_spare()
 
     def write(self, text: str) -> None:
+        """Replace the text. A reader sees either the old or the new one."""
         if self._spare_file is None:
             self._spare_file = self._create_spare()
         self._write_spare(text)
@@ -49,13 +50,13 @@ class Note:
             exchange(self.spare, self.path)
             self._current_file, self._spare_file = self._spare_file, self._current_file
         except OSError:
-            # Not there any more, or a file system that cannot. Its room is free for a moment then.
+            # Somebody deleted it, or the file system cannot exchange names: NFS for example. Its space is free for a moment.
             self._replace()
             with contextlib.suppress(OSError):
                 self._spare_file = self._create_spare()
 
     def close(self) -> None:
-        """Leave it, without the spare one."""
+        """Close both files, and delete the spare one."""
         if self._spare_file is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.spare)
@@ -65,6 +66,7 @@ class Note:
         self._current_file = self._spare_file = None
 
     def _create_spare(self) -> int:
+        """Create the spare file, with blanks to its full size: only written blocks are safe from others."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.spare)
         file = os.open(self.spare, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -89,6 +91,7 @@ class Note:
 
 
 def _write_all(file: int, content: bytes) -> None:
+    # In place, never truncated: that would free the blocks.
     written = 0
     while written < len(content):
         written += os.pwrite(file, content[written:], written)

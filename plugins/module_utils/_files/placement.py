@@ -12,22 +12,23 @@ from .._base.text import printable
 
 
 def name_of(path: str) -> str:
-    """A file's name that is safe, by the path of an object."""
+    """A safe file name for the path of an object."""
     return _safe(path.rstrip("/").rpartition("/")[2]) or "backup"
 
 
 def relative_name(name: str) -> str:
-    """A relative path that leads down only, by the name of an object below another."""
+    """A relative path that only leads down, for the name of an object below a prefix."""
     return "/".join(filter(None, map(_safe, name.split("/")))) or "backup"
 
 
 def _safe(name: str) -> str:
-    """Without what a terminal, a shell or a file system could stumble over."""
+    """A name without letters that a terminal, a shell or a file system treats in a special way."""
     name = "".join("_" if printable(letter) != letter or letter in "/\\" else letter for letter in name).strip()
+    # Cut by bytes, as file systems count them, and without half a letter.
     encoded = name.encode("utf-8", "replace")[:LONGEST_NAME]
     name = encoded.decode("utf-8", "ignore")
     return "" if name in (".", "..") else name
 
 
-#: A name with what is appended while it is written must not be longer than 255 bytes.
+#: Bytes of a name. File systems take 255, and ``.part.json~`` or the like is added while it is written.
 LONGEST_NAME = 240

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What the system can do with files, and Python has no name for; with less where the system cannot."""
+"""Functions of the system for files that Python does not have, each with a substitute for systems without it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import os
 import resource
 import typing as t
 
+# Constants of Linux, from fcntl.h and fs.h.
 _SYNC_FILE_RANGE_WRITE = 2
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+#: Answers of a system or a file system without the function.
 _NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -29,32 +31,33 @@ def _libc() -> t.Any:
 
 
 def buffer(size: int) -> memoryview:
-    """Memory of so many bytes that begins with a page, as files do.
+    """Memory that begins at the start of a page.
 
-    Some processors copy several times as slowly between places that lie a few bytes apart in their pages.
+    Some processors copy several times as slowly between places that are a few bytes apart in their pages.
     """
     return memoryview(mmap.mmap(-1, size))
 
 
 def preallocate(file: int, size: int) -> None:
-    """Have the file's blocks set aside, so that a full disk shows at once. Raises OSError."""
+    """Reserve blocks for the file, so that a full disk shows at once. Raises OSError."""
     fallocate = getattr(_libc(), "fallocate", None)
     done = False
     if fallocate is not None and size:
-        # Not posix_fallocate, which writes to every block where the file system cannot set any aside.
+        # Not posix_fallocate, which writes to each block if the file system cannot reserve any.
         fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
         while not done:
             done = fallocate(file, 0, 0, size) == 0
             number = ctypes.get_errno()
             if not done and number in _NOT_THERE:
                 break
+            # A signal interrupts it, as it can take long.
             if not done and number != errno.EINTR:
                 raise OSError(number, os.strerror(number))
     os.ftruncate(file, size)
 
 
 def exchange(one: str, other: str) -> None:
-    """Have two files exchange their names, in one step. Raises OSError, also where the system or the file system cannot."""
+    """Exchange the names of two files in one step. Raises OSError, also if the system or the file system cannot."""
     renameat2 = getattr(_libc(), "renameat2", None)
     number = errno.ENOSYS
     if renameat2 is not None:
@@ -66,7 +69,7 @@ def exchange(one: str, other: str) -> None:
 
 
 def start_writing(file: int, start: int, count: int) -> None:
-    """Have the system begin to bring this part of the file to the disk, and not wait for it."""
+    """Start to bring a part of the file to the disk, without waiting. No promise: fsync is still needed."""
     sync_file_range = getattr(_libc(), "sync_file_range", None)
     if sync_file_range is not None:
         sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
@@ -74,7 +77,7 @@ def start_writing(file: int, start: int, count: int) -> None:
 
 
 def sync_file_system(directory: int) -> None:
-    """Bring all of the file system to the disk that an open directory is in. Raises OSError."""
+    """Bring the whole file system of an open directory to the disk. Raises OSError."""
     syncfs = getattr(_libc(), "syncfs", None)
     if syncfs is None:
         os.sync()
@@ -83,7 +86,7 @@ def sync_file_system(directory: int) -> None:
 
 
 def sync_directory(path: str) -> None:
-    """Make a rename in the directory last. Some file systems know no such thing."""
+    """Bring the names in a directory to the disk, so that a rename survives a power failure. Some file systems cannot."""
     with contextlib.suppress(OSError):
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -93,7 +96,7 @@ def sync_directory(path: str) -> None:
 
 
 def boot_id() -> str:
-    """Differs after each start of the system; empty where it is not known."""
+    """An ID that changes with each start of the system; empty if unknown."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -102,11 +105,11 @@ def boot_id() -> str:
 
 
 def available_memory() -> t.Optional[int]:
-    """How many bytes of memory this process may still take, as far as anybody says; none where nobody does."""
+    """Bytes of memory that this process can still take; None if unknown."""
     limits = []
     with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as file:
         limits += [int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")]
-    # That of a container, or of a service of systemd.
+    # The limit of a container, or of a service of systemd, in both versions of control groups.
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes", _own_group()):
         with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
             limits.append(int(file.read()))
@@ -115,6 +118,7 @@ def available_memory() -> t.Optional[int]:
 
 
 def _own_group() -> str:
+    """Path of the memory limit of this process's own control group; empty if there is none."""
     with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
         for line in file:
             if line.startswith("0::/"):
