@@ -25,7 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.transfer import Transfer
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules import dbs_download_file as download_file
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules import file_download
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from downloads import still
@@ -233,7 +233,7 @@ def fetch(
 
     def run(dest: Path | str = tmp_path / "file", clock: Callable[[], float] = still, **arguments: Any) -> Result:
         """``clock``: what connections are called slow by."""
-        monkeypatch.setattr(download_file, "Transfer", functools.partial(Transfer, clock=clock))
+        monkeypatch.setattr(file_download, "Transfer", functools.partial(Transfer, clock=clock))
         arguments = arguments if "url" in arguments else {"url": link(), **arguments}
         arguments = {"dest": str(dest), "sync": False, "total_timeout": 600, **arguments}
         result = download({name: value for name, value in arguments.items() if value is not None})

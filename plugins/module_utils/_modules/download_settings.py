@@ -25,6 +25,8 @@ class Settings(t.NamedTuple):
 
     transfer: TransferOptions
     checksum: t.Optional[tuple[str, str]]
+    force: bool
+    keep_partial: bool
 
 
 def settings_of(options: Options) -> Settings:
@@ -50,7 +52,9 @@ def settings_of(options: Options) -> Settings:
             limit_rate=_rate(options["limit_rate"]),
             sync=options["sync"],
         ),
-        _checksum(options["checksum"]),
+        checksum=_checksum(options["checksum"]),
+        force=options["force"],
+        keep_partial=options["keep_partial"],
     )
 
 
