@@ -72,18 +72,18 @@ class Renewing(Patient):
 
 
 def transferred(
-    link: str, dest: Path | str, waiting: Patient | None = None, clock: Callable[[], float] = still, **options: Any
+    link: str, dest: Path | str, observer: Patient | None = None, clock: Callable[[], float] = still, **options: Any
 ) -> TransferStats:
     """Bring what a link leads to into the partial file of dest."""
-    account = TransferStats()
-    transfer = Transfer(Link(link), TransferOptions(**options), waiting or Patient(), account, clock)
+    stats = TransferStats()
+    transfer = Transfer(Link(link), TransferOptions(**options), observer or Patient(), stats, clock)
     partial = PartialFile(str(dest))
     try:
         transfer.run(partial, transfer.probe())
     finally:
         transfer.close()
         partial.close()
-    return account
+    return stats
 
 
 class Controller:

@@ -487,7 +487,24 @@ class Canned(threading.Thread):
             with self._listener.accept()[0] as peer:
                 self.asked.append(peer.recv(65536).decode("latin-1"))
                 peer.sendall(answer)
+                self.sent(peer)
         self._listener.close()
+
+    def sent(self, peer: socket.socket) -> None:
+        """End the connection."""
+
+
+class Patient(Canned):
+    """A server that leaves it to its client to end the connection."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.is_over = threading.Event()
+        super().__init__(*answers)
+
+    def sent(self, peer: socket.socket) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            peer.recv(1)
+        self.is_over.set()
 
 
 def answer(status: str, *headers: str, body: bytes = b"") -> bytes:
@@ -515,6 +532,23 @@ PART = ("Content-Range: bytes 0-0/9", "Content-Length: 1")
 def test_answers_that_are_none_of_an_object(connection: Connection, reply: bytes, words: str) -> None:
     with pytest.raises((InvalidResponseError, ConnectionFailedError, StorageRejectedError), match=words):
         connection.probe(Link(Canned(reply).url + "/x"))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer("206 Partial Content", "Content-Length: 1", body=b"x"),
+        answer("206 Partial Content", "Content-Range: bytes 3-3/9", PART[1], body=b"x"),
+        answer("200 OK", "Content-Type: text/html", "Content-Length: 1000000", body=b"<html>"),
+        answer("302 Found", "Location: ftp://x/", "Content-Length: 0"),
+    ],
+    ids=["no range", "another range", "a page", "a redirection to nowhere"],
+)
+def test_a_connection_whose_server_makes_no_sense_is_ended(connection: Connection, reply: bytes) -> None:
+    server = Patient(reply)
+    with pytest.raises(InvalidResponseError):
+        connection.probe(Link(server.url + "/x"))
+    server.is_over.wait()
 
 
 @pytest.mark.parametrize(
