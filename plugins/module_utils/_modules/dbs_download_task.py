@@ -18,16 +18,18 @@ from .._base.errors import BackupError, ConfigurationError
 from .._dbs.creation import AmbiguousResultError, DownloadTasks, Match, SlotTakenError, in_the_slot
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
-from .._dbs.lists import IncompleteListError, refuse_gap
+from .._dbs.lists import IncompleteListError
 from .._dbs.service import DBS
 from .._dbs.wait_state import is_live
 from .._plugin.background_job import JOB_SPEC, Job
 from .._plugin.client import client_of
 from .._plugin.options import CONNECTION_SPEC, Options, check_identifier, check_range, region_of
-from .backup_sets import find_backup_set, newest_backup_set
+from .backup_sets import newest_backup_set
+from .creation_prediction import estimated_size, warn_of_slot
 from .dbs_download_task_info import warn_of_expiry
 from .download_request import LATEST, check_retried, request_of
-from .task_checks import UnusableTaskError, check_named, diff_lines, doubt_about, is_unlikely
+from .task_checks import UnusableTaskError, check_named, diff_lines, doubt_about
+from .task_choice import task_to_retry, usable_match
 from .task_wait import SlotTimeoutError, TaskWait
 
 #: United States dollars for a gibibyte, as documented.
@@ -123,7 +125,8 @@ class DownloadTaskModule:
             elif request:
                 self._present(tasks, self._with_latest(request))
             else:
-                self._retried(tasks, Match(self._to_retry(tasks, task_id)))
+                where = f"instance {self._instance_name!r} in region {self._region!r}"
+                self._retried(tasks, Match(task_to_retry(tasks, task_id, options["backup_set_id"], where=where)))
             if options["wait"] and not self._check_mode:
                 self._wait.until_finished(self._known["task"]["task_id"], lambda task: self._known.update(task=task))
         finally:
@@ -183,10 +186,11 @@ class DownloadTaskModule:
         return dataclasses.replace(request, backup_set_id=newest["backup_id"], more={**request.more, **size})
 
     def _present(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
-        deadline = time.monotonic() + self._options["wait_timeout"]
+        options = self._options
+        deadline = time.monotonic() + options["wait_timeout"]
         while True:
             known = tasks.meeting(request)
-            match = self._usable(request, known)
+            match = usable_match(request, known, options["on_uncertain"], options["on_expired"], self._warn)
             if tasks.gap and not (match and match.task["download_status"] != "failed"):
                 self._doubt(request, tasks.gap)
             if match and match.task["download_status"] == "failed":
@@ -242,34 +246,6 @@ class DownloadTaskModule:
         error.operation = request.operation
         raise error
 
-    def _usable(self, request: DownloadRequest, known: t.Sequence[Match]) -> t.Optional[Match]:
-        """The task to go on with, if there is one; none if one is to be created."""
-        policy = self._options["on_uncertain"]
-        match = next((match for match in known if policy != "create" or not match.uncertain), None)
-        if not match:
-            return None
-        task = match.task
-        if task["download_status"] == "expired" and self._options["on_expired"] == "create":
-            return None
-        check_named(task)
-        if match.uncertain:
-            listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
-            said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
-            if policy == "error" or (policy == "auto" and is_unlikely(request, task)):
-                raise UnusableTaskError(
-                    said,
-                    hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create another, and pay for it",
-                )
-            self._warn(
-                f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: see that it is what you need."
-            )
-        if task["download_status"] == "expired":
-            raise UnusableTaskError(
-                f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
-                hint="Set on_expired=create to create a new one, and pay for it again",
-            )
-        return match
-
     def _failed(self, tasks: DownloadTasks, request: DownloadRequest, match: Match) -> None:
         if self._options["on_failed"] == "retry":
             return self._retried(tasks, match)
@@ -323,25 +299,15 @@ class DownloadTaskModule:
         }
 
     def _would_create(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
+        """Predict in check mode what creating the task would return."""
         size = self._size
         if size is None:
-            size = self._size_of(request)
+            size = estimated_size(self._options, request, self._warn)
         blocking = in_the_slot(tasks.all())
-        if tasks.gap and not blocking:
-            self._warn(f"{tasks.gap} One that it did not give may be in the way.")
         if blocking and not is_live(blocking) and self._options["on_blocked"] == "retry":
             self._unblocked.append(blocking["task_id"])
-        elif blocking and not is_live(blocking):
-            self._warn(
-                f"Task {blocking['task_id']!r} is failed: until it is retried, the service refuses to create another one for"
-                " the instance, and the run will fail. Retry it with state=retried, or set wait_for_slot and"
-                " on_blocked=retry."
-            )
-        elif blocking and not self._options["wait_for_slot"]:
-            self._warn(
-                f"Task {blocking['task_id']!r} is {blocking['download_status']}: the service may refuse to create another one"
-                " for the instance."
-            )
+        else:
+            warn_of_slot(blocking, tasks.gap, self._options["wait_for_slot"], self._warn)
         after = "".join(f"{name}: {value}\n" for name, value in request.parameters().items())
         state = "finished" if self._options["wait"] else "initializing"
         self._known = {
@@ -351,43 +317,7 @@ class DownloadTaskModule:
             "diff": {"before": "", "after": after},
         }
 
-    def _size_of(self, request: DownloadRequest) -> t.Optional[int]:
-        """Of the backup set, or of the last one before the point in time, which is about as large.
-
-        That needs another permission, so it is not worth a failure.
-        """
-        try:
-            backup = find_backup_set(
-                self._options, self._instance_name, request.backup_set_id, before=request.point_in_time
-            )
-        except BackupError as error:
-            self._warn(
-                f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."
-            )
-            return None
-        return backup["backup_size"] if backup else None
-
     # state=retried
-
-    def _to_retry(self, tasks: DownloadTasks, task_id: t.Optional[str]) -> Task:
-        """The task by its ID, or else the failed one of the instance, or else its newest."""
-        known = tasks.all()
-        if task_id:
-            found = [task for task in known if task["task_id"] == task_id]
-        else:
-            wanted = self._options["backup_set_id"]
-            known = [task for task in known if wanted in (None, task["bak_set_id"])]
-            failed = [task for task in known if task["download_status"] == "failed"]
-            found = failed or ([] if tasks.gap else known)
-        if not found and tasks.gap:
-            refuse_gap(tasks.gap)
-        if not found:
-            what = f"task {task_id!r}" if task_id else "download task"
-            raise UnusableTaskError(
-                f"instance {self._instance_name!r} in region {self._region!r} has no {what} to retry",
-                hint="Check task_id, instance_name and region",
-            )
-        return found[0]
 
     def _retried(self, tasks: DownloadTasks, match: Match) -> None:
         task = match.task

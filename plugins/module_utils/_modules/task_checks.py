@@ -9,9 +9,7 @@
 from __future__ import annotations
 
 from .._base.errors import BackupError
-from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
-from .._dbs.task import is_documented_format
 
 
 class UnusableTaskError(BackupError):
@@ -20,12 +18,8 @@ class UnusableTaskError(BackupError):
     kind = "state"
 
 
-def is_unlikely(request: DownloadRequest, task: Task) -> bool:
-    """Whether the list has it under the word for another format: what is in it would be of no use then."""
-    return request.format == "qp.xb" and is_documented_format(task["format"])
-
-
 def check_named(task: Task) -> None:
+    """Raise UnusableTaskError for a task without an ID."""
     if not task["task_id"]:
         raise UnusableTaskError(
             f"the service lists a task of instance {task['instance_name']!r} that is {task['download_status']}, and gives it no"
@@ -35,12 +29,13 @@ def check_named(task: Task) -> None:
 
 
 def doubt_about(operation: str) -> str:
+    """Return a sentence on an operation whose effect is not known; empty if there is none."""
     if not operation:
         return ""
     return f"Whether it could {operation} is not known: run it again, which finds out and does nothing twice."
 
 
 def diff_lines(task: Task) -> str:
-    """A task in the lines of a diff."""
+    """Return a task as lines of a diff."""
     names = ("task_id", "download_status", "bak_set_id", "backup_set_time_iso", "format", "target_type", "target_path")
     return "".join(f"{name}: {task.get(name)}\n" for name in names)
