@@ -11,6 +11,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     ARGUMENT_SPEC,
     download_task_info,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 
 url, key_id, key_secret, instance = sys.argv[1:]
 options = {name: option.get("default") for name, option in ARGUMENT_SPEC.items()}
@@ -18,5 +19,5 @@ options.update(
     endpoint=url, access_key_id=key_id, access_key_secret=key_secret, instance_name=[instance], region="cn-hangzhou"
 )
 began = time.perf_counter()
-count = len({task["task_id"] for task in download_task_info(options, print)["download_tasks"]})
+count = len({task["task_id"] for task in download_task_info(completed(options), print)["download_tasks"]})
 print(json.dumps([count, time.perf_counter() - began]))
