@@ -63,6 +63,10 @@ _KINDS = {
     tarfile.SYMTYPE: Kind.LINK,
     tarfile.LNKTYPE: Kind.HARD_LINK,
 }
+#: Headers of GNU tar that hold one long name, by the keyword that pax has for it.
+_LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
+#: Headers that tell something of the entries after them.
+_EXTENDED = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, *_LONG_NAMES}
 #: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,4096})=")
 # Nothing of this is in an export, and a device or a pipe would be dangerous.
@@ -95,12 +99,7 @@ class TarReader:
             block = self._stream.read_block()
             # The end of the stream; some tools leave less than a block of zeros there.
             if len(block) < BLOCK and not block.strip(b"\0"):
-                if not has_ended:
-                    raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
-                if not self.archives:
-                    raise InvalidArchiveError(
-                        "it holds no files", hint="Check that src names the archive of a download task"
-                    )
+                self._check_end(offset, has_ended)
                 return
             # A tar ends with two blocks of zeros, and often more; some tools write one. Another tar may follow.
             if block == _ZEROS:
@@ -108,10 +107,7 @@ class TarReader:
                     raise damaged(f"tar {self.archives} ends at offset {offset}, right after an extended header")
                 has_ended = True
                 continue
-            try:
-                header = tarfile.TarInfo.frombuf(block, ENCODING, "surrogateescape")
-            except (tarfile.HeaderError, ValueError) as error:
-                raise self._no_header(block, offset, error) from None
+            header = self._header(block, offset)
             if has_ended:
                 has_ended = False
                 self.archives += 1
@@ -120,24 +116,39 @@ class TarReader:
             # The base-256 notation of GNU can be negative, which would lead backwards.
             if header.size < 0:
                 raise damaged(f"the header at offset {offset} has a negative size")
-            is_extended = True
-            if header.type in (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE):
-                own.update(_pax_records(self._read_extended(header), offset))
-            elif header.type == tarfile.XGLTYPE:
-                common.update(_pax_records(self._read_extended(header), offset))
-            elif header.type == tarfile.GNUTYPE_LONGNAME:
-                own["path"] = os.fsdecode(self._read_extended(header).partition(b"\0")[0])
-            elif header.type == tarfile.GNUTYPE_LONGLINK:
-                own["linkpath"] = os.fsdecode(self._read_extended(header).partition(b"\0")[0])
+            is_extended = header.type in _EXTENDED
+            if header.type == tarfile.XGLTYPE:
+                common.update(self._settings(header, offset))
+            elif is_extended:
+                own.update(self._settings(header, offset))
             else:
                 entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
                 own = {}
-                is_extended = False
                 # By the offset, as the caller may have read none, some or all of the content.
                 stop = self._stream.offset + entry.size
                 yield entry
                 self._skip(stop - self._stream.offset, entry)
                 self._skip(-entry.size % BLOCK, entry)
+
+    def _check_end(self, offset: int, has_ended: bool) -> None:
+        """Refuse a stream that stops before the end of a tar, or holds no tar."""
+        if not has_ended:
+            raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
+        if not self.archives:
+            raise InvalidArchiveError("it holds no files", hint="Check that src names the archive of a download task")
+
+    def _header(self, block: bytes, offset: int) -> tarfile.TarInfo:
+        try:
+            return tarfile.TarInfo.frombuf(block, ENCODING, "surrogateescape")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise self._no_header(block, offset, error) from None
+
+    def _settings(self, header: tarfile.TarInfo, offset: int) -> dict[str, str]:
+        """Read what an extended header sets for the next entry, or for all entries that follow."""
+        data = self._read_extended(header)
+        if header.type in _LONG_NAMES:
+            return {_LONG_NAMES[header.type]: os.fsdecode(data.partition(b"\0")[0])}
+        return _pax_records(data, offset)
 
     def _no_header(self, block: bytes, offset: int, error: Exception) -> InvalidArchiveError:
         if self.archives:

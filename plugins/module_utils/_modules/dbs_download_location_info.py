@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 import typing as t
@@ -29,6 +30,7 @@ from .._plugin.options import (
     instance_names,
     region_of,
 )
+from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
 from .._transport.endpoints import known_region
 
@@ -46,83 +48,134 @@ LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
 Term = t.Union[str, t.Mapping[str, t.Any]]
 
 
+@dataclasses.dataclass(frozen=True)
+class LocationRequest:
+    """What is to be located. ``known``: the tasks that were given whole, by their IDs."""
+
+    region: str
+    cluster_name: t.Optional[str]
+    instance_names: t.Sequence[str]
+    task_ids: t.Sequence[str]
+    known: t.Mapping[str, dict[str, t.Any]]
+    bucket: t.Optional[str]
+    private: bool
+    duration: int
+    https: bool
+    check_mode: bool
+
+    @classmethod
+    def parse(cls, options: Options, terms: t.Sequence[Term], check_mode: bool) -> LocationRequest:
+        """Check the completed options and the terms. Raises ConfigurationError."""
+        region = region_of(options)
+        cluster_name = options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"])
+        private = _is_private(options)
+        if options["presign"] and not options["bucket"]:
+            raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+        if options["presign"]:
+            _region_of_bucket(options)
+        for term in terms:
+            if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
+                raise ConfigurationError(
+                    "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
+                )
+        given = [_checked(term, region) for term in terms if not isinstance(term, str)]
+        return cls(
+            region=region,
+            cluster_name=cluster_name,
+            known={task["task_id"]: task for task in given},
+            task_ids=[
+                check_identifier("task_ids", term if isinstance(term, str) else term["task_id"]) for term in terms
+            ],
+            instance_names=instance_names(options) if options["instance_name"] else (),
+            bucket=options["bucket"],
+            private=private,
+            duration=options["duration"],
+            https=options["https"],
+            check_mode=check_mode,
+        )
+
+    def with_predicted(self) -> LocationRequest:
+        """Return the request with the task that an earlier step in check mode predicted."""
+        predicted = predicted_task(self.instance_names[0] if self.instance_names else None, self.region)
+        task = {**predicted, **self.known.get(PREDICTED_ID, {}), "download_status": "finished"}
+        return dataclasses.replace(self, known={**self.known, PREDICTED_ID: task})
+
+
 def locate(
     options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any], check_mode: bool = False
 ) -> list[dict[str, t.Any]]:
-    """Where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
+    """Return where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
 
     The options are completed ones. One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
     Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
     """
-    region = region_of(options)
-    cluster_name = options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"])
-    bucket = options["bucket"]
-    private = _is_private(options)
-    if options["presign"] and not bucket:
-        raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
-    if options["presign"]:
-        _region_of_bucket(options)
-    for term in terms:
-        if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
-            raise ConfigurationError(
-                "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
-            )
-    known = {task["task_id"]: task for task in (_checked(term, region) for term in terms if not isinstance(term, str))}
-    bare = [check_identifier("task_ids", term) for term in terms if isinstance(term, str)]
-    asks_for_state = bool(options["instance_name"])
-    names = instance_names(options) if asks_for_state else []
-    if check_mode and PREDICTED_ID in {*bare, *known}:
-        predicted = predicted_task(names[0] if names else None, region)
-        known[PREDICTED_ID] = {**predicted, **known.get(PREDICTED_ID, {}), "download_status": "finished"}
+    request = LocationRequest.parse(options, terms, check_mode)
+    if check_mode and PREDICTED_ID in request.task_ids:
+        request = request.with_predicted()
         warn(PREDICTED_WARNING)
     client = client_of(options, DBS)
     try:
-        if asks_for_state:
-            known = {
-                **find_tasks(client, region, names, [task_id for task_id in bare if task_id not in known]),
-                **known,
-            }
-
-        def link(task_id: str) -> Link:
-            if is_predicted(task_id, check_mode):
-                expires = round((time.time() + options["duration"]) * 1000)
-                return Link(PREDICTED_LINK, PREDICTED_LINK, expires)
-            return request_link(
-                client, region, task_id, duration=options["duration"], cluster_name=cluster_name, https=options["https"]
-            )
-
-        def found(task_id: str) -> t.Union[dict[str, t.Any], LocationNotFoundError]:
-            if asks_for_state and task_id not in known:
-                return LocationNotFoundError.missing(task_id)
-            try:
-                return location(task_id, known.get(task_id), link, bucket=bucket, private=private)
-            except LocationNotFoundError as error:
-                return error
-
-        task_ids = [term if isinstance(term, str) else str(term["task_id"]) for term in terms]
-        distinct = list(dict.fromkeys(task_ids))
-        outcomes = dict(zip(distinct, map_concurrently(found, distinct, client)))
+        outcomes = _request_locations(client, request)
     finally:
         client.close()
     located = []
-    for task_id in task_ids:
+    for task_id in request.task_ids:
         outcome = outcomes[task_id]
-        if isinstance(outcome, LocationNotFoundError):
-            policy = options["on_missing" if outcome.is_missing else "on_unfinished"]
-            if policy == "error":
-                outcome.operation = f"locate the files of task {task_id!r} in region {region!r}"
-                raise outcome
-            if policy == "warn":
-                warn(f"Left out: {outcome}")
+        if not isinstance(outcome, LocationNotFoundError):
+            located.append(outcome)
             continue
-        located.append(outcome)
+        policy = options["on_missing" if outcome.is_missing else "on_unfinished"]
+        if policy == "error":
+            outcome.operation = f"locate the files of task {task_id!r} in region {request.region!r}"
+            raise outcome
+        if policy == "warn":
+            warn(f"Left out: {outcome}")
     if options["presign"]:
-        for one in located:
-            if one["oss_path"] is not None:
-                is_there = not is_predicted(one["task_id"], check_mode)
-                objects = objects_of(options, one["oss_path"]) if is_there else [("", PREDICTED_LINK)]
-                one["urls"] = [url for _unused, url in objects]
+        for found in located:
+            if found["oss_path"] is not None:
+                found["urls"] = _urls_of(options, found, check_mode)
     return located
+
+
+def _request_locations(
+    client: Client, request: LocationRequest
+) -> dict[str, t.Union[dict[str, t.Any], LocationNotFoundError]]:
+    """Ask for the location of each task once, or for the error that says why there is none."""
+    tasks = dict(request.known)
+    if request.instance_names:
+        unknown = [task_id for task_id in request.task_ids if task_id not in tasks]
+        tasks = {**find_tasks(client, request.region, request.instance_names, unknown), **tasks}
+
+    def link(task_id: str) -> Link:
+        if is_predicted(task_id, request.check_mode):
+            expires = round((time.time() + request.duration) * 1000)
+            return Link(PREDICTED_LINK, PREDICTED_LINK, expires)
+        return request_link(
+            client,
+            request.region,
+            task_id,
+            duration=request.duration,
+            cluster_name=request.cluster_name,
+            https=request.https,
+        )
+
+    def find(task_id: str) -> t.Union[dict[str, t.Any], LocationNotFoundError]:
+        if request.instance_names and task_id not in tasks:
+            return LocationNotFoundError.missing(task_id)
+        try:
+            return location(task_id, tasks.get(task_id), link, bucket=request.bucket, private=request.private)
+        except LocationNotFoundError as error:
+            return error
+
+    distinct = list(dict.fromkeys(request.task_ids))
+    return dict(zip(distinct, map_concurrently(find, distinct, client)))
+
+
+def _urls_of(options: Options, found: t.Mapping[str, t.Any], check_mode: bool) -> list[str]:
+    """Return a signed link for each object of a task with the target OSS."""
+    if is_predicted(found["task_id"], check_mode):
+        return [PREDICTED_LINK]
+    return [url for _unused, url in objects_of(options, found["oss_path"])]
 
 
 def files_of(

@@ -42,16 +42,8 @@ def request_of(options: Options) -> DownloadRequest:
     instance_name = check_identifier("instance_name", options["instance_name"])
     if bool(options["backup_set_id"]) == bool(options["point_in_time"]):
         raise ConfigurationError("give one of backup_set_id and point_in_time: what to download.")
-    if not options["format"]:
-        raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
-    format = next((name for name in FORMATS if name.casefold() == str(options["format"]).casefold()), None)
-    if format is None:
-        raise ConfigurationError(f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}.")
-    target_type = str(options["target_type"]).upper()
-    if target_type not in TARGET_TYPES:
-        raise ConfigurationError(
-            f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
-        )
+    format = _format_of(options)
+    target_type = _target_type_of(options)
     backup_set_id = str(options["backup_set_id"] or "").strip() or None
     if backup_set_id == LATEST:
         source_for(instance_name, instead="give the ID of a backup set in place of latest")
@@ -65,16 +57,6 @@ def request_of(options: Options) -> DownloadRequest:
             f"point_in_time {options['point_in_time']!r} ({iso8601(point_in_time)}) is in the future: give a time that a"
             " backup covers."
         )
-    flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
-    flags.pop("cluster_name")
-    more = {api_name: _text(options[name]) for name, api_name in flags.items() if options[name] is not None}
-    if format == "qp.xb":
-        more["IsPhysical"] = "true"
-    for name, api_name in (("backup_set_size", "BakSetSize"), ("target_oss_region", "TargetOssRegion")):
-        if options[name] is not None:
-            more[api_name] = _text(options[name])
-    if options["target_bucket"]:
-        more["TargetBucket"] = check_identifier("target_bucket", options["target_bucket"])
     return DownloadRequest(
         region=region_of(options),
         instance_name=instance_name,
@@ -84,7 +66,7 @@ def request_of(options: Options) -> DownloadRequest:
         target_type=target_type,
         target_path=options["target_path"],
         cluster_name=options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"]),
-        more=more,
+        more=_more_of(options, format),
     )
 
 
@@ -102,6 +84,40 @@ def check_retried(options: Options) -> None:
         raise ConfigurationError("backup_set_id latest is for state=present: give the ID, or leave it out.")
     if options["backup_set_id"]:
         check_identifier("backup_set_id", options["backup_set_id"])
+
+
+def _more_of(options: Options, format: str) -> dict[str, str]:
+    """Return the parameters that few requests have, by their names in the API."""
+    flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
+    flags.pop("cluster_name")
+    more = {api_name: _text(options[name]) for name, api_name in flags.items() if options[name] is not None}
+    if format == "qp.xb":
+        more["IsPhysical"] = "true"
+    for name, api_name in (("backup_set_size", "BakSetSize"), ("target_oss_region", "TargetOssRegion")):
+        if options[name] is not None:
+            more[api_name] = _text(options[name])
+    if options["target_bucket"]:
+        more["TargetBucket"] = check_identifier("target_bucket", options["target_bucket"])
+    return more
+
+
+def _format_of(options: Options) -> str:
+    """Return the format as the service spells it."""
+    if not options["format"]:
+        raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
+    format = next((name for name in FORMATS if name.casefold() == str(options["format"]).casefold()), None)
+    if format is None:
+        raise ConfigurationError(f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}.")
+    return format
+
+
+def _target_type_of(options: Options) -> str:
+    target_type = str(options["target_type"]).upper()
+    if target_type not in TARGET_TYPES:
+        raise ConfigurationError(
+            f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
+        )
+    return target_type
 
 
 def _check_target(options: Options, target_type: str) -> None:
