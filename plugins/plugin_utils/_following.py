@@ -42,7 +42,7 @@ class FollowingAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
 
-    def follow(
+    def follow(  # noqa: C901
         self,
         module_args: Facts,
         task_vars: t.Optional[Facts],
