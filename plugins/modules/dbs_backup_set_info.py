@@ -293,17 +293,12 @@ error:
     kind: configuration
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import (
-    BACKUP_SET_SPEC,
-    backup_set_info,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import BackupSetInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=BACKUP_SET_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: backup_set_info(module.params, warner(module)))
+    run_module(BackupSetInfo)
 
 
 if __name__ == "__main__":

@@ -96,17 +96,14 @@ error:
     kind: configuration
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_support_info import (
-    SUPPORT_SPEC,
-    download_support_info,
+    DownloadSupportInfo,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SUPPORT_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: download_support_info(module.params))
+    run_module(DownloadSupportInfo)
 
 
 if __name__ == "__main__":

@@ -418,17 +418,12 @@ error:
     elapsed: 0.208
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import (
-    ARGUMENT_SPEC,
-    download_task_info,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import DownloadTaskInfo
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    exit_with(module, lambda: download_task_info(module.params, warner(module)))
+    run_module(DownloadTaskInfo)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import (
     ARGUMENT_SPEC,
-    download_task_info,
+    DownloadTaskInfo,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 
@@ -19,5 +19,7 @@ options.update(
     endpoint=url, access_key_id=key_id, access_key_secret=key_secret, instance_name=[instance], region="cn-hangzhou"
 )
 began = time.perf_counter()
-count = len({task["task_id"] for task in download_task_info(completed(options), print)["download_tasks"]})
+runner = DownloadTaskInfo(warn=print)
+result = runner.run(runner.parse(completed(options)))
+count = len({task["task_id"] for task in result["download_tasks"]})
 print(json.dumps([count, time.perf_counter() - began]))

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The modules ``dbs_backup_set_info`` and ``dbs_download_support_info``: from their options to their results."""
+"""The module ``dbs_backup_set_info``: from its options to its result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from .._plugin.options import (
     region_of,
     time_range,
 )
-from .._plugin.query import QUERY_SPEC, apply_query, compiled_query
+from .._plugin.query import QUERY_SPEC, Query
+from .._plugin.runner import ModuleSpec, Runner
+from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
 from .backup_sets import BackupSetMissingError, client_for_source, source_for
 
@@ -43,7 +45,7 @@ _MAX_NAMED = 10
 #: Options that leave out backup sets.
 _FILTERS = ("status", "backup_set_id", "mode", "method", "start_time", "end_time")
 
-BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "source": {"type": "str", "choices": ["auto", "rds", "polardb"], "default": "auto"},
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
@@ -61,65 +63,91 @@ BACKUP_SET_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def backup_set_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
-    """The module's result. All options are checked before the first call."""
-    names = instance_names(options)
-    sources = {name: source_for(name, options["source"]) for name in names}
-    start_time, end_time = time_range(options)
-    latest = options["latest"]
-    status = options["status"] or ("success" if latest else None)
-    query = BackupSetQuery(
-        region=region_of(options),
-        backup_id=options["backup_set_id"] and check_identifier("backup_set_id", options["backup_set_id"]),
-        status=status,
-        mode=options["mode"],
-        method=options["method"],
-        start_time=start_time,
-        end_time=end_time,
-    )
-    limit = check_range(options, "limit", 1, MAX_LIMIT)
-    apply = compiled_query(options)
-    clients = {source: client_for_source(options, source) for source in set(sources.values())}
-    try:
-        lists = map_concurrently(
-            lambda name: list_backup_sets(
-                clients[sources[name]], sources[name], name, query, refuse_gap if latest else warn
-            ),
-            names,
-            *clients.values(),
+class BackupSetInfoRequest(t.NamedTuple):
+    """``given``: the options that leave out backup sets, as a message quotes them."""
+
+    clients: t.Mapping[str, Client]
+    sources: t.Mapping[str, str]
+    backup_sets: BackupSetQuery
+    latest: bool
+    recoverable: bool
+    fails_if_missing: bool
+    limit: t.Optional[int]
+    given: str
+    query: Query
+
+
+class BackupSetInfo(Runner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+
+    def parse(self, options: Options) -> BackupSetInfoRequest:
+        names = instance_names(options)
+        sources = {name: source_for(name, options["source"]) for name in names}
+        start_time, end_time = time_range(options)
+        backup_sets = BackupSetQuery(
+            region=region_of(options),
+            backup_id=options["backup_set_id"] and check_identifier("backup_set_id", options["backup_set_id"]),
+            status=options["status"] or ("success" if options["latest"] else None),
+            mode=options["mode"],
+            method=options["method"],
+            start_time=start_time,
+            end_time=end_time,
         )
-        windows = (
-            map_concurrently(
-                lambda name: recoverable_window(clients[sources[name]], sources[name], name, query.region, warn),
+        return BackupSetInfoRequest(
+            sources=sources,
+            backup_sets=backup_sets,
+            latest=options["latest"],
+            recoverable=options["recoverable"],
+            fails_if_missing=options["on_missing"] == "error",
+            limit=check_range(options, "limit", 1, MAX_LIMIT),
+            given=", ".join(f"{name} {options[name]!r}" for name in _FILTERS if options[name] is not None),
+            query=Query.parse(options),
+            clients={source: client_for_source(options, source) for source in set(sources.values())},
+        )
+
+    def run(self, request: BackupSetInfoRequest) -> dict[str, t.Any]:
+        names, clients, sources, query = list(request.sources), request.clients, request.sources, request.backup_sets
+        warn_of_gap = refuse_gap if request.latest else self._warn
+        windows: t.Optional[list[t.Any]] = None
+        try:
+            lists = map_concurrently(
+                lambda name: list_backup_sets(clients[sources[name]], sources[name], name, query, warn_of_gap),
                 names,
                 *clients.values(),
             )
-            if options["recoverable"]
-            else None
-        )
-    finally:
-        for client in clients.values():
-            client.close()
-    if latest:
-        fitting = ([backup for backup in found if status != "success" or is_usable(backup)] for found in lists)
-        lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
-    for name, found in zip(names, lists):
-        _warn_of_no_start(name, found, warn)
-    backups = [backup for found in lists for backup in found]
-    # Two stable sorts: the newest first, and among equals by instance and ID.
-    backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
-    backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
-    backups = backups[:limit]
-    if options["on_missing"] == "error":
-        _check_found(options, dict(zip(names, lists)), query)
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "backup_sets": backups,
-        "count": len(backups),
-        "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
-        "recoverable": windows and dict(zip(names, windows)),
-    }
-    return apply_query(options, result, apply, warn)
+            if request.recoverable:
+                windows = map_concurrently(
+                    lambda name: recoverable_window(
+                        clients[sources[name]], sources[name], name, query.region, self._warn
+                    ),
+                    names,
+                    *clients.values(),
+                )
+        finally:
+            for client in clients.values():
+                client.close()
+        if request.latest:
+            fitting = (
+                [backup for backup in found if query.status != "success" or is_usable(backup)] for found in lists
+            )
+            lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
+        for name, found in zip(names, lists):
+            _warn_of_no_start(name, found, self._warn)
+        backups = [backup for found in lists for backup in found]
+        # Two stable sorts: the newest first, and among equals by instance and ID.
+        backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
+        backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
+        backups = backups[: request.limit]
+        if request.fails_if_missing:
+            _check_found(request, dict(zip(names, lists)))
+        result: dict[str, t.Any] = {
+            "changed": False,
+            "backup_sets": backups,
+            "count": len(backups),
+            "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
+            "recoverable": windows and dict(zip(names, windows)),
+        }
+        return request.query.apply(result, self._warn)
 
 
 def _warn_of_no_start(instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]) -> None:
@@ -132,12 +160,12 @@ def _warn_of_no_start(instance_name: str, backups: t.Sequence[BackupSet], warn: 
         )
 
 
-def _check_found(options: Options, found: t.Mapping[str, t.Sequence[BackupSet]], query: BackupSetQuery) -> None:
+def _check_found(request: BackupSetInfoRequest, found: t.Mapping[str, t.Sequence[BackupSet]]) -> None:
     missing = [name for name, backups in found.items() if not backups]
     if not missing:
         return
-    given = ", ".join(f"{name} {options[name]!r}" for name in _FILTERS if options[name] is not None)
-    what = "full backup set that can be used" if options["latest"] and query.status == "success" else "backup set"
+    given, query = request.given, request.backup_sets
+    what = "full backup set that can be used" if request.latest and query.status == "success" else "backup set"
     raise BackupSetMissingError(
         f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
         + (f" with {given}" if given else ""),

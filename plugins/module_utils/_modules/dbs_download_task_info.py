@@ -27,7 +27,9 @@ from .._plugin.options import (
     region_of,
     time_range,
 )
-from .._plugin.query import QUERY_SPEC, apply_query, compiled_query
+from .._plugin.query import QUERY_SPEC, Query
+from .._plugin.runner import ModuleSpec, Runner
+from .._transport.client import Client
 
 MAX_PAGE_SIZE = 1000
 MAX_LIMIT = 1_000_000
@@ -57,29 +59,43 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-def download_task_info(options: Options, warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
-    """The module's result. All options are checked before the first call."""
-    names = instance_names(options)
-    query = _query_of(options)
-    apply = compiled_query(options)
-    client = client_of(options, DBS)
-    try:
-        tasks = list_download_tasks(client, names, query, warn)
-    finally:
-        client.close()
-    warn_of_expiry(tasks, warn)
-    by_instance = dict.fromkeys(names, 0)
-    for task in tasks:
-        by_instance[task["instance_name"]] += 1
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "download_tasks": tasks,
-        "count": len(tasks),
-        "count_by_state": count_by_state(tasks),
-        "count_by_instance": by_instance,
-        "missing_task_ids": sorted(query.task_ids - {task["task_id"] for task in tasks}),
-    }
-    return apply_query(options, result, apply, warn)
+class TaskInfoRequest(t.NamedTuple):
+    client: Client
+    instance_names: t.Sequence[str]
+    tasks: DownloadTaskQuery
+    query: Query
+
+
+class DownloadTaskInfo(Runner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+
+    def parse(self, options: Options) -> TaskInfoRequest:
+        return TaskInfoRequest(
+            instance_names=instance_names(options),
+            tasks=_query_of(options),
+            query=Query.parse(options),
+            client=client_of(options, DBS),
+        )
+
+    def run(self, request: TaskInfoRequest) -> dict[str, t.Any]:
+        names = request.instance_names
+        try:
+            tasks = list_download_tasks(request.client, names, request.tasks, self._warn)
+        finally:
+            request.client.close()
+        warn_of_expiry(tasks, self._warn)
+        by_instance = dict.fromkeys(names, 0)
+        for task in tasks:
+            by_instance[task["instance_name"]] += 1
+        result: dict[str, t.Any] = {
+            "changed": False,
+            "download_tasks": tasks,
+            "count": len(tasks),
+            "count_by_state": count_by_state(tasks),
+            "count_by_instance": by_instance,
+            "missing_task_ids": sorted(request.tasks.task_ids - {task["task_id"] for task in tasks}),
+        }
+        return request.query.apply(result, self._warn)
 
 
 def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> None:

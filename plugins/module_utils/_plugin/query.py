@@ -50,30 +50,34 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     return apply
 
 
-def apply_query(
-    options: Options, result: dict[str, t.Any], apply: t.Optional[Apply], warn: t.Callable[[str], t.Any]
-) -> dict[str, t.Any]:
-    """The result with the value of ``query``, or with ``query_only`` that value and little else.
+class Query(t.NamedTuple):
+    """The options ``query`` and ``query_only``."""
 
-    ``warn`` is told where the value is null: a name that is misspelt gives that, too.
-    """
-    if not apply:
-        return result
-    value = apply(dict(result))
-    if value is None:
-        warn(f"query {quoted(options['query'])!r} finds nothing in the result, and gives null: check its names.")
-    if options["query_only"]:
-        return {"changed": result["changed"], "query_result": value}
-    return {**result, "query_result": value}
+    expression: t.Optional[str]
+    function: t.Optional[Apply]
+    only: bool
 
+    @classmethod
+    def parse(cls, options: Options) -> Query:
+        """Compile the expression. Raises ConfigurationError."""
+        expression = options["query"]
+        if options["query_only"] and not expression:
+            raise ConfigurationError("query_only needs query: it returns nothing else.")
+        return cls(expression, compiled(expression) if expression else None, options["query_only"])
 
-def compiled_query(options: Options) -> t.Optional[Apply]:
-    """A function that applies the option ``query``, none if it is not set. Raises ConfigurationError."""
-    if options["query"]:
-        return compiled(options["query"])
-    if options["query_only"]:
-        raise ConfigurationError("query_only needs query: it returns nothing else.")
-    return None
+    def apply(self, result: dict[str, t.Any], warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
+        """Return the result with the value of ``query``, or with ``query_only`` that value and little else.
+
+        ``warn`` is told where the value is null: a name that is misspelt gives that, too.
+        """
+        if not self.function:
+            return result
+        value = self.function(dict(result))
+        if value is None:
+            warn(f"query {quoted(self.expression)!r} finds nothing in the result, and gives null: check its names.")
+        if self.only:
+            return {"changed": result["changed"], "query_result": value}
+        return {**result, "query_result": value}
 
 
 def _one_line(error: Exception) -> str:

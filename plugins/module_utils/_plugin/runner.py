@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .._base.errors import BackupError, MissingLibraryError
 from .._base.text import redacted, safe
-from .options import completed
+from .options import Options, completed
 
 Facts = t.Mapping[str, t.Any]
 
@@ -28,6 +28,51 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class InterruptedRunError(BaseException):
     """Like KeyboardInterrupt, for any signal that asks the module to end."""
+
+
+class ModuleSpec(t.NamedTuple):
+    """Arguments of AnsibleModule: the options, and what holds between them."""
+
+    argument_spec: t.Mapping[str, t.Mapping[str, t.Any]]
+    mutually_exclusive: t.Sequence[t.Sequence[str]] = ()
+    required_one_of: t.Sequence[t.Sequence[str]] = ()
+
+
+class Runner:
+    """One run of a module, from its options to its result. Each module has a subclass."""
+
+    SPEC: t.ClassVar[ModuleSpec]
+
+    def __init__(self, *, warn: t.Callable[[str], t.Any], check_mode: bool = False) -> None:
+        self._warn = warn
+        self._check_mode = check_mode
+
+    def parse(self, options: Options) -> t.Any:
+        """Check the completed options before any call, and return them as a typed value. Raises any BackupError."""
+        raise NotImplementedError
+
+    def run(self, request: t.Any) -> Facts:
+        """Do what the request says, and return the result. Raises any BackupError."""
+        raise NotImplementedError
+
+    def partial_result(self) -> Facts:
+        """Return what is known of a run that failed."""
+        return {}
+
+    def interruption_note(self) -> str:
+        """Return a sentence for an interruption, as where a request was sent whose effect is not known."""
+        return ""
+
+
+def run_module(runner_class: type[Runner]) -> t.NoReturn:
+    """End the process with the result of the module, or with the error that says why there is none."""
+    module = AnsibleModule(supports_check_mode=True, **runner_class.SPEC._asdict())
+    runner = runner_class(warn=warner(module), check_mode=module.check_mode)
+
+    def run() -> Facts:
+        return runner.run(runner.parse(completed(module.params)))
+
+    finish(module, whole_outcome(until_signalled(run), runner.partial_result, runner.interruption_note))
 
 
 def exit_with(

@@ -113,9 +113,9 @@ def test_a_backup_set_that_tells_no_start(
 
 
 def backups_options() -> set[str]:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import BACKUP_SET_SPEC
+    from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import ARGUMENT_SPEC
 
-    return set(BACKUP_SET_SPEC) - {"backup_set_id"}
+    return set(ARGUMENT_SPEC) - {"backup_set_id"}
 
 
 def test_the_only_one_is_the_latest(task: Any, creating: dict[str, Any], service: StandIn) -> None:
