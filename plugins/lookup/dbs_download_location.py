@@ -138,6 +138,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
     LOCATION_SPEC,
+    LocationRequest,
     locate,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
@@ -162,7 +163,8 @@ class LookupModule(LookupBase):
             values: list[t.Any] = []
             check_mode = bool((variables or {}).get("ansible_check_mode"))
             with foreseen():
-                located = locate(options, self._flatten(terms), lambda text: display.warning(safe(text)), check_mode)
+                request = LocationRequest.parse(options, self._flatten(terms), check_mode)
+                located = locate(request, lambda text: display.warning(safe(text)))
             for found in located:
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:

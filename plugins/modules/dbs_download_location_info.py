@@ -143,33 +143,14 @@ error:
     kind: location
 """
 
-import typing as t
-
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
-    LOCATION_SPEC,
-    locate,
+    DownloadLocationInfo,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import INSTANCE_NAME_SPEC
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with, warner
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "instance_name": INSTANCE_NAME_SPEC,
-            "task_ids": {"type": "list", "elements": "str", "required": True, "aliases": ["task_id"]},
-            **LOCATION_SPEC,
-        },
-        supports_check_mode=True,
-    )
-    options = module.params
-
-    def located() -> dict[str, t.Any]:
-        found = locate(options, options["task_ids"], warner(module), module.check_mode)
-        return {"changed": False, "locations": found}
-
-    exit_with(module, located)
+    run_module(DownloadLocationInfo)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What the lookup ``dbs_download_location`` and the module ``dbs_download_location_info`` have in common."""
+"""The module ``dbs_download_location_info``: from its options to its result, which the lookup ``dbs_download_location`` has as well."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import time
 import typing as t
@@ -24,12 +25,14 @@ from .._plugin.client import client_of, credentials_of
 from .._plugin.options import (
     CONNECTION_SPEC,
     FILES_SPEC,
+    INSTANCE_NAME_SPEC,
     Options,
     check_identifier,
     http_options_of,
     instance_names,
     region_of,
 )
+from .._plugin.runner import ModuleSpec, Runner
 from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
 from .._transport.endpoints import known_region
@@ -45,13 +48,24 @@ LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
     "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
 }
 
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "instance_name": INSTANCE_NAME_SPEC,
+    "task_ids": {"type": "list", "elements": "str", "required": True, "aliases": ["task_id"]},
+    **LOCATION_SPEC,
+}
+
 Term = t.Union[str, t.Mapping[str, t.Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class LocationRequest:
-    """What is to be located. ``known``: the tasks that were given whole, by their IDs."""
+    """What is to be located.
 
+    ``known``: the tasks that were given whole, by their IDs. ``list_objects``: gives names and signed links of the objects under
+    a path, where links are wanted.
+    """
+
+    client: Client
     region: str
     cluster_name: t.Optional[str]
     instance_names: t.Sequence[str]
@@ -61,10 +75,13 @@ class LocationRequest:
     private: bool
     duration: int
     https: bool
+    on_missing: str
+    on_unfinished: str
+    list_objects: t.Optional[t.Callable[[str], list[tuple[str, str]]]]
     check_mode: bool
 
     @classmethod
-    def parse(cls, options: Options, terms: t.Sequence[Term], check_mode: bool) -> LocationRequest:
+    def parse(cls, options: Options, terms: t.Sequence[Term], check_mode: bool = False) -> LocationRequest:
         """Check the completed options and the terms. Raises ConfigurationError."""
         region = region_of(options)
         cluster_name = options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"])
@@ -91,7 +108,11 @@ class LocationRequest:
             private=private,
             duration=options["duration"],
             https=options["https"],
+            on_missing=options["on_missing"],
+            on_unfinished=options["on_unfinished"],
+            list_objects=functools.partial(objects_of, options) if options["presign"] else None,
             check_mode=check_mode,
+            client=client_of(options, DBS),
         )
 
     def with_predicted(self) -> LocationRequest:
@@ -101,47 +122,54 @@ class LocationRequest:
         return dataclasses.replace(self, known={**self.known, PREDICTED_ID: task})
 
 
-def locate(
-    options: Options, terms: t.Sequence[Term], warn: t.Callable[[str], t.Any], check_mode: bool = False
-) -> list[dict[str, t.Any]]:
+class DownloadLocationInfo(Runner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+
+    def parse(self, options: Options) -> LocationRequest:
+        return LocationRequest.parse(options, options["task_ids"], self._check_mode)
+
+    def run(self, request: LocationRequest) -> dict[str, t.Any]:
+        return {"changed": False, "locations": locate(request, self._warn)}
+
+
+def locate(request: LocationRequest, warn: t.Callable[[str], t.Any]) -> list[dict[str, t.Any]]:
     """Return where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
 
-    The options are completed ones. One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
+    One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
     Tasks without a location are an error, or left out, as the options say. Raises any BackupError.
     """
-    request = LocationRequest.parse(options, terms, check_mode)
-    if check_mode and PREDICTED_ID in request.task_ids:
+    if request.check_mode and PREDICTED_ID in request.task_ids:
         request = request.with_predicted()
         warn(PREDICTED_WARNING)
-    client = client_of(options, DBS)
     try:
-        outcomes = _request_locations(client, request)
+        outcomes = _request_locations(request)
     finally:
-        client.close()
+        request.client.close()
     located = []
     for task_id in request.task_ids:
         outcome = outcomes[task_id]
         if not isinstance(outcome, LocationNotFoundError):
             located.append(outcome)
             continue
-        policy = options["on_missing" if outcome.is_missing else "on_unfinished"]
+        policy = request.on_missing if outcome.is_missing else request.on_unfinished
         if policy == "error":
             outcome.operation = f"locate the files of task {task_id!r} in region {request.region!r}"
             raise outcome
         if policy == "warn":
             warn(f"Left out: {outcome}")
-    if options["presign"]:
-        for found in located:
-            if found["oss_path"] is not None:
-                found["urls"] = _urls_of(options, found, check_mode)
+    for found in located:
+        if request.list_objects and found["oss_path"] is not None:
+            is_there = not is_predicted(found["task_id"], request.check_mode)
+            objects = request.list_objects(found["oss_path"]) if is_there else [("", PREDICTED_LINK)]
+            found["urls"] = [url for _unused, url in objects]
     return located
 
 
 def _request_locations(
-    client: Client, request: LocationRequest
+    request: LocationRequest,
 ) -> dict[str, t.Union[dict[str, t.Any], LocationNotFoundError]]:
     """Ask for the location of each task once, or for the error that says why there is none."""
-    tasks = dict(request.known)
+    client, tasks = request.client, dict(request.known)
     if request.instance_names:
         unknown = [task_id for task_id in request.task_ids if task_id not in tasks]
         tasks = {**find_tasks(client, request.region, request.instance_names, unknown), **tasks}
@@ -171,13 +199,6 @@ def _request_locations(
     return dict(zip(distinct, map_concurrently(find, distinct, client)))
 
 
-def _urls_of(options: Options, found: t.Mapping[str, t.Any], check_mode: bool) -> list[str]:
-    """Return a signed link for each object of a task with the target OSS."""
-    if is_predicted(found["task_id"], check_mode):
-        return [PREDICTED_LINK]
-    return [url for _unused, url in objects_of(options, found["oss_path"])]
-
-
 def files_of(
     options: Options, warn: t.Callable[[str], t.Any], check_mode: bool = False
 ) -> list[tuple[t.Optional[str], str]]:
@@ -188,7 +209,8 @@ def files_of(
     path = options["oss_path"]
     if not path:
         policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
-        (found,) = locate({**options, **policies}, [options["task_id"]], warn, check_mode)
+        request = LocationRequest.parse({**options, **policies}, [options["task_id"]], check_mode)
+        (found,) = locate(request, warn)
         if found["url"] is not None:
             return [(None, found["url"])]
         path = found["oss_path"]

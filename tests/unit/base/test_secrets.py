@@ -25,6 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base import text
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, foreseen
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
     LOCATION_SPEC,
+    LocationRequest,
     locate,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
@@ -302,7 +303,7 @@ def test_what_the_lookup_says(server: Quoting, place: str, form: str) -> None:
     )
     said: list[str] = []
     try:
-        said.append(str(locate(completed(options), ["dt-1"], said.append)))
+        said.append(str(locate(LocationRequest.parse(completed(options), ["dt-1"]), said.append)))
     except BackupError as error:
         said += [str(error), repr(error), repr(error.to_dict()), "".join(traceback.format_exception(error))]
     assert said

@@ -18,6 +18,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.locations imp
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
     LOCATION_SPEC,
+    LocationRequest,
     locate,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
@@ -44,7 +45,7 @@ def located(asked: dict[str, Any], warnings: list[str]) -> Locate:
     def call(*terms: Any, **options: Any) -> list[dict[str, Any]]:
         defaults = {name: option.get("default") for name, option in LOCATION_SPEC.items()}
         given = {**defaults, **asked, "instance_name": [INSTANCE], "https": False, **options}
-        return locate(completed(given), terms, warnings.append)
+        return locate(LocationRequest.parse(completed(given), terms), warnings.append)
 
     return call
 
