@@ -52,15 +52,15 @@ options:
       - Where to put the file - its path, or that of a directory, if it ends with C(/) or there is such a directory. The name is
         then that of the object, without what could do harm in it. Several files go to a directory, and keep their paths below it.
       - The directory of a file must be there, unless O(dest) ends with C(/), or several files are fetched.
-      - While it comes, the file is C(.part) beside it, and C(.part.json) says what is there already. They are kept when something
-        fails, and the next run goes on with what it finds to be right in them, unless the object is another by then.
+      - During the download, the file is C(.part) beside it, and C(.part.json) says what of it came. They are kept when something
+        fails, and the next run continues with what it finds to be right in them, unless the object is another by then.
       - There must be room for the file, for C(.part.json) twice, as C(.part.json~) takes turns with it, and for a copy of what was there
         before if O(backup) is set and the file system has no hard links. It is taken, or checked, before the first byte comes.
     type: path
     required: true
   force:
     description:
-      - Whether to fetch a file that is there already, and is what it should be by its size and CRC-64, or by O(checksum).
+      - Whether to download a file that already exists, and is what it should be by its size and CRC-64, or by O(checksum).
     type: bool
     default: false
   backup:

@@ -346,9 +346,7 @@ class _Staging:
             os.close(lock)
 
     def _not_ours(self) -> DestinationError:
-        message = (
-            f"{printable_name(self._path)}, where it would grow, is there already, and was not left by a run like this"
-        )
+        message = f"{printable_name(self._path)}, where it would be written first, already exists, and was not left by a run like this"
         return DestinationError(message, hint="Move it away, or give another dest")
 
     def _recover(self) -> bool:

@@ -220,7 +220,7 @@ class PartialFile:
                 if self._unsynced is None:
                     self._guard(os.fsync, self.file)
             except DestinationError as error:
-                error.hint = "See to the disk, and run it again: all comes anew, as nobody can tell what is on the disk"
+                error.hint = "See to the disk, and run it again: the file is downloaded from the start, as nobody can tell what is on the disk"
                 self._unsynced = error
             if self._unsynced:
                 raise self._unsynced

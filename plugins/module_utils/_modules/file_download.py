@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""One file of a run: what is there already, the download, the checks of the content, and what is known of it."""
+"""One file of a run: what exists, the download, the checks of the content, and what is known of it."""
 
 from __future__ import annotations
 
