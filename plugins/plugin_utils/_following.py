@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to this collection: may change without notice.
-"""The controller's side of a module whose work goes on while its progress is printed; ``_plugin/job.py`` says how."""
+"""The controller's side of a module whose work goes on while its progress is printed; ``_plugin/background_job.py`` says how."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Empty ``links`` say that none are to be had any more, and have the work end with
 ``notes`` are what the work wrote down of what cannot be done twice; null where even that is lost.
 
 In the directory, which only its user can read, are ``progress.json`` and ``result.json`` of the job, ``links.json`` for it,
-``heartbeat``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
+``followed``, whose time says when it was last followed, ``stop``, if it shall end, and ``alive``, a pipe that it reads from
 as long as it lives, so that its end is noticed at once.
 A job that nobody follows any more ends itself, and clears up, also if it is done by then. Without ``job``, as for ``async``,
 the module works by itself, and has no more links than it was given.
