@@ -39,6 +39,20 @@ class Process(subprocess.Popen[str]):
             raise AssertionError(f"it did not end in {LIMIT:g} seconds: {self.communicate()}") from None
 
 
+def interrupt(process: Process) -> None:
+    """Press Ctrl-C in its terminal until it ends: ansible-core 2.16 can lose one that comes while it handles a result."""
+    pressed = float("-inf")
+
+    def has_ended() -> bool:
+        nonlocal pressed
+        if time.monotonic() - pressed > 5.0:
+            pressed = time.monotonic()
+            os.killpg(process.pid, signal.SIGINT)
+        return process.poll() is not None
+
+    until(has_ended)
+
+
 def until(condition: Callable[[], Any]) -> None:
     """Wait for what another process or thread does; what never comes is a failure."""
     ends = time.monotonic() + LIMIT

@@ -10,14 +10,13 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Process, until
+from processes import Process, interrupt, until
 from stand_in import archive
 
 EXTRACT = "apsaradb.backup.dbs_download_extract"
@@ -197,7 +196,7 @@ def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: s
     if is_killed:
         process.kill()
     else:
-        os.killpg(process.pid, signal.SIGINT)
+        interrupt(process)
     process.outputs()
     assert process.returncode != 0
     until(lambda: not (restore / "large.part").exists())

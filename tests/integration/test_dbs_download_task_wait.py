@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 from typing import Any
 
 import pytest
-from processes import Process, until
+from processes import Process, interrupt, until
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
@@ -182,7 +181,7 @@ def test_what_ends_the_command_ends_the_waiting(world: Any, is_killed: bool) -> 
     if is_killed:
         process.kill()
     else:
-        os.killpg(process.pid, signal.SIGINT)
+        interrupt(process)
     process.outputs()
     assert process.returncode != 0
 
