@@ -85,7 +85,7 @@ class ActionModule(ActionBase):
                 return result
             known = t.cast("dict[str, t.Any]", waiting["known"])
             if is_orphaned():
-                return {"failed": True, "msg": ORPHANED, "error": {"kind": "interruption"}}
+                return dict(ORPHANED)
             now = time.monotonic()
             costs += now - slice_began - waiting["spent"]
             shortest = max(MIN_SLICE, costs / MAX_SHARE - (now - began))

@@ -27,7 +27,12 @@ BETWEEN = ("job", "links", "names")
 #: A work whose process got lost is started again so often, as on a host that ends all processes of a session with it.
 MAX_STARTS = 20
 
-ORPHANED = "Ansible, which waited for this, is gone."
+#: The result of a task whose command has ended.
+ORPHANED: Facts = {
+    "failed": True,
+    "msg": "Ansible, which waited for this, is gone.",
+    "error": {"kind": "interruption"},
+}
 
 
 def is_orphaned() -> bool:
@@ -114,7 +119,7 @@ class FollowingAction(ActionBase):
     def _stop(self, module_args: Facts, task_vars: t.Optional[Facts], directory: t.Optional[str]) -> Facts:
         """End the work, and return what it has."""
         if directory is None:
-            return {"failed": True, "msg": ORPHANED, "error": {"kind": "interruption"}}
+            return dict(ORPHANED)
         job = {"seconds": 0, "directory": directory, "stop": True}
         result: Facts = self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
         return result

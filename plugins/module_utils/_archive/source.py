@@ -63,7 +63,7 @@ class Source:
         return rest or self._read_next()
 
     def read_exactly(self, count: int) -> bytes:
-        """Read so many bytes, fewer at the end."""
+        """Read ``count`` bytes, fewer at the end."""
         end = self._position + count
         if end <= len(self._buffer):
             self._position, start = end, self._position

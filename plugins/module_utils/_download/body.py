@@ -24,7 +24,7 @@ class BodySource(t.Protocol):
         """Receive bytes into the view. Returns their number, None if there are none yet, and 0 at the end."""
 
     def wait(self, seconds: float, count: int) -> None:
-        """Wait until ``count`` bytes are there, at most so many seconds."""
+        """Wait until ``count`` bytes are there, at most ``seconds``."""
 
     def finish(self) -> None:
         """Free the connection for its next request, as the body was read to its end."""
@@ -68,7 +68,7 @@ class Body:
         return count
 
     def wait(self, seconds: float, count: int = 1) -> None:
-        """Wait for ``count`` bytes, at most so many seconds. Raises ConnectionFailedError if nothing came within ``read_timeout``."""
+        """Wait for ``count`` bytes, at most ``seconds``. Raises ConnectionFailedError if nothing came within ``read_timeout``."""
         self._connection.wait(seconds, min(count, self._left))
 
     def skip(self) -> None:

@@ -140,7 +140,7 @@ class Connection:
         return count
 
     def wait(self, seconds: float, count: int) -> None:
-        """Wait until ``count`` bytes are there, at most so many seconds, and never longer than ``read_timeout`` without a byte."""
+        """Wait until ``count`` bytes are there, at most ``seconds``, and never longer than ``read_timeout`` without a byte."""
         left = self._received_at + self._options.read_timeout - time.monotonic()
         count = max(1, count - self._tls_overhead)
         try:
@@ -152,7 +152,7 @@ class Connection:
             raise self._failed(error) from None
 
     def _set_low_water_mark(self, count: int) -> None:
-        """Have the system wake us up only for so many bytes: a wake-up for each packet costs more than the bytes."""
+        """Have the system wake us up only for ``count`` bytes: a wake-up for each packet costs more than the bytes."""
         if count != self._low_water_mark:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
             self._low_water_mark = count

@@ -26,7 +26,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def delay(self, count: int) -> float:
-        """Seconds to wait after so many bytes."""
+        """Seconds to wait after ``count`` bytes."""
         with self._lock:
             now = time.monotonic()
             # What was not used of the rate is lost, but for a moment: otherwise a pause would be followed by a burst.

@@ -22,7 +22,7 @@ _BLOCK = 4096
 
 
 def check_room(destination: str, size: int) -> None:
-    """Check that there is free space for so many bytes, without taking it. Raises DestinationError."""
+    """Check that there is free space for ``size`` bytes, without taking it. Raises DestinationError."""
     try:
         free = free_bytes(os.path.dirname(destination) or ".")
         missing = missing_journal_bytes(destination, size)

@@ -118,7 +118,7 @@ class SegmentScheduler:
     """The bytes to transfer, and the segments in work. For several threads."""
 
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
-        """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: at most so many."""
+        """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: the largest number of them."""
         # Each with its max_idle. The last one is assigned first, as a list is cheap at its end.
         self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
         self._active: list[Segment] = []
@@ -225,6 +225,6 @@ class SegmentScheduler:
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait for a segment to take, at most so many seconds."""
+        """Wait for a segment to take, at most ``seconds``."""
         with self._changed:
             self._changed.wait(seconds)

@@ -156,7 +156,7 @@ class WorkerPool:
             self._error = self._error or error
 
     def _start_workers(self, count: int) -> None:
-        """Start workers until there are so many."""
+        """Start workers until there are ``count``."""
         for worker in self._workers[len(self._threads) : count]:
             # A daemon: a connection that hangs must not keep the process from its end.
             thread = threading.Thread(target=worker.run, daemon=True)

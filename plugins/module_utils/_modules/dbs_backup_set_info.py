@@ -39,7 +39,7 @@ from .backup_sets import BackupSetMissingError, client_for_source, source_for
 
 MAX_LIMIT = 1_000_000
 
-#: A warning names so many backup sets.
+#: The largest number of backup sets that a warning names.
 _MAX_NAMED = 10
 
 #: Options that leave out backup sets.

@@ -74,7 +74,7 @@ class FilePlacement:
     def install(self, partial: PartialFile, sync: bool) -> t.Optional[str]:
         """Put the file in its place, and return the name of the backup of the former file, if options ask for one.
 
-        The caller applies the attributes thereafter.
+        After that, the caller applies the attributes.
         """
         path = partial.destination
         backup = None

@@ -15,7 +15,7 @@ from .._dbs.download_tasks import Task
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitState
 from .._dbs.waiting import Waiter
 
-#: A message names so many tasks; the result holds all.
+#: The largest number of tasks that a message names; the result holds all.
 MAX_NAMED = 10
 
 _ADVICE = {
