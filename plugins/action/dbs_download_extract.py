@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import FollowingAction
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import extraction_line
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
+    FollowingAction,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    extraction_line,
+)
 
 Facts = dict[str, t.Any]
 
 
 class ActionModule(FollowingAction):
-    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[Facts] = None) -> Facts:
+    def run(
+        self, tmp: t.Optional[str] = None, task_vars: t.Optional[Facts] = None
+    ) -> Facts:
         result: Facts = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result

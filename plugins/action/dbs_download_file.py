@@ -12,19 +12,37 @@ import typing as t
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError, foreseen
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import (
+    ConfigurationError,
+    foreseen,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
     ARGUMENT_SPEC,
     CONSTRAINTS,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.download_settings import settings_of
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import ORPHAN_TIMEOUT
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import outcome
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import task_environment
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import BETWEEN, FollowingAction
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import transfer_line
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.download_settings import (
+    settings_of,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
+    ORPHAN_TIMEOUT,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    completed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    outcome,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import (
+    task_environment,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
+    BETWEEN,
+    FollowingAction,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    transfer_line,
+)
 
 #: Seconds that links may take to be renewed, and each service that is asked: a work that nobody follows meanwhile ends itself.
 _RENEWAL_TIMEOUT = ORPHAN_TIMEOUT / 4
@@ -53,15 +71,21 @@ HOST_OPTIONS = {
 
 
 class ActionModule(FollowingAction):
-    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+    def run(
+        self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None
+    ) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         if not result.get("skipped"):
             result.update(outcome(lambda: self._fetch(task_vars)))
         return result
 
     def _fetch(self, task_vars: t.Optional[dict[str, t.Any]]) -> dict[str, t.Any]:
-        spec = {name: option for name, option in ARGUMENT_SPEC.items() if name not in BETWEEN}
-        validated = ArgumentSpecValidator({**spec, **FILE_COMMON_ARGUMENTS}, **CONSTRAINTS).validate(self._task.args)
+        spec = {
+            name: option for name, option in ARGUMENT_SPEC.items() if name not in BETWEEN
+        }
+        validated = ArgumentSpecValidator(
+            {**spec, **FILE_COMMON_ARGUMENTS}, **CONSTRAINTS
+        ).validate(self._task.args)
         messages = [
             f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
             if isinstance(error, UnsupportedError)
@@ -69,9 +93,13 @@ class ActionModule(FollowingAction):
             for error in validated.errors
         ]
         if messages:
-            raise ConfigurationError(". ".join(message.rstrip(".") for message in messages) + ".")
+            raise ConfigurationError(
+                ". ".join(message.rstrip(".") for message in messages) + "."
+            )
         given = validated.validated_parameters
-        arguments = {name: value for name, value in self._task.args.items() if name in HOST_OPTIONS}
+        arguments = {
+            name: value for name, value in self._task.args.items() if name in HOST_OPTIONS
+        }
         if given["url"]:
             with task_environment(self):
                 # A bundle of authorities is the host's.
@@ -89,11 +117,17 @@ class ActionModule(FollowingAction):
                 options = completed(given)
                 settings_of(options)
                 options["total_timeout"] = min(options["total_timeout"], timeout)
-                return files_of(options, lambda text: self._display.warning(safe(text)), self._task.check_mode)
+                return files_of(
+                    options,
+                    lambda text: self._display.warning(safe(text)),
+                    self._task.check_mode,
+                )
 
         found = files()
         if not found:
-            raise ConfigurationError(f"There are no objects under {given['oss_path'] or 'the path of the task'}.")
+            raise ConfigurationError(
+                f"There are no objects under {given['oss_path'] or 'the path of the task'}."
+            )
         for name in ("task_id", "oss_path"):
             if given[name]:
                 arguments[name] = given[name]
@@ -102,5 +136,8 @@ class ActionModule(FollowingAction):
         if names:
             arguments["names"] = names
         return self.follow(
-            arguments, task_vars, transfer_line, lambda: [url for _unused, url in files(_RENEWAL_TIMEOUT)]
+            arguments,
+            task_vars,
+            transfer_line,
+            lambda: [url for _unused, url in files(_RENEWAL_TIMEOUT)],
         )

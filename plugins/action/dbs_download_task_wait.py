@@ -10,7 +10,10 @@ import time
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import ORPHANED, is_orphaned
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
+    ORPHANED,
+    is_orphaned,
+)
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
     ProgressLines,
     host_of,
@@ -30,13 +33,17 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = True
 
-    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+    def run(
+        self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None
+    ) -> dict[str, t.Any]:
         result = super().run(tmp, task_vars)
         if result.get("skipped"):
             return result
         self._take_role_options()
         if not is_read(self._task):
-            result.update(self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val))
+            result.update(
+                self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+            )
         else:
             result.update(self._run_in_slices(task_vars))
         return result
@@ -75,7 +82,9 @@ class ActionModule(ActionBase):
                 known["elapsed"] = slice_began - began
             part = {"seconds": [min(shortest, interval), interval], "known": known}
             module_args = dict(self._task.args, slice=part)
-            result: dict[str, t.Any] = self._execute_module(module_args=module_args, task_vars=task_vars)
+            result: dict[str, t.Any] = self._execute_module(
+                module_args=module_args, task_vars=task_vars
+            )
             waiting = result.get("_waiting")
             if not waiting:
                 if known is not None:
@@ -90,7 +99,15 @@ class ActionModule(ActionBase):
             costs += now - slice_began - waiting["spent"]
             shortest = max(MIN_SLICE, costs / MAX_SHARE - (now - began))
             tasks, retried = known["tasks"].values(), known["retried"]
-            self._show(lines.of(tasks, waiting["progress"], known["elapsed"], waiting["outage"], retried))
+            self._show(
+                lines.of(
+                    tasks,
+                    waiting["progress"],
+                    known["elapsed"],
+                    waiting["outage"],
+                    retried,
+                )
+            )
 
     def _show(self, lines: t.Iterable[str]) -> None:
         show(self._display, self._host, lines)
@@ -100,4 +117,6 @@ def _keep(result: dict[str, t.Any], known: dict[str, t.Any]) -> None:
     """Have the result of a slice that could say nothing, as one that was killed, say what was known before."""
     if "download_tasks" not in result:
         tasks, retried = list(known["tasks"].values()), known["retried"]
-        result.update(download_tasks=tasks, count=len(tasks), retried=retried, changed=bool(retried))
+        result.update(
+            download_tasks=tasks, count=len(tasks), retried=retried, changed=bool(retried)
+        )

@@ -11,7 +11,8 @@ SECRETS = {"access_key_id", "access_key_secret", "security_token"}
 #: What a task is about, and not how it is done.
 SUBJECTS = {"cluster_name", "presign", "on_missing", "on_unfinished"}
 _OPTION = re.compile(
-    r"^  (?P<name>\w+):\n    description:\n(?P<description>(?:      .*\n)+)(?P<rest>(?:    .*\n)+)", re.MULTILINE
+    r"^  (?P<name>\w+):\n    description:\n(?P<description>(?:      .*\n)+)(?P<rest>(?:    .*\n)+)",
+    re.MULTILINE,
 )
 
 
@@ -194,5 +195,7 @@ notes:
     IGNORED: str = ignored(DOCUMENTATION)
 
     # The same for modules whose action plugin asks, and for plugins that run on the controller.
-    ON_CONTROLLER: str = re.sub(r"host that runs\s+the\s+module", "controller", DOCUMENTATION)
+    ON_CONTROLLER: str = re.sub(
+        r"host that runs\s+the\s+module", "controller", DOCUMENTATION
+    )
     CONTROLLER: str = with_sources(ON_CONTROLLER)

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import with_sources, with_variables
+from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import (
+    with_sources,
+    with_variables,
+)
 
 
 class ModuleDocFragment:

@@ -149,16 +149,29 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
 
 display = Display()
 
-LOOKUP_SPEC: dict[str, dict[str, t.Any]] = {**LOCATION_SPEC, "instance_name": {"type": "list"}}
+LOOKUP_SPEC: dict[str, dict[str, t.Any]] = {
+    **LOCATION_SPEC,
+    "instance_name": {"type": "list"},
+}
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[t.Any], variables: t.Optional[dict[str, t.Any]] = None, **kwargs: t.Any) -> list[t.Any]:
+    def run(
+        self,
+        terms: list[t.Any],
+        variables: t.Optional[dict[str, t.Any]] = None,
+        **kwargs: t.Any,
+    ) -> list[t.Any]:
         try:
             _refuse_unknown(kwargs)
             self.set_options(var_options=variables, direct=kwargs)
-            nearer = {*kwargs, *(name.removeprefix("apsaradb_backup_") for name in variables or ())}
-            options = completed({name: self._option(name, nearer) for name in LOOKUP_SPEC})
+            nearer = {
+                *kwargs,
+                *(name.removeprefix("apsaradb_backup_") for name in variables or ()),
+            }
+            options = completed(
+                {name: self._option(name, nearer) for name in LOOKUP_SPEC}
+            )
             want = self.get_option("want")
             values: list[t.Any] = []
             check_mode = bool((variables or {}).get("ansible_check_mode"))
@@ -168,13 +181,19 @@ class LookupModule(LookupBase):
             for found in located:
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:
-            raise AnsibleLookupError(f"dbs_download_location: {error}{_explanation(error)}") from None
+            raise AnsibleLookupError(
+                f"dbs_download_location: {error}{_explanation(error)}"
+            ) from None
         return values
 
     def _option(self, name: str, nearer: t.Collection[str]) -> t.Any:
         """The value of an option; none where the environment comes before the configuration file that it is from."""
         is_near = bool({name, *LOOKUP_SPEC[name].get("aliases", ())} & set(nearer))
-        return None if name in SHARED and not is_near and is_in_environment(name) else self.get_option(name)
+        return (
+            None
+            if name in SHARED and not is_near and is_in_environment(name)
+            else self.get_option(name)
+        )
 
 
 def _refuse_unknown(given: t.Collection[str]) -> None:
@@ -183,7 +202,11 @@ def _refuse_unknown(given: t.Collection[str]) -> None:
         "want",
         "allow_unsafe",
         *LOOKUP_SPEC,
-        *(alias for option in LOOKUP_SPEC.values() for alias in option.get("aliases", ())),
+        *(
+            alias
+            for option in LOOKUP_SPEC.values()
+            for alias in option.get("aliases", ())
+        ),
     }
     unknown = sorted(set(given) - known)
     if unknown:

@@ -293,8 +293,12 @@ error:
     kind: configuration
 """
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import BackupSetInfo
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_backup_set_info import (
+    BackupSetInfo,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
+)
 
 
 def main() -> None:

@@ -269,7 +269,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     ARGUMENT_SPEC,
     DownloadExtract,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import run
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
+    run,
+)
 
 
 def main() -> None:

@@ -371,12 +371,17 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     CONSTRAINTS,
     DownloadFile,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import run
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
+    run,
+)
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **CONSTRAINTS
+        argument_spec=ARGUMENT_SPEC,
+        add_file_common_args=True,
+        supports_check_mode=True,
+        **CONSTRAINTS,
     )
     download = DownloadFile(module)
     run(module, download.answer, download.partial_result, download.interruption_note)

@@ -146,7 +146,9 @@ error:
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
     DownloadLocationInfo,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
+)
 
 
 def main() -> None:

@@ -99,7 +99,9 @@ error:
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_support_info import (
     DownloadSupportInfo,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
+)
 
 
 def main() -> None:

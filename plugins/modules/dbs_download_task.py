@@ -367,14 +367,24 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     DownloadTaskModule,
     from_notes,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import run
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import with_options
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
+    run,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    with_options,
+)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     work = DownloadTaskModule(module.params, module.check_mode)
-    run(module, with_options(module, work.answer), work.partial_result, work.interruption_note, from_notes)
+    run(
+        module,
+        with_options(module, work.answer),
+        work.partial_result,
+        work.interruption_note,
+        from_notes,
+    )
 
 
 if __name__ == "__main__":

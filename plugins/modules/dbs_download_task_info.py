@@ -418,8 +418,12 @@ error:
     elapsed: 0.208
 """
 
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import DownloadTaskInfo
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import run_module
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_info import (
+    DownloadTaskInfo,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
+)
 
 
 def main() -> None:

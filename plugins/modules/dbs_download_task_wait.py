@@ -291,7 +291,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     ARGUMENT_SPEC,
     DownloadTaskWait,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import exit_with
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    exit_with,
+)
 
 
 def main() -> None:

@@ -13,11 +13,23 @@ import typing as t
 import uuid
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, describe_refusal
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import (
+    BackupError,
+    describe_refusal,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import (
+    RetryPolicy,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import redacted
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import is_outage
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import host_of, interval_of, is_read, show
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
+    is_outage,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    host_of,
+    interval_of,
+    is_read,
+    show,
+)
 
 Facts = dict[str, t.Any]
 
@@ -65,9 +77,15 @@ class FollowingAction(ActionBase):
             message = f"Unsupported parameters for ({self._task.action}) module: {', '.join(unsupported)}"
             return {"failed": True, "msg": message, "error": {"kind": "configuration"}}
         if self._task.async_val:
-            return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars, wrap_async=True))
+            return self._clean(
+                self._execute_module(
+                    module_args=module_args, task_vars=task_vars, wrap_async=True
+                )
+            )
         if self._task.check_mode or not is_long:
-            return self._clean(self._execute_module(module_args=module_args, task_vars=task_vars))
+            return self._clean(
+                self._execute_module(module_args=module_args, task_vars=task_vars)
+            )
         began = time.monotonic()
         directory: t.Optional[str] = None
         start: Facts = {"id": uuid.uuid4().hex}
@@ -78,7 +96,12 @@ class FollowingAction(ActionBase):
         interval = interval_of(self._task, DEFAULT_INTERVAL)
         while True:
             left = max(0.0, shown + interval - time.monotonic())
-            job = {"seconds": left, "directory": directory, "renews_links": renewal is not None, **start}
+            job = {
+                "seconds": left,
+                "directory": directory,
+                "renews_links": renewal is not None,
+                **start,
+            }
             if renewal:
                 job["links_after"] = renewal.pause
             given = dict(module_args, job=job)
@@ -113,15 +136,21 @@ class FollowingAction(ActionBase):
                 shown = time.monotonic()
                 if is_read(self._task):
                     show(
-                        self._display, host_of(self._task, task_vars), lines(state.get("progress") or {}, shown - began)
+                        self._display,
+                        host_of(self._task, task_vars),
+                        lines(state.get("progress") or {}, shown - began),
                     )
 
-    def _stop(self, module_args: Facts, task_vars: t.Optional[Facts], directory: t.Optional[str]) -> Facts:
+    def _stop(
+        self, module_args: Facts, task_vars: t.Optional[Facts], directory: t.Optional[str]
+    ) -> Facts:
         """End the work, and return what it has."""
         if directory is None:
             return dict(ORPHANED)
         job = {"seconds": 0, "directory": directory, "stop": True}
-        result: Facts = self._execute_module(module_args=dict(module_args, job=job), task_vars=task_vars)
+        result: Facts = self._execute_module(
+            module_args=dict(module_args, job=job), task_vars=task_vars
+        )
         return result
 
     @staticmethod
@@ -159,7 +188,9 @@ class _Renewal:
                 return []
             now = time.monotonic()
             self._failed_at = self._failed_at if self._failures else now - error.elapsed
-            self._again_at = now + RetryPolicy().pause(self._failures, getattr(error, "retry_after", None))
+            self._again_at = now + RetryPolicy().pause(
+                self._failures, getattr(error, "retry_after", None)
+            )
             self._failures += 1
             return None
         self._error, self._failures = None, 0
@@ -175,4 +206,6 @@ class _Renewal:
         if self._failures:
             seconds = time.monotonic() - self._failed_at
             message += f" There was none for {seconds:.0f} seconds: raise total_timeout to live through more."
-        return redacted({**result, "msg": message, "error": {**error.to_dict(), "storage": before}})
+        return redacted(
+            {**result, "msg": message, "error": {**error.to_dict(), "storage": before}}
+        )

@@ -11,7 +11,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import printable, safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
+    printable,
+    safe,
+)
 
 _OWNER = "apsaradb.backup.progress"
 
@@ -44,7 +47,9 @@ def is_read(task: t.Any) -> bool:
 
 def interval_of(task: t.Any, default: float) -> float:
     """How often to print progress of a task of Ansible, in seconds. Raises AnsibleOptionsError."""
-    configured = _configured("progress_interval", _interval, f"{MIN_INTERVAL:g} to {MAX_INTERVAL:g} seconds")
+    configured = _configured(
+        "progress_interval", _interval, f"{MIN_INTERVAL:g} to {MAX_INTERVAL:g} seconds"
+    )
     default = default if configured is None else configured
     try:
         return float(task.args.get("progress_interval", default))
@@ -59,15 +64,21 @@ def _interval(value: t.Any) -> float:
     return seconds
 
 
-def _configured(name: str, convert: t.Callable[[t.Any], T], allowed: str) -> t.Optional[T]:
+def _configured(
+    name: str, convert: t.Callable[[t.Any], T], allowed: str
+) -> t.Optional[T]:
     """The setting of the environment or of ansible.cfg; none where it is in neither."""
     # Imported here, as this takes over standard output, and lines are made without.
     from ansible import constants
     from ansible.errors import AnsibleOptionsError
 
     # Ansible reads what the documentation of an action plugin says of its options for no action plugin.
-    constants.config.initialize_plugin_configuration_definitions("action", _OWNER, _CONFIGURATION)
-    value = constants.config.get_config_value(name, plugin_type="action", plugin_name=_OWNER)
+    constants.config.initialize_plugin_configuration_definitions(
+        "action", _OWNER, _CONFIGURATION
+    )
+    value = constants.config.get_config_value(
+        name, plugin_type="action", plugin_name=_OWNER
+    )
     if value in (None, ""):
         return None
     try:
@@ -125,7 +136,12 @@ class ProgressLines:
         live = [task for task in tasks if task["task_id"] in rates]
         shown = news if news or len(live) > MAX_LINES or outage else live
         for task in shown[:MAX_LINES]:
-            line = line_of(task, rates.get(task["task_id"], {}), elapsed, retried.get(task["task_id"], 0))
+            line = line_of(
+                task,
+                rates.get(task["task_id"], {}),
+                elapsed,
+                retried.get(task["task_id"], 0),
+            )
             yield f"last known: {line}" if outage else line
         if len(shown) > MAX_LINES:
             yield f"and {len(shown) - MAX_LINES} more download tasks changed their state"
@@ -140,14 +156,20 @@ class ProgressLines:
             yield from self.of(tasks, rates, result.get("elapsed", 0.0), retried=retried)
 
     def _news(self, tasks: t.Iterable[Task], retried: t.Mapping[str, int]) -> list[Task]:
-        return [task for task in tasks if self._told.get(task["task_id"]) != _state(task, retried)]
+        return [
+            task
+            for task in tasks
+            if self._told.get(task["task_id"]) != _state(task, retried)
+        ]
 
 
 def _state(task: Task, retried: t.Mapping[str, int]) -> tuple[t.Optional[str], int]:
     return task["download_status"], retried.get(task["task_id"], 0)
 
 
-def line_of(task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float, retries: int = 0) -> str:
+def line_of(
+    task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float, retries: int = 0
+) -> str:
     """``dt-… of rm-…: running, 3/8 tables, 37.5 %, retry 1, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed``"""
     parts = [printable(task["download_status"] or "in an unknown state")]
     if task["progress_total"]:

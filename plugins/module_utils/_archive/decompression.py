@@ -38,7 +38,9 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
             try:
                 chunk = member.decompress(data, _CHUNK)
             except zlib.error as error:
-                raise damaged(f"its gzip stream, before byte {source.read} of the archive: {error}") from None
+                raise damaged(
+                    f"its gzip stream, before byte {source.read} of the archive: {error}"
+                ) from None
             if chunk:
                 yield chunk
             data = member.unconsumed_tail
@@ -62,13 +64,17 @@ _DECOMPRESSORS = {Format.TAR: _read_plain, Format.TAR_GZ: _gunzip, Format.TAR_ZS
 class Stream:
     """The decompressed bytes, forward only, made by a thread of its own. ``tick`` is called for each chunk."""
 
-    def __init__(self, source: Source, format: Format, tick: t.Callable[[], t.Any]) -> None:
+    def __init__(
+        self, source: Source, format: Format, tick: t.Callable[[], t.Any]
+    ) -> None:
         self.offset = 0
         self._tick = tick
         self._chunk = b""
         self._position = 0
         self._chunks = _DECOMPRESSORS[format](source)
-        self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = (
+            queue.SimpleQueue()
+        )
         self._free_slots = threading.Semaphore(_CHUNKS_AHEAD)
         self._is_closed = False
         # zlib and zstd let go of Python's lock, so that this thread decompresses while the other one writes.

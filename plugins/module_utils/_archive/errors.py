@@ -28,5 +28,6 @@ def damaged(message: str) -> InvalidArchiveError:
 def truncated(size: int, what: str) -> InvalidArchiveError:
     """The error for an archive of that size that ends too early."""
     return InvalidArchiveError(
-        f"it is truncated: after {size} bytes it ends in the middle of a {what}", hint=_DOWNLOAD_AGAIN
+        f"it is truncated: after {size} bytes it ends in the middle of a {what}",
+        hint=_DOWNLOAD_AGAIN,
     )

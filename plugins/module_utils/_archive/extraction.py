@@ -123,13 +123,19 @@ def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
 def left_by(src: str, dest: str) -> t.Optional[Contents]:
     """Contents that an earlier run unpacked from the archive of that name, which is deleted; None if they were changed since."""
     contents = _read_marker(dest)
-    return contents if contents and contents.src == src and count_entries(dest) == contents.tree else None
+    return (
+        contents
+        if contents and contents.src == src and count_entries(dest) == contents.tree
+        else None
+    )
 
 
 def roots_of(dest: str) -> list[str]:
     """The first names at the top, sorted, as valid text: ``\\xff`` for a byte that is not UTF-8."""
     # Not sorted(): there can be a million names.
-    names = heapq.nsmallest(MAX_ROOTS, (name for name in os.listdir(dest) if name != MARKER))
+    names = heapq.nsmallest(
+        MAX_ROOTS, (name for name in os.listdir(dest) if name != MARKER)
+    )
     return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
 
 
@@ -139,7 +145,9 @@ def _translated_errors(request: Request) -> t.Iterator[None]:
     try:
         yield
     except OSError as error:
-        failed = DestinationError.of(error, printable_name(request.dest), request.operation)
+        failed = DestinationError.of(
+            error, printable_name(request.dest), request.operation
+        )
         parent = printable_name(os.path.dirname(request.dest))
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             failed.hint = f"Make room in {parent}, and run it again"
@@ -164,7 +172,9 @@ def _plan(request: Request, source: Source, watch: OnProgress) -> Plan:
     return Plan(format, source.size, contents, replaces)
 
 
-def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Optional[Contents], bool]:
+def _compare(
+    request: Request, source: Source, watch: OnProgress
+) -> tuple[t.Optional[Contents], bool]:
     """Compare ``dest`` with the archive. Returns its contents if they are the same, and whether others have to be replaced."""
     dest = request.dest
     if os.path.ismount(dest):
@@ -178,7 +188,9 @@ def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Opt
         if not os.path.lexists(dest):
             raise
         hint = "Give another dest, or remove it"
-        raise DestinationError(f"{printable_name(dest)} is not a directory", hint=hint) from None
+        raise DestinationError(
+            f"{printable_name(dest)} is not a directory", hint=hint
+        ) from None
     if not names:
         return None, False
     there = _read_marker(dest)
@@ -188,7 +200,11 @@ def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Opt
         watch(Progress(Step.COMPARE, source.read, source.size, 0, 0))
 
     # The size first: reading all of the archive for its checksum takes long.
-    if there and there.archive_size == source.size and there.archive_crc64 == source.crc64_of_all(tick):
+    if (
+        there
+        and there.archive_size == source.size
+        and there.archive_crc64 == source.crc64_of_all(tick)
+    ):
         tree = count_entries(dest, tick)
         if tree == there.tree:
             return dataclasses.replace(there, src=request.src), False
@@ -197,7 +213,9 @@ def _compare(request: Request, source: Source, watch: OnProgress) -> tuple[t.Opt
             f" and was {_counted(there.tree)}"
         )
     if not request.replace:
-        raise DestinationError(message, hint="Set force to true to have it replaced, or give another dest")
+        raise DestinationError(
+            message, hint="Set force to true to have it replaced, or give another dest"
+        )
     return None, True
 
 
@@ -205,7 +223,9 @@ def _counted(tree: Tree) -> str:
     return f"{tree.files} files, {tree.directories} directories and {tree.links} links with {tree.size} bytes"
 
 
-def _fill(staging: _Staging, request: Request, source: Source, format: Format, watch: OnProgress) -> Contents:
+def _fill(
+    staging: _Staging, request: Request, source: Source, format: Format, watch: OnProgress
+) -> Contents:
     """Unpack into the new directory."""
     root = staging.create()
     writer = Writer(root, request)
@@ -231,7 +251,9 @@ def _fill(staging: _Staging, request: Request, source: Source, format: Format, w
         lambda directory: writer.set_owner_and_mode(directory, request.directory_mode),
         lambda path: check_link(root, path),
     )
-    contents = Contents(request.src, format, tars.archives, source.size, source.crc64, tree)
+    contents = Contents(
+        request.src, format, tars.archives, source.size, source.crc64, tree
+    )
     marker = os.open(MARKER, NEW_FILE, 0o600, dir_fd=root)
     with open(marker, "w", encoding="ascii") as file:
         json.dump(contents.to_dict(), file, indent=2)
@@ -249,7 +271,10 @@ def _read_marker(dest: str) -> t.Optional[Contents]:
     """Contents as an earlier run described them; None if there is no valid marker."""
     try:
         # Users may put anything there: a link is not followed, and a pipe does not block.
-        marker = os.open(os.path.join(dest, MARKER), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        marker = os.open(
+            os.path.join(dest, MARKER),
+            os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+        )
         with open(marker, "rb") as file:
             facts = json.loads(file.read(_MAX_MARKER))
         return Contents(
@@ -258,7 +283,9 @@ def _read_marker(dest: str) -> t.Optional[Contents]:
             archives=facts["archives"],
             archive_size=facts["archive_size"],
             archive_crc64=int(facts["archive_crc64"]),
-            tree=Tree(**{field.name: facts[field.name] for field in dataclasses.fields(Tree)}),
+            tree=Tree(
+                **{field.name: facts[field.name] for field in dataclasses.fields(Tree)}
+            ),
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
@@ -328,7 +355,11 @@ class _Staging:
             if set(os.listdir(self._path)) - {"new", "old", "lock"}:
                 raise self._not_ours()
             try:
-                lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                lock = os.open(
+                    self._lock_path,
+                    os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC,
+                    0o600,
+                )
             except FileNotFoundError:
                 # Another run has just removed all.
                 continue
@@ -340,7 +371,9 @@ class _Staging:
             except BlockingIOError:
                 os.close(lock)
                 message = f"another run is unpacking into {printable_name(self._dest)}"
-                raise DestinationBusyError(message, hint="Wait until it is done") from None
+                raise DestinationBusyError(
+                    message, hint="Wait until it is done"
+                ) from None
             except FileNotFoundError:
                 pass
             os.close(lock)

@@ -45,22 +45,32 @@ def detect_format(beginning: bytes) -> Format:
     """Detect the format by the first 512 bytes. Raises InvalidArchiveError, which names another format."""
     if beginning.startswith(b"\x1f\x8b"):
         return Format.TAR_GZ
-    if beginning.startswith(b"\x28\xb5\x2f\xfd") or re.match(rb"[\x50-\x5f]\x2a\x4d\x18", beginning):
+    if beginning.startswith(b"\x28\xb5\x2f\xfd") or re.match(
+        rb"[\x50-\x5f]\x2a\x4d\x18", beginning
+    ):
         return Format.TAR_ZST
     # A tar has no signature in old formats, but a checksum in its first header.
     with contextlib.suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(beginning[:BLOCK], ENCODING, "surrogateescape")
         return Format.TAR
     what, hint = describe_content(beginning)
-    raise InvalidArchiveError(f"it is not a .tar.gz, .tar.zst or .tar: it {what}", hint=hint)
+    raise InvalidArchiveError(
+        f"it is not a .tar.gz, .tar.zst or .tar: it {what}", hint=hint
+    )
 
 
-_AN_ERROR = (
-    "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
-)
+_AN_ERROR = "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
 _SIGNATURES = (
-    (rb"XBSTCK01", "is an xbstream, a physical backup", "Unpack it with xbstream -x, then xtrabackup --decompress"),
-    (rb"qpress10", "is a qpress archive, a physical backup", "Unpack it with qpress -d, then xbstream -x"),
+    (
+        rb"XBSTCK01",
+        "is an xbstream, a physical backup",
+        "Unpack it with xbstream -x, then xtrabackup --decompress",
+    ),
+    (
+        rb"qpress10",
+        "is a qpress archive, a physical backup",
+        "Unpack it with qpress -d, then xbstream -x",
+    ),
     (rb"(?i)\s*<(!doctype html|html)", "is an HTML page", _AN_ERROR),
     (rb"\s*<(\?xml|Error)", "is an XML document", _AN_ERROR),
     (rb"\s*\{\s*\"", "is a JSON document", _AN_ERROR),
@@ -77,9 +87,21 @@ _SIGNATURES = (
         "is compressed with a version of zstd before 0.8",
         "Decompress it with zstd -d first",
     ),
-    (rb"\x37\xa4\x30\xec", "is a dictionary of zstd", "Give the archive that was compressed with it"),
-    (rb"Salted__|-----BEGIN PGP MESSAGE|age-encryption\.org/", "is encrypted", "Decrypt it first"),
-    (rb"\0{512}", "begins with zeros", "The download of it may not have ended, or something else took its place"),
+    (
+        rb"\x37\xa4\x30\xec",
+        "is a dictionary of zstd",
+        "Give the archive that was compressed with it",
+    ),
+    (
+        rb"Salted__|-----BEGIN PGP MESSAGE|age-encryption\.org/",
+        "is encrypted",
+        "Decrypt it first",
+    ),
+    (
+        rb"\0{512}",
+        "begins with zeros",
+        "The download of it may not have ended, or something else took its place",
+    ),
 )
 
 
@@ -91,4 +113,7 @@ def describe_content(beginning: bytes) -> tuple[str, str]:
         if re.match(pattern, beginning):
             return what, hint
     # The content is not quoted: whoever sees the message may not be allowed to read the file.
-    return "is in no format that is known here", "Check that src names the archive of a download task"
+    return (
+        "is in no format that is known here",
+        "Check that src names the archive of a download task",
+    )

@@ -34,15 +34,22 @@ def escapes(target: str, depth: int) -> bool:
 
 def leads_outside(entry: Entry) -> InvalidArchiveError:
     """The error for such an entry."""
-    to = f", a {entry.kind.value} to {printable_name(entry.target)}," if entry.target else ""
+    to = (
+        f", a {entry.kind.value} to {printable_name(entry.target)},"
+        if entry.target
+        else ""
+    )
     return InvalidArchiveError(
-        f"{printable_name(entry.name)}{to} in it leads out of the destination", hint=UNTRUSTED_HINT
+        f"{printable_name(entry.name)}{to} in it leads out of the destination",
+        hint=UNTRUSTED_HINT,
     )
 
 
 def check_link(root: int, path: tuple[str, ...]) -> None:
     """Follow the link at the path, by hand. Raises InvalidArchiveError if it leads out of the root, also through other links."""
-    entry = Entry("/".join(path), Kind.LINK, 0, os.readlink("/".join(path), dir_fd=root), 0)
+    entry = Entry(
+        "/".join(path), Kind.LINK, 0, os.readlink("/".join(path), dir_fd=root), 0
+    )
     here = list(path[:-1])
     ahead = entry.target.split("/")[::-1]
     links = 1

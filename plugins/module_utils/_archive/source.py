@@ -35,7 +35,9 @@ class Source:
         self._status = os.fstat(self._file)
         if not stat.S_ISREG(self._status.st_mode):
             os.close(self._file)
-            raise InvalidArchiveError("it is not a regular file", hint="Give the file that was downloaded")
+            raise InvalidArchiveError(
+                "it is not a regular file", hint="Give the file that was downloaded"
+            )
         self.size = self._status.st_size
         self.rewind()
 
@@ -91,9 +93,14 @@ class Source:
         """Check that nobody wrote to the file meanwhile. Raises InvalidArchiveError."""
         # Size and time do not prove it, but a download that goes on changes both.
         status = os.fstat(self._file)
-        if (status.st_size, status.st_mtime_ns) != (self._status.st_size, self._status.st_mtime_ns):
+        if (status.st_size, status.st_mtime_ns) != (
+            self._status.st_size,
+            self._status.st_mtime_ns,
+        ):
             message = "it was written to while it was read"
-            raise InvalidArchiveError(message, hint="Wait until its download is done, and run this again")
+            raise InvalidArchiveError(
+                message, hint="Wait until its download is done, and run this again"
+            )
 
     def _read_next(self) -> bytes:
         try:
@@ -107,5 +114,9 @@ class Source:
 
 def _unreadable(error: OSError) -> InvalidArchiveError:
     denied = error.errno in (errno.EACCES, errno.EPERM)
-    hint = "Run it as a user that may read it, with become for example" if denied else "Check src, and its file system"
+    hint = (
+        "Run it as a user that may read it, with become for example"
+        if denied
+        else "Check src, and its file system"
+    )
     return InvalidArchiveError(f"the archive cannot be read: {error.strerror}", hint=hint)

@@ -52,7 +52,9 @@ def count_entries_below(
                     continue
                 inner = os.open(entry.name, DIRECTORY, dir_fd=directory)
                 try:
-                    tree = count_entries_below(inner, tick, on_directory, on_link, (*path, entry.name))
+                    tree = count_entries_below(
+                        inner, tick, on_directory, on_link, (*path, entry.name)
+                    )
                     on_directory(inner)
                 finally:
                     os.close(inner)

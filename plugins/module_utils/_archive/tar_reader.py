@@ -104,7 +104,9 @@ class TarReader:
             # A tar ends with two blocks of zeros, and often more; some tools write one. Another tar may follow.
             if block == _ZEROS:
                 if is_extended:
-                    raise damaged(f"tar {self.archives} ends at offset {offset}, right after an extended header")
+                    raise damaged(
+                        f"tar {self.archives} ends at offset {offset}, right after an extended header"
+                    )
                 has_ended = True
                 continue
             header = self._header(block, offset)
@@ -122,7 +124,11 @@ class TarReader:
             elif is_extended:
                 own.update(self._settings(header, offset))
             else:
-                entry = _entry_of(header, {name: value for name, value in {**common, **own}.items() if value}, offset)
+                entry = _entry_of(
+                    header,
+                    {name: value for name, value in {**common, **own}.items() if value},
+                    offset,
+                )
                 own = {}
                 # By the offset, as the caller may have read none, some or all of the content.
                 stop = self._stream.offset + entry.size
@@ -133,9 +139,14 @@ class TarReader:
     def _check_end(self, offset: int, has_ended: bool) -> None:
         """Refuse a stream that stops before the end of a tar, or holds no tar."""
         if not has_ended:
-            raise damaged(f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes")
+            raise damaged(
+                f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes"
+            )
         if not self.archives:
-            raise InvalidArchiveError("it holds no files", hint="Check that src names the archive of a download task")
+            raise InvalidArchiveError(
+                "it holds no files",
+                hint="Check that src names the archive of a download task",
+            )
 
     def _header(self, block: bytes, offset: int) -> tarfile.TarInfo:
         try:
@@ -150,13 +161,17 @@ class TarReader:
             return {_LONG_NAMES[header.type]: os.fsdecode(data.partition(b"\0")[0])}
         return _pax_records(data, offset)
 
-    def _no_header(self, block: bytes, offset: int, error: Exception) -> InvalidArchiveError:
+    def _no_header(
+        self, block: bytes, offset: int, error: Exception
+    ) -> InvalidArchiveError:
         if self.archives:
             return damaged(
                 f"there is no tar header at offset {offset} of what is unpacked, where one has to be: {error}"
             )
         what, hint = describe_content(block)
-        return InvalidArchiveError(f"there is no tar in it: what was compressed {what}", hint=hint)
+        return InvalidArchiveError(
+            f"there is no tar in it: what was compressed {what}", hint=hint
+        )
 
     def _read_extended(self, header: tarfile.TarInfo) -> bytes:
         """Read the content of an extended header."""
@@ -165,8 +180,13 @@ class TarReader:
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
         data = b"".join(self._stream.read_pieces(header.size))
         padding = -header.size % BLOCK
-        if len(data) < header.size or sum(map(len, self._stream.read_pieces(padding))) < padding:
-            raise damaged(f"it ends at offset {self._stream.offset}, in the middle of an extended header")
+        if (
+            len(data) < header.size
+            or sum(map(len, self._stream.read_pieces(padding))) < padding
+        ):
+            raise damaged(
+                f"it ends at offset {self._stream.offset}, in the middle of an extended header"
+            )
         return data
 
     def _skip(self, count: int, entry: Entry) -> None:
@@ -176,7 +196,9 @@ class TarReader:
 
 def cut_off(entry: Entry, offset: int) -> InvalidArchiveError:
     """The error for content that ends too early."""
-    return damaged(f"what is unpacked ends at offset {offset}, in the middle of {printable_name(entry.name)}")
+    return damaged(
+        f"what is unpacked ends at offset {offset}, in the middle of {printable_name(entry.name)}"
+    )
 
 
 def _pax_records(data: bytes, offset: int) -> dict[str, str]:
@@ -189,28 +211,46 @@ def _pax_records(data: bytes, offset: int) -> dict[str, str]:
         end = at + int(match[1]) if match else 0
         if not match or not match.end() < end <= len(data) or data[end - 1] != 0x0A:
             raise damaged(f"the extended header at offset {offset} cannot be read")
-        keyword = "GNU.sparse" if match[2].startswith(b"GNU.sparse.") else os.fsdecode(match[2])
+        keyword = (
+            "GNU.sparse" if match[2].startswith(b"GNU.sparse.") else os.fsdecode(match[2])
+        )
         if keyword in ("path", "linkpath", "size", "GNU.sparse"):
             records[keyword] = os.fsdecode(data[match.end() : end - 1])
         at = end
     return records
 
 
-def _entry_of(header: tarfile.TarInfo, settings: t.Mapping[str, str], offset: int) -> Entry:
+def _entry_of(
+    header: tarfile.TarInfo, settings: t.Mapping[str, str], offset: int
+) -> Entry:
     name = settings.get("path", header.name)
     kind = _KINDS.get(header.type)
     if header.type in _REFUSED or "GNU.sparse" in settings:
         what = _REFUSED.get(header.type, "a sparse file")
-        raise InvalidArchiveError(f"{printable_name(name)} in it is {what}, which is not unpacked", hint=UNTRUSTED_HINT)
+        raise InvalidArchiveError(
+            f"{printable_name(name)} in it is {what}, which is not unpacked",
+            hint=UNTRUSTED_HINT,
+        )
     if kind is None:
         what = printable_name(header.type.decode("latin-1"))
-        raise InvalidArchiveError(f"{printable_name(name)} in it is of the unknown type {what}", hint=UNTRUSTED_HINT)
+        raise InvalidArchiveError(
+            f"{printable_name(name)} in it is of the unknown type {what}",
+            hint=UNTRUSTED_HINT,
+        )
     size = header.size
     if "size" in settings:
         if not re.fullmatch(r"[0-9]{1,19}", settings["size"]):
-            raise damaged(f"the extended header before offset {offset} has a size that is no number")
+            raise damaged(
+                f"the extended header before offset {offset} has a size that is no number"
+            )
         size = int(settings["size"])
     # Tars from before POSIX have no type for directories.
     if kind is Kind.FILE and name.endswith("/") and not size:
         kind = Kind.DIRECTORY
-    return Entry(name, kind, size if kind is Kind.FILE else 0, settings.get("linkpath", header.linkname), offset)
+    return Entry(
+        name,
+        kind,
+        size if kind is Kind.FILE else 0,
+        settings.get("linkpath", header.linkname),
+        offset,
+    )

@@ -57,11 +57,14 @@ class Writer:
         parts = self._split(entry.name, entry)
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
-                raise InvalidArchiveError(f"a {entry.kind.value} in it has no name", hint=UNTRUSTED_HINT)
+                raise InvalidArchiveError(
+                    f"a {entry.kind.value} in it has no name", hint=UNTRUSTED_HINT
+                )
             return
         if parts == (MARKER,):
             raise InvalidArchiveError(
-                f"it holds {MARKER}, which this writes itself", hint="Was it made of an unpacked one?"
+                f"it holds {MARKER}, which this writes itself",
+                hint="Was it made of an unpacked one?",
             )
         if entry.kind is Kind.DIRECTORY:
             self._enter(parts, entry)
@@ -91,10 +94,20 @@ class Writer:
         if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
             raise leads_outside(entry)
         if "\0" in name:
-            raise damaged(f"the name {printable_name(name)} at offset {entry.offset} has a zero byte")
+            raise damaged(
+                f"the name {printable_name(name)} at offset {entry.offset} has a zero byte"
+            )
         # The path must be valid in the new directory, which is longer than in dest.
-        length = len(os.fsencode(name)) + len(os.fsencode(self._request.dest)) + len(".part/new/")
-        if length > _MAX_PATH or len(parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
+        length = (
+            len(os.fsencode(name))
+            + len(os.fsencode(self._request.dest))
+            + len(".part/new/")
+        )
+        if (
+            length > _MAX_PATH
+            or len(parts) > MAX_DEPTH
+            or any(len(os.fsencode(part)) > 255 for part in parts)
+        ):
             message = f"the name {printable_name(name)} of {len(name)} characters is too long or too deep"
             raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
         return parts
@@ -105,7 +118,9 @@ class Writer:
         limit = self._request.max_files
         if self.entries > limit:
             message = f"it holds more than {limit} files, directories and links"
-            raise InvalidArchiveError(message, hint=f"Raise max_files, which is {limit}, if that is right")
+            raise InvalidArchiveError(
+                message, hint=f"Raise max_files, which is {limit}, if that is right"
+            )
 
     def _count_file(self, size: int, entry: Entry) -> None:
         """Count a file before it is written, so that no byte is written beyond the limit."""
@@ -119,9 +134,17 @@ class Writer:
                     f"{message}, and only {limit} are free in {printable_name(os.path.dirname(self._request.dest))}",
                     hint="Make room there, and run it again; if the file system compresses what is written, set max_size",
                 )
-            raise InvalidArchiveError(f"{message}, and max_size is {limit}", hint="Raise max_size if that is right")
+            raise InvalidArchiveError(
+                f"{message}, and max_size is {limit}",
+                hint="Raise max_size if that is right",
+            )
 
-    def _enter(self, parts: tuple[str, ...], entry: t.Optional[Entry] = None, creates: bool = True) -> None:
+    def _enter(
+        self,
+        parts: tuple[str, ...],
+        entry: t.Optional[Entry] = None,
+        creates: bool = True,
+    ) -> None:
         """Open a directory, level by level from the root, and create what is missing."""
         if parts == self._parts:
             return
@@ -171,7 +194,9 @@ class Writer:
 
     def _write_file(self, entry: Entry, name: str, stream: Stream) -> None:
         """Create a file, and write its content."""
-        file = self._create(entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory))
+        file = self._create(
+            entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory)
+        )
         try:
             written = 0
             for piece in stream.read_pieces(entry.size):
@@ -196,9 +221,17 @@ class Writer:
         name, directory = parts[-1], self._directory
         if escapes(entry.target, len(parts) - 1):
             raise leads_outside(entry)
-        self._create(entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory))
+        self._create(
+            entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory)
+        )
         if self._request.changes_owner:
-            os.chown(name, self._request.owner, self._request.group, dir_fd=directory, follow_symlinks=False)
+            os.chown(
+                name,
+                self._request.owner,
+                self._request.group,
+                dir_fd=directory,
+                follow_symlinks=False,
+            )
 
     def _write_hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
         """Create a hard link to a file that was written before, and to nothing else."""
@@ -209,7 +242,9 @@ class Writer:
         if target:
             with contextlib.suppress(FileNotFoundError):
                 self._enter(target[:-1], entry, creates=False)
-                status = os.stat(target[-1], dir_fd=self._directory, follow_symlinks=False)
+                status = os.stat(
+                    target[-1], dir_fd=self._directory, follow_symlinks=False
+                )
                 size = status.st_size if stat.S_ISREG(status.st_mode) else -1
         if size < 0:
             message = f"{printable_name(entry.name)} in it is a hard link to {printable_name(entry.target)}, and no such file is before it"

@@ -57,12 +57,16 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
                 size -= len(_read_exactly(source, min(size, _READ)))
             continue
         if number != 0xFD2FB528 or len(magic) < 4:
-            raise damaged(f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be")
+            raise damaged(
+                f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be"
+            )
         frame = _frame(source, magic)
         try:
             yield from _content(source, frame, decompressor_of(frame.window))
         except library_error as error:
-            raise damaged(f"its Zstandard stream, before byte {source.read} of the archive: {error}") from None
+            raise damaged(
+                f"its Zstandard stream, before byte {source.read} of the archive: {error}"
+            ) from None
 
 
 def _frame(source: Source, magic: bytes) -> _Frame:
@@ -73,7 +77,10 @@ def _frame(source: Source, magic: bytes) -> _Frame:
     # A reserved bit, which a later version may give a meaning.
     if flags >> 3 & 1:
         hint = "Decompress it with the newest zstd first"
-        raise InvalidArchiveError("it needs a newer version of Zstandard than this; it need not be damaged", hint=hint)
+        raise InvalidArchiveError(
+            "it needs a newer version of Zstandard than this; it need not be damaged",
+            hint=hint,
+        )
     window = _read_exactly(source, 1 - single)
     dictionary = _read_exactly(source, (0, 1, 2, 4)[flags & 3])
     content_size = _read_exactly(source, (single, 2, 4, 8)[flags >> 6])
@@ -81,17 +88,22 @@ def _frame(source: Source, magic: bytes) -> _Frame:
         number = int.from_bytes(dictionary, "little")
         hint = "Decompress it with zstd -d -D and the dictionary first"
         raise InvalidArchiveError(
-            f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged", hint=hint
+            f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged",
+            hint=hint,
         )
     if single:
         # The window is the whole content. Sizes in two bytes begin with 256.
-        size = int.from_bytes(content_size, "little") + (256 if len(content_size) == 2 else 0)
+        size = int.from_bytes(content_size, "little") + (
+            256 if len(content_size) == 2 else 0
+        )
     else:
         # Five bits of exponent, three of mantissa: RFC 8878, section 3.1.1.1.2.
         base = 1 << 10 + (window[0] >> 3)
         size = base + (base >> 3) * (window[0] & 7)
     _check_window(size)
-    return _Frame(magic + descriptor + window + dictionary + content_size, size, bool(checksum))
+    return _Frame(
+        magic + descriptor + window + dictionary + content_size, size, bool(checksum)
+    )
 
 
 def _check_window(size: int) -> None:
@@ -101,7 +113,9 @@ def _check_window(size: int) -> None:
     needs = f"it needs a window of {_mebibytes(size)} to be decompressed"
     if size > _LARGEST_WINDOW:
         hint = f"Have it compressed once more, with a window of at most {_mebibytes(_LARGEST_WINDOW)}"
-        raise InvalidArchiveError(f"{needs}, which is more than decoders can; it need not be damaged", hint=hint)
+        raise InvalidArchiveError(
+            f"{needs}, which is more than decoders can; it need not be damaged", hint=hint
+        )
     memory = available_memory()
     if memory is not None and size > memory * _MEMORY_SHARE:
         raise InvalidArchiveError(
@@ -127,7 +141,10 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
             raise damaged(f"a Zstandard block before byte {source.read} of the archive")
         # Of a block that repeats one byte, only that byte is stored.
         pending += header + _read_exactly(source, 1 if kind == 1 else size)
-        chunk = decompressor.decompress(pending + (_read_exactly(source, 4) if is_last and frame.has_checksum else b""))
+        chunk = decompressor.decompress(
+            pending
+            + (_read_exactly(source, 4) if is_last and frame.has_checksum else b"")
+        )
         pending = b""
         if chunk:
             yield chunk
@@ -149,14 +166,20 @@ def _library() -> tuple[t.Callable[[int], t.Any], type[Exception]]:
     else:
         maximum = zstd.DecompressionParameter.window_log_max
         return (
-            lambda window: zstd.ZstdDecompressor(options={maximum: max(_USUAL_WINDOW, window - 1).bit_length()}),
+            lambda window: zstd.ZstdDecompressor(
+                options={maximum: max(_USUAL_WINDOW, window - 1).bit_length()}
+            ),
             zstd.ZstdError,
         )
     try:
         import zstandard
     except ImportError:
-        raise MissingLibraryError("zstandard", "to unpack .tar.zst", traceback.format_exc()) from None
+        raise MissingLibraryError(
+            "zstandard", "to unpack .tar.zst", traceback.format_exc()
+        ) from None
     return (
-        lambda window: zstandard.ZstdDecompressor(max_window_size=max(_USUAL_WINDOW, window)).decompressobj(),
+        lambda window: zstandard.ZstdDecompressor(
+            max_window_size=max(_USUAL_WINDOW, window)
+        ).decompressobj(),
         zstandard.ZstdError,
     )

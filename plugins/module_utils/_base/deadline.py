@@ -25,7 +25,9 @@ class TimedResponse(http.client.HTTPResponse):
         super().__init__(sock, *arguments, **named)
         seconds = sock.gettimeout()
         if seconds:
-            self.fp = io.BufferedReader(_Timed(self.fp.detach(), sock, time.monotonic() + seconds))
+            self.fp = io.BufferedReader(
+                _Timed(self.fp.detach(), sock, time.monotonic() + seconds)
+            )
 
 
 class _Timed(io.RawIOBase):

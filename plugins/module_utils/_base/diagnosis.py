@@ -24,17 +24,26 @@ _NOT_CONNECTED = (
 
 
 def connection_failed(
-    error: Exception, host: str, connect_timeout: float, read_timeout: float, option: str = "endpoint"
+    error: Exception,
+    host: str,
+    connect_timeout: float,
+    read_timeout: float,
+    option: str = "endpoint",
 ) -> ConnectionFailedError:
     """What went wrong, and what to do about it. The time-outs are those that were in force, in seconds.
 
     ``option``: the one that sets the host.
     """
     text = _chain(error)
-    sent = not (re.search(_NOT_CONNECTED, text) or isinstance(error, requests.exceptions.ConnectTimeout))
+    sent = not (
+        re.search(_NOT_CONNECTED, text)
+        or isinstance(error, requests.exceptions.ConnectTimeout)
+    )
     cause = _cause(text)
 
-    def failed(message: str, hint: str = "", permanent: bool = False) -> ConnectionFailedError:
+    def failed(
+        message: str, hint: str = "", permanent: bool = False
+    ) -> ConnectionFailedError:
         return ConnectionFailedError(message, hint=hint, permanent=permanent, sent=sent)
 
     if "CA certificate bundle" in text or "NO_CERTIFICATE_OR_CRL_FOUND" in text:
@@ -50,7 +59,9 @@ def connection_failed(
             permanent="407" in text,
         )
     if "WRONG_VERSION_NUMBER" in text:
-        return failed(f"{host} does not speak TLS", f"Check {option} and port", permanent=True)
+        return failed(
+            f"{host} does not speak TLS", f"Check {option} and port", permanent=True
+        )
     if isinstance(error, requests.exceptions.SSLError):
         if "CERTIFICATE_VERIFY_FAILED" not in text:
             return failed(f"TLS with {host} broke ({cause})")
@@ -75,7 +86,9 @@ def connection_failed(
             f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs the Internet",
         )
     if "refused" in text:
-        return failed(f"{host} refused the connection", f"Check {option}, port and firewall")
+        return failed(
+            f"{host} refused the connection", f"Check {option}, port and firewall"
+        )
     return failed(f"the connection to {host} broke ({cause})")
 
 
@@ -95,5 +108,7 @@ def _cause(text: str) -> str:
     """The innermost reason, without addresses, queries and what is of no use to people."""
     cause = text.split(" | ")[-1]
     cause = re.sub(r"https?://\S+", "…", cause)
-    cause = re.sub(r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*", "", cause)
+    cause = re.sub(
+        r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*", "", cause
+    )
     return quoted(cause).rstrip(".")

@@ -44,7 +44,9 @@ class BackupError(Exception):
         if self.hint:
             parts.append(self.hint)
         if self.attempts > 1:
-            parts.append(f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds.")
+            parts.append(
+                f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds."
+            )
         return safe(" ".join(part if part[-1] in ".!?" else part + "." for part in parts))
 
     def _said(self) -> str:
@@ -53,7 +55,9 @@ class BackupError(Exception):
     def to_dict(self) -> dict[str, t.Any]:
         facts: dict[str, t.Any] = {"kind": self.kind}
         if self.action:
-            facts.update(action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3))
+            facts.update(
+                action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3)
+            )
         return facts
 
 
@@ -71,8 +75,12 @@ def foreseen() -> t.Iterator[None]:
     except BackupError:
         raise
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
-        message = f"this failed in a way that was not foreseen: {type(error).__name__}: {error}"
-        raise UnforeseenError(message, hint="Report it as a defect of the collection") from None
+        message = (
+            f"this failed in a way that was not foreseen: {type(error).__name__}: {error}"
+        )
+        raise UnforeseenError(
+            message, hint="Report it as a defect of the collection"
+        ) from None
 
 
 class ConfigurationError(BackupError):
@@ -87,7 +95,9 @@ class MissingLibraryError(ConfigurationError):
     """A Python package that is needed for ``reason``; ``trace`` tells why its import failed."""
 
     def __init__(self, library: str, reason: str, trace: str) -> None:
-        super().__init__(f"The Python package {library} is needed {reason}, and cannot be imported.")
+        super().__init__(
+            f"The Python package {library} is needed {reason}, and cannot be imported."
+        )
         self.library = library
         self.reason = reason
         self.trace = trace
@@ -101,7 +111,9 @@ class ConnectionFailedError(BackupError):
 
     kind = "connection"
 
-    def __init__(self, message: str, *, hint: str = "", permanent: bool = False, sent: bool = True) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", permanent: bool = False, sent: bool = True
+    ) -> None:
         super().__init__(message, hint=hint)
         self.permanent = permanent
         self.sent = sent
@@ -110,16 +122,22 @@ class ConnectionFailedError(BackupError):
 class InvalidResponseError(BackupError):
     kind = "answer"
 
-    def __init__(self, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, status: int, request_id: str = "", hint: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.request_id = quoted(request_id, MAX_NAME)
 
     def _said(self) -> str:
-        return self.message + (f" (request ID {self.request_id})" if self.request_id else "")
+        return self.message + (
+            f" (request ID {self.request_id})" if self.request_id else ""
+        )
 
     def to_dict(self) -> dict[str, t.Any]:
-        return dict(super().to_dict(), http_status=self.status, request_id=self.request_id)
+        return dict(
+            super().to_dict(), http_status=self.status, request_id=self.request_id
+        )
 
 
 class RefusedError(BackupError):
@@ -127,7 +145,15 @@ class RefusedError(BackupError):
 
     responder = "service"
 
-    def __init__(self, code: str, message: str, *, status: int, request_id: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int,
+        request_id: str = "",
+        hint: str = "",
+    ) -> None:
         super().__init__(quoted(message), hint=hint)
         self.code = quoted(code, MAX_NAME)
         self.status = status
@@ -148,5 +174,7 @@ class RefusedError(BackupError):
 
 
 def describe_refusal(responder: str, code: str, message: str) -> str:
-    said = f"the {responder} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
+    said = (
+        f"the {responder} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
+    )
     return said + (f": {quoted(message).rstrip('. ')}" if message else "")

@@ -46,7 +46,9 @@ def _have_timed(manager: t.Any) -> t.Any:
     for scheme, pool in manager.pool_classes_by_scheme.items():
         connection = pool.ConnectionCls
         if connection.response_class is not TimedResponse:
-            connection = type(connection.__name__, (connection,), {"response_class": TimedResponse})
+            connection = type(
+                connection.__name__, (connection,), {"response_class": TimedResponse}
+            )
             pool = type(pool.__name__, (pool,), {"ConnectionCls": connection})
         pools[scheme] = pool
     manager.pool_classes_by_scheme = pools

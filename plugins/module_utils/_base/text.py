@@ -79,7 +79,10 @@ def printable(text: str, limit: t.Optional[int] = None) -> str:
     """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
     if not text.isprintable() or (not text.isascii() and re.search(_INVISIBLE, text)):
         letters = (
-            letter if letter.isprintable() and not re.match(_INVISIBLE, letter) else _escaped(letter) for letter in text
+            letter
+            if letter.isprintable() and not re.match(_INVISIBLE, letter)
+            else _escaped(letter)
+            for letter in text
         )
         text = "".join(letters)
     return text if limit is None or len(text) <= limit else text[:limit] + "…"
@@ -114,7 +117,8 @@ def redacted(value: T) -> T:
         result = _redacted_text(value)
     elif isinstance(value, dict):
         result = {
-            redacted(name): _masked(inner) if _is_secret(name) else redacted(inner) for name, inner in value.items()
+            redacted(name): _masked(inner) if _is_secret(name) else redacted(inner)
+            for name, inner in value.items()
         }
     elif isinstance(value, (list, tuple)):
         result = [redacted(inner) for inner in value]
@@ -177,12 +181,23 @@ def _cores_of(secret: str) -> list[str]:
 def _pattern_of(secret: str) -> re.Pattern[str]:
     alone, *check_range = ("".join(map(_any_form, form)) for form in _forms_of(secret))
     plus = _any_form("+")
-    return re.compile("|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in check_range)]))
+    return re.compile(
+        "|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in check_range)])
+    )
 
 
 #: What begins an entity of HTML, also where it was escaped again.
 _AMP = "&(?:amp;)*"
-_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "+": "plus", "/": "sol", "=": "equals"}
+_ENTITIES = {
+    "&": "amp",
+    "<": "lt",
+    ">": "gt",
+    '"': "quot",
+    "'": "apos",
+    "+": "plus",
+    "/": "sol",
+    "=": "equals",
+}
 
 
 @functools.cache
@@ -242,16 +257,25 @@ _PATTERNS = (
         r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}",
         rf"\1{MASK}",
     ),
-    (rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+", rf"\1{MASK}"),
+    (
+        rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+",
+        rf"\1{MASK}",
+    ),
     # <Signature>…, Signature=…, and Signature: …, signature '…' and signature is … if it is no word
     (rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+", rf"\1{MASK}"),
     (rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
     (rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*){_DIGITS}{_BARE}", rf"\1{MASK}"),
     (rf"(?i)({_NAME}\s+({_QUOTE})){_DIGITS}[\w+/=%.-]{{6,}}(\2)", rf"\1{MASK}\3"),
-    (rf"(?i)({_NAME}\s+(?:is|was)\s+){_DIGITS}[\w+/=%.-]{{8,}}(?=[{_END}]|$)", rf"\1{MASK}"),
+    (
+        rf"(?i)({_NAME}\s+(?:is|was)\s+){_DIGITS}[\w+/=%.-]{{8,}}(?=[{_END}]|$)",
+        rf"\1{MASK}",
+    ),
     (rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
     # //user:password@host, and without a scheme
-    (r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""", rf"\1{MASK}\2"),
+    (
+        r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""",
+        rf"\1{MASK}\2",
+    ),
     (r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
     # Keys and tokens of Alibaba Cloud
     (r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})", MASK),
@@ -271,4 +295,6 @@ def _without_query(token: re.Match[str]) -> str:
 
 @functools.lru_cache(512)
 def _is_secret(name: object) -> bool:
-    return isinstance(name, str) and bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name))
+    return isinstance(name, str) and bool(
+        re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name)
+    )

@@ -59,7 +59,10 @@ RDS = Service(
         ),
         "vpc": {},
     },
-    host_rule={"public": "rds.{region}.aliyuncs.com", "vpc": "rds-vpc.{region}.aliyuncs.com"},
+    host_rule={
+        "public": "rds.{region}.aliyuncs.com",
+        "vpc": "rds-vpc.{region}.aliyuncs.com",
+    },
     hints={
         "InvalidDBInstanceId.NotFound": "Check instance_name and region: an instance is found in its own region only",
         "InvalidDBInstanceName.NotFound": "Check instance_name and region: an instance is found in its own region only",
@@ -81,7 +84,11 @@ class BackupSetQuery:
 
     def matches(self, backup: BackupSet) -> bool:
         """Asked again here, as not every service filters by everything, nor to the second."""
-        start = milliseconds(backup["backup_start_time"]) if backup["backup_start_time"] else None
+        start = (
+            milliseconds(backup["backup_start_time"])
+            if backup["backup_start_time"]
+            else None
+        )
         # What tells no time is the service's choice.
         return (
             self.backup_id in (None, backup["backup_id"])
@@ -105,11 +112,14 @@ class _Source(t.NamedTuple):
     counts: t.Callable[[t.Mapping[str, t.Any]], tuple[t.Any, t.Any, t.Any]]
 
 
-def _rds_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
+def _rds_parameters(
+    instance_name: str, query: BackupSetQuery
+) -> dict[str, t.Optional[str]]:
     return {
         "DBInstanceId": instance_name,
         "BackupId": query.backup_id,
-        "BackupStatus": query.status and {"success": "Success", "failed": "Failed"}[query.status],
+        "BackupStatus": query.status
+        and {"success": "Success", "failed": "Failed"}[query.status],
         "BackupMode": query.mode,
         "StartTime": _utc(query.start_time, "%Y-%m-%dT%H:%MZ"),
         "EndTime": _utc(query.end_time, "%Y-%m-%dT%H:%MZ", round_up=60_000),
@@ -120,12 +130,15 @@ def _rds_counts(response: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
     return response.get("TotalRecordCount"), None, None
 
 
-def _polardb_parameters(instance_name: str, query: BackupSetQuery) -> dict[str, t.Optional[str]]:
+def _polardb_parameters(
+    instance_name: str, query: BackupSetQuery
+) -> dict[str, t.Optional[str]]:
     return {
         "RegionCode": query.region,
         "InstanceName": instance_name,
         "BackupId": query.backup_id,
-        "BackupStatus": query.status and {"success": "OK", "failed": "ERROR"}[query.status],
+        "BackupStatus": query.status
+        and {"success": "OK", "failed": "ERROR"}[query.status],
         "BackupMode": query.mode,
         "BackupMethod": query.method,
         "StartTime": _utc(query.start_time, "%Y-%m-%dT%H:%M:%SZ"),
@@ -140,9 +153,16 @@ def _polardb_counts(response: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.An
 
 
 _SOURCES = {
-    "rds": _Source(RDS, "DescribeBackups", 100, _rds_parameters, ("Items", "Backup"), _rds_counts),
+    "rds": _Source(
+        RDS, "DescribeBackups", 100, _rds_parameters, ("Items", "Backup"), _rds_counts
+    ),
     "polardb": _Source(
-        DBS, "DescribeBackupDataList", 100, _polardb_parameters, ("Data", "Content", "List"), _polardb_counts
+        DBS,
+        "DescribeBackupDataList",
+        100,
+        _polardb_parameters,
+        ("Data", "Content", "List"),
+        _polardb_counts,
     ),
 }
 
@@ -152,7 +172,14 @@ _PREFIXES = {"pc-": "polardb", "rm-": "rds", "rr-": "rds", "pgm-": "rds", "pgr-"
 
 def source_of(instance_name: str) -> t.Optional[str]:
     """``rds`` or ``polardb``; none where the ID does not tell."""
-    return next((source for prefix, source in _PREFIXES.items() if instance_name.startswith(prefix)), None)
+    return next(
+        (
+            source
+            for prefix, source in _PREFIXES.items()
+            if instance_name.startswith(prefix)
+        ),
+        None,
+    )
 
 
 def service_of(source: str) -> Service:
@@ -160,23 +187,43 @@ def service_of(source: str) -> Service:
 
 
 def list_backup_sets(
-    client: Client, source: str, instance_name: str, query: BackupSetQuery, warn: t.Callable[[str], t.Any]
+    client: Client,
+    source: str,
+    instance_name: str,
+    query: BackupSetQuery,
+    warn: t.Callable[[str], t.Any],
 ) -> list[BackupSet]:
     """All backup sets that the query wants, the newest first, and last those that tell no start. Raises any BackupError.
 
     ``warn`` is told where the service gives fewer than it announces.
     """
     lists = _SOURCES[source]
-    parameters = {name: value for name, value in lists.parameters(instance_name, query).items() if value is not None}
+    parameters = {
+        name: value
+        for name, value in lists.parameters(instance_name, query).items()
+        if value is not None
+    }
 
-    operation = f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    operation = (
+        f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    )
     expected = Expected("list of backup sets", lists.path, lists.action, operation)
 
     def fetch(number: int) -> Page:
-        paged = {**parameters, "PageNumber": str(number), "PageSize": str(lists.page_size)}
+        paged = {
+            **parameters,
+            "PageNumber": str(number),
+            "PageSize": str(lists.page_size),
+        }
         response = client.call(lists.action, paged, operation=operation)
         total, size, pages = lists.counts(response)
-        page = expected.page(response, number, size=integer(size) or lists.page_size, total=total, pages=integer(pages))
+        page = expected.page(
+            response,
+            number,
+            size=integer(size) or lists.page_size,
+            total=total,
+            pages=integer(pages),
+        )
         if not all(row.get("BackupId") for row in page.items):
             raise expected._replace(what="ID of a backup set").broken(response)
         return page
@@ -190,7 +237,9 @@ def list_backup_sets(
     tell_gap(listing, f"backup sets of instance {instance_name!r}", len(known), warn)
     found = [backup for backup in known if query.matches(backup)]
     return sorted(
-        found, key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""), reverse=True
+        found,
+        key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""),
+        reverse=True,
     )
 
 
@@ -213,7 +262,11 @@ def newest_of(backups: t.Sequence[BackupSet]) -> t.Optional[BackupSet]:
 
 
 def recoverable_window(
-    client: Client, source: str, instance_name: str, region: str, warn: t.Callable[[str], t.Any]
+    client: Client,
+    source: str,
+    instance_name: str,
+    region: str,
+    warn: t.Callable[[str], t.Any],
 ) -> dict[str, t.Any]:
     """From when until when the state of an instance can be restored, and what tells so. Raises any BackupError.
 
@@ -229,17 +282,31 @@ def recoverable_window(
             f"find out which times of instance {instance_name!r} in region {region!r} can be restored",
         )
         response = client.call(
-            expected.action, {"DBInstanceId": instance_name, "Region": region}, operation=expected.operation
+            expected.action,
+            {"DBInstanceId": instance_name, "Region": region},
+            operation=expected.operation,
         )
-        given = [response.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")]
+        given = [
+            response.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")
+        ]
         earliest, latest = map(_instant, given)
         is_nothing = all(value in (None, "") for value in given)
         if not is_nothing and not (earliest and latest and earliest <= latest):
             raise expected.broken(response)
         return {"earliest": earliest, "latest": latest, "told_by": "service"}
-    backups = list_backup_sets(client, source, instance_name, BackupSetQuery(region, status="success"), warn)
+    backups = list_backup_sets(
+        client, source, instance_name, BackupSetQuery(region, status="success"), warn
+    )
     usable = list(filter(is_usable, backups))
-    times = sorted(filter(None, (backup["consistent_time_iso"] or backup["backup_end_time"] for backup in usable)))
+    times = sorted(
+        filter(
+            None,
+            (
+                backup["consistent_time_iso"] or backup["backup_end_time"]
+                for backup in usable
+            ),
+        )
+    )
     if len(times) < len(usable):
         warn(
             f"The service tells no time of {len(usable) - len(times)} backup sets of instance {instance_name!r}: what can be"
@@ -254,7 +321,10 @@ def recoverable_window(
 
 def is_usable(backup: BackupSet) -> bool:
     """Whether a backup set that succeeded is a full one that there is still."""
-    return backup["is_avail"] is not False and backup["backup_type"] in (None, "FullBackup")
+    return backup["is_avail"] is not False and backup["backup_type"] in (
+        None,
+        "FullBackup",
+    )
 
 
 def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
@@ -269,7 +339,14 @@ def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> 
     backup.pop("db_instance_id", None)
     status = str(raw.get("BackupStatus") or "").lower()
     size, consistent = integer(raw.get("BackupSize")), integer(raw.get("ConsistentTime"))
-    for name in ("BackupId", "BackupMode", "BackupMethod", "BackupType", "Engine", "EngineVersion"):
+    for name in (
+        "BackupId",
+        "BackupMode",
+        "BackupMethod",
+        "BackupType",
+        "Engine",
+        "EngineVersion",
+    ):
         value = shown.get(name)
         backup[snake_case(name)] = None if value in (None, "") else str(value)
     available = raw.get("IsAvail")
@@ -282,7 +359,9 @@ def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> 
         backup_end_time=_instant(raw.get("BackupEndTime")),
         consistent_time=consistent or None,
         consistent_time_iso=iso8601(consistent * 1000) if consistent else None,
-        is_avail=None if available in (None, "") else str(available).lower() in ("1", "true"),
+        is_avail=None
+        if available in (None, "")
+        else str(available).lower() in ("1", "true"),
     )
     return backup
 

@@ -58,7 +58,9 @@ class SlotTakenError(BackupError):
 
 def in_the_slot(tasks: t.Iterable[Task]) -> t.Optional[Task]:
     """The first that keeps others of its instance from being created, and can be followed."""
-    holders = (task for task in tasks if is_live(task) or task["download_status"] == "failed")
+    holders = (
+        task for task in tasks if is_live(task) or task["download_status"] == "failed"
+    )
     return next((task for task in holders if task["task_id"]), None)
 
 
@@ -95,7 +97,9 @@ class DownloadTasks:
 
     def all(self) -> list[Task]:
         """The newest first."""
-        return self._list(DownloadTaskQuery(self._region, cluster_name=self._cluster_name))
+        return self._list(
+            DownloadTaskQuery(self._region, cluster_name=self._cluster_name)
+        )
 
     def meeting(self, request: DownloadRequest) -> list[Match]:
         """Those that may meet it: live and finished ones, then failed, then expired ones; of each, the certain first.
@@ -111,7 +115,12 @@ class DownloadTasks:
             if is_named and task["format"]:
                 same["format"] = bool(same["format"])
             if False not in same.values():
-                found.append(Match(task, tuple(name for name, is_same in same.items() if is_same is None)))
+                found.append(
+                    Match(
+                        task,
+                        tuple(name for name, is_same in same.items() if is_same is None),
+                    )
+                )
         rank = {"failed": 1, "expired": 2}
         return sorted(
             found,
@@ -126,15 +135,20 @@ class DownloadTasks:
         """The newest first. An error leaves the client as it is: there may be another look."""
         gaps: list[str] = []
         operation = {self._instance_name: query}
-        (response,) = ask_instances(self._client, operation, tolerate=lambda error: True, warn=gaps.append).values()
+        (response,) = ask_instances(
+            self._client, operation, tolerate=lambda error: True, warn=gaps.append
+        ).values()
         self.gap = " ".join(gaps)
         if isinstance(response, BackupError):
             raise response
         return sorted(
-            filter(query.matches, response), key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or "")
+            filter(query.matches, response),
+            key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or ""),
         )
 
-    def create(self, request: DownloadRequest, known: t.Sequence[Match]) -> tuple[Task, bool]:
+    def create(
+        self, request: DownloadRequest, known: t.Sequence[Match]
+    ) -> tuple[Task, bool]:
         """The task that meets the request, and whether it was created by this. ``known``: those that may meet it.
 
         Raises SlotTakenError, AmbiguousResultError, or any other BackupError; after them, nothing was created that they do not name.
@@ -142,7 +156,12 @@ class DownloadTasks:
         operation = request.operation
         self.unconfirmed = operation
         try:
-            response = self._client.call("CreateDownload", request.parameters(), operation=operation, at_most_once=True)
+            response = self._client.call(
+                "CreateDownload",
+                request.parameters(),
+                operation=operation,
+                at_most_once=True,
+            )
         except BackupError as error:
             if isinstance(error, ServiceError) and error.code in (JOB_EXISTS, SLOT_TAKEN):
                 self.unconfirmed = ""
@@ -183,9 +202,7 @@ class DownloadTasks:
                 said += f", and which could not be found out ({str(self._look_error).rstrip('.')})"
             hint = "List its tasks: wait for one that is running, retry one that failed"
         else:
-            said += (
-                f"task {task['task_id']!r} is {task['download_status']}, and an instance has one running or failed task"
-            )
+            said += f"task {task['task_id']!r} is {task['download_status']}, and an instance has one running or failed task"
             hint = "Retry it with state=retried: until then it blocks new ones"
             if is_live(task):
                 hint = "Wait until it is done, for example with wait_for_slot"
@@ -193,20 +210,31 @@ class DownloadTasks:
         error.operation, error.action = refusal.operation, refusal.action
         raise error
 
-    def _found_out(self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError) -> Task:
+    def _found_out(
+        self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError
+    ) -> Task:
         """The task that was created although the answer was lost. Raises AmbiguousResultError if none shows up."""
         before = {match.task["task_id"] for match in known}
 
         def created() -> t.Optional[Task]:
             return next(
-                (one.task for one in self.meeting(request) if one.task["task_id"] not in {None, "", *before}), None
+                (
+                    one.task
+                    for one in self.meeting(request)
+                    if one.task["task_id"] not in {None, "", *before}
+                ),
+                None,
             )
 
         task = self._look(created)
         if task:
             self.unconfirmed = ""
             return task
-        raise self._unknown(error, "no such task has shown up", "a task that was created after all is found then")
+        raise self._unknown(
+            error,
+            "no such task has shown up",
+            "a task that was created after all is found then",
+        )
 
     def _look(self, find: t.Callable[[], t.Optional[T]]) -> t.Optional[T]:
         """What is found, looked for again and again for a while.
@@ -233,11 +261,11 @@ class DownloadTasks:
             "TaskId": task["task_id"],
             **({"ClusterName": self._cluster_name} if self._cluster_name else {}),
         }
-        operation = (
-            f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
-        )
+        operation = f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
         self.unconfirmed = operation
-        self._client.call("RetryDownloadTask", parameters, operation=operation, at_most_once=True)
+        self._client.call(
+            "RetryDownloadTask", parameters, operation=operation, at_most_once=True
+        )
         self.unconfirmed = ""
 
     def retry(self, task: Task) -> Task:
@@ -245,8 +273,14 @@ class DownloadTasks:
 
         def restarted() -> t.Optional[Task]:
             ids = frozenset({task["task_id"]})
-            found = self._list(DownloadTaskQuery(self._region, task_ids=ids, cluster_name=self._cluster_name))
-            return next((one for one in found if one["download_status"] != "failed"), None)
+            found = self._list(
+                DownloadTaskQuery(
+                    self._region, task_ids=ids, cluster_name=self._cluster_name
+                )
+            )
+            return next(
+                (one for one in found if one["download_status"] != "failed"), None
+            )
 
         try:
             self.restart(task)
@@ -258,7 +292,9 @@ class DownloadTasks:
             if found:
                 self.unconfirmed = ""
                 return found
-            raise self._unknown(error, "the task is still failed", "it is retried then") from error
+            raise self._unknown(
+                error, "the task is still failed", "it is retried then"
+            ) from error
         return self._look(restarted) or task
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> AmbiguousResultError:
@@ -269,5 +305,10 @@ class DownloadTasks:
             f"the answer was lost ({str(error).rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
             hint=f"Run it again: {then}. Nothing was sent twice",
         )
-        unknown.operation, unknown.action, unknown.attempts, unknown.elapsed = operation, error.action, 1, error.elapsed
+        unknown.operation, unknown.action, unknown.attempts, unknown.elapsed = (
+            operation,
+            error.action,
+            1,
+            error.elapsed,
+        )
         return unknown

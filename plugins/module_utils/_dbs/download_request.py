@@ -52,7 +52,9 @@ class DownloadRequest:
             "ClusterName": self.cluster_name,
             **self.more,
         }
-        return {name: str(value) for name, value in parameters.items() if value is not None}
+        return {
+            name: str(value) for name, value in parameters.items() if value is not None
+        }
 
     @property
     def query(self) -> DownloadTaskQuery:
@@ -76,7 +78,9 @@ class DownloadRequest:
         if self.target_type == "OSS":
             same["target_path"] = self._has_target_path(task["target_path"])
         if self.backup_set_id:
-            same["bak_set_id"] = task["bak_set_id"] == self.backup_set_id if task["bak_set_id"] else None
+            same["bak_set_id"] = (
+                task["bak_set_id"] == self.backup_set_id if task["bak_set_id"] else None
+            )
         else:
             same["backup_set_time"] = self._has_moment(task["backup_set_time"])
         return same
@@ -123,5 +127,9 @@ class DownloadRequest:
 
     @property
     def described(self) -> str:
-        source = f"backup set {self.backup_set_id!r}" if self.backup_set_id else f"point in time {self.point_in_time}"
+        source = (
+            f"backup set {self.backup_set_id!r}"
+            if self.backup_set_id
+            else f"point in time {self.point_in_time}"
+        )
         return f"{source} of instance {self.instance_name!r} in region {self.region!r}"

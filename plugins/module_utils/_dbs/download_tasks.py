@@ -68,7 +68,10 @@ class DownloadTaskQuery(t.NamedTuple):
         return (
             (not self.states or task["download_status"] in self.states)
             and (not self.task_ids or task["task_id"] in self.task_ids)
-            and (not self.target_types or str(task["target_type"]).casefold() in self.target_types)
+            and (
+                not self.target_types
+                or str(task["target_type"]).casefold() in self.target_types
+            )
             and (not self.formats or str(task["format"]).casefold() in self.formats)
             and (self.start_time is None or created is None or created >= self.start_time)
             and (self.end_time is None or created is None or created <= self.end_time)
@@ -77,7 +80,11 @@ class DownloadTaskQuery(t.NamedTuple):
     @property
     def state_for_the_service(self) -> t.Optional[str]:
         """It filters by one state, and by those alone whose spelling is beyond doubt."""
-        return next(iter(self.states)) if len(self.states) == 1 and self.states <= UNDISPUTED_STATES else None
+        return (
+            next(iter(self.states))
+            if len(self.states) == 1 and self.states <= UNDISPUTED_STATES
+            else None
+        )
 
     def parameters(self) -> dict[str, str]:
         """The API's, but for the instance and the page. Times are a millisecond wider, as the service's may be exclusive."""
@@ -91,7 +98,9 @@ class DownloadTaskQuery(t.NamedTuple):
             "EndTime": None if self.end_time is None else self.end_time + 1,
             "OrderColumn": self.order_column,
         }
-        return {name: str(value) for name, value in parameters.items() if value is not None}
+        return {
+            name: str(value) for name, value in parameters.items() if value is not None
+        }
 
 
 def list_download_tasks(
@@ -105,9 +114,20 @@ def list_download_tasks(
     ``warn`` is told where the service gives fewer than it announces.
     """
     responses = ask_instances(client, dict.fromkeys(instance_names, query), warn=warn)
-    tasks = [task for response in responses.values() for task in t.cast("list[Task]", response) if query.matches(task)]
+    tasks = [
+        task
+        for response in responses.values()
+        for task in t.cast("list[Task]", response)
+        if query.matches(task)
+    ]
     sign = -1 if query.order == "desc" else 1
-    tasks.sort(key=lambda task: (sign * (task["gmt_create"] or 0), task["instance_name"], task["task_id"] or ""))
+    tasks.sort(
+        key=lambda task: (
+            sign * (task["gmt_create"] or 0),
+            task["instance_name"],
+            task["task_id"] or "",
+        )
+    )
     return tasks[: query.limit]
 
 
@@ -136,7 +156,9 @@ def ask_instances(
 
     def ask(name: str) -> t.Union[list[Task], BackupError]:
         try:
-            return _InstanceTasks(client, name, queries[name], found_ids, warn).read(pages)
+            return _InstanceTasks(client, name, queries[name], found_ids, warn).read(
+                pages
+            )
         except BackupError as error:
             if not tolerate(error):
                 raise
@@ -196,7 +218,10 @@ class _InstanceTasks:
         state = query.state_for_the_service
         if query.current_page:
             parameters = dict(ordered, State=state) if state else ordered
-            return [self._made(raw) for raw in self._page(parameters, query.current_page).items]
+            return [
+                self._made(raw)
+                for raw in self._page(parameters, query.current_page).items
+            ]
         first: t.Optional[Page] = None
         if query.limit or query.task_ids or state:
             first = self._page(dict(ordered, State=state) if state else ordered, 1)
@@ -222,11 +247,18 @@ class _InstanceTasks:
             identify=lambda task: task["task_id"] or repr(sorted(task.items())),
             executor=executor,
             ahead=2 * self._client.max_connections,
-            enough=self._is_enough if self._query.task_ids or (self._query.limit and not executor) else None,
+            enough=self._is_enough
+            if self._query.task_ids or (self._query.limit and not executor)
+            else None,
             first=first,
         )
         tasks = listing.all()
-        tell_gap(listing, f"download tasks of instance {self._instance_name!r}", len(tasks), self._warn)
+        tell_gap(
+            listing,
+            f"download tasks of instance {self._instance_name!r}",
+            len(tasks),
+            self._warn,
+        )
         return tasks
 
     def _is_enough(self, tasks: t.Collection[Task]) -> bool:
@@ -244,7 +276,12 @@ class _InstanceTasks:
         try:
             return self._fetch(parameters, number)
         except ServiceError as error:
-            if self._query.page_size or not self._page_size or number > 1 or not _refuses_page_size(error):
+            if (
+                self._query.page_size
+                or not self._page_size
+                or number > 1
+                or not _refuses_page_size(error)
+            ):
                 raise
         self._page_size = None
         return self._fetch(parameters, number)
@@ -253,7 +290,9 @@ class _InstanceTasks:
         parameters = dict(parameters, CurrentPage=str(number))
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
-        response = self._client.call("DescribeDownloadTask", parameters, operation=self._expected.operation)
+        response = self._client.call(
+            "DescribeDownloadTask", parameters, operation=self._expected.operation
+        )
         data = response.get("Data")
         data = data if isinstance(data, dict) else {}
         return self._expected.page(
@@ -266,4 +305,6 @@ class _InstanceTasks:
 
 
 def _refuses_page_size(error: ServiceError) -> bool:
-    return error.code == "DBS.ParamIsInValid" or bool(re.search(r"page.?size", f"{error.code} {error.message}", re.I))
+    return error.code == "DBS.ParamIsInValid" or bool(
+        re.search(r"page.?size", f"{error.code} {error.message}", re.I)
+    )

@@ -36,10 +36,17 @@ def refuse_gap(text: str) -> t.NoReturn:
     raise IncompleteListError(text, hint="Run it again")
 
 
-def tell_gap(listing: Paginator[t.Any, t.Any], what: str, given: int, tell: t.Callable[[str], t.Any]) -> None:
+def tell_gap(
+    listing: Paginator[t.Any, t.Any],
+    what: str,
+    given: int,
+    tell: t.Callable[[str], t.Any],
+) -> None:
     """Tell of it if fewer items came than the service announced."""
     if listing.shortfall:
-        tell(f"The service announced {given + listing.shortfall} {what}, but gave {given}.")
+        tell(
+            f"The service announced {given + listing.shortfall} {what}, but gave {given}."
+        )
 
 
 class Expected(t.NamedTuple):
@@ -75,9 +82,15 @@ class Expected(t.NamedTuple):
                 _holds_rows(key, value) for key, value in found.items() if key != name
             )
             found = found.get(name)
-        if found is None and not is_replaced and (total == 0 or (self.absent_is_empty and "Success" in response)):
+        if (
+            found is None
+            and not is_replaced
+            and (total == 0 or (self.absent_is_empty and "Success" in response))
+        ):
             found = []
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        if not isinstance(found, list) or not all(
+            isinstance(item, dict) for item in found
+        ):
             raise self.broken(response)
         is_unreadable = total is None and stated not in (None, "")
         if number == 1 and not found and (total or is_unreadable or (pages or 0) > 1):
@@ -99,5 +112,10 @@ def _holds_rows(name: str, value: object) -> bool:
     """Whether a member in place of the list is a row, or holds rows: an ID is what a row has."""
     if name in _ASIDE:
         values = value.values() if isinstance(value, dict) else [value]
-        return any(isinstance(one, list) and any(isinstance(item, dict) for item in one) for one in values)
-    return bool(value) and (isinstance(value, (dict, list)) or (name.endswith("Id") and name != "RequestId"))
+        return any(
+            isinstance(one, list) and any(isinstance(item, dict) for item in one)
+            for one in values
+        )
+    return bool(value) and (
+        isinstance(value, (dict, list)) or (name.endswith("Id") and name != "RequestId")
+    )

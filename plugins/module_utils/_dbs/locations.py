@@ -39,11 +39,15 @@ class LocationNotFoundError(BackupError):
         cause = self.__cause__
         if not isinstance(cause, ServiceError):
             return super()._said()
-        return f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
+        return (
+            f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
+        )
 
     def to_dict(self) -> dict[str, t.Any]:
         """With those of the answer that says so, if it is one."""
-        known = self.__cause__.to_dict() if isinstance(self.__cause__, ServiceError) else {}
+        known = (
+            self.__cause__.to_dict() if isinstance(self.__cause__, ServiceError) else {}
+        )
         return {**known, **super().to_dict()}
 
     @classmethod
@@ -104,7 +108,9 @@ def request_link(
     data = response.get("Data")
     names = ("PublicUrl", "PrivateUrl")
     # What is answered about a task without a link is not documented: nothing is none, anything else is no answer.
-    if "Data" not in response or (data and not (isinstance(data, dict) and set(names) & data.keys())):
+    if "Data" not in response or (
+        data and not (isinstance(data, dict) and set(names) & data.keys())
+    ):
         raise expected.broken(response)
     data = data or {}
     urls = [_url(data.get(name), https) for name in names]
@@ -119,21 +125,32 @@ def request_link(
 
 
 def find_tasks(
-    client: Client, region: str, instance_names: t.Sequence[str], task_ids: t.Collection[str]
+    client: Client,
+    region: str,
+    instance_names: t.Sequence[str],
+    task_ids: t.Collection[str],
 ) -> dict[str, Task]:
     """The tasks by ID, those that exist. Raises IncompleteListError where one may exist that is not listed, or any BackupError."""
     if not task_ids:
         return {}
     query = DownloadTaskQuery(region, task_ids=frozenset(task_ids))
     gaps: list[str] = []
-    found = {task["task_id"]: task for task in list_download_tasks(client, instance_names, query, gaps.append)}
+    found = {
+        task["task_id"]: task
+        for task in list_download_tasks(client, instance_names, query, gaps.append)
+    }
     if gaps and len(found) < len(query.task_ids):
         refuse_gap(gaps[0])
     return found
 
 
 def location(
-    task_id: str, task: t.Optional[Task], link: t.Callable[[str], Link], *, bucket: t.Optional[str], private: bool
+    task_id: str,
+    task: t.Optional[Task],
+    link: t.Callable[[str], Link],
+    *,
+    bucket: t.Optional[str],
+    private: bool,
 ) -> dict[str, t.Any]:
     """Where the files of a task are. ``task`` is none where only its ID is known, and it is taken for a URL task.
 
@@ -145,7 +162,10 @@ def location(
         raise LocationNotFoundError(
             f"task {task_id!r} is {state}, not finished",
             is_missing=False,
-            hint={"expired": "Its files are gone: create a new task", "failed": "Retry it"}.get(state, "Wait for it"),
+            hint={
+                "expired": "Its files are gone: create a new task",
+                "failed": "Retry it",
+            }.get(state, "Wait for it"),
         )
     found: dict[str, t.Any] = {
         "task_id": task_id,
@@ -162,7 +182,11 @@ def location(
         found["oss_path"] = f"oss://{bucket}/{path.lstrip('/')}" if bucket else path
         return found
     issued = link(task_id)
-    first, second = (issued.private_url, issued.public_url) if private else (issued.public_url, issued.private_url)
+    first, second = (
+        (issued.private_url, issued.public_url)
+        if private
+        else (issued.public_url, issued.private_url)
+    )
     return dict(
         found,
         url=first or second,
@@ -176,7 +200,9 @@ def _url(value: object, https: bool) -> t.Optional[str]:
     if not value:
         return None
     text = str(value).strip()
-    scheme = t.cast("re.Match[str]", re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE))
+    scheme = t.cast(
+        "re.Match[str]", re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE)
+    )
     name = (scheme[1] or "http").lower()
     rest = text[scheme.end() :]
     # What listens at a loopback address is here for tests, and has no certificate.

@@ -100,13 +100,19 @@ class Paginator(t.Generic[Raw, T]):
         if first.has_next(len(seen)) and not self._is_enough():
             for last in self._pages(2, self._announced(first)):
                 # One page with nothing new can stand among others; after a second one there are no more.
-                pages_without_news = 0 if self._take(last, seen) else pages_without_news + 1
+                pages_without_news = (
+                    0 if self._take(last, seen) else pages_without_news + 1
+                )
                 if pages_without_news == 2 or self._is_enough():
                     break
-        while not pages_without_news and last.has_next(len(seen)) and not self._is_enough():
+        while (
+            not pages_without_news and last.has_next(len(seen)) and not self._is_enough()
+        ):
             last = self._fetch(last.number + 1)
             pages_without_news = 0 if self._take(last, seen) else 1
-        self.shortfall = 0 if self._is_enough() else max(0, (first.total or 0) - len(seen))
+        self.shortfall = (
+            0 if self._is_enough() else max(0, (first.total or 0) - len(seen))
+        )
         return last is first or not self.shortfall
 
     def _is_enough(self) -> bool:

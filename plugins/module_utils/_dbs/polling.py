@@ -50,17 +50,34 @@ class Poller:
         """
         known = self._known
         queries = self._queries(live, missing)
-        bounded = {instance for instance, query in queries.items() if query.start_time is not None}
+        bounded = {
+            instance
+            for instance, query in queries.items()
+            if query.start_time is not None
+        }
         responses = ask_instances(self._client, queries, self._is_tolerable, self._on_gap)
-        refused = {instance for instance in bounded if self._refuses_times(responses[instance])}
+        refused = {
+            instance for instance in bounded if self._refuses_times(responses[instance])
+        }
         if refused:
-            unbounded = {instance: queries[instance]._replace(start_time=None, end_time=None) for instance in refused}
-            responses.update(ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap))
-        good = {instance for instance, response in responses.items() if isinstance(response, list)}
+            unbounded = {
+                instance: queries[instance]._replace(start_time=None, end_time=None)
+                for instance in refused
+            }
+            responses.update(
+                ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap)
+            )
+        good = {
+            instance
+            for instance, response in responses.items()
+            if isinstance(response, list)
+        }
         if good & bounded:
             known.takes_times = not good & refused
         for instance, response in responses.items():
-            if isinstance(response, BackupError) and not self._may_pass(instance, response, bool(good)):
+            if isinstance(response, BackupError) and not self._may_pass(
+                instance, response, bool(good)
+            ):
                 raise response
         known.answered = known.answered or bool(good)
         return responses
@@ -70,7 +87,9 @@ class Poller:
         if not self._selection.task_ids:
             refuse_gap(text)
 
-    def _queries(self, live: t.Iterable[Task], missing: bool) -> dict[str, DownloadTaskQuery]:
+    def _queries(
+        self, live: t.Iterable[Task], missing: bool
+    ) -> dict[str, DownloadTaskQuery]:
         """One for each instance that has tasks to wait for, or may have."""
         selection, known = self._selection, self._known
         by_instance: dict[str, list[Task]] = {}
@@ -81,12 +100,18 @@ class Poller:
             if instance not in known.newest:
                 queries[instance] = self._first_query()
             elif missing or instance in by_instance:
-                queries[instance] = self._next_query(instance, by_instance.get(instance, []), missing)
+                queries[instance] = self._next_query(
+                    instance, by_instance.get(instance, []), missing
+                )
         return queries
 
     def _first_query(self) -> DownloadTaskQuery:
         selection = self._selection
-        only = next(iter(selection.backup_set_ids)) if len(selection.backup_set_ids) == 1 else None
+        only = (
+            next(iter(selection.backup_set_ids))
+            if len(selection.backup_set_ids) == 1
+            else None
+        )
         return DownloadTaskQuery(
             selection.region,
             task_ids=selection.task_ids,
@@ -94,7 +119,9 @@ class Poller:
             cluster_name=selection.cluster_name,
         )
 
-    def _next_query(self, instance: str, tasks: t.Sequence[Task], missing: bool) -> DownloadTaskQuery:
+    def _next_query(
+        self, instance: str, tasks: t.Sequence[Task], missing: bool
+    ) -> DownloadTaskQuery:
         known = self._known
         newest = known.newest[instance]
         since = [task["gmt_create"] for task in tasks]
@@ -103,7 +130,9 @@ class Poller:
         query = DownloadTaskQuery(
             self._selection.region,
             # What is missing can only be new; all that is new is read.
-            task_ids=frozenset() if missing else frozenset(task["task_id"] for task in tasks),
+            task_ids=frozenset()
+            if missing
+            else frozenset(task["task_id"] for task in tasks),
             cluster_name=self._selection.cluster_name,
         )
         if None in since or known.takes_times is False:
@@ -120,13 +149,20 @@ class Poller:
         known = self._known
         if instance in known.newest:
             return is_outage(error)
-        return (known.answered or others_answer) and classify(error) is not RetryAction.NONE
+        return (known.answered or others_answer) and classify(
+            error
+        ) is not RetryAction.NONE
 
     def _refuses_times(self, response: t.Union[list[Task], BackupError]) -> bool:
         """Whether a request with StartTime and EndTime may have failed because of them."""
-        if not isinstance(response, ServiceError) or classify(response) is not RetryAction.NONE:
+        if (
+            not isinstance(response, ServiceError)
+            or classify(response) is not RetryAction.NONE
+        ):
             return False
-        if re.search(_REFUSES_TIMES, f"{response.code} {response.message}", re.IGNORECASE):
+        if re.search(
+            _REFUSES_TIMES, f"{response.code} {response.message}", re.IGNORECASE
+        ):
             return True
         # Without them it went well before: whatever the code, they may be what is new.
         return self._known.takes_times is None and bool(self._known.newest)

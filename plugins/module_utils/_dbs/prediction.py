@@ -25,14 +25,24 @@ def is_predicted(task_id: t.Optional[str], check_mode: bool) -> bool:
     return check_mode and task_id == PREDICTED_ID
 
 
-def predicted_task(instance_name: t.Optional[str], region: str, **raw: t.Any) -> dict[str, t.Any]:
+def predicted_task(
+    instance_name: t.Optional[str], region: str, **raw: t.Any
+) -> dict[str, t.Any]:
     """The task as the collection returns it. ``raw``: what is known of it, by the API's names."""
     # Whoever only has to know the ID need not load this.
     from .task import normalised
 
-    unknown = dict.fromkeys(("Format", "BakSetId", "BackupSetTime", "TargetType", "TargetPath"))
+    unknown = dict.fromkeys(
+        ("Format", "BakSetId", "BackupSetTime", "TargetType", "TargetPath")
+    )
     return normalised(
-        {**unknown, "DownloadStatus": "finished", "Progress": "0/0", **raw, "TaskId": PREDICTED_ID},
+        {
+            **unknown,
+            "DownloadStatus": "finished",
+            "Progress": "0/0",
+            **raw,
+            "TaskId": PREDICTED_ID,
+        },
         instance_name or "",
         region,
     )

@@ -50,16 +50,22 @@ DBS = Service(
         _TASK + "CannotFind": "Check the task's ID, instance_name and region",
         "DBS.ParamIsInValid": "Check the options against the documentation of the module",
         "Param.NotFound": "Check instance_name and region",
-        _TASK + "CustinIdNotSupport": "Advanced download is not available for this instance",
-        _TASK + "CustinNameNotSupport": "Advanced download is not available for this instance",
+        _TASK
+        + "CustinIdNotSupport": "Advanced download is not available for this instance",
+        _TASK
+        + "CustinNameNotSupport": "Advanced download is not available for this instance",
         _TASK
         + "DbTypeNotSupport": "Advanced download exists for RDS MySQL, RDS PostgreSQL, PolarDB for MySQL and MongoDB",
-        _TASK + "InstanceStorageTypeNotSupport": "Advanced download needs an instance with cloud disks",
-        _TASK + "BakSetError": "Check backup_set_id: it must be a backup set of the instance that succeeded",
-        _TASK + "OssForbid": "Let DBS write to the bucket: grant it AliyunDBSDefaultRole, and check target_bucket",
+        _TASK
+        + "InstanceStorageTypeNotSupport": "Advanced download needs an instance with cloud disks",
+        _TASK
+        + "BakSetError": "Check backup_set_id: it must be a backup set of the instance that succeeded",
+        _TASK
+        + "OssForbid": "Let DBS write to the bucket: grant it AliyunDBSDefaultRole, and check target_bucket",
         _TASK + "OssStorageTypeInvalid": "Use a bucket of the storage class Standard",
         _TASK + "UserNotSupport": "Advanced download is not available for this account",
-        _TASK + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
+        _TASK
+        + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
         _TASK + "RegionNotSupport": "Advanced download does not exist in this region",
     },
 )

@@ -36,7 +36,15 @@ LIFETIME = 3 * 86_400_000
 
 _INTEGERS = ("ExportDataSize", "ImportDataSize")
 _TIMES = ("BackupSetTime", "GmtCreate")
-_TEXTS = ("BakSetId", "Format", "Progress", "RegionCode", "TargetPath", "TargetType", "TaskId")
+_TEXTS = (
+    "BakSetId",
+    "Format",
+    "Progress",
+    "RegionCode",
+    "TargetPath",
+    "TargetType",
+    "TaskId",
+)
 
 
 def canonical_state(text: object) -> str:
@@ -70,7 +78,10 @@ def databases(text: object) -> list[str]:
     """Of ``[a,b]`` or ``a``, which is not JSON."""
     if isinstance(text, list):
         return [str(name) for name in text]
-    names = (name.strip().strip("\"'") for name in str(text or "").strip().strip("[]").split(","))
+    names = (
+        name.strip().strip("\"'")
+        for name in str(text or "").strip().strip("[]").split(",")
+    )
     return [name for name in names if name]
 
 
@@ -82,7 +93,9 @@ def progress(text: object) -> dict[str, t.Any]:
     return {"progress_done": done, "progress_total": total, "progress_percent": percent}
 
 
-def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> dict[str, t.Any]:
+def normalised(
+    raw: t.Mapping[str, t.Any], instance_name: str, region: str
+) -> dict[str, t.Any]:
     """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``; signed links in it are masked."""
     raw = redacted(raw)
     shown = visible(raw)
@@ -107,12 +120,18 @@ def normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> d
     return task
 
 
-def expires_at(task: t.Mapping[str, t.Any], seen: t.Optional[int] = None) -> t.Optional[str]:
+def expires_at(
+    task: t.Mapping[str, t.Any], seen: t.Optional[int] = None
+) -> t.Optional[str]:
     """The time until which the files of a finished task are there for sure, in ISO 8601; none where nothing expires.
 
     The service does not say when it finished: not before it was created, nor before it was ``seen`` not to be finished. Times
     are in epoch milliseconds. What is in a bucket of the user stays there.
     """
-    if task["download_status"] != "finished" or str(task["target_type"]).upper() == "OSS" or not task["gmt_create"]:
+    if (
+        task["download_status"] != "finished"
+        or str(task["target_type"]).upper() == "OSS"
+        or not task["gmt_create"]
+    ):
         return None
     return iso8601(max(task["gmt_create"], seen or 0) + LIFETIME)

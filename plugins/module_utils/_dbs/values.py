@@ -81,12 +81,22 @@ def milliseconds(value: str) -> int:
             raise ValueError
         date = "-".join(parts.group("year", "month", "day"))
         clock = f"{parts['hour']}:{parts['minute']}:{parts['second'] or '00'}.{(parts['fraction'] or '')[:6]:0<6}"
-        offset = f"{parts['sign']}{parts['hours']}:{parts['minutes'] or '00'}" if parts["sign"] else ""
-        time = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if parts['utc'] else offset}")
+        offset = (
+            f"{parts['sign']}{parts['hours']}:{parts['minutes'] or '00'}"
+            if parts["sign"]
+            else ""
+        )
+        time = datetime.fromisoformat(
+            f"{date}T{clock}{'+00:00' if parts['utc'] else offset}"
+        )
     except ValueError:
-        raise NotATimeError("is not a time: it is neither in milliseconds since 1970 nor in ISO 8601") from None
+        raise NotATimeError(
+            "is not a time: it is neither in milliseconds since 1970 nor in ISO 8601"
+        ) from None
     if time.tzinfo is None:
-        raise ValueError("has no time zone: append Z for UTC, or an offset such as +08:00")
+        raise ValueError(
+            "has no time zone: append Z for UTC, or an offset such as +08:00"
+        )
     if time.year < 1973:
         raise ValueError("is before 1973, when there were no backups to be had")
     return round(time.timestamp() * 1000)
@@ -97,7 +107,9 @@ def iso8601(epoch_ms: t.Optional[int]) -> t.Optional[str]:
     if epoch_ms is None:
         return None
     try:
-        return datetime.fromtimestamp(epoch_ms // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(epoch_ms // 1000, timezone.utc).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
     except (OverflowError, OSError, ValueError):
         return None
 
@@ -117,7 +129,11 @@ def integer(value: object) -> t.Optional[int]:
 def epoch_milliseconds(value: object) -> t.Optional[int]:
     """Of a time that a service gives, where some say milliseconds and mean seconds."""
     number = integer(value)
-    return number * 1000 if number is not None and abs(number) < SMALLEST_MILLISECONDS else number
+    return (
+        number * 1000
+        if number is not None and abs(number) < SMALLEST_MILLISECONDS
+        else number
+    )
 
 
 @functools.lru_cache(maxsize=512)

@@ -22,7 +22,11 @@ class Verdict(enum.Enum):
 
 
 #: Any other state, also one that nobody knows, may still change.
-VERDICTS = {"finished": Verdict.SUCCESS, "failed": Verdict.FAILURE, "expired": Verdict.FAILURE}
+VERDICTS = {
+    "finished": Verdict.SUCCESS,
+    "failed": Verdict.FAILURE,
+    "expired": Verdict.FAILURE,
+}
 
 
 def is_live(task: Task) -> bool:

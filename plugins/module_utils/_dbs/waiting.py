@@ -15,7 +15,15 @@ from .._base.errors import BackupError
 from .._transport.errors import ServiceError, is_ambiguous
 from .download_tasks import Task
 from .polling import Poller
-from .wait_state import VERDICTS, Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget, is_live
+from .wait_state import (
+    VERDICTS,
+    Verdict,
+    WaitOutcome,
+    WaitPolicy,
+    WaitState,
+    WaitTarget,
+    is_live,
+)
 
 if t.TYPE_CHECKING:
     from .._transport.client import Client
@@ -61,14 +69,24 @@ class Waiter:
 
     def tasks(self, *verdicts: Verdict) -> list[Task]:
         """Those with one of the verdicts, or all; the newest first."""
-        tasks = [task for task in self.known.tasks.values() if not verdicts or self._verdict(task) in verdicts]
-        return sorted(tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"]))
+        tasks = [
+            task
+            for task in self.known.tasks.values()
+            if not verdicts or self._verdict(task) in verdicts
+        ]
+        return sorted(
+            tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"])
+        )
 
     def _verdict(self, task: Task) -> Verdict:
         verdict = VERDICTS.get(task["download_status"], Verdict.RETRY)
         if task["task_id"] in self.known.restarted:
             return Verdict.RETRY
-        return Verdict.SUCCESS if self._policy.any_end and verdict is Verdict.FAILURE else verdict
+        return (
+            Verdict.SUCCESS
+            if self._policy.any_end and verdict is Verdict.FAILURE
+            else verdict
+        )
 
     def to_retry(self) -> list[Task]:
         """Failed tasks that are to be started again."""
@@ -91,14 +109,19 @@ class Waiter:
     def progress(self, task: Task) -> dict[str, t.Optional[float]]:
         """Tables per minute, and the seconds that are left at that rate; none where nobody can say."""
         # Nothing is known of a task that was just retried: what is listed is of the try before.
-        elapsed, done = self.known.first_progress.get(task["task_id"], (self.known.elapsed, 0.0))
+        elapsed, done = self.known.first_progress.get(
+            task["task_id"], (self.known.elapsed, 0.0)
+        )
         advanced = (task["progress_done"] or 0) - done
         seconds = self.known.elapsed - elapsed
         if advanced <= 0 or seconds <= 0:
             return {"tables_per_minute": None, "seconds_left": None}
         rate = advanced / seconds
         left = (task["progress_total"] or 0) - (task["progress_done"] or 0)
-        return {"tables_per_minute": round(60 * rate, 2), "seconds_left": round(left / rate, 1)}
+        return {
+            "tables_per_minute": round(60 * rate, 2),
+            "seconds_left": round(left / rate, 1),
+        }
 
     # Waiting
 
@@ -120,7 +143,9 @@ class Waiter:
             self.known.pause = self._next_pause()
             if slice_seconds:
                 spent = self._clock() - began
-                if spent + self.known.pause > slice_seconds[1] or (changed and spent >= slice_seconds[0]):
+                if spent + self.known.pause > slice_seconds[1] or (
+                    changed and spent >= slice_seconds[0]
+                ):
                     return WaitOutcome.SLICE_OVER
 
     def poll(self) -> bool:
@@ -148,7 +173,9 @@ class Waiter:
         return before != self._states()
 
     def _states(self) -> dict[str, t.Optional[str]]:
-        return {task_id: task["download_status"] for task_id, task in self.known.tasks.items()}
+        return {
+            task_id: task["download_status"] for task_id, task in self.known.tasks.items()
+        }
 
     def _update(self, instance: str, tasks: t.Sequence[Task]) -> None:
         """Take the news of tasks that are waited for."""
@@ -189,17 +216,25 @@ class Waiter:
     def _take(self, task: Task) -> None:
         known, task_id = self.known, task["task_id"]
         known.tasks[task_id] = task
-        if task["download_status"] != "failed" and known.restarted.pop(task_id, None) is not None:
+        if (
+            task["download_status"] != "failed"
+            and known.restarted.pop(task_id, None) is not None
+        ):
             known.retry_errors.pop(task_id, None)
         if task["progress_total"]:
-            first = known.first_progress.setdefault(task_id, [known.elapsed, task["progress_done"]])
+            first = known.first_progress.setdefault(
+                task_id, [known.elapsed, task["progress_done"]]
+            )
             if task["progress_done"] < first[1]:  # it was begun again
                 known.first_progress[task_id] = [known.elapsed, task["progress_done"]]
 
     def _settle(self) -> None:
         """Give up hope for what has not shown up in time: a newer task of a backup set, the effect of a restart."""
         known, policy = self.known, self._policy
-        if known.elapsed >= policy.timeout or known.elapsed - known.unseen_since >= policy.appear_timeout:
+        if (
+            known.elapsed >= policy.timeout
+            or known.elapsed - known.unseen_since >= policy.appear_timeout
+        ):
             self.take_expired()
         for task_id, since in list(known.restarted.items()):
             if known.elapsed - since >= policy.appear_timeout:
@@ -219,7 +254,11 @@ class Waiter:
     def _restart_failed(self) -> bool:
         """Start failed tasks again, as long as there is time; whether there were any."""
         known = self.known
-        tasks = self.to_retry() if self._restart and known.elapsed < self._policy.timeout else []
+        tasks = (
+            self.to_retry()
+            if self._restart and known.elapsed < self._policy.timeout
+            else []
+        )
         for task in tasks:
             self._restart_one(task, t.cast("t.Callable[[Task], None]", self._restart))
         return bool(tasks)
@@ -249,7 +288,9 @@ class Waiter:
     def _tolerate_outage(self, instance: str, error: BackupError) -> None:
         """An outage is lived through for a while."""
         self.outage = error
-        since = self.known.outage_since.setdefault(instance, max(0.0, self.known.elapsed - error.elapsed))
+        since = self.known.outage_since.setdefault(
+            instance, max(0.0, self.known.elapsed - error.elapsed)
+        )
         out = self.known.elapsed - since
         if out >= self._policy.outage_timeout:
             error.hint = f"{error.hint.rstrip('.')}. " if error.hint else ""
@@ -275,8 +316,13 @@ class Waiter:
     def _next_pause(self) -> float:
         """Short when progress says that the end is near, long while a task prepares, never past the time-out."""
         policy, known = self._policy, self.known
-        estimates = [self.progress(task)["seconds_left"] for task in self.tasks(Verdict.RETRY)]
-        pause = min((left / 2 for left in estimates if left is not None), default=known.elapsed / 4)
+        estimates = [
+            self.progress(task)["seconds_left"] for task in self.tasks(Verdict.RETRY)
+        ]
+        pause = min(
+            (left / 2 for left in estimates if left is not None),
+            default=known.elapsed / 4,
+        )
         if self.missing() or known.outage_since or known.restarted:
             pause = policy.interval
         pause = min(max(pause, policy.interval), policy.interval_max)
@@ -284,4 +330,8 @@ class Waiter:
 
 
 def _newer(one: Task, other: t.Optional[Task]) -> Task:
-    return one if other is None or (one["gmt_create"] or 0) > (other["gmt_create"] or 0) else other
+    return (
+        one
+        if other is None or (one["gmt_create"] or 0) > (other["gmt_create"] or 0)
+        else other
+    )

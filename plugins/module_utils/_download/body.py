@@ -36,7 +36,14 @@ class BodySource(t.Protocol):
 class Body:
     """The body of a response, from ``start`` of the object on. ``is_whole``: the server gave all of the object."""
 
-    def __init__(self, connection: BodySource, info: ObjectInfo, start: int, stop: int, is_whole: bool) -> None:
+    def __init__(
+        self,
+        connection: BodySource,
+        info: ObjectInfo,
+        start: int,
+        stop: int,
+        is_whole: bool,
+    ) -> None:
         self.info = info
         self.start = start
         self.is_whole = is_whole
@@ -54,7 +61,9 @@ class Body:
         """
         if not self._left:
             return 0
-        count = self._connection.receive(view[: self._left] if len(view) > self._left else view)
+        count = self._connection.receive(
+            view[: self._left] if len(view) > self._left else view
+        )
         if count is None:
             return None
         if not count:

@@ -96,7 +96,9 @@ class Connection:
             raise self._rejected(response)
         return link, self._whole(response)
 
-    def get(self, link: Link, start: int, stop: int, info: ObjectInfo) -> tuple[Link, Body]:
+    def get(
+        self, link: Link, start: int, stop: int, info: ObjectInfo
+    ) -> tuple[Link, Body]:
         """Request the bytes from start up to stop of this object. Returns the link after redirections, and their body.
 
         Raises ConnectionFailedError, InvalidResponseError for another response, StorageRejectedError, or ObjectChangedError.
@@ -206,7 +208,9 @@ class Connection:
         if buffered is None or sock is None:
             return 0
         with contextlib.suppress(OSError, ValueError):
-            count = int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+            count = int.from_bytes(
+                fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder
+            )
             if isinstance(sock, ssl.SSLSocket):
                 count = sock.pending() + max(0, count - _MAX_TLS_RECORD)
             return len(buffered) + count
@@ -225,9 +229,13 @@ class Connection:
             self._drain()
             link = self._checked(redirection_target, response, link)
         self.close()
-        raise invalid_response(f"more than {tuning.MAX_REDIRECTS} redirections", response, link.host)
+        raise invalid_response(
+            f"more than {tuning.MAX_REDIRECTS} redirections", response, link.host
+        )
 
-    def _send(self, link: Link, byte_range: str, info: t.Optional[ObjectInfo]) -> http.client.HTTPResponse:
+    def _send(
+        self, link: Link, byte_range: str, info: t.Optional[ObjectInfo]
+    ) -> http.client.HTTPResponse:
         self.host = link.host
         # A response that was not read to its end stands in the way of the next one.
         if self._response is not None or self._server != link.server:
@@ -245,12 +253,18 @@ class Connection:
         elif info and info.last_modified:
             headers["If-Unmodified-Since"] = info.last_modified
         if link.login:
-            headers["Authorization"] = "Basic " + b64encode(unquote(link.login).encode()).decode()
+            headers["Authorization"] = (
+                "Basic " + b64encode(unquote(link.login).encode()).decode()
+            )
         is_new = self._http is None
         try:
             try:
                 return self._exchange(link, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (
+                http.client.RemoteDisconnected,
+                ConnectionResetError,
+                BrokenPipeError,
+            ):
                 if is_new:
                     raise
                 # The server closed a connection that was idle for a while. That is no failure: a new one is tried once.
@@ -278,7 +292,11 @@ class Connection:
         options = self._options
         proxy = proxy_of(link)
         address = urlsplit(proxy) if proxy else None
-        host, port = (address.hostname or "", address.port or 80) if address else (link.host, link.port)
+        host, port = (
+            (address.hostname or "", address.port or 80)
+            if address
+            else (link.host, link.port)
+        )
         connection: http.client.HTTPConnection
         if link.scheme == "https":
             connection = http.client.HTTPSConnection(
@@ -287,7 +305,9 @@ class Connection:
             if proxy:
                 connection.set_tunnel(link.host, link.port, headers=proxy_login(proxy))
         else:
-            connection = http.client.HTTPConnection(host, port, timeout=options.connect_timeout)
+            connection = http.client.HTTPConnection(
+                host, port, timeout=options.connect_timeout
+            )
         connection.response_class = TimedResponse
         self._http = connection
         self._server = link.server
@@ -297,7 +317,11 @@ class Connection:
         is_tls = isinstance(self._socket, ssl.SSLSocket)
         self._tls_overhead = _MAX_TLS_RECORD if is_tls else 0
         self._low_water_mark = 1
-        self._receive = self._socket.read if is_tls else lambda size, view: self._socket.recv_into(view)
+        self._receive = (
+            self._socket.read
+            if is_tls
+            else lambda size, view: self._socket.recv_into(view)
+        )
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self.connections_made += 1
@@ -347,5 +371,9 @@ class Connection:
         was_connected, had_response = self._socket is not None, self._response is not None
         self.close()
         return connection_failure(
-            error, self.host, self._options, was_connected=was_connected, had_response=had_response
+            error,
+            self.host,
+            self._options,
+            was_connected=was_connected,
+            had_response=had_response,
         )

@@ -8,7 +8,13 @@
 
 from __future__ import annotations
 
-from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError, RefusedError, describe_refusal
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    RefusedError,
+    describe_refusal,
+)
 
 
 class StorageRejectedError(RefusedError):
@@ -18,7 +24,14 @@ class StorageRejectedError(RefusedError):
     responder = "storage"
 
     def __init__(
-        self, code: str, message: str, *, status: int, request_id: str = "", new_links: int = 0, hint: str = ""
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int,
+        request_id: str = "",
+        new_links: int = 0,
+        hint: str = "",
     ) -> None:
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.new_links = new_links
@@ -45,7 +58,9 @@ class StorageUnavailableError(InvalidResponseError):
 
     kind = "storage"
 
-    def __init__(self, code: str, message: str, *, status: int, request_id: str, retry_after: float) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int, request_id: str, retry_after: float
+    ) -> None:
         said = describe_refusal("storage", code, message)
         super().__init__(f"{said} (HTTP {status})", status=status, request_id=request_id)
         self.retry_after = retry_after

@@ -16,7 +16,12 @@ from .._base.http_options import HttpOptions
 
 
 def connection_failure(
-    error: Exception, host: str, options: HttpOptions, *, was_connected: bool, had_response: bool
+    error: Exception,
+    host: str,
+    options: HttpOptions,
+    *,
+    was_connected: bool,
+    had_response: bool,
 ) -> ConnectionFailedError:
     """Explain in one sentence what the system, OpenSSL or ``http.client`` say."""
     text = str(error)
@@ -53,12 +58,18 @@ def connection_failure(
             hint="Check DNS; a link for the virtual private cloud works in it only: use network=public elsewhere",
         )
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionFailedError(f"{host} refused the connection", hint="Check port and firewall")
+        return ConnectionFailedError(
+            f"{host} refused the connection", hint="Check port and firewall"
+        )
     if "Tunnel connection failed" in text:
         return ConnectionFailedError(
             f"the proxy for {host} could not be used ({text})",
             hint="Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the managed host",
             permanent="407" in text,
         )
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    reason = (
+        error.strerror
+        if isinstance(error, OSError) and error.strerror
+        else type(error).__name__
+    )
     return ConnectionFailedError(f"the connection to {host} broke ({reason})")

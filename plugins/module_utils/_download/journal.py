@@ -39,29 +39,42 @@ class Extent:
 def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
     """Number of bytes that the journal says are there already."""
     try:
-        journal = read_journal(f"{destination}.part.json", info, os.stat(f"{destination}.part").st_size)
+        journal = read_journal(
+            f"{destination}.part.json", info, os.stat(f"{destination}.part").st_size
+        )
     except OSError:
         return 0
     return sum(extent.known[0] for extent in journal[0]) if journal else 0
 
 
-def read_journal(path: str, info: ObjectInfo, size: int) -> t.Optional[tuple[list[Extent], t.Any]]:
+def read_journal(
+    path: str, info: ObjectInfo, size: int
+) -> t.Optional[tuple[list[Extent], t.Any]]:
     """The extents of this object in a file of that size, and the journal's fingerprint; None if it is no journal of it."""
     try:
         with open(os.open(path, os.O_RDONLY | OPEN_FLAGS), encoding="ascii") as file:
             if not is_trusted(os.fstat(file.fileno()), path):
                 return None
             journal = json.load(file)
-        if journal["version"] != VERSION or not ObjectInfo(*journal["object"]).is_of(info):
+        if journal["version"] != VERSION or not ObjectInfo(*journal["object"]).is_of(
+            info
+        ):
             return None
-        extents = sorted((Extent(*map(int, numbers)) for numbers in journal["extents"]), key=lambda one: one.start)
+        extents = sorted(
+            (Extent(*map(int, numbers)) for numbers in journal["extents"]),
+            key=lambda one: one.start,
+        )
         fingerprint = journal["closed"]
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         # Whatever a file of that name has in it, it must not end the run.
         return None
     reached = 0
     for extent in extents:
-        if extent.start < reached or extent.known[0] <= 0 or extent.stop > min(size, info.size):
+        if (
+            extent.start < reached
+            or extent.known[0] <= 0
+            or extent.stop > min(size, info.size)
+        ):
             return None
         reached = extent.stop
     return extents, fingerprint
@@ -77,4 +90,6 @@ def is_trusted(status: os.stat_result, path: str) -> bool:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return False
     directory = os.stat(os.path.dirname(path) or ".")
-    return status.st_uid == os.geteuid() or not directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.geteuid() or not directory.st_mode & (
+        stat.S_IWGRP | stat.S_IWOTH
+    )

@@ -28,13 +28,19 @@ class Link:
         except ValueError:
             raise ConfigurationError("url is malformed: its host is none.") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("url is malformed: give an address that begins with http:// or https://.")
+            raise ConfigurationError(
+                "url is malformed: give an address that begins with http:// or https://."
+            )
         if not re.fullmatch(r"[!-~]+", parts.netloc):
-            raise ConfigurationError("url is malformed: its host has a blank, or a letter that is not ASCII.")
+            raise ConfigurationError(
+                "url is malformed: its host has a blank, or a letter that is not ASCII."
+            )
         try:
             self.port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise ConfigurationError("url is malformed: its port is not a number up to 65535.") from None
+            raise ConfigurationError(
+                "url is malformed: its port is not a number up to 65535."
+            ) from None
         hide_link(url)
         self.url = url
         self.scheme = parts.scheme
@@ -42,7 +48,10 @@ class Link:
         self.authority = parts.netloc.rpartition("@")[2]
         self.login = parts.netloc.rpartition("@")[0]
         # Encodes what is neither allowed there nor encoded already, as a browser does it.
-        self.target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_ALLOWED)
+        self.target = quote(
+            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            safe=_ALLOWED,
+        )
         self.path = unquote(parts.path)
 
     @property

@@ -70,10 +70,16 @@ class ObjectInfo(t.NamedTuple):
         if self.size != other.size or _same(self._kind, other._kind) is False:
             return False
         same_content = _same(self._content, other._content)
-        return _same(self._origin, other._origin) if same_content is None else same_content
+        return (
+            _same(self._origin, other._origin) if same_content is None else same_content
+        )
 
 
 def _same(one: t.Iterable[t.Any], other: t.Iterable[t.Any]) -> t.Optional[bool]:
     """Tell whether all values that both have are equal; None if they share none."""
-    pairs = [(mine, its) for mine, its in zip(one, other) if mine not in (None, "") and its not in (None, "")]
+    pairs = [
+        (mine, its)
+        for mine, its in zip(one, other)
+        if mine not in (None, "") and its not in (None, "")
+    ]
     return all(mine == its for mine, its in pairs) if pairs else None

@@ -30,7 +30,9 @@ class RateLimiter:
         with self._lock:
             now = time.monotonic()
             # What was not used of the rate is lost, but for a moment: otherwise a pause would be followed by a burst.
-            self._due_at = max(self._due_at, now - tuning.BUFFER_SECONDS) + count / self._rate
+            self._due_at = (
+                max(self._due_at, now - tuning.BUFFER_SECONDS) + count / self._rate
+            )
             return self._due_at - now
 
 

@@ -74,12 +74,16 @@ class PartialFile:
                 try:
                     file = os.open(self.path, os.O_RDWR | OPEN_FLAGS)
                 except FileNotFoundError:
-                    file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, 0o600)
+                    file = os.open(
+                        self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, 0o600
+                    )
                     is_new = True
             except FileExistsError:
                 continue
             except OSError as error:
-                raise DestinationError.of(error, self.path, self._operation, is_new=True) from None
+                raise DestinationError.of(
+                    error, self.path, self._operation, is_new=True
+                ) from None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The run that had the lock may have renamed or deleted it meanwhile.
@@ -119,7 +123,11 @@ class PartialFile:
         if journal is not None:
             extents, fingerprint = journal
             is_closed = fingerprint is not None and fingerprint == self._fingerprint()
-            self._extents = extents if is_closed else [one for one in extents if self._is_there(one, check)]
+            self._extents = (
+                extents
+                if is_closed
+                else [one for one in extents if self._is_there(one, check)]
+            )
         else:
             self._guard(os.ftruncate, self.file, 0)
         try:
@@ -137,12 +145,17 @@ class PartialFile:
 
     def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
         """Read an extent again, and compare its CRC-64."""
-        return bool(self._guard(crc64_of, self.file, extent.start, extent.stop, check) == extent.known[1])
+        return bool(
+            self._guard(crc64_of, self.file, extent.start, extent.stop, check)
+            == extent.known[1]
+        )
 
     def _reserve(self, size: int) -> None:
         """Take the space for file and journal, or raise an error that says how much is missing."""
         missing = (
-            missing_bytes(size, os.fstat(self.file)) + missing_journal_bytes(self.destination, size) + self.besides
+            missing_bytes(size, os.fstat(self.file))
+            + missing_journal_bytes(self.destination, size)
+            + self.besides
         )
         free = free_bytes(self.file)
         if missing > free:
@@ -153,7 +166,9 @@ class PartialFile:
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise full_error(self.destination, missing, free) from None
-            raise DestinationError.of(error, error.filename or self.path, self._operation) from None
+            raise DestinationError.of(
+                error, error.filename or self.path, self._operation
+            ) from None
 
     def gaps(self) -> list[Gap]:
         """Ranges that are missing."""
@@ -185,7 +200,9 @@ class PartialFile:
         """Write bytes at a position. Called by several threads."""
         with self._writing:
             while view:
-                count = self._guard(os.pwrite, self.file, view[: tuning.WRITE_SIZE], position)
+                count = self._guard(
+                    os.pwrite, self.file, view[: tuning.WRITE_SIZE], position
+                )
                 view = view[count:]
                 position += count
 
@@ -201,8 +218,19 @@ class PartialFile:
     def _content(self, fingerprint: t.Optional[list[t.Any]]) -> str:
         """The journal as JSON."""
         with self._lock:
-            extents = [[extent.start, *extent.known] for extent in self._extents if extent.known[0]]
-        return json.dumps({"version": VERSION, "object": self._info, "extents": extents, "closed": fingerprint})
+            extents = [
+                [extent.start, *extent.known]
+                for extent in self._extents
+                if extent.known[0]
+            ]
+        return json.dumps(
+            {
+                "version": VERSION,
+                "object": self._info,
+                "extents": extents,
+                "closed": fingerprint,
+            }
+        )
 
     def close_journal(self) -> None:
         """Leave the journal as it is, without its spare file."""
@@ -211,7 +239,11 @@ class PartialFile:
     def _fingerprint(self) -> t.Optional[list[t.Any]]:
         """A value that changes with each write to the file, and each start of the system, after which bytes may be lost."""
         boot, status = boot_id(), os.fstat(self.file)
-        return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size] if boot else None
+        return (
+            [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size]
+            if boot
+            else None
+        )
 
     def sync(self) -> None:
         """Bring all bytes to the disk. After a failure it fails for good: the system reports lost bytes only once."""

@@ -32,7 +32,9 @@ def tls_context(options: HttpOptions) -> ssl.SSLContext:
         else:
             context = ssl.create_default_context(cafile=ca_path)
     except OSError as error:
-        raise ConfigurationError(f"ca_path {ca_path!r} cannot be read: {error}.") from None
+        raise ConfigurationError(
+            f"ca_path {ca_path!r} cannot be read: {error}."
+        ) from None
     if not options.validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -25,10 +25,16 @@ UNCLEAR = 1
 FINAL = 0
 
 EXPIRED_HINT = f"A link is valid for a limited time only: get a new one; {KEPT}"
-_UNCLEAR_HINT = "If the link has expired, get a new one. Otherwise, see what the storage says"
+_UNCLEAR_HINT = (
+    "If the link has expired, get a new one. Otherwise, see what the storage says"
+)
 _UNPAID_HINT = "The account that owns the bucket is suspended, as for unpaid bills: settle that in the console"
-_ENDPOINT_HINT = "The bucket is not at the host of the link: check region, oss_region and oss_endpoint"
-_PERMISSION_HINT = "Grant oss:GetObject on the object to the user whose key signed the link"
+_ENDPOINT_HINT = (
+    "The bucket is not at the host of the link: check region, oss_region and oss_endpoint"
+)
+_PERMISSION_HINT = (
+    "Grant oss:GetObject on the object to the user whose key signed the link"
+)
 
 
 class Verdict(t.NamedTuple):
@@ -42,10 +48,25 @@ class Verdict(t.NamedTuple):
 _TABLE = (
     # The link, or the temporary key that signed it, is over.
     (r".*Expired.*|ExpiredToken", "", EXPIRED, EXPIRED_HINT),
-    ("AccessDenied|InvalidAccessKeyId|AuthenticationFailed|", r"expired|specified time frame", EXPIRED, EXPIRED_HINT),
+    (
+        "AccessDenied|InvalidAccessKeyId|AuthenticationFailed|",
+        r"expired|specified time frame",
+        EXPIRED,
+        EXPIRED_HINT,
+    ),
     # What signed the link may have been replaced since.
-    ("InvalidSecurityToken|InvalidAccessKeyId|AccessKeyIdAndSecurityTokenNotMatch", "", UNCLEAR, EXPIRED_HINT),
-    ("SignatureDoesNotMatch", "", FINAL, "The link was changed on its way: give it as it was issued"),
+    (
+        "InvalidSecurityToken|InvalidAccessKeyId|AccessKeyIdAndSecurityTokenNotMatch",
+        "",
+        UNCLEAR,
+        EXPIRED_HINT,
+    ),
+    (
+        "SignatureDoesNotMatch",
+        "",
+        FINAL,
+        "The link was changed on its way: give it as it was issued",
+    ),
     (
         "RequestTimeTooSkewed",
         "",
@@ -68,7 +89,12 @@ _TABLE = (
         "The object is archived: restore it in its bucket, wait until that is done, and run it again",
     ),
     # The account.
-    ("UserDisable|InDebt|InDebtOverdue|AbnormalBucketOwnerStatus|BucketDisable", "", FINAL, _UNPAID_HINT),
+    (
+        "UserDisable|InDebt|InDebtOverdue|AbnormalBucketOwnerStatus|BucketDisable",
+        "",
+        FINAL,
+        _UNPAID_HINT,
+    ),
     # The place.
     (
         "AccessDenied",
@@ -97,7 +123,12 @@ _TABLE = (
         FINAL,
         "The bucket's protection against hotlinks forbids it: allow empty referers",
     ),
-    (".*", "kms", FINAL, "The object is encrypted: allow the user whose key signed the link to use the key of KMS"),
+    (
+        ".*",
+        "kms",
+        FINAL,
+        "The object is encrypted: allow the user whose key signed the link to use the key of KMS",
+    ),
     (
         "AccessDenied|BucketNotBelongTo",
         r"authorizer|\bacl\b|right to access|belong|permission",
@@ -112,8 +143,13 @@ def verdict_on(code: str, message: str, status: int, endpoint: str = "") -> Verd
     for codes, words, new_links, hint in _TABLE:
         if re.fullmatch(codes, code) and re.search(words, message, re.IGNORECASE):
             # The storage is quoted only if that is a host and nothing else.
-            is_elsewhere = hint is _ENDPOINT_HINT and re.fullmatch(r"[A-Za-z0-9.:-]{1,200}", endpoint)
-            return Verdict(new_links, f"{hint}; the storage names {endpoint}" if is_elsewhere else hint)
+            is_elsewhere = hint is _ENDPOINT_HINT and re.fullmatch(
+                r"[A-Za-z0-9.:-]{1,200}", endpoint
+            )
+            return Verdict(
+                new_links,
+                f"{hint}; the storage names {endpoint}" if is_elsewhere else hint,
+            )
     if status in (401, 407):
         return Verdict(FINAL, "Check the user name and the password in the link")
     if status == 403:

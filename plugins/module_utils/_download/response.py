@@ -14,7 +14,12 @@ import typing as t
 from urllib.parse import urljoin
 
 from .._base.errors import BackupError, ConfigurationError, InvalidResponseError
-from .errors import ObjectChangedError, StorageRejectedError, StorageUnavailableError, WrongPartError
+from .errors import (
+    ObjectChangedError,
+    StorageRejectedError,
+    StorageUnavailableError,
+    WrongPartError,
+)
 from .link import Link
 from .object_info import ObjectInfo
 from .rejection import verdict_on
@@ -52,17 +57,31 @@ def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
 
 def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
     """The error of a response. ``text``: the beginning of its body."""
-    found = {name: _element(text, name) for name in ("Code", "Message", "RequestId", "Endpoint")}
+    found = {
+        name: _element(text, name)
+        for name in ("Code", "Message", "RequestId", "Endpoint")
+    }
     code, message, status = found["Code"], found["Message"], response.status
     request_id = found["RequestId"] or response.headers.get("x-oss-request-id", "")
     if status in (429, 503) or status >= 500 or status in (408, 425):
         return StorageUnavailableError(
-            code, message, status=status, request_id=request_id, retry_after=_retry_after(response)
+            code,
+            message,
+            status=status,
+            request_id=request_id,
+            retry_after=_retry_after(response),
         )
     if not code and status in (401, 407):
         code = f"{response.reason}"
     new_links, hint = verdict_on(found["Code"], message, status, found["Endpoint"])
-    return StorageRejectedError(code, message, status=status, request_id=request_id, new_links=new_links, hint=hint)
+    return StorageRejectedError(
+        code,
+        message,
+        status=status,
+        request_id=request_id,
+        new_links=new_links,
+        hint=hint,
+    )
 
 
 def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
@@ -85,7 +104,11 @@ def is_of_empty_object(response: http.client.HTTPResponse) -> bool:
 
 
 def parse_part(
-    response: http.client.HTTPResponse, host: str, start: int, stop: int, info: t.Optional[ObjectInfo] = None
+    response: http.client.HTTPResponse,
+    host: str,
+    start: int,
+    stop: int,
+    info: t.Optional[ObjectInfo] = None,
 ) -> ObjectInfo:
     """Parse a response with the bytes from start up to stop of an object. ``info``: the object that it has to be.
 
@@ -101,7 +124,11 @@ def parse_part(
     if not matched:
         raise _wrong_part("a part without saying which", response, host)
     first, last, size = (int(number) for number in matched.groups())
-    if response.length != last + 1 - first or not 0 <= first <= last < size or _is_encoded(response):
+    if (
+        response.length != last + 1 - first
+        or not 0 <= first <= last < size
+        or _is_encoded(response)
+    ):
         raise _wrong_part("a part whose length does not fit", response, host)
     found = object_info(response, size)
     if info is not None:
@@ -111,7 +138,9 @@ def parse_part(
     return found
 
 
-def _check_identity(response: http.client.HTTPResponse, host: str, found: ObjectInfo, info: ObjectInfo) -> None:
+def _check_identity(
+    response: http.client.HTTPResponse, host: str, found: ObjectInfo, info: ObjectInfo
+) -> None:
     """Raise ObjectChangedError for another object, and WrongPartError where nothing tells."""
     is_same = found.is_of(info)
     if is_same is None:
@@ -128,7 +157,10 @@ def _check_identity(response: http.client.HTTPResponse, host: str, found: Object
 
 def _is_encoded(response: http.client.HTTPResponse) -> bool:
     """Tell whether the body is compressed for its way: its bytes are not those of the object then."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in (
+        "",
+        "identity",
+    )
 
 
 def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
@@ -138,20 +170,28 @@ def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
     except (ConfigurationError, ValueError):
         raise invalid_response("a redirection to nowhere", response, link.host) from None
     if link.scheme == "https" and target.scheme == "http":
-        raise ConfigurationError(f"{link.host} redirects from https to http, which would show the link to others.")
+        raise ConfigurationError(
+            f"{link.host} redirects from https to http, which would show the link to others."
+        )
     return target
 
 
-def invalid_response(what: str, response: http.client.HTTPResponse, host: str) -> InvalidResponseError:
+def invalid_response(
+    what: str, response: http.client.HTTPResponse, host: str
+) -> InvalidResponseError:
     """The error for a response that is not one of a storage."""
     return _error(InvalidResponseError, what, response, host, _INVALID_HINT)
 
 
-def _wrong_part(what: str, response: http.client.HTTPResponse, host: str, hint: str = "") -> WrongPartError:
+def _wrong_part(
+    what: str, response: http.client.HTTPResponse, host: str, hint: str = ""
+) -> WrongPartError:
     return _error(WrongPartError, what, response, host, hint or _INVALID_HINT)
 
 
-def _error(kind: type[E], what: str, response: http.client.HTTPResponse, host: str, hint: str) -> E:
+def _error(
+    kind: type[E], what: str, response: http.client.HTTPResponse, host: str, hint: str
+) -> E:
     return kind(
         f"{host} answered with {what} (HTTP {response.status})",
         status=response.status,

@@ -27,7 +27,9 @@ def check_room(destination: str, size: int) -> None:
         free = free_bytes(os.path.dirname(destination) or ".")
         missing = missing_journal_bytes(destination, size)
         missing += (
-            missing_bytes(size, os.stat(f"{destination}.part")) if os.path.isfile(f"{destination}.part") else size
+            missing_bytes(size, os.stat(f"{destination}.part"))
+            if os.path.isfile(f"{destination}.part")
+            else size
         )
     except OSError:
         return
@@ -41,8 +43,14 @@ def check_names(destination: str) -> None:
     for path in (part, f"{part}.json", f"{part}.json~", destination):
         try:
             status = os.lstat(path)
-            _check_name(status, os.stat(os.path.dirname(path) or "."), follows_none=path == part)
-            if os.geteuid() == 0 and not stat.S_ISLNK(status.st_mode) and not os.access(path, os.W_OK):
+            _check_name(
+                status, os.stat(os.path.dirname(path) or "."), follows_none=path == part
+            )
+            if (
+                os.geteuid() == 0
+                and not stat.S_ISLNK(status.st_mode)
+                and not os.access(path, os.W_OK)
+            ):
                 # Root may write everywhere, except to a file with an attribute such as immutable.
                 raise PermissionError(errno.EPERM, "")
         except FileNotFoundError:
@@ -51,7 +59,9 @@ def check_names(destination: str) -> None:
             raise DestinationError.of(error, path, write_operation(destination)) from None
 
 
-def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_none: bool) -> None:
+def _check_name(
+    status: os.stat_result, directory: os.stat_result, *, follows_none: bool
+) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "")
     if follows_none and stat.S_ISLNK(status.st_mode):
@@ -60,7 +70,11 @@ def _check_name(status: os.stat_result, directory: os.stat_result, *, follows_no
         # A file can be a mount point as well, as containers have them: it cannot be replaced.
         raise OSError(errno.EBUSY, "")
     # In a directory like /tmp, only the owner of a file may replace it.
-    is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid, directory.st_uid)
+    is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (
+        0,
+        status.st_uid,
+        directory.st_uid,
+    )
     if is_kept:
         raise PermissionError(errno.EPERM, "")
 
@@ -73,7 +87,10 @@ def extent_size(size: int) -> int:
 def journal_room(size: int) -> int:
     """Bytes of the journal of an object of that size, in whole blocks."""
     extents = tuning.SHORT_EXTENTS + -(-size // extent_size(size))
-    return -(-(tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE) // _BLOCK) * _BLOCK
+    return (
+        -(-(tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE) // _BLOCK)
+        * _BLOCK
+    )
 
 
 def missing_journal_bytes(destination: str, size: int) -> int:
@@ -100,7 +117,9 @@ def free_bytes(place: t.Union[int, str]) -> float:
 
 def full_error(destination: str, missing: int, free: float) -> DestinationError:
     """The error for a full disk, with the numbers."""
-    failed = DestinationError.of(OSError(errno.ENOSPC, ""), f"{destination}.part", write_operation(destination))
+    failed = DestinationError.of(
+        OSError(errno.ENOSPC, ""), f"{destination}.part", write_operation(destination)
+    )
     failed.message += f": it takes {missing} bytes more, and {free:.0f} are free"
     return failed
 

@@ -88,7 +88,14 @@ class Segment:
 
     __slots__ = ("max_idle", "position", "rate", "source", "stop", "unclaimed")
 
-    def __init__(self, start: int, stop: int, rate: Rate, max_idle: float, source: t.Optional[Source]) -> None:
+    def __init__(
+        self,
+        start: int,
+        stop: int,
+        rate: Rate,
+        max_idle: float,
+        source: t.Optional[Source],
+    ) -> None:
         self.position = start
         self.stop = stop
         self.rate = rate
@@ -120,7 +127,9 @@ class SegmentScheduler:
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
         """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: the largest number of them."""
         # Each with its max_idle. The last one is assigned first, as a list is cheap at its end.
-        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][::-1]
+        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][
+            ::-1
+        ]
         self._active: list[Segment] = []
         # Guards the gaps and all segments: a segment may be cut short by the thread of another connection.
         self._lock = threading.Lock()
@@ -137,7 +146,9 @@ class SegmentScheduler:
     def _unassigned(self) -> int:
         return sum(stop - start for start, stop, _unused in self._gaps)
 
-    def take(self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False) -> t.Optional[Segment]:
+    def take(
+        self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False
+    ) -> t.Optional[Segment]:
         """Assign a segment to a connection of that rate, or all bytes if ``is_whole``. Returns None if others are sooner done.
 
         In that case ``wait``, and try again as long as bytes are ``left``: another connection may fail.
@@ -167,7 +178,11 @@ class SegmentScheduler:
         unassigned, mine, is_alone = self._unassigned, rate.now, self.connections == 1
         if not mine:
             part = 1 if is_alone else tuning.FIRST_SEGMENT_SHARE / self.connections
-            return min(unassigned, tuning.MAX_FIRST_SEGMENT, max(tuning.MIN_FIRST_SEGMENT, int(unassigned * part)))
+            return min(
+                unassigned,
+                tuning.MAX_FIRST_SEGMENT,
+                max(tuning.MIN_FIRST_SEGMENT, int(unassigned * part)),
+            )
         min_size = self._min_size(rate)
         known = [segment.rate.now for segment in self._active]
         others = sum(known)
@@ -176,7 +191,13 @@ class SegmentScheduler:
         # A connection that is idle, or not measured yet, may soon be as fast as this one.
         all_rates = mine * (self.connections - sum(map(bool, known))) + others
         part = 1 if is_alone else tuning.SEGMENT_SHARE * mine / all_rates
-        return min(unassigned, max(min_size, min(int(unassigned * part), int(mine * tuning.MAX_SEGMENT_SECONDS))))
+        return min(
+            unassigned,
+            max(
+                min_size,
+                min(int(unassigned * part), int(mine * tuning.MAX_SEGMENT_SECONDS)),
+            ),
+        )
 
     @staticmethod
     def _min_size(rate: Rate) -> int:
@@ -189,7 +210,11 @@ class SegmentScheduler:
 
     def _reclaim_slowest(self, rate: Rate) -> None:
         """Take back the rest of the segment that would last longest, if that saves time."""
-        slowest = max((one for one in self._active if one.missing > 0), key=lambda one: one.seconds_left, default=None)
+        slowest = max(
+            (one for one in self._active if one.missing > 0),
+            key=lambda one: one.seconds_left,
+            default=None,
+        )
         if slowest is None:
             return
         needed = slowest.missing / rate.now if rate.now else 0.0

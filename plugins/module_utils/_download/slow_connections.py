@@ -50,7 +50,9 @@ def slower_than_median(working: list[_Candidate]) -> list[_Candidate]:
     ]
 
 
-def slower_than_limit(working: list[_Candidate], slow_rate: int, left: int) -> list[_Candidate]:
+def slower_than_limit(
+    working: list[_Candidate], slow_rate: int, left: int
+) -> list[_Candidate]:
     """Select one, where there are too few for a median: the first one below the rate, if enough bytes are left to save time."""
     if len(working) > 2:
         return []

@@ -88,9 +88,15 @@ class Transfer:
                 self._links.forget_redirection(generation)
                 failures += 1
                 retry = self._options.retry
-                if is_permanent(error) or failures > retry.retries or time.monotonic() - began > retry.total_timeout:
+                if (
+                    is_permanent(error)
+                    or failures > retry.retries
+                    or time.monotonic() - began > retry.total_timeout
+                ):
                     raise self._with_context(error, failures, began) from None
-                self._pause(retry.pause(failures - 1, getattr(error, "retry_after", None)))
+                self._pause(
+                    retry.pause(failures - 1, getattr(error, "retry_after", None))
+                )
             else:
                 self._links.on_redirect(generation, link)
                 self._whole_body = body if body.is_whole else None
@@ -205,7 +211,9 @@ class Transfer:
             self._observer.check()
             time.sleep(min(tuning.TICK, max(0.0, ends - time.monotonic())))
 
-    def _with_context(self, error: BackupError, attempts: int = 0, began: float = 0.0) -> BackupError:
+    def _with_context(
+        self, error: BackupError, attempts: int = 0, began: float = 0.0
+    ) -> BackupError:
         """Add the operation, the number of attempts, and the time that they took."""
         error.operation = error.operation or self._operation
         error.attempts, error.elapsed = attempts, time.monotonic() - began

@@ -18,7 +18,12 @@ from .._files.system import buffer
 from . import tuning
 from .body import Body
 from .connection import Connection
-from .errors import StorageRejectedError, UnrangedDownloadInterruptedError, WrongPartError, is_permanent
+from .errors import (
+    StorageRejectedError,
+    UnrangedDownloadInterruptedError,
+    WrongPartError,
+    is_permanent,
+)
 from .journal import Extent
 from .link import Link
 from .links import Links
@@ -95,7 +100,10 @@ class Worker:
         try:
             self._work()
         except BackupError as error:
-            error.attempts, error.elapsed = self._failures, time.monotonic() - pool.progressed_at
+            error.attempts, error.elapsed = (
+                self._failures,
+                time.monotonic() - pool.progressed_at,
+            )
             pool.fail(error)
         except BaseException as error:
             # A thread that ends without a word would leave the transfer waiting.
@@ -107,7 +115,9 @@ class Worker:
         """Transfer one segment after the other, and repeat what fails."""
         pool = self._pool
         while not pool.is_over.is_set():
-            segment = pool.scheduler.take(self.rate, self.connection, is_whole=self.whole_body is not None)
+            segment = pool.scheduler.take(
+                self.rate, self.connection, is_whole=self.whole_body is not None
+            )
             if segment is None:
                 if not pool.scheduler.left:
                     return
@@ -152,9 +162,17 @@ class Worker:
             self._failing_since = time.monotonic()
         self._failures += 1
         retry = pool.options.retry
-        if is_permanent(error) or not retry.retries or time.monotonic() - pool.progressed_at > retry.total_timeout:
+        if (
+            is_permanent(error)
+            or not retry.retries
+            or time.monotonic() - pool.progressed_at > retry.total_timeout
+        ):
             raise error
-        if isinstance(error, WrongPartError) and self._failures > retry.retries and not self._others_progress:
+        if (
+            isinstance(error, WrongPartError)
+            and self._failures > retry.retries
+            and not self._others_progress
+        ):
             raise error
         return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
 
@@ -228,7 +246,9 @@ class Worker:
         """Memory for the next piece, at the same place in its page as in the file's: some processors copy faster then."""
         return self._memory[position % self._size :]
 
-    def _receive(self, body: Body, view: memoryview, segment: Segment) -> tuple[int, t.Optional[ConnectionFailedError]]:
+    def _receive(
+        self, body: Body, view: memoryview, segment: Segment
+    ) -> tuple[int, t.Optional[ConnectionFailedError]]:
         """Receive a piece into the view. Returns its size, and the error that ended it, if there was one: what came before counts."""
         count = 0
         ends = time.monotonic() + tuning.BUFFER_SECONDS
@@ -240,11 +260,19 @@ class Worker:
                     segment.unclaimed = count
                     continue
                 seconds = ends - time.monotonic()
-                if came == 0 or (count and seconds <= 0) or segment.missing <= 0 or self._pool.is_over.is_set():
+                if (
+                    came == 0
+                    or (count and seconds <= 0)
+                    or segment.missing <= 0
+                    or self._pool.is_over.is_set()
+                ):
                     break
                 # Nobody waits for the network with a turn.
                 with self._pool.turns.yielded():
-                    body.wait(seconds if seconds > 0 else tuning.BUFFER_SECONDS, len(view) - count)
+                    body.wait(
+                        seconds if seconds > 0 else tuning.BUFFER_SECONDS,
+                        len(view) - count,
+                    )
         except ConnectionFailedError as error:
             return count, error
         return count, None

@@ -52,7 +52,9 @@ class WorkerPool:
         #: A connection for the next request, once the pool has run.
         self.connection = connection
         self.turns = FairSemaphore(tuning.TURNS)
-        self.rate_limiter = RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
+        self.rate_limiter = (
+            RateLimiter(self.options.limit_rate) if self.options.limit_rate else None
+        )
         self.progressed_at = time.monotonic()
         self.is_over = threading.Event()
         self._observer = observer
@@ -60,7 +62,13 @@ class WorkerPool:
         self._error: t.Optional[BaseException] = None
         #: Guards ``_error`` and ``_running``, which all workers change.
         self._lock = threading.Lock()
-        connections = [connection, *(Connection(self.options.http) for _unused in range(scheduler.connections - 1))]
+        connections = [
+            connection,
+            *(
+                Connection(self.options.http)
+                for _unused in range(scheduler.connections - 1)
+            ),
+        ]
         self._workers = [Worker(self, connection) for connection in connections]
         self._workers[0].whole_body = whole_body
         self._threads: list[threading.Thread] = []
@@ -68,7 +76,9 @@ class WorkerPool:
         self._received_before = connection.received
         limit = self.options.limit_rate
         # A new connection would not help with a single response for all, nor where the limit is what makes it slow.
-        is_free = not whole_body and not (limit and limit < 2 * tuning.SLOW_RATE * scheduler.connections)
+        is_free = not whole_body and not (
+            limit and limit < 2 * tuning.SLOW_RATE * scheduler.connections
+        )
         self._slow_rate = tuning.SLOW_RATE if is_free else 0
 
     def run(self, resumed: int) -> None:
@@ -111,7 +121,14 @@ class WorkerPool:
                 self._drop_slow()
             done = self.info.size - self.scheduler.left
             rate = (done - resumed) / max(0.001, now - began)
-            self._observer.report({"phase": "transferring", "size": self.info.size, "done": done, "rate": rate})
+            self._observer.report(
+                {
+                    "phase": "transferring",
+                    "size": self.info.size,
+                    "done": done,
+                    "rate": rate,
+                }
+            )
 
     def _sync_early(self) -> None:
         """Bring bytes to the disk while more come, so that little is left to wait for in the end."""
@@ -132,18 +149,26 @@ class WorkerPool:
         for worker in self._workers:
             worker.connection.abort()
         # When all is there, no worker writes any more, and those that wait for a failed connection need not be waited for.
-        timeout = tuning.TICK if self._is_complete() else self.options.http.connect_timeout + tuning.END_SECONDS
+        timeout = (
+            tuning.TICK
+            if self._is_complete()
+            else self.options.http.connect_timeout + tuning.END_SECONDS
+        )
         ends = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, ends - time.monotonic()))
         stats = self._stats
         stats.connections = max(
-            stats.connections, sum(worker.connection.connections_made > 0 for worker in self._workers)
+            stats.connections,
+            sum(worker.connection.connections_made > 0 for worker in self._workers),
         )
         for worker in self._workers:
             # First, as closing them adds to the bytes received.
             worker.connection.close()
-        stats.transferred += sum(worker.connection.received for worker in self._workers) - self._received_before
+        stats.transferred += (
+            sum(worker.connection.received for worker in self._workers)
+            - self._received_before
+        )
         stats.resumes += sum(worker.resumes for worker in self._workers)
         are_alive = [thread.is_alive() for thread in self._threads]
         if are_alive and are_alive[0]:
@@ -186,5 +211,7 @@ class WorkerPool:
         for worker in working:
             if worker.rate.now >= self._slow_rate:
                 worker.quick_at = self.clock()
-        for worker in slower_than_median(working) or slower_than_limit(working, self._slow_rate, self.scheduler.left):
+        for worker in slower_than_median(working) or slower_than_limit(
+            working, self._slow_rate, self.scheduler.left
+        ):
             worker.drop()

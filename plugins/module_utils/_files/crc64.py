@@ -83,11 +83,16 @@ def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
         with ThreadPoolExecutor(len(starts)) as executor:
             try:
                 shares = [
-                    executor.submit(crc64_of, file, start, min(size, start + share), check_share) for start in starts
+                    executor.submit(
+                        crc64_of, file, start, min(size, start + share), check_share
+                    )
+                    for start in starts
                 ]
                 value = 0
                 for start, future in zip(starts, shares):
-                    value = combined(value, future.result(), min(size, start + share) - start)
+                    value = combined(
+                        value, future.result(), min(size, start + share) - start
+                    )
                 return value
             finally:
                 # After an error the other threads end at their next check.

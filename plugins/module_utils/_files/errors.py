@@ -24,7 +24,9 @@ class DestinationError(BackupError):
     kind = "destination"
 
     @classmethod
-    def of(cls, error: OSError, path: str, operation: str, *, is_new: bool = False) -> DestinationError:
+    def of(
+        cls, error: OSError, path: str, operation: str, *, is_new: bool = False
+    ) -> DestinationError:
         """The error for one of the system, with a hint for the usual ones. ``is_new``: the path was to be created."""
         failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})")
         failed.hint = _hint(error.errno, path, is_new)
@@ -67,5 +69,7 @@ def _hint_where_nothing_is(directory: str, is_new: bool) -> str:
     if not os.path.isdir(directory):
         return f"Create the directory {directory} first"
     if is_new:
-        return f"The system lets nobody create anything in {directory}: choose another place"
+        return (
+            f"The system lets nobody create anything in {directory}: choose another place"
+        )
     return "Something else has moved or deleted it: run it again"

@@ -69,7 +69,11 @@ class Note:
         """Create the spare file, with blanks to its full size: only written blocks are safe from others."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.spare)
-        file = os.open(self.spare, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = os.open(
+            self.spare,
+            os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o600,
+        )
         try:
             _write_all(file, b" " * self._size)
         except OSError:

@@ -23,7 +23,10 @@ def relative_name(name: str) -> str:
 
 def _safe(name: str) -> str:
     """A name without letters that a terminal, a shell or a file system treats in a special way."""
-    name = "".join("_" if printable(letter) != letter or letter in "/\\" else letter for letter in name).strip()
+    name = "".join(
+        "_" if printable(letter) != letter or letter in "/\\" else letter
+        for letter in name
+    ).strip()
     # Cut by bytes, as file systems count them, and without half a letter.
     encoded = name.encode("utf-8", "replace")[:LONGEST_NAME]
     name = encoded.decode("utf-8", "ignore")

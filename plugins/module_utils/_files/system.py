@@ -61,8 +61,23 @@ def exchange(one: str, other: str) -> None:
     renameat2 = getattr(_libc(), "renameat2", None)
     number = errno.ENOSYS
     if renameat2 is not None:
-        renameat2.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
-        if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        renameat2.argtypes = (
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_uint,
+        )
+        if (
+            renameat2(
+                _AT_FDCWD,
+                os.fsencode(one),
+                _AT_FDCWD,
+                os.fsencode(other),
+                _RENAME_EXCHANGE,
+            )
+            == 0
+        ):
             return
         number = ctypes.get_errno()
     raise OSError(number, os.strerror(number))
@@ -72,7 +87,12 @@ def start_writing(file: int, start: int, count: int) -> None:
     """Start to bring a part of the file to the disk, without waiting. No promise: fsync is still needed."""
     sync_file_range = getattr(_libc(), "sync_file_range", None)
     if sync_file_range is not None:
-        sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        sync_file_range.argtypes = (
+            ctypes.c_int,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_uint,
+        )
         sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)
 
 
@@ -107,19 +127,40 @@ def boot_id() -> str:
 def available_memory() -> t.Optional[int]:
     """Bytes of memory that this process can still take; None if unknown."""
     limits = []
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as file:
-        limits += [int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable:")]
+    with (
+        contextlib.suppress(OSError, ValueError, IndexError),
+        open("/proc/meminfo", encoding="ascii") as file,
+    ):
+        limits += [
+            int(line.split()[1]) << 10
+            for line in file
+            if line.startswith("MemAvailable:")
+        ]
     # The limit of a container, or of a service of systemd, in both versions of control groups.
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes", _own_group()):
-        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+    for path in (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        _own_group(),
+    ):
+        with (
+            contextlib.suppress(OSError, ValueError),
+            open(path, encoding="ascii") as file,
+        ):
             limits.append(int(file.read()))
-    limits += [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    limits += [
+        limit
+        for limit in resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY
+    ]
     return min(limits, default=None)
 
 
 def _own_group() -> str:
     """Path of the memory limit of this process's own control group; empty if there is none."""
-    with contextlib.suppress(OSError), open("/proc/self/cgroup", encoding="utf-8") as file:
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/self/cgroup", encoding="utf-8") as file,
+    ):
         for line in file:
             if line.startswith("0::/"):
                 return f"/sys/fs/cgroup{line[3:].rstrip()}/memory.max"

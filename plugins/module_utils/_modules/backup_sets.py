@@ -12,10 +12,19 @@ import time
 import typing as t
 
 from .._base.errors import BackupError, ConfigurationError
-from .._dbs.backup_sets import BackupSet, BackupSetQuery, is_usable, list_backup_sets, newest_of, service_of, source_of
+from .._dbs.backup_sets import (
+    BackupSet,
+    BackupSetQuery,
+    is_usable,
+    list_backup_sets,
+    newest_of,
+    service_of,
+    source_of,
+)
 from .._dbs.lists import refuse_gap
+from .._plugin.checks import Options
 from .._plugin.client import client_of
-from .._plugin.options import Options, region_of
+from .._plugin.options import region_of
 
 #: Seconds in which to find out the size of a backup set, which is no more than good to know.
 SIZE_TIMEOUT = 5.0
@@ -28,7 +37,11 @@ class BackupSetMissingError(BackupError):
 
 
 def find_backup_set(
-    options: Options, instance_name: str, backup_set_id: t.Optional[str], *, before: t.Optional[int]
+    options: Options,
+    instance_name: str,
+    backup_set_id: t.Optional[str],
+    *,
+    before: t.Optional[int],
 ) -> t.Optional[BackupSet]:
     """One backup set by its ID, or else the newest usable one that was begun ``before``, in epoch milliseconds.
 
@@ -42,8 +55,13 @@ def find_backup_set(
     try:
         if backup_set_id:
             query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
-            return next(iter(list_backup_sets(client, source, instance_name, query, refuse_gap)), None)
-        query = BackupSetQuery(region=region_of(options), status="success", end_time=before)
+            return next(
+                iter(list_backup_sets(client, source, instance_name, query, refuse_gap)),
+                None,
+            )
+        query = BackupSetQuery(
+            region=region_of(options), status="success", end_time=before
+        )
         found = list_backup_sets(client, source, instance_name, query, refuse_gap)
         return newest_of(list(filter(is_usable, found)))
     finally:
@@ -71,7 +89,12 @@ def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
     return newest
 
 
-def source_for(instance_name: str, source: str = "auto", *, instead: str = "set source to rds or polardb") -> str:
+def source_for(
+    instance_name: str,
+    source: str = "auto",
+    *,
+    instead: str = "set source to rds or polardb",
+) -> str:
     """Which service lists its backup sets. Raises ConfigurationError where the ID does not tell, and the option neither.
 
     ``instead``: what to do then.

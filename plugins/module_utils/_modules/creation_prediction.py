@@ -14,24 +14,35 @@ from .._base.errors import BackupError
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
 from .._dbs.wait_state import is_live
-from .._plugin.options import Options
+from .._plugin.checks import Options
 from .backup_sets import find_backup_set
 
 
-def estimated_size(options: Options, request: DownloadRequest, warn: t.Callable[[str], t.Any]) -> t.Optional[int]:
+def estimated_size(
+    options: Options, request: DownloadRequest, warn: t.Callable[[str], t.Any]
+) -> t.Optional[int]:
     """Return the size of the backup set, or of the last one before the point in time, which is about as large.
 
     The list of backup sets needs another permission, so a failure is a warning.
     """
     try:
-        backup = find_backup_set(options, request.instance_name, request.backup_set_id, before=request.point_in_time)
+        backup = find_backup_set(
+            options,
+            request.instance_name,
+            request.backup_set_id,
+            before=request.point_in_time,
+        )
     except BackupError as error:
-        warn(f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint.")
+        warn(
+            f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."
+        )
         return None
     return backup["backup_size"] if backup else None
 
 
-def warn_of_slot(blocking: t.Optional[Task], gap: str, waits: bool, warn: t.Callable[[str], t.Any]) -> None:
+def warn_of_slot(
+    blocking: t.Optional[Task], gap: str, waits: bool, warn: t.Callable[[str], t.Any]
+) -> None:
     """Warn of a task that is, or may be, in the way of a new one. ``waits``: whether the module waits for its end."""
     if gap and not blocking:
         warn(f"{gap} One that it did not give may be in the way.")

@@ -21,15 +21,12 @@ from .._dbs.backup_sets import (
     recoverable_window,
 )
 from .._dbs.lists import refuse_gap
+from .._plugin.checks import Options, check_identifier, check_range, time_range
 from .._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
-    Options,
-    check_identifier,
-    check_range,
     instance_names,
     region_of,
-    time_range,
 )
 from .._plugin.query import QUERY_SPEC, Query
 from .._plugin.runner import ModuleSpec, Runner
@@ -49,7 +46,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "source": {"type": "str", "choices": ["auto", "rds", "polardb"], "default": "auto"},
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
-    "status": {"type": "str", "choices": ["success", "failed"], "aliases": ["backup_status"]},
+    "status": {
+        "type": "str",
+        "choices": ["success", "failed"],
+        "aliases": ["backup_status"],
+    },
     "mode": {"type": "str", "choices": list(MODES), "aliases": ["backup_mode"]},
     "method": {"type": "str", "choices": list(METHODS), "aliases": ["backup_method"]},
     "start_time": {"type": "str"},
@@ -86,7 +87,8 @@ class BackupSetInfo(Runner):
         start_time, end_time = time_range(options)
         backup_sets = BackupSetQuery(
             region=region_of(options),
-            backup_id=options["backup_set_id"] and check_identifier("backup_set_id", options["backup_set_id"]),
+            backup_id=options["backup_set_id"]
+            and check_identifier("backup_set_id", options["backup_set_id"]),
             status=options["status"] or ("success" if options["latest"] else None),
             mode=options["mode"],
             method=options["method"],
@@ -100,25 +102,43 @@ class BackupSetInfo(Runner):
             recoverable=options["recoverable"],
             fails_if_missing=options["on_missing"] == "error",
             limit=check_range(options, "limit", 1, MAX_LIMIT),
-            given=", ".join(f"{name} {options[name]!r}" for name in _FILTERS if options[name] is not None),
+            given=", ".join(
+                f"{name} {options[name]!r}"
+                for name in _FILTERS
+                if options[name] is not None
+            ),
             query=Query.parse(options),
-            clients={source: client_for_source(options, source) for source in set(sources.values())},
+            clients={
+                source: client_for_source(options, source)
+                for source in set(sources.values())
+            },
         )
 
     def run(self, request: BackupSetInfoRequest) -> dict[str, t.Any]:
-        names, clients, sources, query = list(request.sources), request.clients, request.sources, request.backup_sets
+        names, clients, sources, query = (
+            list(request.sources),
+            request.clients,
+            request.sources,
+            request.backup_sets,
+        )
         warn_of_gap = refuse_gap if request.latest else self._warn
         windows: t.Optional[list[t.Any]] = None
         try:
             lists = map_concurrently(
-                lambda name: list_backup_sets(clients[sources[name]], sources[name], name, query, warn_of_gap),
+                lambda name: list_backup_sets(
+                    clients[sources[name]], sources[name], name, query, warn_of_gap
+                ),
                 names,
                 *clients.values(),
             )
             if request.recoverable:
                 windows = map_concurrently(
                     lambda name: recoverable_window(
-                        clients[sources[name]], sources[name], name, query.region, self._warn
+                        clients[sources[name]],
+                        sources[name],
+                        name,
+                        query.region,
+                        self._warn,
                     ),
                     names,
                     *clients.values(),
@@ -128,14 +148,21 @@ class BackupSetInfo(Runner):
                 client.close()
         if request.latest:
             fitting = (
-                [backup for backup in found if query.status != "success" or is_usable(backup)] for found in lists
+                [
+                    backup
+                    for backup in found
+                    if query.status != "success" or is_usable(backup)
+                ]
+                for found in lists
             )
             lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
         for name, found in zip(names, lists):
             _warn_of_no_start(name, found, self._warn)
         backups = [backup for found in lists for backup in found]
         # Two stable sorts: the newest first, and among equals by instance and ID.
-        backups.sort(key=lambda backup: (backup["instance_name"], backup["backup_id"] or ""))
+        backups.sort(
+            key=lambda backup: (backup["instance_name"], backup["backup_id"] or "")
+        )
         backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
         backups = backups[: request.limit]
         if request.fails_if_missing:
@@ -144,30 +171,47 @@ class BackupSetInfo(Runner):
             "changed": False,
             "backup_sets": backups,
             "count": len(backups),
-            "count_by_instance": {name: sum(one["instance_name"] == name for one in backups) for name in names},
+            "count_by_instance": {
+                name: sum(one["instance_name"] == name for one in backups)
+                for name in names
+            },
             "recoverable": windows and dict(zip(names, windows)),
         }
         return request.query.apply(result, self._warn)
 
 
-def _warn_of_no_start(instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]) -> None:
-    unknown = [backup["backup_id"] for backup in backups if not backup["backup_start_time"]]
+def _warn_of_no_start(
+    instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]
+) -> None:
+    unknown = [
+        backup["backup_id"] for backup in backups if not backup["backup_start_time"]
+    ]
     if unknown:
-        more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        more = (
+            f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+        )
         warn(
             f"The service tells no start of backup sets of instance {instance_name!r}: {', '.join(unknown[:_MAX_NAMED])}{more}. They"
             " are listed last, and whatever start_time and end_time are."
         )
 
 
-def _check_found(request: BackupSetInfoRequest, found: t.Mapping[str, t.Sequence[BackupSet]]) -> None:
+def _check_found(
+    request: BackupSetInfoRequest, found: t.Mapping[str, t.Sequence[BackupSet]]
+) -> None:
     missing = [name for name, backups in found.items() if not backups]
     if not missing:
         return
     given, query = request.given, request.backup_sets
-    what = "full backup set that can be used" if request.latest and query.status == "success" else "backup set"
+    what = (
+        "full backup set that can be used"
+        if request.latest and query.status == "success"
+        else "backup set"
+    )
     raise BackupSetMissingError(
         f"there is no {what} for {', '.join(map(repr, missing))} in region {query.region!r}"
         + (f" with {given}" if given else ""),
-        hint="Check these options" if given else "Check instance_name and region, or make a backup",
+        hint="Check these options"
+        if given
+        else "Check instance_name and region, or make a backup",
     )

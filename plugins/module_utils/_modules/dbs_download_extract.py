@@ -24,7 +24,8 @@ from .._archive.tree import Request
 from .._base.errors import ConfigurationError
 from .._files.errors import DestinationError
 from .._plugin.background_job import JOB_SPEC, Job
-from .._plugin.options import CONNECTION_SPEC, Options, check_range
+from .._plugin.checks import Options, check_range
+from .._plugin.options import CONNECTION_SPEC
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "src": {"type": "path", "required": True},
@@ -58,29 +59,40 @@ class DownloadExtract:
 
         def watch(progress: extraction.Progress) -> None:
             job.check()
-            facts = dict(progress._asdict(), step=progress.step.value, src=request.src, elapsed=self._elapsed())
+            facts = dict(
+                progress._asdict(),
+                step=progress.step.value,
+                src=request.src,
+                elapsed=self._elapsed(),
+            )
             job.report(facts)
 
         if not os.path.lexists(request.src):
-            contents = None if self._options["keep_archive"] else extraction.left_by(request.src, request.dest)
+            contents = (
+                None
+                if self._options["keep_archive"]
+                else extraction.left_by(request.src, request.dest)
+            )
             if contents is None and self._check_mode:
                 return self._unchecked(request)
             if contents is None:
-                raise ConfigurationError(f"src {request.src!r} does not exist: give the archive's path on this host.")
+                raise ConfigurationError(
+                    f"src {request.src!r} does not exist: give the archive's path on this host."
+                )
             return self._result(False, request, contents)
         if self._check_mode:
             plan = extraction.plan(request, watch)
             if plan.contents:
-                return self._result(not self._options["keep_archive"], request, plan.contents)
+                return self._result(
+                    not self._options["keep_archive"], request, plan.contents
+                )
             return self._prediction(request, plan.format.value, plan.archive_size)
         changed, contents = extraction.unpack(request, watch)
         if not self._options["keep_archive"]:
             try:
                 os.unlink(request.src)
             except OSError as error:
-                operation = (
-                    f"remove {printable_name(request.src)}, which was unpacked into {printable_name(request.dest)}"
-                )
+                operation = f"remove {printable_name(request.src)}, which was unpacked into {printable_name(request.dest)}"
                 raise DestinationError.of(error, request.src, operation) from None
             changed = True
         return self._result(changed, request, contents)
@@ -90,11 +102,15 @@ class DownloadExtract:
         warning = f"{printable_name(request.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
         return {**self._prediction(request, None, None), "warnings": [warning]}
 
-    def _prediction(self, request: Request, format: t.Optional[str], size: t.Optional[int]) -> dict[str, t.Any]:
+    def _prediction(
+        self, request: Request, format: t.Optional[str], size: t.Optional[int]
+    ) -> dict[str, t.Any]:
         facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
         return {"changed": True, **facts, "format": format, "archive_size": size}
 
-    def _result(self, changed: bool, request: Request, contents: extraction.Contents) -> dict[str, t.Any]:
+    def _result(
+        self, changed: bool, request: Request, contents: extraction.Contents
+    ) -> dict[str, t.Any]:
         facts = contents.to_dict()
         return {
             "changed": changed,
@@ -113,7 +129,9 @@ class DownloadExtract:
 def _request_of(options: Options) -> Request:
     src, dest = _place(options, "src"), os.path.realpath(_place(options, "dest"))
     if dest == "/":
-        raise ConfigurationError(f"dest {options['dest']!r} is the root of all: give a directory of its own.")
+        raise ConfigurationError(
+            f"dest {options['dest']!r} is the root of all: give a directory of its own."
+        )
     if (os.path.realpath(src) + "/").startswith(dest + "/"):
         raise ConfigurationError(
             f"dest {options['dest']!r} contains src {options['src']!r}: give a directory that holds nothing else."
@@ -136,14 +154,20 @@ def _request_of(options: Options) -> Request:
 def _place(options: Options, option: str) -> str:
     path = str(options[option])
     if not path.strip() or "\0" in path:
-        raise ConfigurationError(f"{option} {path!r} is not a path: give an absolute one.")
+        raise ConfigurationError(
+            f"{option} {path!r} is not a path: give an absolute one."
+        )
     return os.path.abspath(path)
 
 
 def _mode(options: Options, option: str, least: int) -> int:
     """YAML makes a number of an octal one without quotes."""
     value = options[option]
-    text = format(value, "o") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    text = (
+        format(value, "o")
+        if isinstance(value, int) and not isinstance(value, bool)
+        else str(value)
+    )
     mode = int(text, 8) if re.fullmatch(r"(0o)?[0-7]{1,5}", text) else -1
     if not 0 <= mode <= 0o777 or mode & least != least:
         also = f", with {least:04o} in it" if least else ""
@@ -162,4 +186,6 @@ def _number(options: Options, option: str, by_name: t.Callable[[str], int]) -> i
     try:
         return by_name(name)
     except (KeyError, ValueError):
-        raise ConfigurationError(f"{option} {name!r} is not known on this host: give a name or a number.") from None
+        raise ConfigurationError(
+            f"{option} {name!r} is not known on this host: give a name or a number."
+        ) from None

@@ -28,7 +28,8 @@ from .._files.crc64 import is_slow
 from .._files.errors import KEPT
 from .._files.placement import name_of, relative_name
 from .._plugin.background_job import JOB_SPEC, Job
-from .._plugin.options import CONNECTION_SPEC, FILES_SPEC, INSTANCE_NAME_SPEC, Options, completed
+from .._plugin.checks import Options
+from .._plugin.options import CONNECTION_SPEC, FILES_SPEC, INSTANCE_NAME_SPEC, completed
 from .download_settings import settings_of
 from .file_download import FileDownload
 from .file_placement import FilePlacement
@@ -58,11 +59,13 @@ CONSTRAINTS: dict[str, t.Any] = {
     "required_one_of": [("task_id", "url", "oss_path")],
 }
 
-_GONE_WITH_TASK_HINT = "The files of a task are there for three days; after that, create a new task"
-_GONE_FROM_BUCKET_HINT = "The object was there when the bucket was listed: see who deletes objects in it"
-_RENEWED_BY_NEXT_RUN_HINT = (
-    f"Run it again: it begins with a new link; {KEPT}. With async, where links are not renewed, raise duration"
+_GONE_WITH_TASK_HINT = (
+    "The files of a task are there for three days; after that, create a new task"
 )
+_GONE_FROM_BUCKET_HINT = (
+    "The object was there when the bucket was listed: see who deletes objects in it"
+)
+_RENEWED_BY_NEXT_RUN_HINT = f"Run it again: it begins with a new link; {KEPT}. With async, where links are not renewed, raise duration"
 
 
 class DownloadFile:
@@ -89,11 +92,15 @@ class DownloadFile:
                 "This module finds files by its action plugin: call it by its full name, apsaradb.backup.dbs_download_file."
             )
         if settings.checksum and len(links) > 1:
-            raise ConfigurationError(f"checksum is set, but there are {len(links)} files: it is for one file.")
+            raise ConfigurationError(
+                f"checksum is set, but there are {len(links)} files: it is for one file."
+            )
         self._network = "vpc" if "-internal." in links[0].host else "public"
         names = [relative_name(name) for name in options["names"] or ()]
         destinations = self._destinations(links, names)
-        placement = FilePlacement(self._module, dest=options["dest"], backup=options["backup"])
+        placement = FilePlacement(
+            self._module, dest=options["dest"], backup=options["backup"]
+        )
         for destination in destinations:
             placement.check(destination)
         if is_slow() and not options["checksum"]:
@@ -113,7 +120,10 @@ class DownloadFile:
             )
             self._downloads.append(file)
             try:
-                file.fetch(check_mode=check_mode, is_predicted=is_predicted(options["task_id"], check_mode))
+                file.fetch(
+                    check_mode=check_mode,
+                    is_predicted=is_predicted(options["task_id"], check_mode),
+                )
             except StorageRejectedError as rejection:
                 self._explain(rejection)
                 raise
@@ -143,9 +153,13 @@ class DownloadFile:
             # Of several, Ansible would put the size of the directory here.
             result["size"] = files[0]["size"]
         if self._module.check_mode:
-            result["bytes_to_transfer"] = sum(file.get("bytes_to_transfer", 0) for file in files)
+            result["bytes_to_transfer"] = sum(
+                file.get("bytes_to_transfer", 0) for file in files
+            )
         if self._module._diff:
-            result["diff"] = [file.diff() for file in self._downloads if file.facts["changed"]]
+            result["diff"] = [
+                file.diff() for file in self._downloads if file.facts["changed"]
+            ]
         if self._warnings:
             result["warnings"] = self._warnings
         return result
@@ -154,13 +168,22 @@ class DownloadFile:
         """Return what is known of a run that failed, without what is none or zero."""
         result = self.current_result()
         if result:
-            files = [{name: value for name, value in file.items() if value is not None} for file in result["files"]]
-            result["files"] = [file for file in files if "size" in file or file["changed"]]
-        return {name: value for name, value in result.items() if value or name == "changed"}
+            files = [
+                {name: value for name, value in file.items() if value is not None}
+                for file in result["files"]
+            ]
+            result["files"] = [
+                file for file in files if "size" in file or file["changed"]
+            ]
+        return {
+            name: value for name, value in result.items() if value or name == "changed"
+        }
 
     def interruption_note(self) -> str:
         """Return a sentence on what an interruption leaves."""
-        keeps = self._options["keep_partial"] and all(file.is_resumable for file in self._downloads)
+        keeps = self._options["keep_partial"] and all(
+            file.is_resumable for file in self._downloads
+        )
         return f"{KEPT[0].upper()}{KEPT[1:]}." if keeps else ""
 
     def _explain(self, rejection: StorageRejectedError) -> None:
@@ -170,7 +193,9 @@ class DownloadFile:
             return
         is_in_bucket = bool(options["oss_path"] or options["names"])
         if rejection.code == "NoSuchKey":
-            rejection.hint = _GONE_FROM_BUCKET_HINT if is_in_bucket else _GONE_WITH_TASK_HINT
+            rejection.hint = (
+                _GONE_FROM_BUCKET_HINT if is_in_bucket else _GONE_WITH_TASK_HINT
+            )
         elif rejection.hint == EXPIRED_HINT:
             rejection.hint = _RENEWED_BY_NEXT_RUN_HINT
 
@@ -184,7 +209,10 @@ class DownloadFile:
         self._dest = dest
         if not is_directory:
             return [dest]
-        found = [os.path.join(dest, name) for name in names or [name_of(link.path) for link in links]]
+        found = [
+            os.path.join(dest, name)
+            for name in names or [name_of(link.path) for link in links]
+        ]
         if len(set(found)) < len(found):
             twice = next(path for path in found if found.count(path) > 1)
             raise ConfigurationError(

@@ -16,18 +16,29 @@ import typing as t
 from urllib.parse import urlsplit
 
 from .._base.errors import ConfigurationError
-from .._dbs.locations import Link, LocationNotFoundError, find_tasks, location, request_link
-from .._dbs.prediction import PREDICTED_ID, PREDICTED_LINK, PREDICTED_WARNING, is_predicted, predicted_task
+from .._dbs.locations import (
+    Link,
+    LocationNotFoundError,
+    find_tasks,
+    location,
+    request_link,
+)
+from .._dbs.prediction import (
+    PREDICTED_ID,
+    PREDICTED_LINK,
+    PREDICTED_WARNING,
+    is_predicted,
+    predicted_task,
+)
 from .._dbs.service import DBS
 from .._dbs.task import canonical_state
 from .._oss import objects as _oss
+from .._plugin.checks import Options, check_identifier
 from .._plugin.client import client_of, credentials_of
 from .._plugin.options import (
     CONNECTION_SPEC,
     FILES_SPEC,
     INSTANCE_NAME_SPEC,
-    Options,
-    check_identifier,
     http_options_of,
     instance_names,
     region_of,
@@ -50,7 +61,12 @@ LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
-    "task_ids": {"type": "list", "elements": "str", "required": True, "aliases": ["task_id"]},
+    "task_ids": {
+        "type": "list",
+        "elements": "str",
+        "required": True,
+        "aliases": ["task_id"],
+    },
     **LOCATION_SPEC,
 }
 
@@ -81,17 +97,25 @@ class LocationRequest:
     check_mode: bool
 
     @classmethod
-    def parse(cls, options: Options, terms: t.Sequence[Term], check_mode: bool = False) -> LocationRequest:
+    def parse(
+        cls, options: Options, terms: t.Sequence[Term], check_mode: bool = False
+    ) -> LocationRequest:
         """Check the completed options and the terms. Raises ConfigurationError."""
         region = region_of(options)
-        cluster_name = options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"])
+        cluster_name = options["cluster_name"] and check_identifier(
+            "cluster_name", options["cluster_name"]
+        )
         private = _is_private(options)
         if options["presign"] and not options["bucket"]:
-            raise ConfigurationError("presign needs bucket: the service does not say which bucket a task writes to.")
+            raise ConfigurationError(
+                "presign needs bucket: the service does not say which bucket a task writes to."
+            )
         if options["presign"]:
             _region_of_bucket(options)
         for term in terms:
-            if not isinstance(term, str) and not (isinstance(term, t.Mapping) and term.get("task_id")):
+            if not isinstance(term, str) and not (
+                isinstance(term, t.Mapping) and term.get("task_id")
+            ):
                 raise ConfigurationError(
                     "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
                 )
@@ -101,7 +125,10 @@ class LocationRequest:
             cluster_name=cluster_name,
             known={task["task_id"]: task for task in given},
             task_ids=[
-                check_identifier("task_ids", term if isinstance(term, str) else term["task_id"]) for term in terms
+                check_identifier(
+                    "task_ids", term if isinstance(term, str) else term["task_id"]
+                )
+                for term in terms
             ],
             instance_names=instance_names(options) if options["instance_name"] else (),
             bucket=options["bucket"],
@@ -110,15 +137,23 @@ class LocationRequest:
             https=options["https"],
             on_missing=options["on_missing"],
             on_unfinished=options["on_unfinished"],
-            list_objects=functools.partial(objects_of, options) if options["presign"] else None,
+            list_objects=functools.partial(objects_of, options)
+            if options["presign"]
+            else None,
             check_mode=check_mode,
             client=client_of(options, DBS),
         )
 
     def with_predicted(self) -> LocationRequest:
         """Return the request with the task that an earlier step in check mode predicted."""
-        predicted = predicted_task(self.instance_names[0] if self.instance_names else None, self.region)
-        task = {**predicted, **self.known.get(PREDICTED_ID, {}), "download_status": "finished"}
+        predicted = predicted_task(
+            self.instance_names[0] if self.instance_names else None, self.region
+        )
+        task = {
+            **predicted,
+            **self.known.get(PREDICTED_ID, {}),
+            "download_status": "finished",
+        }
         return dataclasses.replace(self, known={**self.known, PREDICTED_ID: task})
 
 
@@ -132,7 +167,9 @@ class DownloadLocationInfo(Runner):
         return {"changed": False, "locations": locate(request, self._warn)}
 
 
-def locate(request: LocationRequest, warn: t.Callable[[str], t.Any]) -> list[dict[str, t.Any]]:
+def locate(
+    request: LocationRequest, warn: t.Callable[[str], t.Any]
+) -> list[dict[str, t.Any]]:
     """Return where the files of the tasks are, in the order of the terms: IDs, or tasks as dbs_download_task_info returns them.
 
     One list request for each instance if there are IDs and ``instance_name``, and one request for each URL task.
@@ -153,14 +190,20 @@ def locate(request: LocationRequest, warn: t.Callable[[str], t.Any]) -> list[dic
             continue
         policy = request.on_missing if outcome.is_missing else request.on_unfinished
         if policy == "error":
-            outcome.operation = f"locate the files of task {task_id!r} in region {request.region!r}"
+            outcome.operation = (
+                f"locate the files of task {task_id!r} in region {request.region!r}"
+            )
             raise outcome
         if policy == "warn":
             warn(f"Left out: {outcome}")
     for found in located:
         if request.list_objects and found["oss_path"] is not None:
             is_there = not is_predicted(found["task_id"], request.check_mode)
-            objects = request.list_objects(found["oss_path"]) if is_there else [("", PREDICTED_LINK)]
+            objects = (
+                request.list_objects(found["oss_path"])
+                if is_there
+                else [("", PREDICTED_LINK)]
+            )
             found["urls"] = [url for _unused, url in objects]
     return located
 
@@ -172,7 +215,10 @@ def _request_locations(
     client, tasks = request.client, dict(request.known)
     if request.instance_names:
         unknown = [task_id for task_id in request.task_ids if task_id not in tasks]
-        tasks = {**find_tasks(client, request.region, request.instance_names, unknown), **tasks}
+        tasks = {
+            **find_tasks(client, request.region, request.instance_names, unknown),
+            **tasks,
+        }
 
     def link(task_id: str) -> Link:
         if is_predicted(task_id, request.check_mode):
@@ -191,7 +237,13 @@ def _request_locations(
         if request.instance_names and task_id not in tasks:
             return LocationNotFoundError.missing(task_id)
         try:
-            return location(task_id, tasks.get(task_id), link, bucket=request.bucket, private=request.private)
+            return location(
+                task_id,
+                tasks.get(task_id),
+                link,
+                bucket=request.bucket,
+                private=request.private,
+            )
         except LocationNotFoundError as error:
             return error
 
@@ -209,7 +261,9 @@ def files_of(
     path = options["oss_path"]
     if not path:
         policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
-        request = LocationRequest.parse({**options, **policies}, [options["task_id"]], check_mode)
+        request = LocationRequest.parse(
+            {**options, **policies}, [options["task_id"]], check_mode
+        )
         (found,) = locate(request, warn)
         if found["url"] is not None:
             return [(None, found["url"])]
@@ -262,4 +316,8 @@ def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:
         raise ConfigurationError(
             f"task {task_id!r} is in region {term['region_code']!r}, but region is {region!r}: ask in the task's region."
         )
-    return {**term, "task_id": task_id, "download_status": canonical_state(term.get("download_status")) or None}
+    return {
+        **term,
+        "task_id": task_id,
+        "download_status": canonical_state(term.get("download_status")) or None,
+    }

@@ -12,8 +12,14 @@ import typing as t
 
 from .._dbs.service import DBS
 from .._dbs.support import download_support
+from .._plugin.checks import Options, check_identifier
 from .._plugin.client import client_of
-from .._plugin.options import CONNECTION_SPEC, INSTANCE_NAME_SPEC, Options, check_identifier, instance_names, region_of
+from .._plugin.options import (
+    CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
+    instance_names,
+    region_of,
+)
 from .._plugin.runner import ModuleSpec, Runner
 from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
@@ -39,7 +45,8 @@ class DownloadSupportInfo(Runner):
         return SupportRequest(
             instance_names=instance_names(options),
             region=region_of(options),
-            cluster_name=options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"]),
+            cluster_name=options["cluster_name"]
+            and check_identifier("cluster_name", options["cluster_name"]),
             client=client_of(options, DBS),
         )
 
@@ -47,10 +54,16 @@ class DownloadSupportInfo(Runner):
         client = request.client
         try:
             found = map_concurrently(
-                lambda name: download_support(client, request.region, name, request.cluster_name),
+                lambda name: download_support(
+                    client, request.region, name, request.cluster_name
+                ),
                 request.instance_names,
                 client,
             )
         finally:
             client.close()
-        return {"changed": False, "instances": found, "all_supported": all(one["supported"] for one in found)}
+        return {
+            "changed": False,
+            "instances": found,
+            "all_supported": all(one["supported"] for one in found),
+        }

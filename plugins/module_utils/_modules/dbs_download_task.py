@@ -15,15 +15,22 @@ import time
 import typing as t
 
 from .._base.errors import BackupError, ConfigurationError
-from .._dbs.creation import AmbiguousResultError, DownloadTasks, Match, SlotTakenError, in_the_slot
+from .._dbs.creation import (
+    AmbiguousResultError,
+    DownloadTasks,
+    Match,
+    SlotTakenError,
+    in_the_slot,
+)
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
 from .._dbs.lists import IncompleteListError
 from .._dbs.service import DBS
 from .._dbs.wait_state import is_live
 from .._plugin.background_job import JOB_SPEC, Job
+from .._plugin.checks import Options, check_identifier, check_range
 from .._plugin.client import client_of
-from .._plugin.options import CONNECTION_SPEC, Options, check_identifier, check_range, region_of
+from .._plugin.options import CONNECTION_SPEC, region_of
 from .backup_sets import newest_backup_set
 from .creation_prediction import estimated_size, warn_of_slot
 from .dbs_download_task_info import warn_of_expiry
@@ -36,11 +43,18 @@ from .task_wait import SlotTimeoutError, TaskWait
 DEFAULT_FEE = 0.03125
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "instance_name": {"type": "str", "required": True, "aliases": ["instance_id", "db_instance_id"]},
+    "instance_name": {
+        "type": "str",
+        "required": True,
+        "aliases": ["instance_id", "db_instance_id"],
+    },
     "state": {"type": "str", "choices": ["present", "retried"], "default": "present"},
     "task_id": {"type": "str"},
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
-    "point_in_time": {"type": "str", "aliases": ["download_point_in_time", "restore_time"]},
+    "point_in_time": {
+        "type": "str",
+        "aliases": ["download_point_in_time", "restore_time"],
+    },
     "backup_set_size": {"type": "int", "aliases": ["bak_set_size"]},
     "format": {"type": "str", "aliases": ["format_type"]},
     "target_type": {"type": "str", "default": "URL"},
@@ -55,7 +69,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster_name": {"type": "str"},
     "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
     "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
-    "on_uncertain": {"type": "str", "choices": ["auto", "reuse", "error", "create"], "default": "auto"},
+    "on_uncertain": {
+        "type": "str",
+        "choices": ["auto", "reuse", "error", "create"],
+        "default": "auto",
+    },
     "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
@@ -99,7 +117,9 @@ class DownloadTaskModule:
         self._check_limits()
         if options["state"] == "retried":
             check_retried(options)
-            task_id = options["task_id"] and check_identifier("task_id", options["task_id"])
+            task_id = options["task_id"] and check_identifier(
+                "task_id", options["task_id"]
+            )
             request = None
         else:
             task_id = None
@@ -115,7 +135,8 @@ class DownloadTaskModule:
             client,
             self._region,
             self._instance_name,
-            cluster_name=options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"]),
+            cluster_name=options["cluster_name"]
+            and check_identifier("cluster_name", options["cluster_name"]),
             look_timeout=options["confirm_timeout"],
         )
         self._wait = TaskWait(client, self._region, self._instance_name, options, job)
@@ -126,9 +147,19 @@ class DownloadTaskModule:
                 self._present(tasks, self._with_latest(request))
             else:
                 where = f"instance {self._instance_name!r} in region {self._region!r}"
-                self._retried(tasks, Match(task_to_retry(tasks, task_id, options["backup_set_id"], where=where)))
+                self._retried(
+                    tasks,
+                    Match(
+                        task_to_retry(
+                            tasks, task_id, options["backup_set_id"], where=where
+                        )
+                    ),
+                )
             if options["wait"] and not self._check_mode:
-                self._wait.until_finished(self._known["task"]["task_id"], lambda task: self._known.update(task=task))
+                self._wait.until_finished(
+                    self._known["task"]["task_id"],
+                    lambda task: self._known.update(task=task),
+                )
         finally:
             client.close()
         return self.partial_result()
@@ -143,13 +174,17 @@ class DownloadTaskModule:
         check_range(options, "poll_interval_max", interval, 3600, " seconds")
         check_range(options, "progress_interval", 1, 86400, " seconds")
         if options["on_blocked"] == "retry" and not options["wait_for_slot"]:
-            raise ConfigurationError("on_blocked retry needs wait_for_slot: the task that is retried has to end first.")
+            raise ConfigurationError(
+                "on_blocked retry needs wait_for_slot: the task that is retried has to end first."
+            )
 
     def _take_up(self, notes: t.Optional[t.Mapping[str, t.Any]]) -> None:
         """What a process did that was lost. Raises AmbiguousResultError where that is not known: nothing is done twice."""
         if notes is None or notes.get("sending"):
             sending = notes["sending"] if notes else "create or retry a download task"
-            raise AmbiguousResultError("the module's process was ended from outside", hint=doubt_about(sending))
+            raise AmbiguousResultError(
+                "the module's process was ended from outside", hint=doubt_about(sending)
+            )
         self._known = dict(notes.get("known", {}))
         self._unblocked = list(notes.get("unblocked", ()))
         self._warnings = list(notes.get("warnings", ()))
@@ -168,7 +203,11 @@ class DownloadTaskModule:
             self._job.note(self._notes())
 
     def _notes(self) -> dict[str, t.Any]:
-        return {"known": self._known, "unblocked": self._unblocked, "warnings": self._warnings}
+        return {
+            "known": self._known,
+            "unblocked": self._unblocked,
+            "warnings": self._warnings,
+        }
 
     def _warn(self, text: str) -> None:
         if text not in self._warnings:
@@ -183,14 +222,18 @@ class DownloadTaskModule:
         newest = newest_backup_set(self._options, self._instance_name)
         self._size = self._size if self._size is not None else newest["backup_size"]
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
-        return dataclasses.replace(request, backup_set_id=newest["backup_id"], more={**request.more, **size})
+        return dataclasses.replace(
+            request, backup_set_id=newest["backup_id"], more={**request.more, **size}
+        )
 
     def _present(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
         options = self._options
         deadline = time.monotonic() + options["wait_timeout"]
         while True:
             known = tasks.meeting(request)
-            match = usable_match(request, known, options["on_uncertain"], options["on_expired"], self._warn)
+            match = usable_match(
+                request, known, options["on_uncertain"], options["on_expired"], self._warn
+            )
             if tasks.gap and not (match and match.task["download_status"] != "failed"):
                 self._doubt(request, tasks.gap)
             if match and match.task["download_status"] == "failed":
@@ -214,7 +257,9 @@ class DownloadTaskModule:
                 continue
             return self._found(Match(created))
 
-    def _make_way(self, tasks: DownloadTasks, error: SlotTakenError, deadline: float) -> None:
+    def _make_way(
+        self, tasks: DownloadTasks, error: SlotTakenError, deadline: float
+    ) -> None:
         """Wait until the task in the way is done, after it was retried if it has failed. Raises the error, or SlotTimeoutError."""
         options, task = self._options, error.task
         if not options["wait_for_slot"]:
@@ -224,7 +269,9 @@ class DownloadTaskModule:
                 error.hint += ", or set on_blocked=retry to retry it here"
                 raise error
             if task["task_id"] in self._unblocked:
-                error.hint = "It was retried, and has failed again: see why in the console"
+                error.hint = (
+                    "It was retried, and has failed again: see why in the console"
+                )
                 raise error
             with self._sending(f"retry download task {task['task_id']!r}"):
                 task = tasks.retry(task)
@@ -239,14 +286,19 @@ class DownloadTaskModule:
     def _doubt(self, request: DownloadRequest, gap: str) -> None:
         """Where there may be a task that is not listed. Raises IncompleteListError, unless one is created all the same."""
         if self._options["on_uncertain"] == "create":
-            return self._warn(f"{gap} There may be one for {request.described} among those that it did not give.")
+            return self._warn(
+                f"{gap} There may be one for {request.described} among those that it did not give."
+            )
         error = IncompleteListError(
-            gap, hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it"
+            gap,
+            hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it",
         )
         error.operation = request.operation
         raise error
 
-    def _failed(self, tasks: DownloadTasks, request: DownloadRequest, match: Match) -> None:
+    def _failed(
+        self, tasks: DownloadTasks, request: DownloadRequest, match: Match
+    ) -> None:
         if self._options["on_failed"] == "retry":
             return self._retried(tasks, match)
         raise UnusableTaskError(
@@ -256,7 +308,9 @@ class DownloadTaskModule:
 
     def _created(self, request: DownloadRequest, task: Task) -> None:
         self._known = self._result("created", task, size=self._size, before="")
-        other = [name for name, is_same in request.compare(task).items() if is_same is False]
+        other = [
+            name for name, is_same in request.compare(task).items() if is_same is False
+        ]
         if other:
             listed = ", ".join(f"{name} {task[name]!r}" for name in other)
             self._warn(
@@ -266,7 +320,10 @@ class DownloadTaskModule:
 
     def _found(self, match: Match) -> None:
         task = match.task
-        if str(task["target_type"]).upper() == "OSS" and self._options["state"] == "present":
+        if (
+            str(task["target_type"]).upper() == "OSS"
+            and self._options["state"] == "present"
+        ):
             self._warn(
                 f"Task {task['task_id']!r}, which there is already, wrote to the path {task['target_path']!r} of a bucket that"
                 " the service does not name: see that it is the one you mean."
@@ -284,7 +341,11 @@ class DownloadTaskModule:
         size: t.Optional[int] = None,
     ) -> dict[str, t.Any]:
         """The same keys whatever was done. ``before``: what the diff shows; by default the task as it is."""
-        fee = None if size is None else round(size / 2**30 * self._options["fee_per_gib"], 4)
+        fee = (
+            None
+            if size is None
+            else round(size / 2**30 * self._options["fee_per_gib"], 4)
+        )
         return {
             "changed": action != "none" or bool(self._unblocked),
             "action": action,
@@ -295,7 +356,10 @@ class DownloadTaskModule:
             "estimated_fee": fee,
             "blocking_task": None,
             "retried_blocking_task_ids": list(self._unblocked),
-            "diff": {"before": diff_lines(task) if before is None else before, "after": diff_lines(task)},
+            "diff": {
+                "before": diff_lines(task) if before is None else before,
+                "after": diff_lines(task),
+            },
         }
 
     def _would_create(self, tasks: DownloadTasks, request: DownloadRequest) -> None:
@@ -308,11 +372,15 @@ class DownloadTaskModule:
             self._unblocked.append(blocking["task_id"])
         else:
             warn_of_slot(blocking, tasks.gap, self._options["wait_for_slot"], self._warn)
-        after = "".join(f"{name}: {value}\n" for name, value in request.parameters().items())
+        after = "".join(
+            f"{name}: {value}\n" for name, value in request.parameters().items()
+        )
         state = "finished" if self._options["wait"] else "initializing"
         self._known = {
             **self._result("create", request.predicted(state), size=size),
-            "backup_set_size_is_estimate": size is not None and self._size is None and not request.backup_set_id,
+            "backup_set_size_is_estimate": size is not None
+            and self._size is None
+            and not request.backup_set_id,
             "blocking_task": blocking,
             "diff": {"before": "", "after": after},
         }
@@ -336,8 +404,12 @@ class DownloadTaskModule:
         else:
             with self._sending(f"retry download task {task['task_id']!r}"):
                 after = tasks.retry(task)
-                self._known = self._result(action, after, before=before, uncertain=match.uncertain)
-        self._known = self._result(action, after, before=before, uncertain=match.uncertain)
+                self._known = self._result(
+                    action, after, before=before, uncertain=match.uncertain
+                )
+        self._known = self._result(
+            action, after, before=before, uncertain=match.uncertain
+        )
         return None
 
 

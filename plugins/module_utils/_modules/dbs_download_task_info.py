@@ -11,21 +11,28 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._dbs.download_tasks import DownloadTaskQuery, Task, count_by_state, list_download_tasks
+from .._dbs.download_tasks import (
+    DownloadTaskQuery,
+    Task,
+    count_by_state,
+    list_download_tasks,
+)
 from .._dbs.service import DBS
 from .._dbs.task import FORMATS, STATES, TARGET_TYPES, canonical_state
 from .._dbs.values import iso8601
-from .._plugin.client import client_of
-from .._plugin.options import (
-    CONNECTION_SPEC,
-    INSTANCE_NAME_SPEC,
+from .._plugin.checks import (
     Options,
     check_choice,
     check_identifier,
     check_range,
+    time_range,
+)
+from .._plugin.client import client_of
+from .._plugin.options import (
+    CONNECTION_SPEC,
+    INSTANCE_NAME_SPEC,
     instance_names,
     region_of,
-    time_range,
 )
 from .._plugin.query import QUERY_SPEC, Query
 from .._plugin.runner import ModuleSpec, Runner
@@ -40,7 +47,11 @@ _MAX_NAMED = 10
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
-    "state": {"type": "list", "elements": "str", "aliases": ["states", "download_status"]},
+    "state": {
+        "type": "list",
+        "elements": "str",
+        "aliases": ["states", "download_status"],
+    },
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
     "datasource_id": {"type": "str", "aliases": ["data_source_id"]},
     "cluster_name": {"type": "str"},
@@ -49,7 +60,12 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "end_time": {"type": "str"},
     "target_type": {"type": "list", "elements": "str", "aliases": ["target_types"]},
     "format": {"type": "list", "elements": "str", "aliases": ["formats", "format_type"]},
-    "order_direct": {"type": "str", "choices": ["asc", "desc"], "default": "desc", "aliases": ["order"]},
+    "order_direct": {
+        "type": "str",
+        "choices": ["asc", "desc"],
+        "default": "desc",
+        "aliases": ["order"],
+    },
     "order_column": {"type": "str", "choices": ["gmt_create"], "default": "gmt_create"},
     "page_size": {"type": "int"},
     "current_page": {"type": "int", "aliases": ["page_number"]},
@@ -93,7 +109,9 @@ class DownloadTaskInfo(Runner):
             "count": len(tasks),
             "count_by_state": count_by_state(tasks),
             "count_by_instance": by_instance,
-            "missing_task_ids": sorted(request.tasks.task_ids - {task["task_id"] for task in tasks}),
+            "missing_task_ids": sorted(
+                request.tasks.task_ids - {task["task_id"] for task in tasks}
+            ),
         }
         return request.query.apply(result, self._warn)
 
@@ -102,7 +120,9 @@ def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> N
     """Where less than a day may be left until the files of tasks are gone."""
     tomorrow = iso8601(round((time.time() + 86400) * 1000)) or ""
     soon = [
-        f"{task['task_id']} ({task['expires_at']})" for task in tasks if (task["expires_at"] or tomorrow) < tomorrow
+        f"{task['task_id']} ({task['expires_at']})"
+        for task in tasks
+        if (task["expires_at"] or tomorrow) < tomorrow
     ]
     if soon:
         more = f" and {len(soon) - _MAX_NAMED} more" if len(soon) > _MAX_NAMED else ""
@@ -119,7 +139,9 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         return frozenset(check(option, value) for value in options[option] or ())
 
     def optional(option: str) -> t.Optional[str]:
-        return None if options[option] is None else check_identifier(option, options[option])
+        return (
+            None if options[option] is None else check_identifier(option, options[option])
+        )
 
     return DownloadTaskQuery(
         region=region_of(options),
@@ -129,10 +151,17 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         task_type=options["task_type"],
         start_time=start_time,
         end_time=end_time,
-        states=each("state", lambda option, value: check_choice(option, value, STATES, canonical_state)),
+        states=each(
+            "state",
+            lambda option, value: check_choice(option, value, STATES, canonical_state),
+        ),
         task_ids=each("task_ids", check_identifier),
-        target_types=each("target_type", lambda option, value: check_choice(option, value, TARGET_TYPES)),
-        formats=each("format", lambda option, value: check_choice(option, value, FORMATS)),
+        target_types=each(
+            "target_type", lambda option, value: check_choice(option, value, TARGET_TYPES)
+        ),
+        formats=each(
+            "format", lambda option, value: check_choice(option, value, FORMATS)
+        ),
         order=options["order_direct"],
         order_column=options["order_column"],
         limit=check_range(options, "limit", 1, MAX_LIMIT),

@@ -24,23 +24,32 @@ from .._dbs.prediction import PREDICTED_ID, PREDICTED_WARNING, predicted_task
 from .._dbs.service import DBS
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
 from .._dbs.waiting import Waiter
+from .._plugin.checks import Options, check_identifier, check_range
 from .._plugin.client import client_of
 from .._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
-    Options,
-    check_identifier,
-    check_range,
     instance_names,
     region_of,
 )
-from .wait_messages import WaitFailedError, advice, describe, ids_of, join_names, wait_message
+from .wait_messages import (
+    WaitFailedError,
+    advice,
+    describe,
+    ids_of,
+    join_names,
+    wait_message,
+)
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
     "cluster_name": {"type": "str"},
-    "backup_set_ids": {"type": "list", "elements": "str", "aliases": ["backup_set_id", "bak_set_id", "backup_id"]},
+    "backup_set_ids": {
+        "type": "list",
+        "elements": "str",
+        "aliases": ["backup_set_id", "bak_set_id", "backup_id"],
+    },
     "until": {"type": "str", "choices": ["finished", "ended"], "default": "finished"},
     "timeout": {"type": "float", "default": 3600.0},
     "poll_interval": {"type": "float", "default": 10.0},
@@ -88,10 +97,18 @@ class DownloadTaskWait:
 
         def restart(task: Task) -> None:
             instance, cluster = task["instance_name"], selection.cluster_name
-            DownloadTasks(client, selection.region, instance, cluster_name=cluster, look_timeout=0.0).restart(task)
+            DownloadTasks(
+                client, selection.region, instance, cluster_name=cluster, look_timeout=0.0
+            ).restart(task)
 
         self._waiting = waiting = Waiter(
-            client, selection, policy, known, restart=restart, clock=self._clock, sleep=self._sleep
+            client,
+            selection,
+            policy,
+            known,
+            restart=restart,
+            clock=self._clock,
+            sleep=self._sleep,
         )
         if self._check_mode:
             return self._present_states(waiting)
@@ -100,7 +117,10 @@ class DownloadTaskWait:
             return {
                 "_waiting": {
                     "known": dataclasses.asdict(known),
-                    "progress": {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)},
+                    "progress": {
+                        task["task_id"]: waiting.progress(task)
+                        for task in waiting.tasks(Verdict.RETRY)
+                    },
                     "outage": str(waiting.outage) if waiting.outage else None,
                     "spent": self._clock() - began,
                 }
@@ -116,7 +136,9 @@ class DownloadTaskWait:
         """
         selection, tasks, warnings = waiting.selection, waiting.known.tasks, []
         if PREDICTED_ID in selection.task_ids:
-            tasks[PREDICTED_ID] = predicted_task(selection.instance_names[0], selection.region)
+            tasks[PREDICTED_ID] = predicted_task(
+                selection.instance_names[0], selection.region
+            )
             warnings.append(PREDICTED_WARNING)
         if waiting.missing() or not selection.wanted:
             waiting.poll()
@@ -125,14 +147,24 @@ class DownloadTaskWait:
         waiting.take_expired()
         to_retry, missing = waiting.to_retry(), waiting.missing()
         failed = [task for task in waiting.tasks(Verdict.FAILURE) if task not in to_retry]
-        if selection.task_ids and any(task["download_status"] == "expired" for task in failed):
+        if selection.task_ids and any(
+            task["download_status"] == "expired" for task in failed
+        ):
             # No step could have changed that.
-            raise WaitFailedError(WaitOutcome.FAILED, wait_message(WaitOutcome.FAILED, waiting))
+            raise WaitFailedError(
+                WaitOutcome.FAILED, wait_message(WaitOutcome.FAILED, waiting)
+            )
         if failed:
-            described = [f"{describe(task)}{advice(task, waiting.known)}" for task in failed]
-            warnings.append(f"This is a failure without check mode: {join_names(described)}.")
+            described = [
+                f"{describe(task)}{advice(task, waiting.known)}" for task in failed
+            ]
+            warnings.append(
+                f"This is a failure without check mode: {join_names(described)}."
+            )
         if missing:
-            warnings.append(f"Not there now, and waited for without check mode: {join_names(missing, ', ')}.")
+            warnings.append(
+                f"Not there now, and waited for without check mode: {join_names(missing, ', ')}."
+            )
         elif not tasks:
             warnings.append(wait_message(WaitOutcome.NOTHING, waiting))
         result = self.partial_result()
@@ -142,7 +174,11 @@ class DownloadTaskWait:
     def interruption_note(self) -> str:
         """What to tell if it is interrupted; empty if nothing is in doubt."""
         task = self._waiting.unconfirmed if self._waiting else None
-        return f"Whether task {task['task_id']!r} was retried is not known: its state will tell." if task else ""
+        return (
+            f"Whether task {task['task_id']!r} was retried is not known: its state will tell."
+            if task
+            else ""
+        )
 
     def partial_result(self) -> dict[str, t.Any]:
         """The result by what is known; empty before anything is."""
@@ -150,7 +186,9 @@ class DownloadTaskWait:
         if not waiting:
             return {}
         tasks = waiting.tasks()
-        retried = {task_id: times for task_id, times in waiting.known.retried.items() if times}
+        retried = {
+            task_id: times for task_id, times in waiting.known.retried.items() if times
+        }
         if self._check_mode:
             retried = {task["task_id"]: 1 for task in waiting.to_retry()}
         result: dict[str, t.Any] = {
@@ -182,11 +220,15 @@ def _selection_of(options: Options) -> WaitTarget:
     return WaitTarget(
         region=region_of(options),
         instance_names=tuple(instance_names(options)),
-        task_ids=frozenset(check_identifier("task_ids", value) for value in options["task_ids"] or ()),
-        backup_set_ids=frozenset(
-            check_identifier("backup_set_ids", value) for value in options["backup_set_ids"] or ()
+        task_ids=frozenset(
+            check_identifier("task_ids", value) for value in options["task_ids"] or ()
         ),
-        cluster_name=options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"]),
+        backup_set_ids=frozenset(
+            check_identifier("backup_set_ids", value)
+            for value in options["backup_set_ids"] or ()
+        ),
+        cluster_name=options["cluster_name"]
+        and check_identifier("cluster_name", options["cluster_name"]),
     )
 
 

@@ -15,7 +15,8 @@ from .._base.errors import ConfigurationError
 from .._dbs.download_request import DownloadRequest
 from .._dbs.task import FORMATS, TARGET_TYPES
 from .._dbs.values import iso8601
-from .._plugin.options import Options, check_identifier, parse_time, region_of
+from .._plugin.checks import Options, check_identifier, parse_time
+from .._plugin.options import region_of
 from .._transport.endpoints import known_region
 from .backup_sets import source_for
 
@@ -38,15 +39,21 @@ LATEST = "latest"
 def request_of(options: Options) -> DownloadRequest:
     """What is to be created; ``latest`` is still to be found. Raises ConfigurationError for options that do not fit."""
     if options["task_id"]:
-        raise ConfigurationError("task_id is for state=retried: a new task gets its ID from the service.")
+        raise ConfigurationError(
+            "task_id is for state=retried: a new task gets its ID from the service."
+        )
     instance_name = check_identifier("instance_name", options["instance_name"])
     if bool(options["backup_set_id"]) == bool(options["point_in_time"]):
-        raise ConfigurationError("give one of backup_set_id and point_in_time: what to download.")
+        raise ConfigurationError(
+            "give one of backup_set_id and point_in_time: what to download."
+        )
     format = _format_of(options)
     target_type = _target_type_of(options)
     backup_set_id = str(options["backup_set_id"] or "").strip() or None
     if backup_set_id == LATEST:
-        source_for(instance_name, instead="give the ID of a backup set in place of latest")
+        source_for(
+            instance_name, instead="give the ID of a backup set in place of latest"
+        )
     elif backup_set_id:
         backup_set_id = check_identifier("backup_set_id", backup_set_id)
     _check_target(options, target_type)
@@ -65,23 +72,35 @@ def request_of(options: Options) -> DownloadRequest:
         point_in_time=point_in_time,
         target_type=target_type,
         target_path=options["target_path"],
-        cluster_name=options["cluster_name"] and check_identifier("cluster_name", options["cluster_name"]),
+        cluster_name=options["cluster_name"]
+        and check_identifier("cluster_name", options["cluster_name"]),
         more=_more_of(options, format),
     )
 
 
 def check_retried(options: Options) -> None:
     """Raises ConfigurationError for options of a new task."""
-    names = ("point_in_time", "format", "backup_set_size", *OSS_OPTIONS, "use_zstd", "is_physical")
+    names = (
+        "point_in_time",
+        "format",
+        "backup_set_size",
+        *OSS_OPTIONS,
+        "use_zstd",
+        "is_physical",
+    )
     given = [
-        name for name in (*names, "primary_key_type_only", "is_cluster", "admin_database") if options[name] is not None
+        name
+        for name in (*names, "primary_key_type_only", "is_cluster", "admin_database")
+        if options[name] is not None
     ]
     if given:
         raise ConfigurationError(
             f"{', '.join(given)} cannot be used with state=retried: a task is retried as it was created."
         )
     if options["backup_set_id"] == LATEST:
-        raise ConfigurationError("backup_set_id latest is for state=present: give the ID, or leave it out.")
+        raise ConfigurationError(
+            "backup_set_id latest is for state=present: give the ID, or leave it out."
+        )
     if options["backup_set_id"]:
         check_identifier("backup_set_id", options["backup_set_id"])
 
@@ -90,10 +109,17 @@ def _more_of(options: Options, format: str) -> dict[str, str]:
     """Return the parameters that few requests have, by their names in the API."""
     flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
     flags.pop("cluster_name")
-    more = {api_name: _text(options[name]) for name, api_name in flags.items() if options[name] is not None}
+    more = {
+        api_name: _text(options[name])
+        for name, api_name in flags.items()
+        if options[name] is not None
+    }
     if format == "qp.xb":
         more["IsPhysical"] = "true"
-    for name, api_name in (("backup_set_size", "BakSetSize"), ("target_oss_region", "TargetOssRegion")):
+    for name, api_name in (
+        ("backup_set_size", "BakSetSize"),
+        ("target_oss_region", "TargetOssRegion"),
+    ):
         if options[name] is not None:
             more[api_name] = _text(options[name])
     if options["target_bucket"]:
@@ -105,9 +131,18 @@ def _format_of(options: Options) -> str:
     """Return the format as the service spells it."""
     if not options["format"]:
         raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
-    format = next((name for name in FORMATS if name.casefold() == str(options["format"]).casefold()), None)
+    format = next(
+        (
+            name
+            for name in FORMATS
+            if name.casefold() == str(options["format"]).casefold()
+        ),
+        None,
+    )
     if format is None:
-        raise ConfigurationError(f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}.")
+        raise ConfigurationError(
+            f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}."
+        )
     return format
 
 
@@ -126,23 +161,35 @@ def _check_target(options: Options, target_type: str) -> None:
         lacking = [name for name in OSS_OPTIONS if name not in given]
         raise ConfigurationError(f"target_type OSS needs {', '.join(lacking)} as well.")
     if target_type == "URL" and given:
-        raise ConfigurationError(f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS.")
+        raise ConfigurationError(
+            f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS."
+        )
     if options["target_oss_region"]:
-        region = check_identifier("target_oss_region", options["target_oss_region"]).removeprefix("oss-")
+        region = check_identifier(
+            "target_oss_region", options["target_oss_region"]
+        ).removeprefix("oss-")
         if region != options["region"]:
-            known_region("target_oss_region", region, "use a bucket in the region of the instance")
+            known_region(
+                "target_oss_region", region, "use a bucket in the region of the instance"
+            )
 
 
 def _check_format(options: Options, instance_name: str, format: str) -> None:
     if format != "qp.xb" and options["is_physical"]:
-        raise ConfigurationError(f"is_physical needs the format qp.xb, not {format}: leave one of the two out.")
+        raise ConfigurationError(
+            f"is_physical needs the format qp.xb, not {format}: leave one of the two out."
+        )
     if format == "qp.xb" and options["is_physical"] is False:
-        raise ConfigurationError("format qp.xb is a physical one: leave is_physical out, or set it to true.")
+        raise ConfigurationError(
+            "format qp.xb is a physical one: leave is_physical out, or set it to true."
+        )
     if instance_name.startswith(_NOT_MONGODB):
         given = [name for name in MONGODB_OPTIONS if options[name] is not None]
         if given or format == "Bson":
             what = ", ".join(given) if given else "format Bson"
-            raise ConfigurationError(f"{what} is for MongoDB instances, and {instance_name!r} is none.")
+            raise ConfigurationError(
+                f"{what} is for MongoDB instances, and {instance_name!r} is none."
+            )
 
 
 def _text(value: t.Any) -> str:

@@ -17,7 +17,8 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 from .._base.errors import ConfigurationError
 from .._download.link import Link
 from .._download.types import TransferOptions
-from .._plugin.options import Options, check_identifier, check_range, http_options_of
+from .._plugin.checks import Options, check_identifier, check_range
+from .._plugin.options import http_options_of
 
 
 class Settings(t.NamedTuple):
@@ -39,7 +40,9 @@ def settings_of(options: Options) -> Settings:
     if options["url"]:
         Link(options["url"])
     path = options["oss_path"]
-    if path is not None and not re.fullmatch(r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](/.*)?", path):
+    if path is not None and not re.fullmatch(
+        r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](/.*)?", path
+    ):
         raise ConfigurationError(
             f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore, or oss://bucket for all of it."
         )
@@ -76,7 +79,9 @@ def _checksum(value: t.Optional[str]) -> t.Optional[tuple[str, str]]:
     if value is None:
         return None
     name, _unused, digest = value.strip().lower().partition(":")
-    known = sorted(name for name in hashlib.algorithms_guaranteed if not name.startswith("shake"))
+    known = sorted(
+        name for name in hashlib.algorithms_guaranteed if not name.startswith("shake")
+    )
     if name not in known or not re.fullmatch(r"[0-9a-f]+", digest):
         raise ConfigurationError(
             f"checksum {value!r} is malformed: give algorithm:digest with one of {', '.join(known)}, as sha256:9f86d0…."

@@ -108,7 +108,10 @@ class FileDownload:
     def diff(self) -> dict[str, str]:
         """Return the diff of the content, or of the attributes alone."""
         file = self.facts
-        content = {"before": {"size": file["size_before"]}, "after": {"size": file["size"], "crc64": file["crc64"]}}
+        content = {
+            "before": {"size": file["size_before"]},
+            "after": {"size": file["size"], "crc64": file["crc64"]},
+        }
         states = self._attributes or content
         return {
             "before_header": file["dest"],
@@ -166,7 +169,9 @@ class FileDownload:
         self.facts.update(size=info.size, crc64=crc64, etag=info.etag.strip('"') or None)
 
     def _apply_attributes(self) -> None:
-        self.facts["changed"] = self._placement.apply_attributes(self._destination, self._attributes)
+        self.facts["changed"] = self._placement.apply_attributes(
+            self._destination, self._attributes
+        )
 
     def _is_installed_by_another_run(self, info: ObjectInfo) -> bool:
         """Return whether another run, which held the partial file until now, has installed the same content."""
@@ -181,7 +186,9 @@ class FileDownload:
         try:
             return crc64_of_file(self._destination, self._job.check) == info.crc64
         except OSError as error:
-            raise DestinationError.of(error, self._destination, f"read {self._destination}") from None
+            raise DestinationError.of(
+                error, self._destination, f"read {self._destination}"
+            ) from None
 
     def _digest_of(self, path: str) -> str:
         """Compute the digest of a file, by the algorithm of the option ``checksum``."""
@@ -235,4 +242,8 @@ def _status_of(path: str) -> t.Optional[tuple[int, int, int]]:
 
 def _lines(facts: t.Mapping[str, t.Any]) -> str:
     """Lines of a diff."""
-    return "".join(f"{name}: {value}\n" for name, value in facts.items() if value is not None and name != "path")
+    return "".join(
+        f"{name}: {value}\n"
+        for name, value in facts.items()
+        if value is not None and name != "path"
+    )

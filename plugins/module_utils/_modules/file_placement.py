@@ -26,7 +26,13 @@ from .._files.placement import LONGEST_NAME
 from .._files.system import sync_directory
 
 #: Errors of a file system without hard links, and of a system that refuses hard links to files of other users.
-_NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK)
+_NO_HARD_LINKS = (
+    errno.EPERM,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EMLINK,
+)
 
 
 class FilePlacement:
@@ -42,13 +48,23 @@ class FilePlacement:
         directory = os.path.dirname(path) or "."
         operation = f"write {path}"
         try:
-            if not os.path.isdir(directory) and path != self._dest and not self._module.check_mode:
+            if (
+                not os.path.isdir(directory)
+                and path != self._dest
+                and not self._module.check_mode
+            ):
                 _create_directories(directory, operation)
-            exists = os.path.lexists(directory) or not self._module.check_mode or path == self._dest
+            exists = (
+                os.path.lexists(directory)
+                or not self._module.check_mode
+                or path == self._dest
+            )
             if exists and not stat.S_ISDIR(os.stat(directory).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "")
             if os.path.exists(path) and not os.path.isfile(path):
-                raise DestinationError(f"{path} is there, and is no file", hint="Give another dest")
+                raise DestinationError(
+                    f"{path} is there, and is no file", hint="Give another dest"
+                )
             if exists and os.statvfs(directory).f_flag & os.ST_RDONLY:
                 raise OSError(errno.EROFS, "")
             if exists and not os.access(directory, os.W_OK | os.X_OK):
@@ -63,7 +79,9 @@ class FilePlacement:
             check_names(path)
         self._validate_attributes(path, directory)
 
-    def apply_attributes(self, path: str, diff: t.Optional[dict[str, t.Any]] = None) -> bool:
+    def apply_attributes(
+        self, path: str, diff: t.Optional[dict[str, t.Any]] = None
+    ) -> bool:
         """Give an installed file the attributes of the options. Return whether they differed; ``diff`` gets both states."""
         return self._set_attributes(self._file_arguments(path), diff)
 
@@ -88,7 +106,9 @@ class FilePlacement:
                     os.fchown(partial.file, before.st_uid, before.st_gid)
                 os.fchmod(partial.file, stat.S_IMODE(before.st_mode))
             # An attribute such as immutable would keep it from being renamed.
-            self._set_attributes(dict(self._file_arguments(path), path=partial.path, attributes=None))
+            self._set_attributes(
+                dict(self._file_arguments(path), path=partial.path, attributes=None)
+            )
             if sync:
                 partial.sync()
             if before and self._keeps_backup:
@@ -98,7 +118,9 @@ class FilePlacement:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial.journal)
         except OSError as error:
-            raise DestinationError.of(error, error.filename or path, f"put {path} in its place") from None
+            raise DestinationError.of(
+                error, error.filename or path, f"put {path} in its place"
+            ) from None
         if sync:
             sync_directory(os.path.dirname(path) or ".")
         return backup
@@ -107,7 +129,9 @@ class FilePlacement:
         """Return the bytes that a backup of the file takes: none where it is a hard link."""
         if not self._keeps_backup or not os.path.exists(path):
             return 0
-        other = os.path.join(os.path.dirname(path), f".backup-{os.getpid()}-{os.urandom(4).hex()}")
+        other = os.path.join(
+            os.path.dirname(path), f".backup-{os.getpid()}-{os.urandom(4).hex()}"
+        )
         try:
             os.link(path, other)
         except OSError as error:
@@ -121,7 +145,10 @@ class FilePlacement:
         """Create a hard link to the file, which takes no room, or a copy where hard links are not possible."""
         directory, own_name = os.path.split(path)
         suffix = f".{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
-        name = os.fsencode(own_name)[: LONGEST_NAME - len(suffix)].decode("utf-8", "ignore") + suffix
+        name = (
+            os.fsencode(own_name)[: LONGEST_NAME - len(suffix)].decode("utf-8", "ignore")
+            + suffix
+        )
         backup = os.path.join(directory, name)
         number = 0
         while os.path.lexists(backup):
@@ -159,14 +186,19 @@ class FilePlacement:
             self._module.check_mode = before
 
     def _file_arguments(self, path: str) -> dict[str, t.Any]:
-        return dict(self._module.load_file_common_arguments(self._module.params, path=path))
+        return dict(
+            self._module.load_file_common_arguments(self._module.params, path=path)
+        )
 
-    def _set_attributes(self, arguments: dict[str, t.Any], diff: t.Optional[dict[str, t.Any]] = None) -> bool:
+    def _set_attributes(
+        self, arguments: dict[str, t.Any], diff: t.Optional[dict[str, t.Any]] = None
+    ) -> bool:
         module = self._module
 
         def fail(msg: str, **_unused: t.Any) -> t.NoReturn:
             failed = DestinationError(
-                msg, hint="Check owner, group, mode, attributes and the other options of that kind"
+                msg,
+                hint="Check owner, group, mode, attributes and the other options of that kind",
             )
             failed.operation = f"give {arguments['path']} its attributes"
             raise failed
@@ -180,7 +212,9 @@ def _create_directories(directory: str, operation: str) -> None:
     try:
         os.makedirs(directory, mode=0o700)
     except OSError as error:
-        raise DestinationError.of(error, error.filename or directory, operation, is_new=True) from None
+        raise DestinationError.of(
+            error, error.filename or directory, operation, is_new=True
+        ) from None
 
 
 @contextlib.contextmanager

@@ -37,5 +37,13 @@ def doubt_about(operation: str) -> str:
 
 def diff_lines(task: Task) -> str:
     """Return a task as lines of a diff."""
-    names = ("task_id", "download_status", "bak_set_id", "backup_set_time_iso", "format", "target_type", "target_path")
+    names = (
+        "task_id",
+        "download_status",
+        "bak_set_id",
+        "backup_set_time_iso",
+        "format",
+        "target_type",
+        "target_path",
+    )
     return "".join(f"{name}: {task.get(name)}\n" for name in names)

@@ -26,7 +26,10 @@ def usable_match(
     warn: t.Callable[[str], t.Any],
 ) -> t.Optional[Match]:
     """Return the task to continue with, or none if one is to be created."""
-    match = next((match for match in known if on_uncertain != "create" or not match.uncertain), None)
+    match = next(
+        (match for match in known if on_uncertain != "create" or not match.uncertain),
+        None,
+    )
     if not match:
         return None
     task = match.task
@@ -36,12 +39,16 @@ def usable_match(
     if match.uncertain:
         listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
         said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
-        if on_uncertain == "error" or (on_uncertain == "auto" and _is_unlikely(request, task)):
+        if on_uncertain == "error" or (
+            on_uncertain == "auto" and _is_unlikely(request, task)
+        ):
             raise UnusableTaskError(
                 said,
                 hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create another, and pay for it",
             )
-        warn(f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: see that it is what you need.")
+        warn(
+            f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: see that it is what you need."
+        )
     if task["download_status"] == "expired":
         raise UnusableTaskError(
             f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
@@ -51,7 +58,11 @@ def usable_match(
 
 
 def task_to_retry(
-    tasks: DownloadTasks, task_id: t.Optional[str], backup_set_id: t.Optional[str], *, where: str
+    tasks: DownloadTasks,
+    task_id: t.Optional[str],
+    backup_set_id: t.Optional[str],
+    *,
+    where: str,
 ) -> Task:
     """Return the task by its ID, or else the failed one of the instance, or else its newest."""
     known = tasks.all()

@@ -17,7 +17,7 @@ from .._dbs.task import expires_at
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
 from .._dbs.waiting import Waiter
 from .._plugin.background_job import Job
-from .._plugin.options import Options
+from .._plugin.checks import Options
 from .wait_messages import WaitFailedError, wait_message
 
 if t.TYPE_CHECKING:
@@ -51,7 +51,9 @@ class SlotTimeoutError(WaitFailedError):
 class TaskWait:
     """Waits for one task at a time. Raises BackupErrors as Waiting does, and Abandoned when nobody waits for the result."""
 
-    def __init__(self, client: Client, region: str, instance_name: str, options: Options, job: Job) -> None:
+    def __init__(
+        self, client: Client, region: str, instance_name: str, options: Options, job: Job
+    ) -> None:
         self._client = client
         self._region = region
         self._instance_name = instance_name
@@ -75,11 +77,15 @@ class TaskWait:
 
     def until_ended(self, task: Task, deadline: float) -> None:
         """Until a task in the way no longer takes the slot, or has failed. Raises SlotTimeoutError."""
-        waiting = self._waiting(task["task_id"], max(0.0, deadline - time.monotonic()), any_end=True)
+        waiting = self._waiting(
+            task["task_id"], max(0.0, deadline - time.monotonic()), any_end=True
+        )
         ending = self._run(waiting, lambda task: None, in_the_way=True)
         self._client.deadline = math.inf
         if ending is WaitOutcome.TIMED_OUT:
-            raise SlotTimeoutError(next(iter(waiting.tasks()), task), self._options["wait_timeout"])
+            raise SlotTimeoutError(
+                next(iter(waiting.tasks()), task), self._options["wait_timeout"]
+            )
         # One that is gone from the list is in nobody's way.
 
     def sleep(self, seconds: float) -> None:
@@ -91,7 +97,9 @@ class TaskWait:
                 return
             time.sleep(min(_LOOK_EVERY, left))
 
-    def _run(self, waiting: Waiter, show: t.Callable[[Task], None], *, in_the_way: bool) -> WaitOutcome:
+    def _run(
+        self, waiting: Waiter, show: t.Callable[[Task], None], *, in_the_way: bool
+    ) -> WaitOutcome:
         """Poll until it ends, and report in between."""
         seen: t.Optional[int] = None
         while True:
@@ -106,7 +114,10 @@ class TaskWait:
             self._job.report(
                 {
                     "tasks": waiting.tasks(),
-                    "rates": {task["task_id"]: waiting.progress(task) for task in waiting.tasks(Verdict.RETRY)},
+                    "rates": {
+                        task["task_id"]: waiting.progress(task)
+                        for task in waiting.tasks(Verdict.RETRY)
+                    },
                     "outage": str(waiting.outage) if waiting.outage else None,
                     "in_the_way": in_the_way,
                 }
@@ -136,5 +147,9 @@ class TaskWait:
 
 def described(task: Task) -> str:
     """``task 'dt-…' of rm-… is running, 3/8 tables, 37.5 %``"""
-    tables = f", {task['progress']} tables, {task['progress_percent']:g} %" if task["progress_total"] else ""
+    tables = (
+        f", {task['progress']} tables, {task['progress_percent']:g} %"
+        if task["progress_total"]
+        else ""
+    )
     return f"task {task['task_id']!r} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"

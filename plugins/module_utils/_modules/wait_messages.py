@@ -40,10 +40,16 @@ class WaitFailedError(BackupError):
 def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
     """What was waited for, how long, what is not as it should be, and what to do."""
     known, selection = waiting.known, waiting.selection
-    where = f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
+    where = (
+        f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
+    )
     if ending is WaitOutcome.NOTHING:
         return _nothing_message(where, known.newest_finished)
-    failed, pending, missing = waiting.tasks(Verdict.FAILURE), waiting.tasks(Verdict.RETRY), waiting.missing()
+    failed, pending, missing = (
+        waiting.tasks(Verdict.FAILURE),
+        waiting.tasks(Verdict.RETRY),
+        waiting.missing(),
+    )
     timed_out = ending is WaitOutcome.TIMED_OUT
     sentences = [
         f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
@@ -60,9 +66,16 @@ def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
     if summary:
         sentences[0] += f": {summary}"
     details = [f"{describe(task)}{advice(task, known)}" for task in failed]
-    details += [f"{describe(task)}{_restarted(task, known)}" for task in pending] if timed_out else []
+    details += (
+        [f"{describe(task)}{_restarted(task, known)}" for task in pending]
+        if timed_out
+        else []
+    )
     kind = "task" if selection.task_ids else "backup set"
-    details += [f"{kind} {name} has not shown up: check ID, instance and region" for name in missing]
+    details += [
+        f"{kind} {name} has not shown up: check ID, instance and region"
+        for name in missing
+    ]
     if details:
         sentences.append(join_names(details))
     if waiting.outage:
@@ -80,7 +93,10 @@ def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
 def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
     known = "No task is finished"
     if newest:
-        created, backup_set = newest["gmt_create_iso"] or "an unknown time", newest["bak_set_id"] or "unknown"
+        created, backup_set = (
+            newest["gmt_create_iso"] or "an unknown time",
+            newest["bak_set_id"] or "unknown",
+        )
         known = f"The newest finished task is {newest['task_id']} of {created}, of backup set {backup_set}"
     return (
         f"No download task of {where} is under way, so there is nothing to wait for. {known}. Give task_id or backup_set_id"
@@ -100,7 +116,11 @@ def advice(task: Task, known: WaitState) -> str:
 
 def _can_be_retried(task: Task, known: WaitState) -> bool:
     task_id = task["task_id"]
-    return task["download_status"] == "failed" and task_id not in known.retry_errors and not known.retried.get(task_id)
+    return (
+        task["download_status"] == "failed"
+        and task_id not in known.retry_errors
+        and not known.retried.get(task_id)
+    )
 
 
 def _restarted(task: Task, known: WaitState) -> str:
@@ -124,6 +144,8 @@ def ids_of(tasks: t.Iterable[Task]) -> list[str]:
 
 
 def describe(task: Task) -> str:
-    percent = "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
+    percent = (
+        "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
+    )
     tables = f" at {task['progress']} tables{percent}" if task["progress_total"] else ""
     return f"{task['task_id']} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"

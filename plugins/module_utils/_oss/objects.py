@@ -20,7 +20,12 @@ import traceback
 import typing as t
 from urllib.parse import urlsplit
 
-from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError, MissingLibraryError
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    MissingLibraryError,
+)
 from .._base.requests_import import requests
 from .._base.text import hide
 from .._transport.client import USER_AGENT
@@ -56,43 +61,70 @@ def object_links(
     try:
         import alibabacloud_oss_v2 as oss
     except ImportError:
-        raise MissingLibraryError(PACKAGE, "to sign links to objects in a bucket", traceback.format_exc()) from None
+        raise MissingLibraryError(
+            PACKAGE, "to sign links to objects in a bucket", traceback.format_exc()
+        ) from None
     hide(*credential)
     config = oss.config.load_default()
     config.region = region
     config.credentials_provider = oss.credentials.StaticCredentialsProvider(
-        credential.access_key_id, credential.access_key_secret, credential.security_token or None
+        credential.access_key_id,
+        credential.access_key_secret,
+        credential.security_token or None,
     )
     config.use_internal_endpoint = private
     # A bucket cannot stand before an address in numbers.
     config.use_path_style = bool(endpoint) and is_loopback_url(str(endpoint))
     config.endpoint = endpoint
-    url = endpoint or f"https://{bucket}.oss-{region}{'-internal' if private else ''}.aliyuncs.com"
+    url = (
+        endpoint
+        or f"https://{bucket}.oss-{region}{'-internal' if private else ''}.aliyuncs.com"
+    )
     config.http_client = config.retryer = exchange = _Exchange(url, connection)
     client = oss.Client(config)
     prefix = path.lstrip("/")
     folder = prefix.rstrip("/") + "/" if prefix else ""
     links = []
     try:
-        pages = client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=bucket, prefix=prefix))
+        pages = client.list_objects_v2_paginator().iter_page(
+            oss.ListObjectsV2Request(bucket=bucket, prefix=prefix)
+        )
         for page in pages:
             # Absent is not empty. A page that says that there are more, but not where, would come again and again.
-            is_broken = page.name is None or (page.key_count and not page.contents and not page.common_prefixes)
+            is_broken = page.name is None or (
+                page.key_count and not page.contents and not page.common_prefixes
+            )
             if is_broken or (page.is_truncated and not page.next_continuation_token):
                 raise _no_list()
             for found in page.contents or ():
-                if found.key == prefix or (found.key.startswith(folder) and not found.key.endswith("/")):
+                if found.key == prefix or (
+                    found.key.startswith(folder) and not found.key.endswith("/")
+                ):
                     request = oss.GetObjectRequest(bucket=bucket, key=found.key)
-                    link = client.presign(request, expires=datetime.timedelta(seconds=duration)).url
-                    name = posixpath.basename(prefix) if found.key == prefix else found.key[len(folder) :]
+                    link = client.presign(
+                        request, expires=datetime.timedelta(seconds=duration)
+                    ).url
+                    name = (
+                        posixpath.basename(prefix)
+                        if found.key == prefix
+                        else found.key[len(folder) :]
+                    )
                     links.append((name, link))
     except (BackupError, oss.exceptions.BaseError, SyntaxError) as error:
         # The package lets the XML parser's own error through, which is a SyntaxError.
         failure = exchange.failure(error)
         what = f"list the objects under {folder!r}" if folder else "list the objects"
-        where = "" if isinstance(failure, ConnectionFailedError) else f" at {urlsplit(url).netloc}"
+        where = (
+            ""
+            if isinstance(failure, ConnectionFailedError)
+            else f" at {urlsplit(url).netloc}"
+        )
         failure.operation = f"{what} in the bucket {bucket!r}{where}"
-        failure.action, failure.attempts, failure.elapsed = _ACTION, exchange.attempts, exchange.elapsed
+        failure.action, failure.attempts, failure.elapsed = (
+            _ACTION,
+            exchange.attempts,
+            exchange.elapsed,
+        )
         raise failure from None
     finally:
         exchange.close()
@@ -103,7 +135,9 @@ class _Exchange:
     """What the package sends by, and what it asks whether to send again."""
 
     def __init__(self, url: str, connection: HttpOptions) -> None:
-        self._session = Session(url, connection, {"User-Agent": USER_AGENT}, option="oss_endpoint")
+        self._session = Session(
+            url, connection, {"User-Agent": USER_AGENT}, option="oss_endpoint"
+        )
         self._policy = connection.retry
         self._began = time.monotonic()
         self._deadline = self._began + self._policy.total_timeout
@@ -120,7 +154,13 @@ class _Exchange:
     def send(self, request: t.Any, **_unused: t.Any) -> _SdkResponse:
         self.attempts += 1
         # A function that adds nothing is a login, too: the package has signed already.
-        sent = requests.Request(request.method, request.url, dict(request.headers), data=request.body, auth=_unchanged)
+        sent = requests.Request(
+            request.method,
+            request.url,
+            dict(request.headers),
+            data=request.body,
+            auth=_unchanged,
+        )
         answer = self._session.send(sent, self._deadline - time.monotonic())
         if not answer.header("content-type").endswith("/xml"):
             raise _no_list(answer)
@@ -139,10 +179,16 @@ class _Exchange:
         is_left = self.attempts <= self._policy.retries or (
             remedy is RetryAction.THROTTLED and self._policy.retries > 0
         )
-        return remedy in (RetryAction.WAIT, RetryAction.THROTTLED) and is_left and time.monotonic() < self._deadline
+        return (
+            remedy in (RetryAction.WAIT, RetryAction.THROTTLED)
+            and is_left
+            and time.monotonic() < self._deadline
+        )
 
     def retry_delay(self, attempt: int, error: t.Any) -> float:
-        pause = self._policy.pause(attempt - 1, getattr(self.failure(error), "retry_after", None))
+        pause = self._policy.pause(
+            attempt - 1, getattr(self.failure(error), "retry_after", None)
+        )
         return max(0.0, min(pause, self._deadline - time.monotonic()))
 
     def failure(self, error: t.Any) -> BackupError:
@@ -160,7 +206,9 @@ class _Exchange:
             str(error.message or ""),
             status=int(error.status_code or 0),
             request_id=str(error.request_id or ""),
-            hint=_elsewhere(error) or _HINTS.get(code) or hint_for(code, "oss:ListObjects"),
+            hint=_elsewhere(error)
+            or _HINTS.get(code)
+            or hint_for(code, "oss:ListObjects"),
         )
 
 
@@ -180,12 +228,12 @@ _HINTS = {"NoSuchBucket": "Check bucket, oss_region and region"}
 def _elsewhere(error: t.Any) -> str:
     """What to do about a bucket in another region than that which was asked; empty where it is none."""
     endpoint = str((error.error_fileds or {}).get("Endpoint") or "").strip()
-    if error.code == "NoSuchBucket" or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?", endpoint):
+    if error.code == "NoSuchBucket" or not re.fullmatch(
+        r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?", endpoint
+    ):
         return ""
     region = re.fullmatch(r"oss-([a-z0-9-]+?)(-internal)?\.aliyuncs\.com", endpoint)
-    return (
-        f"The bucket is at {endpoint}: set {f'oss_region to {region[1]}' if region else f'oss_endpoint to {endpoint}'}"
-    )
+    return f"The bucket is at {endpoint}: set {f'oss_region to {region[1]}' if region else f'oss_endpoint to {endpoint}'}"
 
 
 def _unchanged(request: t.Any) -> t.Any:

@@ -133,7 +133,9 @@ class FollowedJob(Job):
         try:
             self._directory.write(NOTES, facts)
         except OSError as error:
-            raise DestinationError.of(error, self._directory.path, "keep notes of the work") from None
+            raise DestinationError.of(
+                error, self._directory.path, "keep notes of the work"
+            ) from None
         self.check()
 
     def report(self, facts: Facts) -> None:
@@ -164,13 +166,18 @@ class FollowedJob(Job):
         followed = self._directory.heartbeat()
         if followed != self._followed:
             self._followed, self._followed_at = followed, time.monotonic()
-        return followed is not None and time.monotonic() - self._followed_at <= ORPHAN_TIMEOUT
+        return (
+            followed is not None
+            and time.monotonic() - self._followed_at <= ORPHAN_TIMEOUT
+        )
 
     def _write(self) -> None:
         self._written = time.monotonic()
         # Where there is no room for it, the work goes on all the same.
         with contextlib.suppress(OSError):
-            self._directory.progress.write(json.dumps({"progress": self._facts, "needs_links": self._needs_links}))
+            self._directory.progress.write(
+                json.dumps({"progress": self._facts, "needs_links": self._needs_links})
+            )
 
 
 def run(
@@ -186,16 +193,29 @@ def run(
     """
     asked = module.params["job"] or {}
     if "seconds" not in asked:
-        finish(module, whole_outcome(until_signalled(lambda: work(Job())), partial_result, interruption_note))
+        finish(
+            module,
+            whole_outcome(
+                until_signalled(lambda: work(Job())), partial_result, interruption_note
+            ),
+        )
     left: list[Facts] = []
 
     def follow() -> Facts:
         directory = asked.get("directory")
         try:
             directory = directory or _start(module, work, partial_result, asked)
-            return until_signalled(lambda: _follow(JobDirectory(directory), asked, module.params.get("links"), left))()
+            return until_signalled(
+                lambda: _follow(
+                    JobDirectory(directory), asked, module.params.get("links"), left
+                )
+            )()
         except OSError as error:
-            failed = DestinationError.of(error, error.filename or directory or "remote_tmp", "keep notes of the work")
+            failed = DestinationError.of(
+                error,
+                error.filename or directory or "remote_tmp",
+                "keep notes of the work",
+            )
             failed.hint = "Give Ansible's shell plugin a remote_tmp with room that this user may write to"
             raise failed from None
 
@@ -227,11 +247,16 @@ def _made(base: str, name: str) -> str:
 
 
 def _start(
-    module: AnsibleModule, work: t.Callable[[Job], Facts], partial_result: t.Callable[[], Facts], asked: Facts
+    module: AnsibleModule,
+    work: t.Callable[[Job], Facts],
+    partial_result: t.Callable[[], Facts],
+    asked: Facts,
 ) -> str:
     """Start the work, unless this very start was made already. Returns the directory."""
     try:
-        path = _new_directory(module, f"apsaradb.backup-{asked.get('id') or uuid.uuid4().hex}")
+        path = _new_directory(
+            module, f"apsaradb.backup-{asked.get('id') or uuid.uuid4().hex}"
+        )
     except FileExistsError as error:
         return t.cast(str, error.filename)
     directory = JobDirectory(path)
@@ -265,7 +290,9 @@ def _start(
         os._exit(0)
 
 
-def _follow(directory: JobDirectory, asked: Facts, links: t.Optional[list[str]], left: list[Facts]) -> Facts:
+def _follow(
+    directory: JobDirectory, asked: Facts, links: t.Optional[list[str]], left: list[Facts]
+) -> Facts:
     """The result, or after so many seconds how far it is. An interruption leaves the notes in ``left``."""
     if asked.get("stop"):
         result = directory.stop()
@@ -278,14 +305,27 @@ def _follow(directory: JobDirectory, asked: Facts, links: t.Optional[list[str]],
     try:
         while True:
             directory.touch("followed")
-            if directory.is_over_within(max(0.0, min(_LOOK_EVERY, deadline - time.monotonic()))):
+            if directory.is_over_within(
+                max(0.0, min(_LOOK_EVERY, deadline - time.monotonic()))
+            ):
                 result, notes = directory.read("result.json"), directory.read(NOTES)
                 directory.remove()
-                return t.cast(Facts, result or {"_job": {"directory": None, "notes": notes}})
-            state = directory.read("progress.json") or {"progress": {}, "needs_links": False}
-            needs_links = state["needs_links"] and time.monotonic() >= asks_at and not directory.has("links.json")
+                return t.cast(
+                    Facts, result or {"_job": {"directory": None, "notes": notes}}
+                )
+            state = directory.read("progress.json") or {
+                "progress": {},
+                "needs_links": False,
+            }
+            needs_links = (
+                state["needs_links"]
+                and time.monotonic() >= asks_at
+                and not directory.has("links.json")
+            )
             if needs_links or time.monotonic() > deadline:
-                return {"_job": dict(state, needs_links=needs_links, directory=directory.path)}
+                return {
+                    "_job": dict(state, needs_links=needs_links, directory=directory.path)
+                }
             if audience.is_gone():
                 raise AbandonedError("Ansible, which waited for this, is gone")
     except (InterruptedRunError, AbandonedError):

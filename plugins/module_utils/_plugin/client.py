@@ -14,13 +14,16 @@ import time
 from .._transport import credentials
 from .._transport.client import Client
 from .._transport.endpoints import Service, base_url
-from .options import Options, http_options_of, region_of
+from .checks import Options
+from .options import http_options_of, region_of
 
 
 def client_of(options: Options, service: Service) -> Client:
     """A client of the service in the region of the options, which are completed ones."""
     network = "vpc" if options["network"] == "vpc" else "public"
-    url = base_url(service, region_of(options), network=network, endpoint=options["endpoint"])
+    url = base_url(
+        service, region_of(options), network=network, endpoint=options["endpoint"]
+    )
     settings = http_options_of(options)
     client = Client(service, url, credentials_of(options), settings)
     client.deadline = time.monotonic() + settings.retry.total_timeout
@@ -30,5 +33,7 @@ def client_of(options: Options, service: Service) -> Client:
 def credentials_of(options: Options) -> credentials.CredentialSource:
     names = ("access_key_id", "access_key_secret", "security_token", "profile")
     return credentials.resolve(
-        environ=os.environ, connection=http_options_of(options), **{name: options[name] for name in names}
+        environ=os.environ,
+        connection=http_options_of(options),
+        **{name: options[name] for name in names},
     )

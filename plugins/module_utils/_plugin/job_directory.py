@@ -46,7 +46,11 @@ class JobDirectory:
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
             # Over what is there, which gives no room away that was reserved.
-            with open(os.open(path + "~", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            with open(
+                os.open(path + "~", os.O_CREAT | os.O_WRONLY, 0o600),
+                "w",
+                encoding="utf-8",
+            ) as file:
                 json.dump(value, file)
                 file.truncate()
             os.replace(path + "~", path)
@@ -90,7 +94,10 @@ class JobDirectory:
     def is_over_within(self, seconds: float) -> bool:
         """Whether the job ends, or has ended; waits for that so long."""
         try:
-            pipe = os.open(os.path.join(self.path, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            pipe = os.open(
+                os.path.join(self.path, "alive"),
+                os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC,
+            )
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):
                 return True

@@ -16,28 +16,42 @@ Each option of ``SHARED`` is taken from the task, or else from the environment, 
 from __future__ import annotations
 
 import os
-import re
-import time
 import typing as t
 
-from ansible.module_utils.common.validation import check_type_bool, check_type_float, check_type_int, check_type_path
+from ansible.module_utils.common.validation import (
+    check_type_bool,
+    check_type_float,
+    check_type_int,
+    check_type_path,
+)
 
 from .._base.errors import ConfigurationError, NotSetError
 from .._base.http_options import HttpOptions
 from .._base.retry import RetryPolicy
-from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION, given_milliseconds
+from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION
 from .._transport.endpoints import address, is_loopback_url
-
-Options = t.Mapping[str, t.Any]
+from .checks import Options, check_choice, check_identifier, check_range
 
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "region": {
         "type": "str",
         "aliases": ["region_id", "region_code", "alicloud_region"],
     },
-    "access_key_id": {"type": "str", "no_log": True, "aliases": ["access_key", "alicloud_access_key"]},
-    "access_key_secret": {"type": "str", "no_log": True, "aliases": ["secret_key", "alicloud_secret_key"]},
-    "security_token": {"type": "str", "no_log": True, "aliases": ["alicloud_security_token"]},
+    "access_key_id": {
+        "type": "str",
+        "no_log": True,
+        "aliases": ["access_key", "alicloud_access_key"],
+    },
+    "access_key_secret": {
+        "type": "str",
+        "no_log": True,
+        "aliases": ["secret_key", "alicloud_secret_key"],
+    },
+    "security_token": {
+        "type": "str",
+        "no_log": True,
+        "aliases": ["alicloud_security_token"],
+    },
     "profile": {"type": "str", "aliases": ["alicloud_profile"]},
     "endpoint": {"type": "str"},
     "rds_endpoint": {"type": "str"},
@@ -109,37 +123,14 @@ INSTANCE_NAME_SPEC: dict[str, t.Any] = {
     "type": "list",
     "elements": "str",
     "required": True,
-    "aliases": ["instance_names", "instance_id", "instance_ids", "db_instance_id", "db_instance_ids"],
+    "aliases": [
+        "instance_names",
+        "instance_id",
+        "instance_ids",
+        "db_instance_id",
+        "db_instance_ids",
+    ],
 }
-
-#: No ID is the word for the newest backup set, in whatever letters; the module that takes it knows it before.
-_BACKUP_SET_ID = r"(?!(?i:latest)$)[A-Za-z0-9][A-Za-z0-9_-]*"
-_A_BACKUP_SET_ID = "the ID of a backup set, such as 1482610001, or to create a download task, latest in small letters for the newest one"
-
-#: Identifiers as the services make them; loose, so that a new kind of instance is not refused.
-_IDENTIFIERS = {
-    "region": (r"[a-z]{2}(-[a-z0-9]+)+", "a region ID such as cn-hangzhou"),
-    "instance_name": (
-        r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)+",
-        "the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8 (not its address, nor its description)",
-    ),
-    "task_id": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
-    "target_oss_region": (r"(oss-)?[a-z]{2}(-[a-z0-9]+)+", "the region of a bucket, such as cn-hangzhou"),
-    "task_ids": (r"dt-[A-Za-z0-9_-]+", "the ID of a download task, such as dt-a1b2c3d4e5f6"),
-    "backup_set_ids": (_BACKUP_SET_ID, _A_BACKUP_SET_ID),
-    "backup_set_id": (_BACKUP_SET_ID, _A_BACKUP_SET_ID),
-    "datasource_id": (r"ds-[A-Za-z0-9-]+_[a-z0-9-]+", "the ID of a data source: ds-<instance>_<region>"),
-    "target_bucket": (
-        r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]",
-        "the name of a bucket: lower case letters, digits and hyphens",
-    ),
-    "bucket": (r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "the name of a bucket: lower case letters, digits and hyphens"),
-    "oss_region": (r"[a-z0-9]+(-[a-z0-9]+)*", "the region of the bucket, such as cn-hangzhou"),
-    "cluster_name": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "the name of a cluster"),
-}
-
-
-_LONGEST_IDENTIFIER = 200
 
 
 def completed(options: Options) -> dict[str, t.Any]:
@@ -151,14 +142,28 @@ def completed(options: Options) -> dict[str, t.Any]:
     for option, spec in SHARED.items():
         if option in options:
             name, value = _given(option, spec, options)
-            if option == "ca_path" == name and value is not None and complete["validate_certs"] is False:
+            if (
+                option == "ca_path" == name
+                and value is not None
+                and complete["validate_certs"] is False
+            ):
                 raise ConfigurationError(
                     "ca_path is set, but validate_certs is false: nothing would be checked against it."
                 )
-            complete[option] = _DEFAULTS.get(option) if value is None else _checked(option, name, value)
-    if "region" in options and complete["region"] is None and not options.get("access_key_id"):
+            complete[option] = (
+                _DEFAULTS.get(option) if value is None else _checked(option, name, value)
+            )
+    if (
+        "region" in options
+        and complete["region"] is None
+        and not options.get("access_key_id")
+    ):
         complete["region"] = _region_of_profile(complete.get("profile"))
-    loopback = [complete[name] for name in _ENDPOINTS if complete.get(name) and is_loopback_url(complete[name])]
+    loopback = [
+        complete[name]
+        for name in _ENDPOINTS
+        if complete.get(name) and is_loopback_url(complete[name])
+    ]
     if loopback:
         # Whatever listens there, a stand-in or a gateway, serves the other services as well.
         for option in _ENDPOINTS:
@@ -190,10 +195,14 @@ def is_in_environment(option: str) -> bool:
 
 
 def _variable_set(option: str) -> t.Optional[str]:
-    return next((name for name in variables_of(option) if os.environ.get(name, "").strip()), None)
+    return next(
+        (name for name in variables_of(option) if os.environ.get(name, "").strip()), None
+    )
 
 
-def _given(option: str, spec: t.Mapping[str, t.Any], options: Options) -> tuple[str, t.Any]:
+def _given(
+    option: str, spec: t.Mapping[str, t.Any], options: Options
+) -> tuple[str, t.Any]:
     """Where the value is from, and the value; none if it is set nowhere. Empty is not set."""
     value = options[option]
     if value is not None and value != "":
@@ -208,8 +217,12 @@ def _given(option: str, spec: t.Mapping[str, t.Any], options: Options) -> tuple[
     try:
         value = convert(text)
     except (TypeError, ValueError):
-        raise ConfigurationError(f"{variable} {text!r} is not allowed: give {allowed}.") from None
-    return variable, check_choice(variable, value, spec["choices"]) if "choices" in spec else value
+        raise ConfigurationError(
+            f"{variable} {text!r} is not allowed: give {allowed}."
+        ) from None
+    return variable, check_choice(
+        variable, value, spec["choices"]
+    ) if "choices" in spec else value
 
 
 def _checked(option: str, name: str, value: t.Any) -> t.Any:
@@ -221,18 +234,10 @@ def _checked(option: str, name: str, value: t.Any) -> t.Any:
     if option.endswith("endpoint"):
         return address(name, value)
     if option == "ca_path" and not os.path.exists(value):
-        raise ConfigurationError(f"{name} {value!r} does not exist: give a file or directory of CA certificates.")
+        raise ConfigurationError(
+            f"{name} {value!r} does not exist: give a file or directory of CA certificates."
+        )
     return value
-
-
-def check_identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
-    """The value, stripped, if it looks like what the option holds. ``name``: what to call the option."""
-    pattern, allowed = _IDENTIFIERS[option]
-    text = str(value).strip()
-    if not re.fullmatch(pattern, text) or len(text) > _LONGEST_IDENTIFIER:
-        shown = text if len(text) <= _LONGEST_IDENTIFIER else text[:_LONGEST_IDENTIFIER] + "…"
-        raise ConfigurationError(f"{name or option} {shown!r} is malformed: give {allowed}.")
-    return text
 
 
 def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
@@ -240,7 +245,11 @@ def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
     from .._transport.credentials import region_of_profile
 
     found = region_of_profile(os.environ, profile)
-    return check_identifier("region", found[1], f"region_id of profile {found[0]!r}") if found else None
+    return (
+        check_identifier("region", found[1], f"region_id of profile {found[0]!r}")
+        if found
+        else None
+    )
 
 
 def region_of(options: Options) -> str:
@@ -254,47 +263,11 @@ def region_of(options: Options) -> str:
 
 def instance_names(options: Options) -> list[str]:
     """The instances, each once."""
-    names = dict.fromkeys(check_identifier("instance_name", name) for name in options["instance_name"])
+    names = dict.fromkeys(
+        check_identifier("instance_name", name) for name in options["instance_name"]
+    )
     if not names:
-        raise ConfigurationError("instance_name is empty: give the ID of one instance at least.")
-    return list(names)
-
-
-def parse_time(options: Options, option: str, *, is_end: bool = False) -> t.Optional[int]:
-    """Epoch milliseconds of a time, none if it is not set. ``is_end``: a date alone is its end."""
-    value = options[option]
-    if value is None:
-        return None
-    try:
-        return given_milliseconds(value, round(time.time() * 1000), is_end=is_end)
-    except ValueError as error:
-        raise ConfigurationError(f"{option} {value!r} {error}.") from None
-
-
-def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
-    """``start_time`` and ``end_time`` in epoch milliseconds, none where not set."""
-    start_time, end_time = parse_time(options, "start_time"), parse_time(options, "end_time", is_end=True)
-    if start_time is not None and end_time is not None and start_time > end_time:
         raise ConfigurationError(
-            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
+            "instance_name is empty: give the ID of one instance at least."
         )
-    return start_time, end_time
-
-
-def check_range(options: Options, option: str, low: float, high: float, unit: str = "") -> t.Any:
-    """The number, none if it is not set, if it lies in a range."""
-    value = options.get(option)
-    if value is not None and not low <= value <= high:
-        raise ConfigurationError(f"{option} {value!r} is out of range: give {low} to {high}{unit}.")
-    return value
-
-
-def check_choice(
-    option: str, value: t.Any, allowed: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold
-) -> str:
-    """The value as folded, if it is one of those allowed."""
-    known = {fold(name) for name in allowed}
-    folded = fold(str(value).strip())
-    if folded not in known:
-        raise ConfigurationError(f"{option} {value!r} is not known: use one of {', '.join(allowed)}.")
-    return folded
+    return list(names)

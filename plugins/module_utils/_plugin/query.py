@@ -31,9 +31,18 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
     try:
         import jmespath
     except ImportError:
-        raise MissingLibraryError("jmespath", "for the option query", traceback.format_exc()) from None
+        raise MissingLibraryError(
+            "jmespath", "for the option query", traceback.format_exc()
+        ) from None
     # jmespath lets some errors of Python's through.
-    failures = (jmespath.exceptions.JMESPathError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+    failures = (
+        jmespath.exceptions.JMESPathError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    )
     try:
         parsed = jmespath.compile(expression)
     except failures as error:
@@ -45,7 +54,9 @@ def compiled(expression: str) -> t.Callable[[t.Any], t.Any]:
         try:
             return parsed.search(data)
         except failures as error:
-            raise ConfigurationError(f"query {quoted(expression)!r} fails on the result: {_one_line(error)}.") from None
+            raise ConfigurationError(
+                f"query {quoted(expression)!r} fails on the result: {_one_line(error)}."
+            ) from None
 
     return apply
 
@@ -63,9 +74,15 @@ class Query(t.NamedTuple):
         expression = options["query"]
         if options["query_only"] and not expression:
             raise ConfigurationError("query_only needs query: it returns nothing else.")
-        return cls(expression, compiled(expression) if expression else None, options["query_only"])
+        return cls(
+            expression,
+            compiled(expression) if expression else None,
+            options["query_only"],
+        )
 
-    def apply(self, result: dict[str, t.Any], warn: t.Callable[[str], t.Any]) -> dict[str, t.Any]:
+    def apply(
+        self, result: dict[str, t.Any], warn: t.Callable[[str], t.Any]
+    ) -> dict[str, t.Any]:
         """Return the result with the value of ``query``, or with ``query_only`` that value and little else.
 
         ``warn`` is told where the value is null: a name that is misspelt gives that, too.
@@ -74,7 +91,9 @@ class Query(t.NamedTuple):
             return result
         value = self.function(dict(result))
         if value is None:
-            warn(f"query {quoted(self.expression)!r} finds nothing in the result, and gives null: check its names.")
+            warn(
+                f"query {quoted(self.expression)!r} finds nothing in the result, and gives null: check its names."
+            )
         if self.only:
             return {"changed": result["changed"], "query_result": value}
         return {**result, "query_result": value}

@@ -18,7 +18,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .._base.errors import BackupError, MissingLibraryError
 from .._base.text import redacted, safe
-from .options import Options, completed
+from .checks import Options
+from .options import completed
 
 Facts = t.Mapping[str, t.Any]
 
@@ -43,7 +44,9 @@ class Runner:
 
     SPEC: t.ClassVar[ModuleSpec]
 
-    def __init__(self, *, warn: t.Callable[[str], t.Any], check_mode: bool = False) -> None:
+    def __init__(
+        self, *, warn: t.Callable[[str], t.Any], check_mode: bool = False
+    ) -> None:
         self._warn = warn
         self._check_mode = check_mode
 
@@ -72,7 +75,12 @@ def run_module(runner_class: type[Runner]) -> t.NoReturn:
     def run() -> Facts:
         return runner.run(runner.parse(completed(module.params)))
 
-    finish(module, whole_outcome(until_signalled(run), runner.partial_result, runner.interruption_note))
+    finish(
+        module,
+        whole_outcome(
+            until_signalled(run), runner.partial_result, runner.interruption_note
+        ),
+    )
 
 
 def exit_with(
@@ -86,10 +94,19 @@ def exit_with(
     Its options are completed before. ``interruption_note``: a sentence for an interruption, as where something was sent whose
     effect is not known.
     """
-    finish(module, whole_outcome(until_signalled(with_options(module, answer)), partial_result, interruption_note))
+    finish(
+        module,
+        whole_outcome(
+            until_signalled(with_options(module, answer)),
+            partial_result,
+            interruption_note,
+        ),
+    )
 
 
-def with_options(module: AnsibleModule, answer: t.Callable[..., Facts]) -> t.Callable[..., Facts]:
+def with_options(
+    module: AnsibleModule, answer: t.Callable[..., Facts]
+) -> t.Callable[..., Facts]:
     """The same, after the module's options were completed."""
 
     def complete(*arguments: t.Any) -> Facts:
@@ -127,7 +144,12 @@ def whole_outcome(
         return outcome(answer, partial_result, interruption_note)
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
         message = f"The module failed in a way that was not foreseen: {type(error).__name__}: {error}"
-        return _failure(safe(message), {"kind": "unforeseen"}, exception=traceback.format_exc(), **partial_result())
+        return _failure(
+            safe(message),
+            {"kind": "unforeseen"},
+            exception=traceback.format_exc(),
+            **partial_result(),
+        )
 
 
 def _failure(message: str, error: Facts, **more: t.Any) -> dict[str, t.Any]:

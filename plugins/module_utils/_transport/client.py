@@ -47,7 +47,13 @@ class Client:
     ``deadline``: the time, by ``time.monotonic``, after which nothing is asked any more.
     """
 
-    def __init__(self, service: Service, base_url: str, credentials: CredentialSource, options: HttpOptions) -> None:
+    def __init__(
+        self,
+        service: Service,
+        base_url: str,
+        credentials: CredentialSource,
+        options: HttpOptions,
+    ) -> None:
         self.service = service
         self.base_url = base_url
         self.max_connections = options.max_connections
@@ -57,7 +63,9 @@ class Client:
         self.deadline = math.inf
         self._clock_offset = 0.0
         self._cancelled = threading.Event()
-        self._session = Session(base_url, options, {"User-Agent": USER_AGENT, "Accept": "application/json"})
+        self._session = Session(
+            base_url, options, {"User-Agent": USER_AGENT, "Accept": "application/json"}
+        )
 
     def cancel(self) -> None:
         """Let calls of other threads end: nothing is asked any more."""
@@ -67,7 +75,12 @@ class Client:
         self._session.close()
 
     def call(
-        self, action: str, parameters: t.Mapping[str, str], *, operation: str, at_most_once: bool = False
+        self,
+        action: str,
+        parameters: t.Mapping[str, str],
+        *,
+        operation: str,
+        at_most_once: bool = False,
     ) -> dict[str, t.Any]:
         """The answer of one operation.
 
@@ -76,7 +89,9 @@ class Client:
         """
         policy = self._options.retry
         began = time.monotonic()
-        end = min(began + policy.total_timeout, max(self.deadline, began) + DEADLINE_GRACE)
+        end = min(
+            began + policy.total_timeout, max(self.deadline, began) + DEADLINE_GRACE
+        )
         attempts = 0
         corrected: list[RetryAction] = []
         while True:
@@ -86,7 +101,9 @@ class Client:
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
                     raise ConnectionFailedError(
-                        "the time for all requests is over", hint="Raise total_timeout", sent=False
+                        "the time for all requests is over",
+                        hint="Raise total_timeout",
+                        sent=False,
                     )
                 return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:
@@ -108,16 +125,26 @@ class Client:
         if remedy in (RetryAction.WAIT, RetryAction.THROTTLED):
             policy = self._options.retry
             # A service that has us wait in turn is there, and its time is bounded by the total.
-            if error.attempts > policy.retries and (remedy is RetryAction.WAIT or not policy.retries):
+            if error.attempts > policy.retries and (
+                remedy is RetryAction.WAIT or not policy.retries
+            ):
                 return None
             return policy.pause(error.attempts - 1, getattr(error, "retry_after", None))
         corrected.append(remedy)
         times = corrected.count(remedy)
         if remedy is RetryAction.NEW_NONCE and times <= _MAX_NONCES:
             return 0.0
-        if remedy is RetryAction.SET_CLOCK and times == 1 and self._set_clock(t.cast(ServiceError, error)):
+        if (
+            remedy is RetryAction.SET_CLOCK
+            and times == 1
+            and self._set_clock(t.cast(ServiceError, error))
+        ):
             return 0.0
-        if remedy is RetryAction.REFRESH_CREDENTIAL and times == 1 and self._renewed(credential):
+        if (
+            remedy is RetryAction.REFRESH_CREDENTIAL
+            and times == 1
+            and self._renewed(credential)
+        ):
             return 0.0
         return None
 
@@ -132,7 +159,11 @@ class Client:
             return self._credentials.get() != expired or self._credentials.refresh()
 
     def _send(
-        self, action: str, parameters: t.Mapping[str, str], credential: Credential, left: float
+        self,
+        action: str,
+        parameters: t.Mapping[str, str],
+        credential: Credential,
+        left: float,
     ) -> dict[str, t.Any]:
         now = datetime.fromtimestamp(time.time() + self._clock_offset, timezone.utc)
         request = requests.Request(
@@ -155,5 +186,7 @@ class Client:
                 # What follows the first sentence repeats the whole request, a security token included.
                 error.message = re.split(r"[.:]", error.message)[0]
             ram_action = f"{self.service.ram_prefix}:{action}"
-            error.hint = self.service.hints.get(error.code) or hint_for(error.code, ram_action)
+            error.hint = self.service.hints.get(error.code) or hint_for(
+                error.code, ram_action
+            )
             raise

@@ -17,7 +17,9 @@ if t.TYPE_CHECKING:
 T = t.TypeVar("T")
 
 
-def map_concurrently(call: t.Callable[[str], T], arguments: t.Collection[str], *clients: Client) -> list[T]:
+def map_concurrently(
+    call: t.Callable[[str], T], arguments: t.Collection[str], *clients: Client
+) -> list[T]:
     """What the call returns for each argument, in their order.
 
     The first error of any ends it: it is raised, and what the other calls ask of the clients is not repeated any more.
@@ -26,15 +28,23 @@ def map_concurrently(call: t.Callable[[str], T], arguments: t.Collection[str], *
         if len(arguments) == 1:
             # In this thread, where a signal can interrupt it.
             return [call(argument) for argument in arguments]
-        return _in_threads(call, arguments, max(client.max_connections for client in clients))
+        return _in_threads(
+            call, arguments, max(client.max_connections for client in clients)
+        )
     except BaseException:
         for client in clients:
             client.cancel()
         raise
 
 
-def _in_threads(call: t.Callable[[str], T], arguments: t.Collection[str], threads: int) -> list[T]:
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait  # often not needed
+def _in_threads(
+    call: t.Callable[[str], T], arguments: t.Collection[str], threads: int
+) -> list[T]:
+    from concurrent.futures import (
+        FIRST_EXCEPTION,
+        ThreadPoolExecutor,
+        wait,
+    )  # often not needed
 
     executor = ThreadPoolExecutor(threads)
     try:

@@ -53,12 +53,20 @@ _KEY_VARIABLES = (
     ),
     (
         ("ALICLOUD_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_ID"),
-        ("ALICLOUD_SECRET_KEY", "ALICLOUD_SECRET_ACCESS_KEY", "ALICLOUD_ACCESS_KEY_SECRET"),
+        (
+            "ALICLOUD_SECRET_KEY",
+            "ALICLOUD_SECRET_ACCESS_KEY",
+            "ALICLOUD_ACCESS_KEY_SECRET",
+        ),
         ("ALICLOUD_SECURITY_TOKEN",),
     ),
 )
 #: What the package needs, all of it, to assume a role by OIDC, which is the one way in which it reads ALIBABA_CLOUD_ROLE_ARN.
-_OIDC_VARIABLES = ("ALIBABA_CLOUD_ROLE_ARN", "ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "ALIBABA_CLOUD_OIDC_TOKEN_FILE")
+_OIDC_VARIABLES = (
+    "ALIBABA_CLOUD_ROLE_ARN",
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+)
 
 
 class Credential(t.NamedTuple):
@@ -114,11 +122,24 @@ class ChainSource:
                         self._provider = self._make_provider()
                     found = self._provider.get_credentials()
             except Exception as error:  # pylint: disable=broad-except  # its own, and those of all it stands on
-                raise NotSetError(f"No credentials from {self._described}: {_shortened(error)}. {_WAYS}") from None
+                raise NotSetError(
+                    f"No credentials from {self._described}: {_shortened(error)}. {_WAYS}"
+                ) from None
         if not (found.get_access_key_id() and found.get_access_key_secret()):
-            raise ConfigurationError(f"The credentials from {self._described} are incomplete. {_WAYS}.")
-        parts = (found.get_access_key_id(), found.get_access_key_secret(), found.get_security_token() or "")
-        return Credential(*(_checked(part, f"a part of the credential from {self._described}") for part in parts))
+            raise ConfigurationError(
+                f"The credentials from {self._described} are incomplete. {_WAYS}."
+            )
+        parts = (
+            found.get_access_key_id(),
+            found.get_access_key_secret(),
+            found.get_security_token() or "",
+        )
+        return Credential(
+            *(
+                _checked(part, f"a part of the credential from {self._described}")
+                for part in parts
+            )
+        )
 
     def refresh(self) -> bool:
         with self._lock:
@@ -141,7 +162,9 @@ def _package_asks_by(connection: HttpOptions) -> t.Iterator[None]:
     with _package:
         do_action = TeaCore.do_action
         TeaCore.do_action = staticmethod(
-            lambda request, runtime_option=None: _operation(do_action, request, runtime_option or {}, connection)
+            lambda request, runtime_option=None: _operation(
+                do_action, request, runtime_option or {}, connection
+            )
         )
         try:
             yield
@@ -149,14 +172,23 @@ def _package_asks_by(connection: HttpOptions) -> t.Iterator[None]:
             TeaCore.do_action = staticmethod(do_action)
 
 
-def _operation(do_action: t.Any, request: t.Any, runtime_option: dict[str, t.Any], connection: HttpOptions) -> t.Any:
+def _operation(
+    do_action: t.Any,
+    request: t.Any,
+    runtime_option: dict[str, t.Any],
+    connection: HttpOptions,
+) -> t.Any:
     if request.protocol.lower() != "https":
         return do_action(request, runtime_option)
 
     from .._base.diagnosis import connection_failed
 
     host = str(request.headers.get("host") or "")
-    connect_timeout, read_timeout, policy = connection.connect_timeout, connection.read_timeout, connection.retry
+    connect_timeout, read_timeout, policy = (
+        connection.connect_timeout,
+        connection.read_timeout,
+        connection.retry,
+    )
     ours = {
         "ignoreSSL": not connection.validate_certs,
         "ca": connection.ca_path,
@@ -168,14 +200,22 @@ def _operation(do_action: t.Any, request: t.Any, runtime_option: dict[str, t.Any
         try:
             return do_action(request, {**runtime_option, **ours})
         except OSError as error:
-            failed = connection_failed(error, host, connect_timeout, read_timeout, "network")
+            failed = connection_failed(
+                error, host, connect_timeout, read_timeout, "network"
+            )
         except Exception as error:  # pylint: disable=broad-except  # the package wraps what requests raises
             cause = error.__context__
             if not isinstance(cause, OSError):
                 raise
-            failed = connection_failed(cause, host, connect_timeout, read_timeout, "network")
+            failed = connection_failed(
+                cause, host, connect_timeout, read_timeout, "network"
+            )
         pause = policy.pause(repetition)
-        if failed.permanent or repetition == policy.retries or time.monotonic() + pause > deadline:
+        if (
+            failed.permanent
+            or repetition == policy.retries
+            or time.monotonic() + pause > deadline
+        ):
             break
         time.sleep(pause)
     raise failed
@@ -186,9 +226,13 @@ def _shortened(error: Exception) -> str:
     return quoted(re.sub(r"\{.*\}", "{…}", str(error), flags=re.DOTALL), 800).rstrip(". ")
 
 
-def _pair(key_id: str, key_secret: str, token: str, names: tuple[str, str, str]) -> t.Optional[Credential]:
+def _pair(
+    key_id: str, key_secret: str, token: str, names: tuple[str, str, str]
+) -> t.Optional[Credential]:
     """A credential of one source; none where nothing of it is set."""
-    key_id, key_secret, token = (_checked(value, name) for value, name in zip((key_id, key_secret, token), names))
+    key_id, key_secret, token = (
+        _checked(value, name) for value, name in zip((key_id, key_secret, token), names)
+    )
     if key_id and key_secret:
         return Credential(key_id, key_secret, token)
     if not (key_id or key_secret or token):
@@ -205,7 +249,9 @@ def _checked(value: str, name: str) -> str:
     """Without white space around it, as a file's line has at its end. The value is not shown."""
     value = value.strip()
     if not re.fullmatch(r"[\x21-\x7e]*", value):
-        raise ConfigurationError(f"{name} holds white space or other characters that no key has: copy it once more.")
+        raise ConfigurationError(
+            f"{name} holds white space or other characters that no key has: copy it once more."
+        )
     return value
 
 
@@ -237,7 +283,9 @@ def resolve(
         ("access_key_id", "access_key_secret", "security_token"),
     )
     if given and profile:
-        raise ConfigurationError("profile and access_key_id are both set: give one of the two.")
+        raise ConfigurationError(
+            "profile and access_key_id are both set: give one of the two."
+        )
     if given:
         return FixedSource(given)
     if profile:
@@ -265,15 +313,23 @@ def _refuse_roles(environ: t.Mapping[str, str]) -> None:
             )
 
 
-def region_of_profile(environ: t.Mapping[str, str], profile: t.Optional[str]) -> t.Optional[tuple[str, str]]:
+def region_of_profile(
+    environ: t.Mapping[str, str], profile: t.Optional[str]
+) -> t.Optional[tuple[str, str]]:
     """The profile of the command line tool that the credential comes from, and the region in it; none where there is no such.
 
     ``profile``: by option. Otherwise it is that which ``resolve`` uses if there are no keys in the environment.
     """
     name = profile or ""
-    file = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".aliyun", "config.json")
+    file = os.path.join(
+        environ.get("HOME") or os.path.expanduser("~"), ".aliyun", "config.json"
+    )
     if not name:
-        if any(_first(environ, *names)[1] for variables in _KEY_VARIABLES for names in variables):
+        if any(
+            _first(environ, *names)[1]
+            for variables in _KEY_VARIABLES
+            for names in variables
+        ):
             return None
         name = environ.get("ALICLOUD_PROFILE", "")
     if name:
@@ -286,25 +342,33 @@ def region_of_profile(environ: t.Mapping[str, str], profile: t.Optional[str]) ->
         with open(file, encoding="utf-8") as opened:
             content = json.load(opened)
         name = name or environ.get("ALIBABA_CLOUD_PROFILE", "") or str(content["current"])
-        regions = [one.get("region_id") for one in content["profiles"] if one.get("name") == name]
+        regions = [
+            one.get("region_id") for one in content["profiles"] if one.get("name") == name
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # The package says what is wrong with it, if it is asked.
         return None
     return (name, str(regions[0])) if regions and regions[0] else None
 
 
-def _chain(environ: t.Mapping[str, str], profile: t.Optional[str], connection: HttpOptions) -> CredentialSource:
+def _chain(
+    environ: t.Mapping[str, str], profile: t.Optional[str], connection: HttpOptions
+) -> CredentialSource:
     try:
         from alibabacloud_credentials import provider
     except ImportError:
         if profile:
-            raise MissingLibraryError(_PACKAGE, f"for the profile {profile!r}", traceback.format_exc()) from None
+            raise MissingLibraryError(
+                _PACKAGE, f"for the profile {profile!r}", traceback.format_exc()
+            ) from None
         raise NotSetError(f"No credentials were found. {_INSTALL}") from None
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:
         described = f"the default chain of {_PACKAGE}"
         return ChainSource(provider.DefaultCredentialsProvider, described, connection)
-    return ChainSource(lambda: _Profile(provider, profile, environ), f"profile {profile!r}", connection)
+    return ChainSource(
+        lambda: _Profile(provider, profile, environ), f"profile {profile!r}", connection
+    )
 
 
 class _Profile:
@@ -313,7 +377,8 @@ class _Profile:
     def __init__(self, provider: t.Any, name: str, environ: t.Mapping[str, str]) -> None:
         self._providers = [
             provider.CLIProfileCredentialsProvider(
-                profile_name=name, profile_file=environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE") or None
+                profile_name=name,
+                profile_file=environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE") or None,
             ),
             provider.ProfileCredentialsProvider(profile_name=name),
         ]

@@ -82,12 +82,21 @@ REGIONS = (
 )
 
 
-def base_url(service: Service, region: str, *, network: str = "public", endpoint: t.Optional[str] = None) -> str:
+def base_url(
+    service: Service,
+    region: str,
+    *,
+    network: str = "public",
+    endpoint: t.Optional[str] = None,
+) -> str:
     """``scheme://host[:port]`` of the service in a region."""
     if endpoint:
         return address("endpoint", endpoint)
     known_region("region", region, "set endpoint")
-    return "https://" + (service.hosts[network].get(region) or service.host_rule[network].format(region=region))
+    return "https://" + (
+        service.hosts[network].get(region)
+        or service.host_rule[network].format(region=region)
+    )
 
 
 def known_region(option: str, region: str, otherwise: str) -> None:
@@ -114,9 +123,16 @@ def address(option: str, endpoint: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
+    if (
+        parts.path not in ("", "/")
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+    ):
         # Not shown: it may hold a password.
-        raise ConfigurationError(f"{option} holds more than https://host[:port]: leave out user, path and query.")
+        raise ConfigurationError(
+            f"{option} holds more than https://host[:port]: leave out user, path and query."
+        )
     if parts.scheme not in ("https", "http") or not re.fullmatch(_HOST, host):
         raise ConfigurationError(
             f"{option} {endpoint!r} is not an address: give a host such as dbs-api.cn-hangzhou.aliyuncs.com,"
@@ -135,4 +151,6 @@ def is_loopback_url(url: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    return host == "localhost" or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}|::1|::ffff:127(\.[0-9]{1,3}){3}", host))
+    return host == "localhost" or bool(
+        re.fullmatch(r"127(\.[0-9]{1,3}){3}|::1|::ffff:127(\.[0-9]{1,3}){3}", host)
+    )

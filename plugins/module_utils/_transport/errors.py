@@ -12,7 +12,13 @@ import enum
 import re
 import typing as t
 
-from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError, NotSetError, RefusedError
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    NotSetError,
+    RefusedError,
+)
 from .._base.text import MAX_NAME, quoted
 
 
@@ -50,12 +56,18 @@ class ServiceError(RefusedError):
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.retry_after = retry_after
         self.clock_offset = clock_offset
-        self.denied = {name: quoted(value, MAX_NAME) for name, value in (denied or {}).items()}
+        self.denied = {
+            name: quoted(value, MAX_NAME) for name, value in (denied or {}).items()
+        }
         self.is_permanent = False
 
     def _said(self, details: str = "") -> str:
         if self.denied:
-            details += " (" + ", ".join(f"{name} {value}" for name, value in self.denied.items()) + ")"
+            details += (
+                " ("
+                + ", ".join(f"{name} {value}" for name, value in self.denied.items())
+                + ")"
+            )
         said = super()._said(details)
         if self.retry_after:
             said += f", and asks to wait {self.retry_after:g} seconds"
@@ -100,12 +112,18 @@ _HINTS = (
         r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)",
         "Grant the caller the RAM action {ram_action}",
     ),
-    (r"InvalidTimeStamp|RequestTimeTooSkewed", "The clock of this host differs from the service's: synchronize it"),
+    (
+        r"InvalidTimeStamp|RequestTimeTooSkewed",
+        "The clock of this host differs from the service's: synchronize it",
+    ),
     (
         r"Throttling",
         "Send fewer requests at a time with max_connections, or allow more time with total_timeout",
     ),
-    (r"InvalidVersion|InvalidAction", "The host that was asked does not serve this API: check endpoint"),
+    (
+        r"InvalidVersion|InvalidAction",
+        "The host that was asked does not serve this API: check endpoint",
+    ),
 )
 
 
@@ -122,7 +140,9 @@ def classify(error: BackupError) -> RetryAction:
         return RetryAction.NONE if error.permanent else RetryAction.WAIT
     if isinstance(error, InvalidResponseError):
         return (
-            RetryAction.WAIT if error.status < 300 or error.status >= 500 or error.status == 429 else RetryAction.NONE
+            RetryAction.WAIT
+            if error.status < 300 or error.status >= 500 or error.status == 429
+            else RetryAction.NONE
         )
     if isinstance(error, ServiceError):
         if error.is_permanent:
@@ -130,7 +150,11 @@ def classify(error: BackupError) -> RetryAction:
         for pattern, remedy in _RETRY_ACTIONS:
             if re.match(pattern, error.code):
                 return remedy
-        return RetryAction.WAIT if error.status >= 500 or error.status == 429 else RetryAction.NONE
+        return (
+            RetryAction.WAIT
+            if error.status >= 500 or error.status == 429
+            else RetryAction.NONE
+        )
     return RetryAction.NONE
 
 
@@ -144,9 +168,13 @@ _NEVER_PASSES = (
 def is_outage(error: BackupError) -> bool:
     """Whether the error may pass by itself, where the same request went well before, so that it is not to blame."""
     # What was set before is still set: where it is taken from does not answer.
-    if classify(error) is not RetryAction.NONE or isinstance(error, (InvalidResponseError, NotSetError)):
+    if classify(error) is not RetryAction.NONE or isinstance(
+        error, (InvalidResponseError, NotSetError)
+    ):
         return True
-    return isinstance(error, ServiceError) and not re.search(_NEVER_PASSES, error.code, re.IGNORECASE)
+    return isinstance(error, ServiceError) and not re.search(
+        _NEVER_PASSES, error.code, re.IGNORECASE
+    )
 
 
 def is_ambiguous(error: BackupError) -> bool:
@@ -160,5 +188,7 @@ def is_ambiguous(error: BackupError) -> bool:
             r"((.*\.)?(InternalError|InternalFailure|ServiceUnavailable|UnknownError|SignatureNonceUsed"
             r"|\w*Time[Oo]ut))?$"
         )
-        return error.status >= 500 or error.status == 408 or bool(re.match(lost, error.code))
+        return (
+            error.status >= 500 or error.status == 408 or bool(re.match(lost, error.code))
+        )
     return isinstance(error, InvalidResponseError)

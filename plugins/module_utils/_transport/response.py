@@ -60,14 +60,23 @@ class Response(t.NamedTuple):
 
     @property
     def is_html(self) -> bool:
-        return "html" in self.header("content-type") or self.body[:200].lstrip()[:1] == b"<"
+        return (
+            "html" in self.header("content-type") or self.body[:200].lstrip()[:1] == b"<"
+        )
 
     @property
     def summary(self) -> str:
         """Kind, size and title of a body that cannot be read: never the body itself."""
-        kind = quoted(self.header("content-type").split(";")[0], MAX_NAME) or "no content type"
+        kind = (
+            quoted(self.header("content-type").split(";")[0], MAX_NAME)
+            or "no content type"
+        )
         text = f"{kind}, {len(self.body)} bytes"
-        title = re.search(r"<title>\s*([^<]{1,4096})", self.body[:20_000].decode("utf-8", "replace"), re.IGNORECASE)
+        title = re.search(
+            r"<title>\s*([^<]{1,4096})",
+            self.body[:20_000].decode("utf-8", "replace"),
+            re.IGNORECASE,
+        )
         return text + (f", titled {quoted(title.group(1))!r}" if title else "")
 
 
@@ -78,7 +87,9 @@ def read(response: StreamedResponse, host: str) -> Response:
         body += chunk
         if len(body) > MAX_BYTES:
             response.close()
-            raise ConnectionFailedError(f"the answer of {host} is larger than {MAX_BYTES} bytes")
+            raise ConnectionFailedError(
+                f"the answer of {host} is larger than {MAX_BYTES} bytes"
+            )
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status_code, headers, bytes(body))
 
@@ -123,11 +134,15 @@ def parse(answer: Response) -> dict[str, t.Any]:
             f"the host answered HTTP {status} with a body that is not the service's ({answer.summary})",
             status=status,
             request_id=answer.request_id,
-            hint="A proxy or a wrong endpoint may have answered in the service's place" if answer.is_html else "",
+            hint="A proxy or a wrong endpoint may have answered in the service's place"
+            if answer.is_html
+            else "",
         )
     success = body.get("Success")
     code = str(body.get("Code") or body.get("ErrCode") or "")
-    if status < 300 and (_is_true(success) if success not in (None, "") else code in _SUCCESS_CODES):
+    if status < 300 and (
+        _is_true(success) if success not in (None, "") else code in _SUCCESS_CODES
+    ):
         return body
     raise ServiceError(
         "" if code in _SUCCESS_CODES else code,
@@ -160,7 +175,9 @@ def _xml(body: bytes) -> t.Optional[dict[str, t.Any]]:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError:
         return None
-    return {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root}
+    return {
+        element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root
+    }
 
 
 def _denied(detail: object) -> dict[str, str]:

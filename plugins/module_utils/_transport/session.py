@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 
 from .._base.diagnosis import connection_failed
 from .._base.errors import MissingLibraryError
-from .._base.requests_import import REQUESTS_IMPORT_ERROR, HTTPError, TimedAdapter, requests
+from .._base.requests_import import (
+    REQUESTS_IMPORT_ERROR,
+    HTTPError,
+    TimedAdapter,
+    requests,
+)
 from . import response as answer
 from .endpoints import is_loopback_url
 
@@ -25,21 +30,31 @@ class Session:
     """Threads may share it. Redirects are not followed: what is sent is signed for one host."""
 
     def __init__(
-        self, base_url: str, options: HttpOptions, headers: t.Mapping[str, str], option: str = "endpoint"
+        self,
+        base_url: str,
+        options: HttpOptions,
+        headers: t.Mapping[str, str],
+        option: str = "endpoint",
     ) -> None:
         """``base_url``: ``scheme://host`` of all that is asked for; ``option``: the one that it is set by, for errors."""
         if REQUESTS_IMPORT_ERROR is not None:
-            raise MissingLibraryError("requests", "to call the service", REQUESTS_IMPORT_ERROR)
+            raise MissingLibraryError(
+                "requests", "to call the service", REQUESTS_IMPORT_ERROR
+            )
         self._options = options
         self._option = option
         self._session = requests.Session()
         self._session.headers.update(headers)
-        adapter = TimedAdapter(pool_connections=1, pool_maxsize=options.max_connections, pool_block=True)
+        adapter = TimedAdapter(
+            pool_connections=1, pool_maxsize=options.max_connections, pool_block=True
+        )
         self._session.mount(f"{urlsplit(base_url).scheme}://", adapter)
         # Given with each request: what stands in the session loses to the environment.
         self._settings: dict[str, t.Any] = {
             "verify": (options.ca_path or True) if options.validate_certs else False,
-            "proxies": {} if is_loopback_url(base_url) else requests.utils.get_environ_proxies(base_url),
+            "proxies": {}
+            if is_loopback_url(base_url)
+            else requests.utils.get_environ_proxies(base_url),
             "stream": True,
         }
 
@@ -49,7 +64,10 @@ class Session:
         The request has an ``auth``, lest ``~/.netrc`` put another one in its place.
         """
         left = max(left, 0.001)
-        connect_timeout, read_timeout = min(self._options.connect_timeout, left), min(self._options.read_timeout, left)
+        connect_timeout, read_timeout = (
+            min(self._options.connect_timeout, left),
+            min(self._options.read_timeout, left),
+        )
         host = urlsplit(request.url).netloc
         try:
             response = self._session.send(
@@ -61,7 +79,9 @@ class Session:
             return answer.read(response, host)
         except (OSError, HTTPError) as error:
             # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
-            raise connection_failed(error, host, connect_timeout, read_timeout, self._option) from None
+            raise connection_failed(
+                error, host, connect_timeout, read_timeout, self._option
+            ) from None
 
     def close(self) -> None:
         self._session.close()

@@ -29,11 +29,20 @@ ALGORITHM = "ACS3-HMAC-SHA256"
 
 def canonical_query(parameters: t.Mapping[str, str]) -> str:
     """The query string in the one form that both sides sign: sorted, percent-encoded after RFC 3986."""
-    return "&".join(f"{quote(key, safe='~')}={quote(value, safe='~')}" for key, value in sorted(parameters.items()))
+    return "&".join(
+        f"{quote(key, safe='~')}={quote(value, safe='~')}"
+        for key, value in sorted(parameters.items())
+    )
 
 
 def authorization(
-    *, method: str, path: str, query: t.Mapping[str, str], headers: t.Mapping[str, str], key_id: str, key_secret: str
+    *,
+    method: str,
+    path: str,
+    query: t.Mapping[str, str],
+    headers: t.Mapping[str, str],
+    key_id: str,
+    key_secret: str,
 ) -> str:
     """The value of the Authorization header.
 
@@ -51,8 +60,12 @@ def authorization(
             signed["x-acs-content-sha256"],
         )
     )
-    string_to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}"
-    signature = hmac.new(key_secret.encode(), string_to_sign.encode(), hashlib.sha256).hexdigest()
+    string_to_sign = (
+        f"{ALGORITHM}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}"
+    )
+    signature = hmac.new(
+        key_secret.encode(), string_to_sign.encode(), hashlib.sha256
+    ).hexdigest()
     return f"{ALGORITHM} Credential={key_id},SignedHeaders={names},Signature={signature}"
 
 
@@ -62,7 +75,9 @@ class Acs3Auth(AuthBase):
     Being an ``auth=`` of requests it also keeps ``~/.netrc`` from replacing the Authorization header.
     """
 
-    def __init__(self, credential: Credential, *, action: str, version: str, date: str, nonce: str) -> None:
+    def __init__(
+        self, credential: Credential, *, action: str, version: str, date: str, nonce: str
+    ) -> None:
         self._credential = credential
         self._headers = {
             "x-acs-action": action,
@@ -77,7 +92,11 @@ class Acs3Auth(AuthBase):
         headers = dict(
             self._headers,
             host=url.netloc,
-            **{"x-acs-content-sha256": hashlib.sha256(body if isinstance(body, bytes) else body.encode()).hexdigest()},
+            **{
+                "x-acs-content-sha256": hashlib.sha256(
+                    body if isinstance(body, bytes) else body.encode()
+                ).hexdigest()
+            },
         )
         if self._credential.security_token:
             headers["x-acs-accesskey-id"] = self._credential.access_key_id

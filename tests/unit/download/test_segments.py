@@ -10,11 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._download import tuning
-from ansible_collections.apsaradb.backup.plugins.module_utils._download.segments import (
-    Rate,
-    Segment,
-    SegmentScheduler,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.segments import Rate, Segment, SegmentScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
