@@ -18,13 +18,12 @@ import typing as t
 from datetime import datetime, timezone
 
 from .._base.errors import BackupError, ConnectionFailedError
-from .._base.requests_import import requests
 from .._base.text import hide
 from .._base.version import VERSION
 from . import response as answer
 from .errors import RetryAction, ServiceError, classify, hint_for, is_ambiguous
 from .session import Session
-from .signing import Acs3Auth, canonical_query
+from .signing import canonical_query, signed_headers
 
 if t.TYPE_CHECKING:
     from .._base.http_options import HttpOptions
@@ -166,18 +165,17 @@ class Client:
         left: float,
     ) -> dict[str, t.Any]:
         now = datetime.fromtimestamp(time.time() + self._clock_offset, timezone.utc)
-        request = requests.Request(
-            "POST",
-            f"{self.base_url}/?{canonical_query(parameters)}",
-            auth=Acs3Auth(
-                credential,
-                action=action,
-                version=self.service.version,
-                date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                nonce=os.urandom(16).hex(),
-            ),
+        headers = signed_headers(
+            credential,
+            action=action,
+            version=self.service.version,
+            host=self._session.authority,
+            query=parameters,
+            date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            nonce=os.urandom(16).hex(),
         )
-        read = self._session.send(request, left)
+        target = f"/?{canonical_query(parameters)}"
+        read = self._session.send("POST", target, headers, left)
         try:
             return answer.parse(read)
         except ServiceError as error:
