@@ -407,6 +407,13 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(client_of: Ma
         ask(client)
 
 
+def test_a_body_that_ends_early_is_none(client_of: MakeClient, service: StandIn) -> None:
+    """Also where what came can be read."""
+    with Responder(with_body(GOOD + b" " * 9)[:-9]) as url:
+        error = failure_of(client_of(service, base_url=url, retries=0), ConnectionFailedError)
+    assert re.search("the connection to .* broke .*9 more expected", str(error))
+
+
 def test_a_body_in_gzip(client_of: MakeClient, service: StandIn) -> None:
     with Responder(with_body(gzip.compress(GOOD), "Content-Encoding: gzip")) as url:
         assert ask(client_of(service, base_url=url)) == json.loads(GOOD)
