@@ -29,14 +29,30 @@ class BackupError(Exception):
 
     kind = "error"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", operation: str = "") -> None:
+        """``operation`` completes "Failed to …"."""
         self.message = safe(message)
         super().__init__(self.message)
         self.hint = hint
-        self.operation = ""
+        self.operation = operation
         self.action = ""
         self.attempts = 0
         self.elapsed = 0.0
+
+    def in_context(
+        self,
+        operation: str,
+        *,
+        action: str = "",
+        attempts: int = 0,
+        elapsed: float = 0.0,
+    ) -> BackupError:
+        """Return this error with what only its caller knows. An operation that it names already stays."""
+        self.operation = self.operation or operation
+        self.action = action
+        self.attempts = attempts
+        self.elapsed = elapsed
+        return self
 
     def __str__(self) -> str:
         said = self._said()

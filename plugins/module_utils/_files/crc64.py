@@ -19,21 +19,18 @@ import threading
 import typing as t
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
+from . import tuning
 from .system import buffer
 
 _POLYNOMIAL = 0xC96C5795D7870F42
 _MASK = 0xFFFFFFFFFFFFFFFF
-#: Check value of CRC-64/XZ in the catalogues of checksums.
-_TEST, _SUM_OF_TEST = b"123456789", 0x995DC9BBDF1939FA
-#: Bytes of one read, which fit into the cache of a processor.
-_STEP = 1 << 18
-#: Bytes between two calls of ``check``: less than a tenth of a second.
-_CHECK_EVERY = 1 << 26
-#: Smallest part for a thread, in bytes, and largest number of threads: more would compete for the disk.
-_SHARE = 1 << 26
-_MAX_THREADS = 8
+#: Bytes for a test, and their checksum: the check value of CRC-64/XZ in the catalogues of checksums.
+_TEST = b"123456789"
+_CRC64_OF_TEST = 0x995DC9BBDF1939FA
 
 Buffer = t.Union[bytes, bytearray, memoryview]
+Implementation = t.Callable[[Buffer, int], int]
+Check = t.Callable[[], t.Any]
 
 
 def crc64(data: Buffer, value: int = 0) -> int:
@@ -46,16 +43,17 @@ def is_slow() -> bool:
     return _implementation() is _by_table
 
 
-def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = int) -> int:
+def crc64_of(file: int, start: int, stop: int, check: Check = int) -> int:
     """Checksum of a part of an open file, or of less if the file ends. ``check`` is called now and then, and may raise."""
-    view = buffer(_STEP)
+    view = buffer(tuning.READ_SIZE)
     value = 0
-    checked = start - _CHECK_EVERY
+    next_check = start
     while start < stop:
-        if start - checked >= _CHECK_EVERY:
-            checked = start
+        if start >= next_check:
+            next_check = start + tuning.CHECK_EVERY
             check()
-        count = os.preadv(file, [view[: min(_STEP, stop - start)]], start)
+        size = min(tuning.READ_SIZE, stop - start)
+        count = os.preadv(file, [view[:size]], start)
         if not count:
             break
         value = crc64(view[:count], value)
@@ -63,42 +61,47 @@ def crc64_of(file: int, start: int, stop: int, check: t.Callable[[], t.Any] = in
     return value
 
 
-def crc64_of_file(path: str, check: t.Callable[[], t.Any] = int) -> int:
+def crc64_of_file(path: str, check: Check = int) -> int:
     """Checksum of a whole file, computed by all processors. Raises OSError, and the errors of ``check``."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(file).st_size
-        share = max(_SHARE, -(-size // min(_MAX_THREADS, os.cpu_count() or 1)))
-        starts = range(0, size, share)
-        if len(starts) < 2:
+        threads = min(tuning.MAX_THREADS, os.cpu_count() or 1)
+        # Rounded up, so that there are no more shares than threads.
+        share = max(tuning.MIN_SHARE, -(-size // threads))
+        if share >= size:
             return crc64_of(file, 0, size, check)
-        is_over = threading.Event()
-
-        def check_share() -> None:
-            if is_over.is_set():
-                raise CancelledError
-            check()
-
-        # Threads, as the checksum is computed without Python's lock. Leaving the block waits for all of them.
-        with ThreadPoolExecutor(len(starts)) as executor:
-            try:
-                shares = [
-                    executor.submit(
-                        crc64_of, file, start, min(size, start + share), check_share
-                    )
-                    for start in starts
-                ]
-                value = 0
-                for start, future in zip(starts, shares):
-                    value = combined(
-                        value, future.result(), min(size, start + share) - start
-                    )
-                return value
-            finally:
-                # After an error the other threads end at their next check.
-                is_over.set()
+        bounds = [(start, min(size, start + share)) for start in range(0, size, share)]
+        return _crc64_by_threads(file, bounds, check)
     finally:
         os.close(file)
+
+
+def _crc64_by_threads(
+    file: int, bounds: t.Sequence[tuple[int, int]], check: Check
+) -> int:
+    """Checksum of parts that follow each other, each from a start up to a stop, by one thread for each."""
+    is_over = threading.Event()
+
+    def check_part() -> None:
+        if is_over.is_set():
+            raise CancelledError
+        check()
+
+    # Threads, as the checksum is computed without Python's lock. Leaving the block waits for all of them.
+    with ThreadPoolExecutor(len(bounds)) as executor:
+        try:
+            parts = [
+                executor.submit(crc64_of, file, start, stop, check_part)
+                for start, stop in bounds
+            ]
+            value = 0
+            for (start, stop), part in zip(bounds, parts):
+                value = combined(value, part.result(), stop - start)
+            return value
+        finally:
+            # After an error the other threads end at their next check.
+            is_over.set()
 
 
 def combined(first: int, second: int, length: int) -> int:
@@ -112,13 +115,20 @@ def _product(left: int, right: int) -> int:
     for bit in range(63, -1, -1):
         if left >> bit & 1:
             product ^= right
-        right = right >> 1 ^ (_POLYNOMIAL if right & 1 else 0)
+        # Times x: the lowest bit, which is the highest power, is reduced by the polynomial of the CRC.
+        is_longer = right & 1
+        right >>= 1
+        if is_longer:
+            right ^= _POLYNOMIAL
     return product
 
 
 @functools.lru_cache(maxsize=64)
 def _power_of_x(exponent: int) -> int:
-    power, square = 1 << 63, 1 << 62
+    """That power of x, modulo the polynomial of the CRC, by repeated squaring."""
+    # 1 and x, as the highest bit is the lowest power.
+    power = 1 << 63
+    square = 1 << 62
     while exponent:
         if exponent & 1:
             power = _product(power, square)
@@ -128,11 +138,11 @@ def _power_of_x(exponent: int) -> int:
 
 
 @functools.cache
-def _implementation() -> t.Callable[[Buffer, int], int]:
+def _implementation() -> Implementation:
     return _of_fastcrc() or _of_liblzma() or _by_table
 
 
-def _of_liblzma() -> t.Optional[t.Callable[[Buffer, int], int]]:
+def _of_liblzma() -> t.Optional[Implementation]:
     # The names on Linux, and on macOS with its usual package managers.
     for name in ("liblzma.so.5", "liblzma.5.dylib", "liblzma.dylib"):
         try:
@@ -159,15 +169,17 @@ def _of_liblzma() -> t.Optional[t.Callable[[Buffer, int], int]]:
     return by_liblzma
 
 
-def _of_fastcrc() -> t.Optional[t.Callable[[Buffer, int], int]]:
+def _of_fastcrc() -> t.Optional[Implementation]:
     try:
         from fastcrc.crc64 import xz
 
         # Old versions take only bytes objects, so that all data would be copied first.
-        is_fit = xz(memoryview(_TEST), 0) == _SUM_OF_TEST
+        is_fit = xz(memoryview(_TEST), 0) == _CRC64_OF_TEST
     except (ImportError, TypeError):
         return None
-    return t.cast("t.Callable[[Buffer, int], int]", xz) if is_fit else None
+    if not is_fit:
+        return None
+    return t.cast(Implementation, xz)
 
 
 @functools.cache
@@ -175,7 +187,10 @@ def _table() -> tuple[int, ...]:
     entries = []
     for entry in range(256):
         for _unused in range(8):
-            entry = entry >> 1 ^ (_POLYNOMIAL if entry & 1 else 0)
+            is_longer = entry & 1
+            entry >>= 1
+            if is_longer:
+                entry ^= _POLYNOMIAL
         entries.append(entry)
     return tuple(entries)
 
@@ -184,5 +199,6 @@ def _by_table(data: Buffer, value: int) -> int:
     table = _table()
     value ^= _MASK
     for byte in data:
-        value = table[(value ^ byte) & 0xFF] ^ value >> 8
+        index = (value ^ byte) & 0xFF
+        value = table[index] ^ value >> 8
     return value ^ _MASK

@@ -25,13 +25,26 @@ class DestinationError(BackupError):
 
     @classmethod
     def of(
-        cls, error: OSError, path: str, operation: str, *, is_new: bool = False
+        cls,
+        error: OSError,
+        path: str,
+        operation: str,
+        *,
+        is_new: bool = False,
+        hint: t.Optional[str] = None,
+        details: str = "",
     ) -> DestinationError:
-        """The error for one of the system, with a hint for the usual ones. ``is_new``: the path was to be created."""
-        failed = cls(f"{os.strerror(error.errno) if error.errno else error} ({path})")
-        failed.hint = _hint(error.errno, path, is_new)
-        failed.operation = operation
-        return failed
+        """Make the error for one of the system, with a hint for the usual ones.
+
+        ``is_new``: the path was to be created. ``hint``: in place of the usual one. ``details``: the end of the message.
+        """
+        message = str(error)
+        if error.errno:
+            # Not its own text, which quotes the path in another way, or not at all.
+            message = os.strerror(error.errno)
+        if hint is None:
+            hint = _hint(error.errno, path, is_new)
+        return cls(f"{message} ({path}){details}", hint=hint, operation=operation)
 
 
 class DestinationBusyError(DestinationError):

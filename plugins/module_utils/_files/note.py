@@ -14,6 +14,9 @@ import typing as t
 
 from .system import exchange
 
+#: A file that is already there is not opened, nor what a link leads to; no child process gets it.
+_NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 class Note:
     """A text file that is replaced as a whole, and keeps its space on the disk. For one thread.
@@ -48,12 +51,15 @@ class Note:
             if self._current_file is None:
                 raise FileNotFoundError
             exchange(self.spare, self.path)
-            self._current_file, self._spare_file = self._spare_file, self._current_file
         except OSError:
             # Somebody deleted it, or the file system cannot exchange names: NFS for example. Its space is free for a moment.
             self._replace()
             with contextlib.suppress(OSError):
                 self._spare_file = self._create_spare()
+            return
+        current = self._spare_file
+        self._spare_file = self._current_file
+        self._current_file = current
 
     def close(self) -> None:
         """Close both files, and delete the spare one."""
@@ -69,11 +75,7 @@ class Note:
         """Create the spare file, with blanks to its full size: only written blocks are safe from others."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.spare)
-        file = os.open(
-            self.spare,
-            os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
-            0o600,
-        )
+        file = os.open(self.spare, _NEW_FILE, 0o600)
         try:
             _write_all(file, b" " * self._size)
         except OSError:
@@ -88,10 +90,12 @@ class Note:
         self._size = len(content)
 
     def _replace(self) -> None:
+        """Put the spare file in the place of the current one. After that there is none to spare."""
         os.replace(self.spare, self.path)
         if self._current_file is not None:
             os.close(self._current_file)
-        self._current_file, self._spare_file = self._spare_file, None
+        self._current_file = self._spare_file
+        self._spare_file = None
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -9,29 +9,42 @@
 from __future__ import annotations
 
 from .._base.text import printable
+from . import tuning
+
+#: The name where nothing of an object's own one is safe.
+_NAMELESS = "backup"
 
 
 def name_of(path: str) -> str:
     """A safe file name for the path of an object."""
-    return _safe(path.rstrip("/").rpartition("/")[2]) or "backup"
+    last = path.rstrip("/").rpartition("/")[2]
+    return _safe(last) or _NAMELESS
 
 
 def relative_name(name: str) -> str:
     """A relative path that only leads down, for the name of an object below a prefix."""
-    return "/".join(filter(None, map(_safe, name.split("/")))) or "backup"
+    parts = [_safe(part) for part in name.split("/")]
+    return "/".join(filter(None, parts)) or _NAMELESS
 
 
 def _safe(name: str) -> str:
     """A name without letters that a terminal, a shell or a file system treats in a special way."""
-    name = "".join(
-        "_" if printable(letter) != letter or letter in "/\\" else letter
-        for letter in name
-    ).strip()
-    # Cut by bytes, as file systems count them, and without half a letter.
-    encoded = name.encode("utf-8", "replace")[:LONGEST_NAME]
-    name = encoded.decode("utf-8", "ignore")
-    return "" if name in (".", "..") else name
+    letters = map(_safe_letter, name)
+    name = shortened("".join(letters).strip())
+    if name in (".", ".."):
+        return ""
+    return name
 
 
-#: Bytes of a name. File systems take 255, and ``.part.json~`` or the like is added while it is written.
-LONGEST_NAME = 240
+def _safe_letter(letter: str) -> str:
+    if letter in "/\\" or printable(letter) != letter:
+        return "_"
+    return letter
+
+
+def shortened(name: str, end: str = "") -> str:
+    """A name that file systems take, with this end. Only what is before the end is cut."""
+    # By bytes, as file systems count them, and without half a letter.
+    room = tuning.MAX_NAME - len(end)
+    encoded = name.encode("utf-8", "surrogateescape")
+    return encoded[:room].decode("utf-8", "ignore") + end

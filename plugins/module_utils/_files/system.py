@@ -27,7 +27,22 @@ _NOT_THERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @functools.cache
 def _libc() -> t.Any:
+    """The C library, which is loaded already. With it, ``_error`` knows the number of the last error."""
     return ctypes.CDLL(None, use_errno=True)
+
+
+@functools.cache
+def _function(name: str, *types: t.Any) -> t.Any:
+    """A function of the C library with arguments of these types; None if this system has none."""
+    function = getattr(_libc(), name, None)
+    if function is not None:
+        # Without it, ctypes would pass sizes as 32 bits.
+        function.argtypes = types
+    return function
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def buffer(size: int) -> memoryview:
@@ -40,69 +55,55 @@ def buffer(size: int) -> memoryview:
 
 def preallocate(file: int, size: int) -> None:
     """Reserve blocks for the file, so that a full disk shows at once. Raises OSError."""
-    fallocate = getattr(_libc(), "fallocate", None)
-    done = False
+    # Not posix_fallocate, which writes to each block if the file system cannot reserve any.
+    fallocate = _function(
+        "fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64
+    )
     if fallocate is not None and size:
-        # Not posix_fallocate, which writes to each block if the file system cannot reserve any.
-        fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-        while not done:
-            done = fallocate(file, 0, 0, size) == 0
+        while fallocate(file, 0, 0, size):
             number = ctypes.get_errno()
-            if not done and number in _NOT_THERE:
+            if number in _NOT_THERE:
                 break
             # A signal interrupts it, as it can take long.
-            if not done and number != errno.EINTR:
-                raise OSError(number, os.strerror(number))
+            if number != errno.EINTR:
+                raise _error(number)
     os.ftruncate(file, size)
 
 
 def exchange(one: str, other: str) -> None:
     """Exchange the names of two files in one step. Raises OSError, also if the system or the file system cannot."""
-    renameat2 = getattr(_libc(), "renameat2", None)
-    number = errno.ENOSYS
-    if renameat2 is not None:
-        renameat2.argtypes = (
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_uint,
-        )
-        if (
-            renameat2(
-                _AT_FDCWD,
-                os.fsencode(one),
-                _AT_FDCWD,
-                os.fsencode(other),
-                _RENAME_EXCHANGE,
-            )
-            == 0
-        ):
-            return
-        number = ctypes.get_errno()
-    raise OSError(number, os.strerror(number))
+    renameat2 = _function(
+        "renameat2",
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_uint,
+    )
+    if renameat2 is None:
+        raise _error(errno.ENOSYS)
+    old = os.fsencode(one)
+    new = os.fsencode(other)
+    if renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_EXCHANGE):
+        raise _error(ctypes.get_errno())
 
 
 def start_writing(file: int, start: int, count: int) -> None:
     """Start to bring a part of the file to the disk, without waiting. No promise: fsync is still needed."""
-    sync_file_range = getattr(_libc(), "sync_file_range", None)
+    sync_file_range = _function(
+        "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+    )
     if sync_file_range is not None:
-        sync_file_range.argtypes = (
-            ctypes.c_int,
-            ctypes.c_int64,
-            ctypes.c_int64,
-            ctypes.c_uint,
-        )
         sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)
 
 
 def sync_file_system(directory: int) -> None:
     """Bring the whole file system of an open directory to the disk. Raises OSError."""
-    syncfs = getattr(_libc(), "syncfs", None)
+    syncfs = _function("syncfs", ctypes.c_int)
     if syncfs is None:
         os.sync()
     elif syncfs(directory):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        raise _error(ctypes.get_errno())
 
 
 def sync_directory(path: str) -> None:

@@ -206,12 +206,11 @@ class FileDownload:
 
     def _wrong_checksum(self, found: str) -> BackupError:
         name, digest = t.cast("tuple[str, str]", self._settings.checksum)
-        failed = VerificationError(
+        return VerificationError(
             f"the {name} of the file is {found}, and not {digest}, as checksum says",
             hint="Check checksum, and that the link is to the file that is meant",
+            operation=f"download {self._link.printable}",
         )
-        failed.operation = f"download {self._link.printable}"
-        return failed
 
 
 class _FileJob:

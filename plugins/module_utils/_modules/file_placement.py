@@ -22,7 +22,7 @@ from .._base.errors import ConfigurationError
 from .._download.partial_file import PartialFile
 from .._download.room import check_names
 from .._files.errors import DestinationError
-from .._files.placement import LONGEST_NAME
+from .._files.placement import shortened
 from .._files.system import sync_directory
 
 #: Errors of a file system without hard links, and of a system that refuses hard links to files of other users.
@@ -70,9 +70,12 @@ class FilePlacement:
             if exists and not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, "")
         except FileNotFoundError as error:
-            failed = DestinationError.of(error, directory, operation)
-            failed.hint = f"Create the directory {directory} first"
-            raise failed from None
+            raise DestinationError.of(
+                error,
+                directory,
+                operation,
+                hint=f"Create the directory {directory} first",
+            ) from None
         except OSError as error:
             raise DestinationError.of(error, directory, operation) from None
         if exists:
@@ -145,10 +148,7 @@ class FilePlacement:
         """Create a hard link to the file, which takes no room, or a copy where hard links are not possible."""
         directory, own_name = os.path.split(path)
         suffix = f".{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
-        name = (
-            os.fsencode(own_name)[: LONGEST_NAME - len(suffix)].decode("utf-8", "ignore")
-            + suffix
-        )
+        name = shortened(own_name, suffix)
         backup = os.path.join(directory, name)
         number = 0
         while os.path.lexists(backup):
@@ -196,12 +196,11 @@ class FilePlacement:
         module = self._module
 
         def fail(msg: str, **_unused: t.Any) -> t.NoReturn:
-            failed = DestinationError(
+            raise DestinationError(
                 msg,
                 hint="Check owner, group, mode, attributes and the other options of that kind",
+                operation=f"give {arguments['path']} its attributes",
             )
-            failed.operation = f"give {arguments['path']} its attributes"
-            raise failed
 
         with _replaced(module, "fail_json", fail):
             return bool(module.set_fs_attributes_if_different(arguments, False, diff))

@@ -102,7 +102,7 @@ def test_sums_of_parts_make_the_sum_of_all(data: bytes, draw: st.DataObject) -> 
 def test_the_sum_of_a_large_file_is_computed_in_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = random.Random(1).randbytes(3_000_001)
     (tmp_path / "file").write_bytes(data)
-    monkeypatch.setattr(sums, "_SHARE", 1 << 20)
+    monkeypatch.setattr(sums.tuning, "MIN_SHARE", 1 << 20)
     assert crc64_of_file(str(tmp_path / "file")) == crc64(data)
     (tmp_path / "empty").write_bytes(b"")
     assert crc64_of_file(str(tmp_path / "empty")) == 0
@@ -114,8 +114,8 @@ class Enough(Exception):
 
 def test_a_sum_is_given_up_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also in shares that do not begin at a multiple of anything, and all others with it."""
-    monkeypatch.setattr(sums, "_CHECK_EVERY", 1 << 20)
-    monkeypatch.setattr(sums, "_SHARE", 40_000_001)
+    monkeypatch.setattr(sums.tuning, "CHECK_EVERY", 1 << 20)
+    monkeypatch.setattr(sums.tuning, "MIN_SHARE", 40_000_001)
     monkeypatch.setattr(sums.os, "cpu_count", lambda: 3)
     with open(tmp_path / "file", "wb") as file:
         file.truncate(120_000_000)
