@@ -147,9 +147,7 @@ options:
     type: bool
   ca_path:
     description:
-      - A file or directory of CA certificates to trust in place of those of the system, which are those of OpenSSL, and so
-        in E(SSL_CERT_FILE) and E(SSL_CERT_DIR) if these are set. Where the system has none, those of the Python package C(certifi)
-        are trusted, if it is installed.
+      - A file or directory of CA certificates to trust in place of the default ones.
       - If neither this nor E(APSARADB_BACKUP_CA_PATH) is set, the environment variables E(REQUESTS_CA_BUNDLE) and
         E(CURL_CA_BUNDLE) are used, in this order, for whatever is asked - DBS, RDS, OSS, STS and the files.
     type: path
@@ -182,13 +180,14 @@ options:
     type: int
 requirements:
   - Python 3.9 or newer, on the host that runs the module
+  - requests
   - alibabacloud-credentials, if O(profile) or the default chain is to be used
 notes:
   - Options of the connection can also be given by environment variables, those of the host that runs the module with what
     the task's C(environment) adds. The option wins over the variable, and the variable over the default. An empty variable is
     not set.
   - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback
-    addresses. Only those that begin with C(http://) can be used.
+    addresses.
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.
 """)
 

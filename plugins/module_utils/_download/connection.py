@@ -6,7 +6,7 @@
 
 """Requests for an object and for ranges of it, over a connection that stays open.
 
-Uses http.client, which receives bytes into memory of ours.
+Uses http.client: it receives bytes into memory of ours, and no environment variable changes the certificates that it trusts.
 Sources: GetObject and "signed URLs" in the API reference of OSS; RFC 9110 for ranges and preconditions.
 """
 
@@ -23,10 +23,10 @@ import termios
 import time
 import typing as t
 from base64 import b64encode
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
+from .._base.deadline import TimedResponse
 from .._base.errors import BackupError, ConnectionFailedError
-from .._base.http_connection import new_connection, proxy_login, proxy_of
 from .._base.http_options import HttpOptions
 from .._base.version import VERSION
 from . import tuning
@@ -35,6 +35,7 @@ from .errors import ObjectChangedError
 from .failure import connection_failure
 from .link import Link
 from .object_info import ObjectInfo
+from .proxy import proxy_login, proxy_of, tls_context
 from .response import (
     CHANGED,
     MAX_ERROR,
@@ -275,7 +276,7 @@ class Connection:
     def _exchange(self, link: Link, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = self._http or self._connect(link)
         target = link.target
-        proxy = proxy_of(link.scheme, link.host)
+        proxy = proxy_of(link)
         if proxy and link.scheme == "http":
             target = f"http://{link.authority}{target}"
             headers = {**headers, **proxy_login(proxy)}
@@ -288,13 +289,26 @@ class Connection:
         return self._response
 
     def _connect(self, link: Link) -> http.client.HTTPConnection:
-        connection = new_connection(
-            link.scheme,
-            link.host,
-            link.port,
-            proxy_of(link.scheme, link.host),
-            self._options,
+        options = self._options
+        proxy = proxy_of(link)
+        address = urlsplit(proxy) if proxy else None
+        host, port = (
+            (address.hostname or "", address.port or 80)
+            if address
+            else (link.host, link.port)
         )
+        connection: http.client.HTTPConnection
+        if link.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=options.connect_timeout, context=tls_context(options)
+            )
+            if proxy:
+                connection.set_tunnel(link.host, link.port, headers=proxy_login(proxy))
+        else:
+            connection = http.client.HTTPConnection(
+                host, port, timeout=options.connect_timeout
+            )
+        connection.response_class = TimedResponse
         self._http = connection
         self._server = link.server
         connection.connect()

@@ -26,6 +26,7 @@ from .._base.errors import (
     InvalidResponseError,
     MissingLibraryError,
 )
+from .._base.requests_import import requests
 from .._base.text import hide
 from .._transport.client import USER_AGENT
 from .._transport.endpoints import is_loopback_url
@@ -72,12 +73,13 @@ def object_links(
         credential.security_token or None,
     )
     config.use_internal_endpoint = private
-    config.endpoint = endpoint
-    url = endpoint or f"https://oss-{region}{'-internal' if private else ''}.aliyuncs.com"
     # A bucket cannot stand before an address in numbers.
-    config.use_path_style = is_loopback_url(url)
-    if not config.use_path_style:
-        url = url.replace("://", f"://{bucket}.", 1)
+    config.use_path_style = bool(endpoint) and is_loopback_url(str(endpoint))
+    config.endpoint = endpoint
+    url = (
+        endpoint
+        or f"https://{bucket}.oss-{region}{'-internal' if private else ''}.aliyuncs.com"
+    )
     config.http_client = config.retryer = exchange = _Exchange(url, connection)
     client = oss.Client(config)
     prefix = path.lstrip("/")
@@ -151,15 +153,15 @@ class _Exchange:
 
     def send(self, request: t.Any, **_unused: t.Any) -> _SdkResponse:
         self.attempts += 1
-        # The package has signed already.
-        url = urlsplit(request.url)
-        answer = self._session.send(
+        # A function that adds nothing is a login, too: the package has signed already.
+        sent = requests.Request(
             request.method,
-            f"{url.path or '/'}?{url.query}",
-            request.headers,
-            self._deadline - time.monotonic(),
-            request.body or None,
+            request.url,
+            dict(request.headers),
+            data=request.body,
+            auth=_unchanged,
         )
+        answer = self._session.send(sent, self._deadline - time.monotonic())
         if not answer.header("content-type").endswith("/xml"):
             raise _no_list(answer)
         if answer.status < 300:
@@ -234,18 +236,19 @@ def _elsewhere(error: t.Any) -> str:
     return f"The bucket is at {endpoint}: set {f'oss_region to {region[1]}' if region else f'oss_endpoint to {endpoint}'}"
 
 
+def _unchanged(request: t.Any) -> t.Any:
+    return request
+
+
 class _SdkResponse:
     """An answer in the shape in which the package wants one."""
 
     is_closed = is_stream_consumed = True
 
     def __init__(self, request: t.Any, answer: Response) -> None:
-        # The package needs it, too.
-        from requests.structures import CaseInsensitiveDict
-
         self.request = request
         self.status_code = answer.status
-        self.headers = CaseInsensitiveDict(answer.headers)
+        self.headers = requests.structures.CaseInsensitiveDict(answer.headers)
         self.reason = ""
         self.content = answer.body
 

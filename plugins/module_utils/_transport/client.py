@@ -18,12 +18,13 @@ import typing as t
 from datetime import datetime, timezone
 
 from .._base.errors import BackupError, ConnectionFailedError
+from .._base.requests_import import requests
 from .._base.text import hide
 from .._base.version import VERSION
 from . import response as answer
 from .errors import RetryAction, ServiceError, classify, hint_for, is_ambiguous
 from .session import Session
-from .signing import canonical_query, signed_headers
+from .signing import Acs3Auth, canonical_query
 
 if t.TYPE_CHECKING:
     from .._base.http_options import HttpOptions
@@ -165,17 +166,18 @@ class Client:
         left: float,
     ) -> dict[str, t.Any]:
         now = datetime.fromtimestamp(time.time() + self._clock_offset, timezone.utc)
-        headers = signed_headers(
-            credential,
-            action=action,
-            version=self.service.version,
-            host=self._session.authority,
-            query=parameters,
-            date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            nonce=os.urandom(16).hex(),
+        request = requests.Request(
+            "POST",
+            f"{self.base_url}/?{canonical_query(parameters)}",
+            auth=Acs3Auth(
+                credential,
+                action=action,
+                version=self.service.version,
+                date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                nonce=os.urandom(16).hex(),
+            ),
         )
-        target = f"/?{canonical_query(parameters)}"
-        read = self._session.send("POST", target, headers, left)
+        read = self._session.send(request, left)
         try:
             return answer.parse(read)
         except ServiceError as error:

@@ -12,12 +12,15 @@ import json
 import re
 import time
 import typing as t
-import zlib
-from http.client import HTTPException, HTTPResponse, IncompleteRead
+from email.utils import parsedate_to_datetime
 
 from .._base.errors import ConnectionFailedError, InvalidResponseError
 from .._base.text import MAX_NAME, quoted
 from .errors import ServiceError
+
+if t.TYPE_CHECKING:
+    from requests import Response as StreamedResponse
+
 
 MAX_BYTES = 64 * 1024 * 1024
 _STEP = 65536
@@ -42,8 +45,6 @@ class Response(t.NamedTuple):
     @property
     def clock_offset(self) -> t.Optional[float]:
         """Seconds by which the service's clock is ahead of ours."""
-        from email.utils import parsedate_to_datetime  # seldom needed
-
         try:
             return parsedate_to_datetime(self.header("date")).timestamp() - time.time()
         except (TypeError, ValueError, IndexError):
@@ -79,47 +80,31 @@ class Response(t.NamedTuple):
         return text + (f", titled {quoted(title.group(1))!r}" if title else "")
 
 
-def read(response: HTTPResponse, host: str) -> Response:
-    """The whole answer, within MAX_BYTES. Raises ConnectionFailedError, OSError and HTTPException."""
-    body = b"".join(_chunks(response, host))
-    if response.length:
-        raise IncompleteRead(b"", response.length)
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    if headers.get("content-encoding", "").lower() == "gzip":
-        body = _unpacked(body, host)
-    return Response(response.status, headers, body)
+def read(response: StreamedResponse, host: str) -> Response:
+    """The whole answer, within MAX_BYTES. Raises ConnectionFailedError, and what requests raises."""
+    body = bytearray()
+    for chunk in _chunks(response):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            response.close()
+            raise ConnectionFailedError(
+                f"the answer of {host} is larger than {MAX_BYTES} bytes"
+            )
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(response.status_code, headers, bytes(body))
 
 
-def _chunks(response: HTTPResponse, host: str) -> t.Iterator[bytes]:
-    count = 0
+def _chunks(response: StreamedResponse) -> t.Iterator[bytes]:
+    """As they arrive, where urllib3 can do that; it collects larger ones otherwise."""
+    read1 = getattr(response.raw, "read1", None)
+    if read1 is None:
+        yield from response.iter_content(_STEP)
+        return
     while True:
-        chunk = response.read(_STEP)
+        chunk = read1(_STEP, decode_content=True)
         if not chunk:
             return
-        count += len(chunk)
-        if count > MAX_BYTES:
-            raise _too_large(host)
         yield chunk
-
-
-def _unpacked(body: bytes, host: str) -> bytes:
-    """Of gzip, which can hold far more than was sent."""
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        unpacked = unpacker.decompress(body, MAX_BYTES)
-    except zlib.error as error:
-        raise HTTPException(
-            f"the body is not the gzip that it is said to be: {error}"
-        ) from None
-    if unpacker.unconsumed_tail:
-        raise _too_large(host)
-    if not unpacker.eof:
-        raise HTTPException("the body ends before its gzip does")
-    return unpacked
-
-
-def _too_large(host: str) -> ConnectionFailedError:
-    return ConnectionFailedError(f"the answer of {host} is larger than {MAX_BYTES} bytes")
 
 
 def parse(answer: Response) -> dict[str, t.Any]:

@@ -14,15 +14,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import typing as t
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from .._base.requests_import import AuthBase
 
 if t.TYPE_CHECKING:
+    from requests import PreparedRequest
+
     from .credentials import Credential
 
 
 ALGORITHM = "ACS3-HMAC-SHA256"
-
-_SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 def canonical_query(parameters: t.Mapping[str, str]) -> str:
@@ -67,34 +69,45 @@ def authorization(
     return f"{ALGORITHM} Credential={key_id},SignedHeaders={names},Signature={signature}"
 
 
-def signed_headers(
-    credential: Credential,
-    *,
-    action: str,
-    version: str,
-    host: str,
-    query: t.Mapping[str, str],
-    date: str,
-    nonce: str,
-) -> dict[str, str]:
-    """The headers of a POST to ``/`` with an empty body. A repeated request needs a new nonce, and so new headers."""
-    headers = {
-        "host": host,
-        "x-acs-action": action,
-        "x-acs-version": version,
-        "x-acs-date": date,
-        "x-acs-signature-nonce": nonce,
-        "x-acs-content-sha256": _SHA256_OF_NOTHING,
-    }
-    if credential.security_token:
-        headers["x-acs-accesskey-id"] = credential.access_key_id
-        headers["x-acs-security-token"] = credential.security_token
-    headers["authorization"] = authorization(
-        method="POST",
-        path="/",
-        query=query,
-        headers=headers,
-        key_id=credential.access_key_id,
-        key_secret=credential.access_key_secret,
-    )
-    return headers
+class Acs3Auth(AuthBase):
+    """Signs one request of one call; a repeated request needs a new nonce, and so a new instance.
+
+    Being an ``auth=`` of requests it also keeps ``~/.netrc`` from replacing the Authorization header.
+    """
+
+    def __init__(
+        self, credential: Credential, *, action: str, version: str, date: str, nonce: str
+    ) -> None:
+        self._credential = credential
+        self._headers = {
+            "x-acs-action": action,
+            "x-acs-version": version,
+            "x-acs-date": date,
+            "x-acs-signature-nonce": nonce,
+        }
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        body = request.body or b""
+        url = urlsplit(t.cast(str, request.url))
+        headers = dict(
+            self._headers,
+            host=url.netloc,
+            **{
+                "x-acs-content-sha256": hashlib.sha256(
+                    body if isinstance(body, bytes) else body.encode()
+                ).hexdigest()
+            },
+        )
+        if self._credential.security_token:
+            headers["x-acs-accesskey-id"] = self._credential.access_key_id
+            headers["x-acs-security-token"] = self._credential.security_token
+        request.headers.update(headers)
+        request.headers["Authorization"] = authorization(
+            method=t.cast(str, request.method),
+            path=url.path or "/",
+            query=dict(parse_qsl(url.query, keep_blank_values=True)),
+            headers=headers,
+            key_id=self._credential.access_key_id,
+            key_secret=self._credential.access_key_secret,
+        )
+        return request

@@ -334,7 +334,7 @@ def test_an_error_that_was_not_foreseen(
     def fail(*_unused: Any, **more: Any) -> None:
         raise ValueError(f"{BEFORE} {LINK} {AFTER}\x9b31m")
 
-    monkeypatch.setattr("http.client.HTTPConnection.request", fail)
+    monkeypatch.setattr("requests.Session.prepare_request", fail)
     shown = output("info")
     said = json.loads(shown)["msg"]
     assert f"not foreseen: ValueError: {BEFORE} " in said

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import json
 import re
 import socket
 import threading
@@ -19,7 +17,6 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import (
     BackupError,
-    ConfigurationError,
     ConnectionFailedError,
     InvalidResponseError,
 )
@@ -28,8 +25,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.version impo
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.response import MAX_BYTES
-from processes import until
 from stand_in import Fault, StandIn
 
 MakeClient = Callable[..., Client]
@@ -351,7 +346,6 @@ class Responder:
         self._answer = answer
         self._drip = drip
         self.dripped = 0
-        self.closed = 0
         self._ended = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -377,15 +371,6 @@ class Responder:
                     while self._drip is not None and not self._ended.wait(self._drip):
                         connection.sendall(b" ")
                         self.dripped += 1
-                self.closed += 1
-
-
-GOOD = b'{"Success": "true", "Data": {}}'
-
-
-def with_body(body: bytes, *headers: str) -> bytes:
-    lines = ("HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers)
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def test_an_answer_that_drips(client_of: MakeClient, service: StandIn) -> None:
@@ -396,44 +381,6 @@ def test_an_answer_that_drips(client_of: MakeClient, service: StandIn) -> None:
         error = failure_of(client_of(service, base_url=url, retries=0, read_timeout=0.5), ConnectionFailedError)
     assert 0 < responder.dripped < 333
     assert "did not answer within 0.5 seconds" in str(error)
-
-
-def test_a_connection_that_the_server_has_closed_is_not_used_again(client_of: MakeClient, service: StandIn) -> None:
-    responder = Responder(with_body(GOOD))
-    with responder as url:
-        client = client_of(service, base_url=url, retries=0)
-        ask(client)
-        until(lambda: responder.closed == 1)
-        ask(client)
-
-
-def test_a_body_that_ends_early_is_none(client_of: MakeClient, service: StandIn) -> None:
-    """Also where what came can be read."""
-    with Responder(with_body(GOOD + b" " * 9)[:-9]) as url:
-        error = failure_of(client_of(service, base_url=url, retries=0), ConnectionFailedError)
-    assert re.search("the connection to .* broke .*9 more expected", str(error))
-
-
-def test_a_body_in_gzip(client_of: MakeClient, service: StandIn) -> None:
-    with Responder(with_body(gzip.compress(GOOD), "Content-Encoding: gzip")) as url:
-        assert ask(client_of(service, base_url=url)) == json.loads(GOOD)
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (gzip.compress(GOOD)[:-9], "the connection to .* broke"),
-        (GOOD, "the connection to .* broke"),
-        (gzip.compress(b" " * (MAX_BYTES + 1), 1), "is larger than"),
-    ],
-    ids=["cut off", "none at all", "too much"],
-)
-def test_a_body_in_gzip_that_cannot_be_unpacked(
-    client_of: MakeClient, service: StandIn, body: bytes, said: str
-) -> None:
-    with Responder(with_body(body, "Content-Encoding: gzip")) as url:
-        error = failure_of(client_of(service, base_url=url, retries=0), ConnectionFailedError)
-    assert re.search(said, str(error))
 
 
 def test_loopback_needs_no_proxy(service: StandIn, client_of: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,11 +398,9 @@ def test_tls_to_what_does_not_speak_it(service: StandIn, client_of: MakeClient) 
 def test_a_bundle_without_certificates(tls_service: StandIn, client_of: MakeClient, tmp_path: Path) -> None:
     bundle = tmp_path / "empty.pem"
     bundle.write_text("nothing\n")
-    error = failure_of(client_of(tls_service, ca_path=str(bundle)), ConfigurationError)
-    assert f"the CA bundle {str(bundle)!r} cannot be read" in str(error)
-    assert "Check ca_path" in str(error)
+    error = failure_of(client_of(tls_service, ca_path=str(bundle)), ConnectionFailedError)
+    assert "the CA bundle cannot be read" in str(error)
     assert error.attempts == 1
-    assert tls_service.connections == 0
 
 
 def test_the_time_for_all_requests(service: StandIn, client_of: MakeClient) -> None:

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+import requests
 from alibabacloud_tea_openapi.utils import Utils
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signing import (
+    Acs3Auth,
     authorization,
     canonical_query,
-    signed_headers,
 )
 from darabonba.request import DaraRequest
 from hypothesis import given
@@ -45,13 +46,18 @@ def test_the_vector_of_the_documentation() -> None:
     )
 
 
-def official(headers: dict[str, str], query: dict[str, str], credential: Credential) -> str:
+def official(request: requests.PreparedRequest, credential: Credential) -> str:
     """What the official SDK's signer makes of the same request."""
+    url = urlsplit(str(request.url))
     same = DaraRequest()
-    same.method = "POST"
-    same.pathname = "/"
-    same.query = query
-    same.headers = {name: value for name, value in headers.items() if name != "authorization"}
+    same.method = str(request.method)
+    same.pathname = url.path
+    same.query = dict(parse_qsl(url.query, keep_blank_values=True))
+    same.headers = {
+        name.lower(): value
+        for name, value in request.headers.items()
+        if name.lower() == "host" or name.lower().startswith("x-acs-")
+    }
     signature: str = Utils.get_authorization(
         same, "ACS3-HMAC-SHA256", EMPTY_BODY, credential.access_key_id, credential.access_key_secret
     )
@@ -72,16 +78,12 @@ def test_the_official_signer_signs_alike(
     query: dict[str, str], key_id: str, key_secret: str, token: str | None
 ) -> None:
     credential = Credential(key_id, key_secret, token or "")
-    headers = signed_headers(
-        credential,
-        action="DescribeDownloadTask",
-        version="2021-01-01",
-        host="dbs-api.cn-hangzhou.aliyuncs.com",
-        query=query,
-        date="2026-01-31T00:00:00Z",
-        nonce="0123",
+    auth = Acs3Auth(
+        credential, action="DescribeDownloadTask", version="2021-01-01", date="2026-01-31T00:00:00Z", nonce="0123"
     )
+    url = f"https://dbs-api.cn-hangzhou.aliyuncs.com/?{canonical_query(query)}"
+    request = requests.Session().prepare_request(requests.Request("POST", url, auth=auth))
 
-    assert dict(parse_qsl(canonical_query(query), keep_blank_values=True)) == query
-    assert headers["authorization"] == official(headers, query, credential)
-    assert ("x-acs-security-token" in headers["authorization"]) == bool(token)
+    assert dict(parse_qsl(urlsplit(str(request.url)).query, keep_blank_values=True)) == query
+    assert request.headers["Authorization"] == official(request, credential)
+    assert ("x-acs-security-token" in request.headers["Authorization"]) == bool(token)

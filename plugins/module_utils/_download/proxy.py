@@ -1,0 +1,67 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The proxy for a host, and the certificates that are trusted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+from base64 import b64encode
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from .._base.errors import ConfigurationError
+from .._base.http_options import HttpOptions
+from .._base.text import hide_login
+from .link import Link
+
+
+# Cached, as loading the certificates of the system costs more than a request, and each connection needs them.
+@functools.lru_cache(maxsize=4)
+def tls_context(options: HttpOptions) -> ssl.SSLContext:
+    """The context of TLS for these options. Raises ConfigurationError if ca_path cannot be read."""
+    ca_path = options.ca_path
+    try:
+        if ca_path and os.path.isdir(ca_path):
+            context = ssl.create_default_context(capath=ca_path)
+        else:
+            context = ssl.create_default_context(cafile=ca_path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"ca_path {ca_path!r} cannot be read: {error}."
+        ) from None
+    if not options.validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def proxy_of(link: Link) -> str:
+    """The proxy for a link by the environment; empty for none, as for loopback addresses."""
+    if link.host == "localhost" or link.host.startswith("127.") or link.host == "::1":
+        return ""
+    proxies = getproxies()
+    proxy = proxies.get(link.scheme) or proxies.get("all") or ""
+    if not proxy or proxy_bypass(link.host):
+        return ""
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.lower().startswith("http://"):
+        raise ConfigurationError(
+            f"the proxy for {link.host} is not one that begins with http://: others are not supported."
+        )
+    return proxy
+
+
+def proxy_login(proxy: str) -> dict[str, str]:
+    """The header with user and password of a proxy, if it has any."""
+    parts = urlsplit(proxy)
+    if not parts.username:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    hide_login(unquote(parts.username), unquote(parts.password or ""))
+    return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
