@@ -351,14 +351,14 @@ blocking_task:
 error:
   description:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(slot taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
+    - The kind is also V(slot_taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
       task has failed, has expired or is uncertain; V(missing) if there is no backup set for O(backup_set_id=latest); V(wait) as
-      M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome unknown) if the answer was lost and no effect has shown.
+      M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome_unknown) if the answer was lost and no effect has shown.
       If the slot did not become free in time, the kind is V(wait), and C(blocking_task) is there.
   returned: failure
   type: dict
   sample:
-    kind: slot taken
+    kind: slot_taken
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -277,13 +277,13 @@ polls:
 error:
   description:
     - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(wait), with a C(reason) that is V(failed), V(timed out) or V(nothing), if what was waited for did
+    - The kind is also V(wait), with a C(reason) that is V(failed), V(timed_out) or V(nothing), if what was waited for did
       not come, and V(interruption) if the module was told to end.
   returned: failure
   type: dict
   sample:
     kind: wait
-    reason: timed out
+    reason: timed_out
 """
 
 from ansible.module_utils.basic import AnsibleModule

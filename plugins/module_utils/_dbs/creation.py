@@ -40,13 +40,13 @@ LOOK_INTERVAL = 2.0
 class AmbiguousResultError(BackupError):
     """The answer was lost, and no effect has shown; there may be one yet."""
 
-    kind = "outcome unknown"
+    kind = "outcome_unknown"
 
 
 class SlotTakenError(BackupError):
     """An instance has one running or failed task at a time: ``task`` is in the way, none if it was not found."""
 
-    kind = "slot taken"
+    kind = "slot_taken"
 
     def __init__(self, message: str, task: t.Optional[Task], *, hint: str) -> None:
         super().__init__(message, hint=hint)

@@ -38,9 +38,9 @@ class WaitOutcome(enum.Enum):
 
     DONE = "done"
     FAILED = "failed"
-    TIMED_OUT = "timed out"
+    TIMED_OUT = "timed_out"
     NOTHING = "nothing"
-    SLICE_OVER = "slice over"
+    SLICE_OVER = "slice_over"
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_no_retry_when_the_time_is_over(world: World) -> None:
 def test_the_time_is_over_before_the_retry_shows(world: World) -> None:
     world.service.add_task(INSTANCE, task_id="dt-one", state="failed", retry_schedule=[("failed", None)])
     result = world.wait(task_ids=["dt-one"], retries=1, timeout=50)
-    assert result["error"]["reason"] == "timed out"
+    assert result["error"]["reason"] == "timed_out"
     assert "dt-one of rm-bp1abc is failed at 5/10 tables, 50 % and was retried 50 seconds ago" in result["msg"]
 
 

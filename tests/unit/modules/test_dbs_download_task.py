@@ -266,7 +266,7 @@ def test_a_refusal_tells_whether_it_is_the_same(task: Any, asked: dict[str, Any]
     if code == "JobAlreadyExist":
         assert (result["action"], result["task"]["task_id"], result["uncertain_fields"]) == ("none", "dt-theirs", [])
     else:
-        assert result["error"]["kind"] == "slot taken"
+        assert result["error"]["kind"] == "slot_taken"
 
 
 def test_a_new_task_that_another_run_would_not_recognise(task: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -363,7 +363,7 @@ def test_a_failed_task(task: Any, asked: dict[str, Any], service: StandIn) -> No
 def test_a_task_in_the_way(task: Any, asked: dict[str, Any], service: StandIn, state: str, advice: str) -> None:
     service.add_task(INSTANCE, task_id="dt-other", state=state, backup_set_id="7")
     result = task(asked)
-    assert result["error"]["kind"] == "slot taken"
+    assert result["error"]["kind"] == "slot_taken"
     assert result["error"]["blocking_task"]["task_id"] == "dt-other"
     assert f"task 'dt-other' is {state}" in result["msg"]
     assert advice in result["msg"]
@@ -379,7 +379,7 @@ def test_it_can_wait_for_the_slot(task: Any, asked: dict[str, Any], service: Sta
 def test_a_slot_that_a_failure_blocks(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-bad", schedule=[("running", 0.3), ("failed", None)], backup_set_id="7")
     result = task({**asked, "wait_for_slot": True, "wait_timeout": 600})
-    assert result["error"]["kind"] == "slot taken"
+    assert result["error"]["kind"] == "slot_taken"
     assert "task 'dt-bad' is failed" in result["msg"]
 
 
@@ -607,7 +607,7 @@ def test_a_retry_that_did_not_arrive(task: Any, retried: dict[str, Any], service
     service.add_task(INSTANCE, task_id="dt-bad", state="failed")
     service.inject(Fault("reset", action="RetryDownloadTask"))
     result = task(retried)
-    assert result["error"]["kind"] == "outcome unknown"
+    assert result["error"]["kind"] == "outcome_unknown"
     assert "Failed to retry download task 'dt-bad'" in result["msg"]
     assert "Run it again" in result["msg"]
 
@@ -631,7 +631,7 @@ def test_a_lost_retry_of_what_is_in_the_way_is_not_sent_again(
     if retries:
         assert result["action"] == "created"
     else:
-        assert result["error"]["kind"] == "outcome unknown"
+        assert result["error"]["kind"] == "outcome_unknown"
         assert "Failed to retry download task 'dt-bad'" in result["msg"]
 
 
@@ -722,7 +722,7 @@ def test_a_list_that_fails_to_the_end_is_quoted(
     else:
         service.add_task(INSTANCE, state="running", backup_set_id="7")
     result = task(asked)
-    assert result["error"]["kind"] == ("outcome unknown" if sought == "created" else "slot taken")
+    assert result["error"]["kind"] == ("outcome_unknown" if sought == "created" else "slot_taken")
     assert "Failed to list the download tasks" in result["msg"]
     assert "NoPermission" in result["msg"]
     assert creations(service) == 1
@@ -759,7 +759,7 @@ def test_a_task_without_an_id_does_not_prove_a_creation(task: Any, asked: dict[s
 
     service.on_call(show)
     service.inject(Fault("unavailable", executed=True, action="CreateDownload"))
-    assert task(asked)["error"]["kind"] == "outcome unknown"
+    assert task(asked)["error"]["kind"] == "outcome_unknown"
     assert "gives it no ID" in task(asked)["msg"]
     assert creations(service) == 1
 
@@ -803,7 +803,7 @@ def test_a_task_like_one_that_was_there_before(task: Any, asked: dict[str, Any],
 def test_what_did_not_arrive_is_not_sent_again(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.inject(Fault("reset", action="CreateDownload"))
     result = task(asked)
-    assert result["error"]["kind"] == "outcome unknown"
+    assert result["error"]["kind"] == "outcome_unknown"
     assert "no such task has shown up within 0.3 seconds. Run it again" in result["msg"]
     assert (len(service.created), creations(service)) == (0, 1)
     assert task(asked)["changed"]

@@ -172,7 +172,7 @@ def test_a_process_that_is_lost_while_the_service_creates(
         controller.kill()
         assert controller.take(process)["_job"]["notes"]["sending"].startswith("create a download task for backup set")
     result = controller.run()
-    assert result["error"] == {"kind": "outcome unknown"}
+    assert result["error"] == {"kind": "outcome_unknown"}
     assert "Whether it could create a download task for backup set '1482610001' of instance" in result["msg"]
     assert "run it again" in result["msg"]
     until(lambda: service.created)
@@ -188,7 +188,7 @@ def test_a_process_whose_notes_are_lost_as_well(service: StandIn, asked: dict[st
     controller.begin = {"id": "another", "notes": None}
     controller.directory = None
     result = controller.run()
-    assert result["error"] == {"kind": "outcome unknown"}
+    assert result["error"] == {"kind": "outcome_unknown"}
     assert creations(service) == 1
 
 
@@ -276,7 +276,7 @@ def test_the_slot_does_not_become_free(service: StandIn, asked: dict[str, Any], 
     service.add_task(INSTANCE, task_id="dt-slow", state="running", backup_set_id="7", tables=10)
     result = task({**asked, "wait_timeout": 0.5})
     assert result["error"]["kind"] == "wait"
-    assert result["error"]["reason"] == "timed out"
+    assert result["error"]["reason"] == "timed_out"
     assert result["error"]["blocking_task"]["task_id"] == "dt-slow"
     assert result["msg"] == (
         "Failed to create a download task for backup set '1482610001' of instance 'rm-bp1abc' in region 'cn-hangzhou': an"
@@ -289,7 +289,7 @@ def test_the_slot_does_not_become_free(service: StandIn, asked: dict[str, Any], 
 
 def test_a_task_that_is_not_done_in_time(service: StandIn, asked: dict[str, Any], task: Any) -> None:
     result = task({**asked, "wait_timeout": 0.3})
-    assert (result["action"], result["error"]["reason"]) == ("created", "timed out")
+    assert (result["action"], result["error"]["reason"]) == ("created", "timed_out")
     assert f"task '{service.created[0].task_id}' of rm-bp1abc is running" in result["msg"]
     assert "is not done after the 0.3 seconds of wait_timeout. It goes on by itself" in result["msg"]
 
@@ -297,7 +297,7 @@ def test_a_task_that_is_not_done_in_time(service: StandIn, asked: dict[str, Any]
 def test_a_failed_task_in_the_way(service: StandIn, asked: dict[str, Any], task: Any) -> None:
     failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed", backup_set_id="7")
     refused = task(asked)
-    assert refused["error"]["kind"] == "slot taken"
+    assert refused["error"]["kind"] == "slot_taken"
     assert "task 'dt-bad' is failed" in refused["msg"]
     assert "on_blocked=retry" in refused["msg"]
     planned = task({**asked, "on_blocked": "retry", "backup_set_size": 1, "_ansible_check_mode": True})
@@ -316,7 +316,7 @@ def test_a_task_in_the_way_that_fails_again(service: StandIn, asked: dict[str, A
     failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed", backup_set_id="7")
     service.habits.retry_life_cycle = [("running", 0.3), ("failed", None)]
     result = task({**asked, "on_blocked": "retry"})
-    assert result["error"]["kind"] == "slot taken"
+    assert result["error"]["kind"] == "slot_taken"
     assert "It was retried, and has failed again" in result["msg"]
     assert (result["changed"], result["retried_blocking_task_ids"]) == (True, ["dt-bad"])
     assert (failed.retries, len(service.created)) == (1, 0)

@@ -190,7 +190,7 @@ def test_failing_at_the_end(wait: Any, asked: dict[str, Any], service: StandIn) 
 def test_the_time_is_over(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-slow", schedule=SLOW, tables=8)
     result = wait({**asked, "timeout": 0.7})
-    assert result["error"] == {"kind": "wait", "reason": "timed out"}
+    assert result["error"] == {"kind": "wait", "reason": "timed_out"}
     assert 0.7 <= result["elapsed"] < 1.2
     assert "timed out after 0.7 seconds" in result["msg"]
     assert f"dt-slow of {INSTANCE} is running at 0/8 tables, 0 %" in result["msg"]
@@ -201,7 +201,7 @@ def test_no_time_at_all(wait: Any, asked: dict[str, Any], service: StandIn) -> N
     service.add_task(INSTANCE, task_id="dt-done", state="finished")
     assert wait({**asked, "timeout": 0, "task_ids": "dt-done"})["polls"] == 1
     service.add_task(INSTANCE, task_id="dt-slow", schedule=SLOW)
-    assert wait({**asked, "timeout": 0})["error"]["reason"] == "timed out"
+    assert wait({**asked, "timeout": 0})["error"]["reason"] == "timed_out"
 
 
 def test_check_mode_answers_at_once(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -287,7 +287,7 @@ def test_the_time_is_kept_though_nobody_answers(wait: Any, asked: dict[str, Any]
     service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
     service.inject(Fault("unavailable", 10_000, after=2))
     result = wait({**asked, "timeout": 1, "max_retries": 100, "total_timeout": 60})
-    assert result["error"]["reason"] == "timed out"
+    assert result["error"]["reason"] == "timed_out"
     assert result["elapsed"] < 2.0
     assert result["pending_task_ids"] == ["dt-one"]
     assert "The last poll failed: Failed to list the download tasks" in result["msg"]

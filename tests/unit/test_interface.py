@@ -1,0 +1,107 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The public interface speaks one language: in every module, the lookup and the role, and in what is documented of them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, RefusedError
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.wait_state import WaitOutcome
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
+PACKAGE = "ansible_collections.apsaradb.backup.plugins"
+MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("dbs_*.py"))
+#: What is raised has a kind of its own.
+ABSTRACT = {BackupError, RefusedError}
+
+
+def import_all() -> None:
+    for path in sorted((PLUGINS / "module_utils").rglob("*.py")):
+        parts = path.relative_to(PLUGINS).with_suffix("").parts
+        importlib.import_module(".".join((PACKAGE, *parts)))
+
+
+def error_classes(base: type[BackupError] = BackupError) -> Iterator[type[BackupError]]:
+    yield base
+    for derived in base.__subclasses__():
+        yield from error_classes(derived)
+
+
+def kinds() -> set[str]:
+    import_all()
+    return {error.kind for error in error_classes() if error not in ABSTRACT}
+
+
+def dictionaries(path: Path) -> Iterator[tuple[Any, ast.expr]]:
+    """Keys and values of all dictionaries that are written in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Dict):
+            yield from (
+                (key.value, value) for key, value in zip(node.keys, node.values) if isinstance(key, ast.Constant)
+            )
+
+
+def returned(module: str) -> dict[str, Any]:
+    returns: dict[str, Any] = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{module}").RETURN)
+    return returns
+
+
+def documented_kinds() -> dict[str, str]:
+    section = (ROOT / "README.md").read_text().partition("## Errors\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE))
+
+
+# Errors
+
+
+def test_every_kind_of_error_is_one_word_in_snake_case_and_is_documented() -> None:
+    assert kinds() == set(documented_kinds())
+    for name in kinds():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+
+
+def test_no_error_is_raised_without_a_kind_of_its_own() -> None:
+    abstract = {error.__name__ for error in ABSTRACT}
+    for path in PLUGINS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.func if isinstance(node, ast.Call) else None
+            assert not (isinstance(called, ast.Name) and called.id in abstract), (path, called)
+
+
+def test_what_says_its_kind_without_an_exception_has_a_documented_one() -> None:
+    said = {
+        (path.name, value.value)
+        for path in PLUGINS.rglob("*.py")
+        for key, value in dictionaries(path)
+        if key == "kind" and isinstance(value, ast.Constant)
+    }
+    assert said, "it finds none any more"
+    assert {kind for _path, kind in said} <= set(documented_kinds())
+
+
+def test_every_reason_is_in_snake_case_and_those_that_users_see_are_documented() -> None:
+    for reason in WaitOutcome:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", reason.value)
+    shown = {WaitOutcome.FAILED, WaitOutcome.TIMED_OUT, WaitOutcome.NOTHING}
+    assert set(re.findall(r"`(\w+)`", documented_kinds()["wait"])) == {"reason", *(reason.value for reason in shown)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_a_module_says_of_its_errors_is_in_the_list(module: str) -> None:
+    error = returned(module)["error"]
+    text = " ".join(error["description"]) if isinstance(error["description"], list) else error["description"]
+    text += str(error.get("contains", {}).get("kind", {}).get("description", ""))
+    reasons = {reason.value for reason in WaitOutcome}
+    assert set(re.findall(r"V\((\w+)\)", text)) <= {*documented_kinds(), *reasons, "null"}
+    assert error["sample"]["kind"] in documented_kinds()
+    assert error["sample"].get("reason", "failed") in reasons
