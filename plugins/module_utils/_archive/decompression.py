@@ -13,15 +13,11 @@ import threading
 import typing as t
 import zlib
 
+from . import tuning
 from .errors import damaged, truncated
 from .formats import Format
-from .source import BLOCK, Source
+from .source import BLOCK, Source, Tick
 from .zstd import unzstd
-
-#: Bytes of one chunk, so that a few compressed bytes cannot fill the memory.
-_CHUNK = 1 << 20
-#: Chunks that may wait for the reader: enough that decompression and writing overlap, and 8 MiB of memory.
-_CHUNKS_AHEAD = 8
 
 
 def _read_plain(source: Source) -> t.Iterator[bytes]:
@@ -36,7 +32,7 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
             try:
-                chunk = member.decompress(data, _CHUNK)
+                chunk = member.decompress(data, tuning.CHUNK_SIZE)
             except zlib.error as error:
                 raise damaged(
                     f"its gzip stream, before byte {source.read} of the archive: {error}"
@@ -45,7 +41,8 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
                 yield chunk
             data = member.unconsumed_tail
             # After a full chunk, zlib may have more without any more input.
-            if not data and not member.eof and len(chunk) < _CHUNK:
+            is_full = len(chunk) == tuning.CHUNK_SIZE
+            if not data and not member.eof and not is_full:
                 data = source.read_some()
                 if not data:
                     raise truncated(source.size, "gzip stream")
@@ -58,26 +55,28 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
             data = more.lstrip(b"\0")
 
 
+#: What the thread hands to its reader.
+_Item = t.Union[bytes, BaseException]
+
 _DECOMPRESSORS = {Format.TAR: _read_plain, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
 
 
 class Stream:
     """The decompressed bytes, forward only, made by a thread of its own. ``tick`` is called for each chunk."""
 
-    def __init__(
-        self, source: Source, format: Format, tick: t.Callable[[], t.Any]
-    ) -> None:
+    def __init__(self, source: Source, format: Format, tick: Tick) -> None:
         self.offset = 0
         self._tick = tick
         self._chunk = b""
         self._position = 0
         self._chunks = _DECOMPRESSORS[format](source)
-        self._ready: queue.SimpleQueue[t.Union[bytes, BaseException]] = (
-            queue.SimpleQueue()
-        )
-        self._free_slots = threading.Semaphore(_CHUNKS_AHEAD)
+        # Chunks from the thread to its reader, an empty one at the end, or the error that ended it.
+        self._ready: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        # Bounds the chunks in the queue, which has no limit of its own: the thread takes a slot, and the reader gives it back.
+        self._free_slots = threading.Semaphore(tuning.CHUNKS_AHEAD)
         self._is_closed = False
-        # zlib and zstd let go of Python's lock, so that this thread decompresses while the other one writes.
+        # zlib and zstd let go of Python's lock, so that this thread decompresses while the other one writes. It ends with the
+        # last chunk, or by ``close``. A daemon, as a read from a dead network file system cannot be ended.
         self._thread = threading.Thread(target=self._produce, daemon=True)
         self._thread.start()
 
@@ -90,7 +89,7 @@ class Stream:
                 self._ready.put(chunk)
             self._ready.put(b"")
         except BaseException as error:
-            # Is raised by the thread that reads, which would wait for ever otherwise.
+            # Raised again by the thread that reads, which would wait for ever otherwise.
             self._ready.put(error)
 
     def close(self) -> None:
@@ -125,6 +124,10 @@ class Stream:
             self.offset += BLOCK
             return data
         return b"".join(self.read_pieces(BLOCK))
+
+    def skip(self, count: int) -> int:
+        """Read bytes that are not needed. Returns their number, which is smaller at the end."""
+        return sum(map(len, self.read_pieces(count)))
 
     def read_pieces(self, count: int) -> t.Iterator[memoryview]:
         """The next bytes, fewer at the end."""

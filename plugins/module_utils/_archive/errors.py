@@ -17,17 +17,23 @@ class InvalidArchiveError(BackupError):
     kind = "archive"
 
 
-_DOWNLOAD_AGAIN = "Download it again; nothing of it was unpacked"
+_DAMAGED_HINT = "Download it again; nothing of it was unpacked"
+_UNTRUSTED_HINT = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
 
 
 def damaged(message: str) -> InvalidArchiveError:
     """The error for bytes that no tool writes."""
-    return InvalidArchiveError(f"it is damaged: {message}", hint=_DOWNLOAD_AGAIN)
+    return InvalidArchiveError(f"it is damaged: {message}", hint=_DAMAGED_HINT)
+
+
+def untrusted(message: str) -> InvalidArchiveError:
+    """The error for what is valid, but in no backup: somebody else made the archive, to do harm perhaps."""
+    return InvalidArchiveError(message, hint=_UNTRUSTED_HINT)
 
 
 def truncated(size: int, what: str) -> InvalidArchiveError:
     """The error for an archive of that size that ends too early."""
     return InvalidArchiveError(
         f"it is truncated: after {size} bytes it ends in the middle of a {what}",
-        hint=_DOWNLOAD_AGAIN,
+        hint=_DAMAGED_HINT,
     )

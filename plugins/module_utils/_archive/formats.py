@@ -16,16 +16,12 @@ import sys
 import tarfile
 
 from .._base.text import printable
+from . import tuning
 from .errors import InvalidArchiveError
 from .source import BLOCK
 
-#: Longest part of a name in a message, in characters.
-_MAX_SHOWN = 200
-
 # With surrogateescape, names become the bytes again that they were, whatever it is.
 ENCODING = sys.getfilesystemencoding()
-
-UNTRUSTED_HINT = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
 
 
 class Format(enum.Enum):
@@ -36,19 +32,29 @@ class Format(enum.Enum):
     TAR_ZST = "tar.zst"
 
 
+#: The first bytes of a gzip member, of a Zstandard frame, and of a frame that its decoders skip.
+_FORMATS = {
+    rb"\x1f\x8b": Format.TAR_GZ,
+    rb"\x28\xb5\x2f\xfd": Format.TAR_ZST,
+    rb"[\x50-\x5f]\x2a\x4d\x18": Format.TAR_ZST,
+}
+
+
 def printable_name(name: str) -> str:
     """A name in a message: on one line, not too long, and without what a terminal would obey."""
-    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"), _MAX_SHOWN)
+    return printable(valid_text(name), tuning.MAX_SHOWN)
+
+
+def valid_text(name: str) -> str:
+    """A name without changes, but with ``\\xff`` for a byte that is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def detect_format(beginning: bytes) -> Format:
     """Detect the format by the first 512 bytes. Raises InvalidArchiveError, which names another format."""
-    if beginning.startswith(b"\x1f\x8b"):
-        return Format.TAR_GZ
-    if beginning.startswith(b"\x28\xb5\x2f\xfd") or re.match(
-        rb"[\x50-\x5f]\x2a\x4d\x18", beginning
-    ):
-        return Format.TAR_ZST
+    for signature, format in _FORMATS.items():
+        if re.match(signature, beginning):
+            return format
     # A tar has no signature in old formats, but a checksum in its first header.
     with contextlib.suppress(tarfile.HeaderError, ValueError):
         tarfile.TarInfo.frombuf(beginning[:BLOCK], ENCODING, "surrogateescape")
@@ -59,7 +65,8 @@ def detect_format(beginning: bytes) -> Format:
     )
 
 
-_AN_ERROR = "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
+_RESPONSE_HINT = "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
+#: What else a file may be: the beginning of its content, the end of a sentence, and a hint.
 _SIGNATURES = (
     (
         rb"XBSTCK01",
@@ -71,9 +78,9 @@ _SIGNATURES = (
         "is a qpress archive, a physical backup",
         "Unpack it with qpress -d, then xbstream -x",
     ),
-    (rb"(?i)\s*<(!doctype html|html)", "is an HTML page", _AN_ERROR),
-    (rb"\s*<(\?xml|Error)", "is an XML document", _AN_ERROR),
-    (rb"\s*\{\s*\"", "is a JSON document", _AN_ERROR),
+    (rb"(?i)\s*<(!doctype html|html)", "is an HTML page", _RESPONSE_HINT),
+    (rb"\s*<(\?xml|Error)", "is an XML document", _RESPONSE_HINT),
+    (rb"\s*\{\s*\"", "is a JSON document", _RESPONSE_HINT),
     (rb"\xfd7zXZ\0", "is compressed with xz", "Unpack it with tar -xJ"),
     (rb"BZh[1-9]", "is compressed with bzip2", "Unpack it with tar -xj"),
     (rb"\x04\x22\x4d\x18", "is compressed with lz4", "Decompress it with lz4 -d first"),

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 
-from .errors import InvalidArchiveError
-from .formats import UNTRUSTED_HINT, printable_name
+from . import tuning
+from .errors import InvalidArchiveError, untrusted
+from .formats import printable_name
 from .tar_reader import Entry, Kind
-
-#: Links on one path, as many as Linux follows. A loop has no end.
-_MAX_LINKS = 40
+from .tree import Path
 
 
 def escapes(target: str, depth: int) -> bool:
@@ -34,22 +33,17 @@ def escapes(target: str, depth: int) -> bool:
 
 def leads_outside(entry: Entry) -> InvalidArchiveError:
     """The error for such an entry."""
-    to = (
-        f", a {entry.kind.value} to {printable_name(entry.target)},"
-        if entry.target
-        else ""
-    )
-    return InvalidArchiveError(
-        f"{printable_name(entry.name)}{to} in it leads out of the destination",
-        hint=UNTRUSTED_HINT,
-    )
+    what = entry.printable
+    if entry.target:
+        what += f", a {entry.kind.value} to {printable_name(entry.target)},"
+    return untrusted(f"{what} in it leads out of the destination")
 
 
-def check_link(root: int, path: tuple[str, ...]) -> None:
+def check_link(root: int, path: Path) -> None:
     """Follow the link at the path, by hand. Raises InvalidArchiveError if it leads out of the root, also through other links."""
-    entry = Entry(
-        "/".join(path), Kind.LINK, 0, os.readlink("/".join(path), dir_fd=root), 0
-    )
+    name = "/".join(path)
+    entry = Entry(name, Kind.LINK, 0, os.readlink(name, dir_fd=root), 0)
+    # The directory that was reached, and the parts to come, of which the next one is the last: it is cheap to take.
     here = list(path[:-1])
     ahead = entry.target.split("/")[::-1]
     links = 1
@@ -70,6 +64,6 @@ def check_link(root: int, path: tuple[str, ...]) -> None:
             here.append(part)
             continue
         links += 1
-        if target.startswith("/") or links > _MAX_LINKS:
+        if target.startswith("/") or links > tuning.MAX_LINKS:
             raise leads_outside(entry)
         ahead.extend(target.split("/")[::-1])

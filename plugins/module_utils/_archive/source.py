@@ -14,13 +14,14 @@ import stat
 import typing as t
 
 from .._files.crc64 import crc64
+from . import tuning
 from .errors import InvalidArchiveError
-
-#: Bytes of one read: few calls, and the data is still in the processor's cache for its checksum.
-_READ = 256 << 10
 
 #: Bytes of a block in a tar, by POSIX.
 BLOCK = 512
+
+#: Called now and then for progress. It may raise an error, which ends the work.
+Tick = t.Callable[[], t.Any]
 
 
 class Source:
@@ -28,7 +29,7 @@ class Source:
 
     def __init__(self, path: str) -> None:
         try:
-            # A pipe of that name does not block here, and is refused below.
+            # Not to block at a pipe of that name, which is refused below.
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise _unreadable(error) from None
@@ -82,7 +83,7 @@ class Source:
             count -= len(part)
         return b"".join(parts)
 
-    def crc64_of_all(self, tick: t.Callable[[], None]) -> int:
+    def crc64_of_all(self, tick: Tick) -> int:
         """Read all bytes for their checksum. ``tick`` is called for each read."""
         self.rewind()
         while self.read_some():
@@ -92,19 +93,17 @@ class Source:
     def confirm(self) -> None:
         """Check that nobody wrote to the file meanwhile. Raises InvalidArchiveError."""
         # Size and time do not prove it, but a download that goes on changes both.
-        status = os.fstat(self._file)
-        if (status.st_size, status.st_mtime_ns) != (
-            self._status.st_size,
-            self._status.st_mtime_ns,
-        ):
-            message = "it was written to while it was read"
+        before = self._status
+        now = os.fstat(self._file)
+        if now.st_size != before.st_size or now.st_mtime_ns != before.st_mtime_ns:
             raise InvalidArchiveError(
-                message, hint="Wait until its download is done, and run this again"
+                "it was written to while it was read",
+                hint="Wait until its download is done, and run this again",
             )
 
     def _read_next(self) -> bytes:
         try:
-            data = os.pread(self._file, _READ, self.read)
+            data = os.pread(self._file, tuning.READ_SIZE, self.read)
         except OSError as error:
             raise _unreadable(error) from None
         self.crc64 = crc64(data, self.crc64)
@@ -113,10 +112,7 @@ class Source:
 
 
 def _unreadable(error: OSError) -> InvalidArchiveError:
-    denied = error.errno in (errno.EACCES, errno.EPERM)
-    hint = (
-        "Run it as a user that may read it, with become for example"
-        if denied
-        else "Check src, and its file system"
-    )
+    hint = "Check src, and its file system"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        hint = "Run it as a user that may read it, with become for example"
     return InvalidArchiveError(f"the archive cannot be read: {error.strerror}", hint=hint)

@@ -25,14 +25,13 @@ import re
 import tarfile
 import typing as t
 
+from . import tuning
 from .decompression import Stream
-from .errors import InvalidArchiveError, damaged
-from .formats import ENCODING, UNTRUSTED_HINT, describe_content, printable_name
+from .errors import InvalidArchiveError, damaged, untrusted
+from .formats import ENCODING, describe_content, printable_name
 from .source import BLOCK
 
 _ZEROS = bytes(BLOCK)
-#: Bytes of an extended header, which is kept in memory. The longest names and attributes of Linux need about 130 KiB.
-_MAX_EXTENDED_HEADER = 1 << 20
 
 
 class Kind(enum.Enum):
@@ -53,6 +52,11 @@ class Entry(t.NamedTuple):
     target: str
     offset: int
 
+    @property
+    def printable(self) -> str:
+        """Its name in a message."""
+        return printable_name(self.name)
+
 
 # CONTTYPE is a file in one piece, which no system of today has: tar unpacks it as a file.
 _KINDS = {
@@ -67,6 +71,8 @@ _KINDS = {
 _LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
 #: Headers that tell something of the entries after them.
 _EXTENDED = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, *_LONG_NAMES}
+#: Keyword for all that describe a file with holes.
+_SPARSE = "GNU.sparse"
 #: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]{1,4096})=")
 # Nothing of this is in an export, and a device or a pipe would be dangerous.
@@ -92,6 +98,27 @@ class TarReader:
         """Yield each entry. Content that is not read before the next one is skipped."""
         common: dict[str, str] = {}
         own: dict[str, str] = {}
+        for header, offset in self._headers():
+            if header is None:
+                # Global settings hold for one tar, and not for the next.
+                common = {}
+            elif header.type == tarfile.XGLTYPE:
+                common.update(self._settings(header, offset))
+            elif header.type in _EXTENDED:
+                own.update(self._settings(header, offset))
+            else:
+                # An empty value takes back the global one.
+                settings = {**common, **own}
+                own = {}
+                entry = _entry_of(header, settings, offset)
+                # By the offset, as the caller may have read none, some or all of the content.
+                stop = self._stream.offset + entry.size
+                yield entry
+                self._skip(stop - self._stream.offset, entry)
+                self._skip(-entry.size % BLOCK, entry)
+
+    def _headers(self) -> t.Iterator[tuple[t.Optional[tarfile.TarInfo], int]]:
+        """Yield each header, also those that extend others, with its offset; None before the first one of each tar."""
         is_extended = False
         has_ended = True
         while True:
@@ -113,28 +140,12 @@ class TarReader:
             if has_ended:
                 has_ended = False
                 self.archives += 1
-                # Global settings hold for one tar, and not for the next.
-                common = {}
+                yield None, offset
             # The base-256 notation of GNU can be negative, which would lead backwards.
             if header.size < 0:
                 raise damaged(f"the header at offset {offset} has a negative size")
             is_extended = header.type in _EXTENDED
-            if header.type == tarfile.XGLTYPE:
-                common.update(self._settings(header, offset))
-            elif is_extended:
-                own.update(self._settings(header, offset))
-            else:
-                entry = _entry_of(
-                    header,
-                    {name: value for name, value in {**common, **own}.items() if value},
-                    offset,
-                )
-                own = {}
-                # By the offset, as the caller may have read none, some or all of the content.
-                stop = self._stream.offset + entry.size
-                yield entry
-                self._skip(stop - self._stream.offset, entry)
-                self._skip(-entry.size % BLOCK, entry)
+            yield header, offset
 
     def _check_end(self, offset: int, has_ended: bool) -> None:
         """Refuse a stream that stops before the end of a tar, or holds no tar."""
@@ -149,6 +160,7 @@ class TarReader:
             )
 
     def _header(self, block: bytes, offset: int) -> tarfile.TarInfo:
+        """Parse a header. Raises InvalidArchiveError."""
         try:
             return tarfile.TarInfo.frombuf(block, ENCODING, "surrogateescape")
         except (tarfile.HeaderError, ValueError) as error:
@@ -164,6 +176,7 @@ class TarReader:
     def _no_header(
         self, block: bytes, offset: int, error: Exception
     ) -> InvalidArchiveError:
+        """The error for a block that is no header. The first one is described by what it may be instead."""
         if self.archives:
             return damaged(
                 f"there is no tar header at offset {offset} of what is unpacked, where one has to be: {error}"
@@ -175,29 +188,31 @@ class TarReader:
 
     def _read_extended(self, header: tarfile.TarInfo) -> bytes:
         """Read the content of an extended header."""
-        if header.size > _MAX_EXTENDED_HEADER:
-            message = f"an extended header of {header.size} bytes; at most {_MAX_EXTENDED_HEADER} make sense"
-            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        limit = tuning.MAX_EXTENDED_HEADER
+        if header.size > limit:
+            raise untrusted(
+                f"an extended header of {header.size} bytes; at most {limit} make sense"
+            )
         data = b"".join(self._stream.read_pieces(header.size))
+        # After a short content, there is no padding either.
         padding = -header.size % BLOCK
-        if (
-            len(data) < header.size
-            or sum(map(len, self._stream.read_pieces(padding))) < padding
-        ):
+        if len(data) < header.size or self._stream.skip(padding) < padding:
             raise damaged(
                 f"it ends at offset {self._stream.offset}, in the middle of an extended header"
             )
         return data
 
     def _skip(self, count: int, entry: Entry) -> None:
-        if sum(map(len, self._stream.read_pieces(count))) < count:
+        """Skip bytes of the entry's content, or of the zeros after it."""
+        # Mostly there is nothing to skip, as the caller has read all of the content.
+        if count and self._stream.skip(count) < count:
             raise cut_off(entry, self._stream.offset)
 
 
 def cut_off(entry: Entry, offset: int) -> InvalidArchiveError:
     """The error for content that ends too early."""
     return damaged(
-        f"what is unpacked ends at offset {offset}, in the middle of {printable_name(entry.name)}"
+        f"what is unpacked ends at offset {offset}, in the middle of {entry.printable}"
     )
 
 
@@ -206,51 +221,52 @@ def _pax_records(data: bytes, offset: int) -> dict[str, str]:
     records = {}
     at = 0
     while at < len(data):
-        match = _PAX_RECORD.match(data, at)
         # A record is "length keyword=value\n", and its length includes all of that.
-        end = at + int(match[1]) if match else 0
-        if not match or not match.end() < end <= len(data) or data[end - 1] != 0x0A:
-            raise damaged(f"the extended header at offset {offset} cannot be read")
-        keyword = (
-            "GNU.sparse" if match[2].startswith(b"GNU.sparse.") else os.fsdecode(match[2])
-        )
-        if keyword in ("path", "linkpath", "size", "GNU.sparse"):
-            records[keyword] = os.fsdecode(data[match.end() : end - 1])
-        at = end
+        match = _PAX_RECORD.match(data, at)
+        if not match:
+            raise _unreadable(offset)
+        start = match.end()
+        at += int(match[1])
+        if not start < at <= len(data) or data[at - 1 : at] != b"\n":
+            raise _unreadable(offset)
+        keyword = os.fsdecode(match[2])
+        # There are several of these, and one is enough to know.
+        if keyword.startswith("GNU.sparse."):
+            keyword = _SPARSE
+        if keyword in ("path", "linkpath", "size", _SPARSE):
+            records[keyword] = os.fsdecode(data[start : at - 1])
     return records
+
+
+def _unreadable(offset: int) -> InvalidArchiveError:
+    return damaged(f"the extended header at offset {offset} cannot be read")
 
 
 def _entry_of(
     header: tarfile.TarInfo, settings: t.Mapping[str, str], offset: int
 ) -> Entry:
-    name = settings.get("path", header.name)
+    """Build an entry from its header, and from what extended headers set. A setting without a value counts for none."""
+    name = settings.get("path") or header.name
     kind = _KINDS.get(header.type)
-    if header.type in _REFUSED or "GNU.sparse" in settings:
+    if header.type in _REFUSED or settings.get(_SPARSE):
         what = _REFUSED.get(header.type, "a sparse file")
-        raise InvalidArchiveError(
-            f"{printable_name(name)} in it is {what}, which is not unpacked",
-            hint=UNTRUSTED_HINT,
-        )
+        raise untrusted(f"{printable_name(name)} in it is {what}, which is not unpacked")
     if kind is None:
         what = printable_name(header.type.decode("latin-1"))
-        raise InvalidArchiveError(
-            f"{printable_name(name)} in it is of the unknown type {what}",
-            hint=UNTRUSTED_HINT,
-        )
+        raise untrusted(f"{printable_name(name)} in it is of the unknown type {what}")
     size = header.size
-    if "size" in settings:
-        if not re.fullmatch(r"[0-9]{1,19}", settings["size"]):
+    stated = settings.get("size")
+    if stated:
+        if not re.fullmatch(r"[0-9]{1,19}", stated):
             raise damaged(
                 f"the extended header before offset {offset} has a size that is no number"
             )
-        size = int(settings["size"])
+        size = int(stated)
     # Tars from before POSIX have no type for directories.
     if kind is Kind.FILE and name.endswith("/") and not size:
         kind = Kind.DIRECTORY
-    return Entry(
-        name,
-        kind,
-        size if kind is Kind.FILE else 0,
-        settings.get("linkpath", header.linkname),
-        offset,
-    )
+    # Some tools write the size of the target of a link, and no content.
+    if kind is not Kind.FILE:
+        size = 0
+    target = settings.get("linkpath") or header.linkname
+    return Entry(name, kind, size, target, offset)

@@ -14,12 +14,13 @@ import typing as t
 
 from .formats import printable_name
 
+#: Names from the root of an archive down to an entry.
+Path = tuple[str, ...]
+
 #: File in ``dest`` with the description of its contents.
 MARKER = ".apsaradb-backup.json"
-#: Directories above an entry, at most. Each level of a count keeps one open, and exports have four.
-MAX_DEPTH = 100
 
-# A link is never followed, neither to a directory nor to a file that exists.
+# A link is never followed, neither to a directory nor to a file that exists. No child process gets what is open.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

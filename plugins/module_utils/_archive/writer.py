@@ -20,15 +20,13 @@ import typing as t
 
 from .._files.errors import DestinationError
 from .._files.system import start_writing
+from . import tuning
 from .decompression import Stream
-from .errors import InvalidArchiveError, damaged
-from .formats import UNTRUSTED_HINT, printable_name
+from .errors import InvalidArchiveError, damaged, untrusted
+from .formats import printable_name
 from .link_targets import escapes, leads_outside
 from .tar_reader import Entry, Kind, cut_off
-from .tree import DIRECTORY, MARKER, MAX_DEPTH, NEW_FILE, Request
-
-#: Bytes of a path without its final zero, PATH_MAX of Linux.
-_MAX_PATH = 4095
+from .tree import DIRECTORY, MARKER, NEW_FILE, Path, Request
 
 
 class Writer:
@@ -41,7 +39,7 @@ class Writer:
         self._root = root
         self._request = request
         # The last directory stays open, as the next entry is mostly in the same.
-        self._parts: tuple[str, ...] = ()
+        self._parts: Path = ()
         self._directory = root
         self._max_size = request.max_size
         if self._max_size is None:
@@ -57,9 +55,7 @@ class Writer:
         parts = self._split(entry.name, entry)
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
-                raise InvalidArchiveError(
-                    f"a {entry.kind.value} in it has no name", hint=UNTRUSTED_HINT
-                )
+                raise untrusted(f"a {entry.kind.value} in it has no name")
             return
         if parts == (MARKER,):
             raise InvalidArchiveError(
@@ -87,7 +83,7 @@ class Writer:
             os.fchown(file, self._request.owner, self._request.group)
         os.fchmod(file, mode)
 
-    def _split(self, name: str, entry: Entry) -> tuple[str, ...]:
+    def _split(self, name: str, entry: Entry) -> Path:
         """Split a name at its slashes, and check it."""
         parts = tuple(part for part in name.split("/") if part not in ("", "."))
         # Names with a drive of Windows are refused as well: whoever wrote them meant no place below.
@@ -98,18 +94,14 @@ class Writer:
                 f"the name {printable_name(name)} at offset {entry.offset} has a zero byte"
             )
         # The path must be valid in the new directory, which is longer than in dest.
-        length = (
-            len(os.fsencode(name))
-            + len(os.fsencode(self._request.dest))
-            + len(".part/new/")
+        whole = f"{self._request.dest}.part/new/{name}"
+        is_too_long = len(os.fsencode(whole)) > tuning.MAX_PATH or any(
+            len(os.fsencode(part)) > tuning.MAX_NAME for part in parts
         )
-        if (
-            length > _MAX_PATH
-            or len(parts) > MAX_DEPTH
-            or any(len(os.fsencode(part)) > 255 for part in parts)
-        ):
-            message = f"the name {printable_name(name)} of {len(name)} characters is too long or too deep"
-            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        if is_too_long or len(parts) > tuning.MAX_DEPTH:
+            raise untrusted(
+                f"the name {printable_name(name)} of {len(name)} characters is too long or too deep"
+            )
         return parts
 
     def _count_entry(self) -> None:
@@ -128,10 +120,11 @@ class Writer:
         self.size += size
         limit = t.cast(int, self._max_size)
         if self.size > limit:
-            message = f"up to {printable_name(entry.name)} it holds {self.size} bytes of content"
+            message = f"up to {entry.printable} it holds {self.size} bytes of content"
             if self._request.max_size is None:
+                parent = printable_name(os.path.dirname(self._request.dest))
                 raise DestinationError(
-                    f"{message}, and only {limit} are free in {printable_name(os.path.dirname(self._request.dest))}",
+                    f"{message}, and only {limit} are free in {parent}",
                     hint="Make room there, and run it again; if the file system compresses what is written, set max_size",
                 )
             raise InvalidArchiveError(
@@ -141,13 +134,14 @@ class Writer:
 
     def _enter(
         self,
-        parts: tuple[str, ...],
+        parts: Path,
         entry: t.Optional[Entry] = None,
         creates: bool = True,
     ) -> None:
         """Open a directory, level by level from the root, and create what is missing."""
         if parts == self._parts:
             return
+        # From the root, level by level: a whole path would go through a link that another entry put there.
         self._go_to((), self._root)
         for depth, part in enumerate(parts, 1):
             try:
@@ -157,6 +151,7 @@ class Writer:
                     if not creates:
                         raise
                     self._count_entry()
+                    # For nobody else, until all is there and directories get their modes.
                     os.mkdir(part, 0o700, dir_fd=self._directory)
                     inner = os.open(part, DIRECTORY, dir_fd=self._directory)
             except OSError as error:
@@ -165,17 +160,20 @@ class Writer:
                 raise
             self._go_to(parts[:depth], inner)
 
-    def _go_to(self, parts: tuple[str, ...], directory: int) -> None:
-        """Make an open directory the present one, and close the last. In this order, as a signal may come in between."""
-        left, self._directory = self._directory, directory
+    def _go_to(self, parts: Path, directory: int) -> None:
+        """Make an open directory the present one, and close the last."""
+        last = self._directory
+        # In this order, as a signal may come in between: then ``close`` must not close the last one again.
+        self._directory = directory
         self._parts = parts
-        if left != self._root:
-            os.close(left)
+        if last != self._root:
+            os.close(last)
 
     def _conflict(self, entry: Entry, name: str) -> InvalidArchiveError:
         """The error for a file where another entry needs a directory."""
-        message = f"{printable_name(name)} in it is a file or a link, and {printable_name(entry.name)} needs a directory there"
-        return InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+        return untrusted(
+            f"{printable_name(name)} in it is a file or a link, and {entry.printable} needs a directory there"
+        )
 
     def _create(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
         """Call ``make``, and return its result. The later one of two entries with one name wins, as in a tar that was appended to."""
@@ -184,8 +182,10 @@ class Writer:
         except FileExistsError:
             status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
-            message = f"{printable_name(entry.name)} in it is both a directory and a {entry.kind.value}"
-            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
+            raise untrusted(
+                f"{entry.printable} in it is both a directory and a {entry.kind.value}"
+            )
+        # Not overwritten: by a hard link, the content could be that of another entry as well, or a link leads elsewhere.
         os.unlink(name, dir_fd=self._directory)
         if stat.S_ISREG(status.st_mode):
             self.files -= 1
@@ -210,46 +210,50 @@ class Writer:
                 written += count
             if written < entry.size:
                 raise cut_off(entry, stream.offset)
+            # The file is for nobody else until now, when it has all of its content.
             self.set_owner_and_mode(file, self._request.mode)
         finally:
             os.close(file)
 
-    def _write_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+    def _write_link(self, entry: Entry, parts: Path) -> None:
         """Create a symbolic link, if the text of its target is safe. Its real target can be checked only when all is there."""
         if not entry.target or "\0" in entry.target:
-            raise damaged(f"the link {printable_name(entry.name)} leads nowhere")
+            raise damaged(f"the link {entry.printable} leads nowhere")
         name, directory = parts[-1], self._directory
         if escapes(entry.target, len(parts) - 1):
             raise leads_outside(entry)
         self._create(
             entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory)
         )
-        if self._request.changes_owner:
+        request = self._request
+        if request.changes_owner:
+            # That of the link itself. A link has no mode of its own.
             os.chown(
                 name,
-                self._request.owner,
-                self._request.group,
+                request.owner,
+                request.group,
                 dir_fd=directory,
                 follow_symlinks=False,
             )
 
-    def _write_hard_link(self, entry: Entry, parts: tuple[str, ...]) -> None:
+    def _write_hard_link(self, entry: Entry, parts: Path) -> None:
         """Create a hard link to a file that was written before, and to nothing else."""
         target = self._split(entry.target, entry)
         if target == parts:
-            raise damaged(f"the hard link {printable_name(entry.name)} leads to itself")
-        size = -1
+            raise damaged(f"the hard link {entry.printable} leads to itself")
+        status = None
         if target:
             with contextlib.suppress(FileNotFoundError):
                 self._enter(target[:-1], entry, creates=False)
                 status = os.stat(
                     target[-1], dir_fd=self._directory, follow_symlinks=False
                 )
-                size = status.st_size if stat.S_ISREG(status.st_mode) else -1
-        if size < 0:
-            message = f"{printable_name(entry.name)} in it is a hard link to {printable_name(entry.target)}, and no such file is before it"
-            raise InvalidArchiveError(message, hint=UNTRUSTED_HINT)
-        self._count_file(size, entry)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            name, other = entry.printable, printable_name(entry.target)
+            raise untrusted(
+                f"{name} in it is a hard link to {other}, and no such file is before it"
+            )
+        self._count_file(status.st_size, entry)
         # The next step closes the present directory, which is that of the target.
         source = os.dup(self._directory)
         try:

@@ -17,21 +17,23 @@ import typing as t
 
 from .._base.errors import MissingLibraryError
 from .._files.system import available_memory
+from . import tuning
 from .errors import InvalidArchiveError, damaged, truncated
 
 if t.TYPE_CHECKING:
     from .source import Source
 
-
-#: Bytes of a skippable frame that are skipped at a time.
-_READ = 256 << 10
 #: Largest block in bytes, RFC 8878, section 3.1.1.2.4.
 _MAX_BLOCK = 128 << 10
-#: Window in bytes that is used however little memory there is. It is the default limit of zstd.
-_USUAL_WINDOW = 128 << 20
-#: Share of the available memory for a larger window, so that the host keeps the rest. And the largest one of decoders, in bytes.
-_MEMORY_SHARE = 0.5
-_LARGEST_WINDOW = 1 << 31
+#: Types of blocks, RFC 8878, section 3.1.1.2.2.
+_REPEATED_BYTE = 1
+_RESERVED_BLOCK = 3
+#: The first four bytes of a frame as a number, and those of frames to be skipped without the last four bits, which differ.
+_FRAME = 0xFD2FB528
+_SKIPPABLE_FRAMES = 0x184D2A5
+#: Lengths of two fields in the header of a frame, by the flags that tell them: RFC 8878, section 3.1.1.1.1.
+_DICTIONARY_LENGTHS = (0, 1, 2, 4)
+_CONTENT_SIZE_LENGTHS = (0, 2, 4, 8)
 
 
 class _Frame(t.NamedTuple):
@@ -50,13 +52,11 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
         if not magic:
             return
         number = int.from_bytes(magic, "little")
-        # One of the sixteen magic numbers of frames to be skipped, which tools use for their own data.
-        if number >> 4 == 0x184D2A5:
-            size = int.from_bytes(_read_exactly(source, 4), "little")
-            while size:
-                size -= len(_read_exactly(source, min(size, _READ)))
+        # Tools use these frames for their own data.
+        if number >> 4 == _SKIPPABLE_FRAMES:
+            _skip_frame(source)
             continue
-        if number != 0xFD2FB528 or len(magic) < 4:
+        if number != _FRAME or len(magic) < 4:
             raise damaged(
                 f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be"
             )
@@ -69,59 +69,75 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
             ) from None
 
 
+def _skip_frame(source: Source) -> None:
+    size = int.from_bytes(_read_exactly(source, 4), "little")
+    # Not at once, as it may have gigabytes.
+    while size:
+        size -= len(_read_exactly(source, min(size, tuning.READ_SIZE)))
+
+
 def _frame(source: Source, magic: bytes) -> _Frame:
     """Read the header of a frame. Raises InvalidArchiveError for a valid frame that cannot be decompressed here."""
     descriptor = _read_exactly(source, 1)
     flags = descriptor[0]
-    single, checksum = flags >> 5 & 1, flags >> 2 & 1
+    single = flags >> 5 & 1
+    checksum = flags >> 2 & 1
     # A reserved bit, which a later version may give a meaning.
     if flags >> 3 & 1:
-        hint = "Decompress it with the newest zstd first"
         raise InvalidArchiveError(
             "it needs a newer version of Zstandard than this; it need not be damaged",
-            hint=hint,
+            hint="Decompress it with the newest zstd first",
         )
     window = _read_exactly(source, 1 - single)
-    dictionary = _read_exactly(source, (0, 1, 2, 4)[flags & 3])
-    content_size = _read_exactly(source, (single, 2, 4, 8)[flags >> 6])
+    dictionary = _read_exactly(source, _DICTIONARY_LENGTHS[flags & 3])
+    # With a single segment, there is always a size of at least one byte, as it is that of the window, too.
+    length = max(single, _CONTENT_SIZE_LENGTHS[flags >> 6])
+    content_size = _read_exactly(source, length)
     if any(dictionary):
         number = int.from_bytes(dictionary, "little")
-        hint = "Decompress it with zstd -d -D and the dictionary first"
         raise InvalidArchiveError(
             f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged",
-            hint=hint,
+            hint="Decompress it with zstd -d -D and the dictionary first",
         )
-    if single:
-        # The window is the whole content. Sizes in two bytes begin with 256.
-        size = int.from_bytes(content_size, "little") + (
-            256 if len(content_size) == 2 else 0
-        )
-    else:
-        # Five bits of exponent, three of mantissa: RFC 8878, section 3.1.1.1.2.
-        base = 1 << 10 + (window[0] >> 3)
-        size = base + (base >> 3) * (window[0] & 7)
+    size = _window_size(window[0]) if not single else _content_size(content_size)
     _check_window(size)
-    return _Frame(
-        magic + descriptor + window + dictionary + content_size, size, bool(checksum)
-    )
+    header = magic + descriptor + window + dictionary + content_size
+    return _Frame(header, size, bool(checksum))
+
+
+def _window_size(descriptor: int) -> int:
+    """Size by a window descriptor: five bits of exponent, three of mantissa. RFC 8878, section 3.1.1.1.2."""
+    base = 1 << 10 + (descriptor >> 3)
+    return base + (base >> 3) * (descriptor & 7)
+
+
+def _content_size(field: bytes) -> int:
+    """Size of the content of a frame by that field. RFC 8878, section 3.1.1.1.4."""
+    size = int.from_bytes(field, "little")
+    # Sizes in two bytes begin with 256, as one byte has the smaller ones.
+    if len(field) == 2:
+        size += 256
+    return size
 
 
 def _check_window(size: int) -> None:
     """Check that there is memory for a window. Raises InvalidArchiveError."""
-    if size <= _USUAL_WINDOW:
+    if size <= tuning.USUAL_WINDOW:
         return
     needs = f"it needs a window of {_mebibytes(size)} to be decompressed"
-    if size > _LARGEST_WINDOW:
-        hint = f"Have it compressed once more, with a window of at most {_mebibytes(_LARGEST_WINDOW)}"
+    if size > tuning.MAX_WINDOW:
+        largest = _mebibytes(tuning.MAX_WINDOW)
         raise InvalidArchiveError(
-            f"{needs}, which is more than decoders can; it need not be damaged", hint=hint
+            f"{needs}, which is more than decoders can; it need not be damaged",
+            hint=f"Have it compressed once more, with a window of at most {largest}",
         )
     memory = available_memory()
-    if memory is not None and size > memory * _MEMORY_SHARE:
+    if memory is not None and size > memory * tuning.MEMORY_SHARE:
+        enough = _mebibytes(round(size / tuning.MEMORY_SHARE))
         raise InvalidArchiveError(
             f"{needs}, and of the {_mebibytes(memory)} of memory that are available here, at most half is used for that;"
             " it is not damaged",
-            hint=f"Unpack it where at least {_mebibytes(round(size / _MEMORY_SHARE))} of memory are available",
+            hint=f"Unpack it where at least {enough} of memory are available",
         )
 
 
@@ -136,15 +152,18 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
     while not is_last:
         header = _read_exactly(source, 3)
         fields = int.from_bytes(header, "little")
-        is_last, kind, size = bool(fields & 1), fields >> 1 & 3, fields >> 3
-        if size > _MAX_BLOCK or kind == 3:
+        is_last = bool(fields & 1)
+        kind = fields >> 1 & 3
+        size = fields >> 3
+        if size > _MAX_BLOCK or kind == _RESERVED_BLOCK:
             raise damaged(f"a Zstandard block before byte {source.read} of the archive")
-        # Of a block that repeats one byte, only that byte is stored.
-        pending += header + _read_exactly(source, 1 if kind == 1 else size)
-        chunk = decompressor.decompress(
-            pending
-            + (_read_exactly(source, 4) if is_last and frame.has_checksum else b"")
-        )
+        # Only that byte is stored, and its number in place of the size.
+        if kind == _REPEATED_BYTE:
+            size = 1
+        pending += header + _read_exactly(source, size)
+        if is_last and frame.has_checksum:
+            pending += _read_exactly(source, 4)
+        chunk = decompressor.decompress(pending)
         pending = b""
         if chunk:
             yield chunk
@@ -164,22 +183,27 @@ def _library() -> tuple[t.Callable[[int], t.Any], type[Exception]]:
     except ImportError:
         pass
     else:
-        maximum = zstd.DecompressionParameter.window_log_max
-        return (
-            lambda window: zstd.ZstdDecompressor(
-                options={maximum: max(_USUAL_WINDOW, window - 1).bit_length()}
-            ),
-            zstd.ZstdError,
-        )
+        return _by_python(zstd), zstd.ZstdError
     try:
         import zstandard
     except ImportError:
         raise MissingLibraryError(
             "zstandard", "to unpack .tar.zst", traceback.format_exc()
         ) from None
-    return (
-        lambda window: zstandard.ZstdDecompressor(
-            max_window_size=max(_USUAL_WINDOW, window)
-        ).decompressobj(),
-        zstandard.ZstdError,
-    )
+
+    def by_package(window: int) -> t.Any:
+        size = max(tuning.USUAL_WINDOW, window)
+        return zstandard.ZstdDecompressor(max_window_size=size).decompressobj()
+
+    return by_package, zstandard.ZstdError
+
+
+def _by_python(zstd: t.Any) -> t.Callable[[int], t.Any]:
+    parameter = zstd.DecompressionParameter.window_log_max
+
+    def by_python(window: int) -> t.Any:
+        # As an exponent, rounded up.
+        log = max(tuning.USUAL_WINDOW, window - 1).bit_length()
+        return zstd.ZstdDecompressor(options={parameter: log})
+
+    return by_python

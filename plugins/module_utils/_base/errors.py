@@ -49,9 +49,9 @@ class BackupError(Exception):
     ) -> BackupError:
         """Return this error with what only its caller knows. An operation that it names already stays."""
         self.operation = self.operation or operation
-        self.action = action
-        self.attempts = attempts
-        self.elapsed = elapsed
+        self.action = action or self.action
+        self.attempts = attempts or self.attempts
+        self.elapsed = elapsed or self.elapsed
         return self
 
     def __str__(self) -> str:

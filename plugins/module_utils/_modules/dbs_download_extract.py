@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from .._archive import extraction
+from .._archive.contents import Contents
 from .._archive.formats import printable_name
 from .._archive.tree import Request
 from .._base.errors import ConfigurationError
@@ -109,7 +110,7 @@ class DownloadExtract:
         return {"changed": True, **facts, "format": format, "archive_size": size}
 
     def _result(
-        self, changed: bool, request: Request, contents: extraction.Contents
+        self, changed: bool, request: Request, contents: Contents
     ) -> dict[str, t.Any]:
         facts = contents.to_dict()
         return {

@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .tree import DIRECTORY, MARKER, MAX_DEPTH, Tree
+from . import tuning
+from .source import Tick
+from .tree import DIRECTORY, MARKER, Path, Tree
 
-#: Entries between two calls of ``tick``: a few milliseconds.
-_ENTRIES_PER_TICK = 1000
 
-
-def count_entries(path: str, tick: t.Callable[[], t.Any] = int) -> Tree:
+def count_entries(path: str, tick: Tick = int) -> Tree:
     """Count the entries in a directory. Raises OSError."""
     directory = os.open(path, DIRECTORY)
     try:
@@ -28,10 +27,10 @@ def count_entries(path: str, tick: t.Callable[[], t.Any] = int) -> Tree:
 
 def count_entries_below(
     directory: int,
-    tick: t.Callable[[], t.Any],
+    tick: Tick,
     on_directory: t.Callable[[int], t.Any] = int,
-    on_link: t.Callable[[tuple[str, ...]], t.Any] = len,
-    path: tuple[str, ...] = (),
+    on_link: t.Callable[[Path], t.Any] = len,
+    path: Path = (),
 ) -> Tree:
     """Count the entries below an open directory, and never follow a link.
 
@@ -40,7 +39,7 @@ def count_entries_below(
     files = directories = links = size = 0
     with os.scandir(directory) as entries:
         for entry in entries:
-            if not (files + directories + links) % _ENTRIES_PER_TICK:
+            if not (files + directories + links) % tuning.ENTRIES_PER_TICK:
                 tick()
             if entry.is_symlink():
                 links += 1
@@ -48,7 +47,7 @@ def count_entries_below(
             elif entry.is_dir(follow_symlinks=False):
                 directories += 1
                 # Nothing so deep was unpacked, and each level keeps a directory open.
-                if len(path) > MAX_DEPTH:
+                if len(path) > tuning.MAX_DEPTH:
                     continue
                 inner = os.open(entry.name, DIRECTORY, dir_fd=directory)
                 try:
@@ -58,8 +57,11 @@ def count_entries_below(
                     on_directory(inner)
                 finally:
                     os.close(inner)
-                files, directories = files + tree.files, directories + tree.directories
-                links, size = links + tree.links, size + tree.size
+                files += tree.files
+                directories += tree.directories
+                links += tree.links
+                size += tree.size
+            # The marker is ours, and no content. Below the top, that name is one like any other.
             elif path or entry.name != MARKER:
                 files += 1
                 size += entry.stat(follow_symlinks=False).st_size
