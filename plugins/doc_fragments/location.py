@@ -22,11 +22,12 @@ options:
     description:
       - How long links are valid, in seconds, from V(300) to V(86400), by default V(7200). C(Duration) in the API.
     type: int
-  https:
+  force_https:
     description:
       - Whether to make C(https://) of links, which the service gives as C(http://). By default it is done, but for links that lead
         to a loopback address.
     type: bool
+    aliases: [https]
   bucket:
     description:
       - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.

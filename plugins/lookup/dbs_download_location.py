@@ -84,7 +84,7 @@ EXAMPLES = r"""
   apsaradb.backup.dbs_download_task_info:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
-    state: finished
+    status: finished
   register: finished
 
 - name: Download the files of all that have a link, and print none

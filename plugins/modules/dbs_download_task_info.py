@@ -32,13 +32,13 @@ options:
     type: list
     elements: str
     aliases: [task_id]
-  state:
+  status:
     description:
-      - Only tasks in one of these states - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired), in
+      - Only tasks with one of these statuses - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired), in
         any case, and also as V(queuing), V(queued) or V(initialising). C(State) in the API.
     type: list
     elements: str
-    aliases: [states, download_status]
+    aliases: [state, states, download_status]
   backup_set_id:
     description:
       - Only tasks of the backup set with this ID. C(BackupSetId) in the API.
@@ -85,14 +85,14 @@ options:
     type: list
     elements: str
     aliases: [formats, format_type]
-  order_direct:
+  order:
     description:
       - The order of RV(download_tasks) by creation - the newest first (V(desc)) or the oldest first (V(asc)).
         C(OrderDirect) in the API.
     type: str
     choices: [asc, desc]
     default: desc
-    aliases: [order]
+    aliases: [order_direct]
   order_column:
     description:
       - What to order by; the service knows the time of creation only. C(OrderColumn) in the API.
@@ -107,15 +107,15 @@ options:
     type: int
   current_page:
     description:
-      - Read only the page of this number, counted from V(1) in the order of O(order_direct), instead of all pages.
+      - Read only the page of this number, counted from V(1) in the order of O(order), instead of all pages.
         C(CurrentPage) in the API.
-      - What the service does not filter by (O(task_ids), O(target_type), O(format), several or disputed states in O(state)) is
+      - What the service does not filter by (O(task_ids), O(target_type), O(format), several or disputed states in O(status)) is
         filtered within that page.
     type: int
     aliases: [page_number]
   limit:
     description:
-      - Return this many tasks at the most, from V(1) to V(1000000), in the order of O(order_direct), of all instances together.
+      - Return this many tasks at the most, from V(1) to V(1000000), in the order of O(order), of all instances together.
         Reading ends when they are found.
     type: int
   query:
@@ -163,7 +163,7 @@ EXAMPLES = r"""
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
     backup_set_id: "1482610001"
-    state: finished
+    status: finished
     limit: 1
 
 - name: Find failed tasks of several instances within a month
@@ -172,7 +172,7 @@ EXAMPLES = r"""
     instance_name:
       - rm-bp1a2b3c4d5e6f7g8
       - pc-bp9z8y7x6w5v4u3t2
-    state: failed
+    status: failed
     start_time: "2026-10-01T00:00:00+08:00"
     end_time: "2026-11-01T00:00:00+08:00"
 
@@ -330,7 +330,7 @@ count:
   returned: success, without O(query_only=true)
   type: int
   sample: 1
-count_by_state:
+count_by_status:
   description:
     - The number of tasks in RV(download_tasks) by state. The known states are always there; tasks for which the service gives no
       state are V(unknown).

@@ -230,7 +230,7 @@ count:
   returned: always, once the options are accepted
   type: int
   sample: 1
-count_by_state:
+count_by_status:
   description: The number of tasks in RV(download_tasks) by state. The known states are always there.
   returned: always, once the options are accepted
   type: dict

@@ -67,9 +67,9 @@ def test_the_playbook_prints_a_table(filled: Any) -> None:
         "-e",
         f"{ASKED} {filled.interpreter}",
     ).splitlines()
-    (header,) = [line for line in lines if "TASK " in line and "STATE" in line]
+    (header,) = [line for line in lines if "TASK " in line and "STATUS" in line]
     (row,) = [line for line in lines if "dt-a1b2c3d4e5f2" in line]
-    assert header.index("STATE") == row.index("running")
+    assert header.index("STATUS") == row.index("running")
     assert header.index("TABLES") == row.index("5/10 (50 %)")
     assert any('"5 tasks"' in line for line in lines)
 
@@ -88,9 +88,9 @@ def test_the_playbook_says_what_is_missing(world: Any) -> None:
 def test_the_playbook_reads_no_variables_of_the_inventory(filled: Any) -> None:
     inventory = filled.directory / "inventory"
     inventory.write_text(
-        "localhost ansible_connection=local state=failed region=eu-central-1 limit=1 endpoint=http://x\n"
+        "localhost ansible_connection=local status=failed region=eu-central-1 limit=1 endpoint=http://x\n"
     )
-    assert '"2 tasks"' in table(filled, "-i", str(inventory), "-e", f"{ASKED} format=CSV state=finished")
+    assert '"2 tasks"' in table(filled, "-i", str(inventory), "-e", f"{ASKED} format=CSV status=finished")
 
 
 def test_the_playbook_prints_many_tasks(world: Any) -> None:
@@ -137,7 +137,7 @@ def test_how_it_gets_along_with_ansible(filled: Any) -> None:
 
     - name: In a loop, until it is as it should be
       {NAME}:
-        state: "{{{{ item }}}}"
+        status: "{{{{ item }}}}"
       loop: [failed, expired]
       register: each
       until: each.count == 1

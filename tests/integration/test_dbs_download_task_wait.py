@@ -47,7 +47,7 @@ def test_progress_is_printed(world: Any) -> None:
     assert "running" in lines[0]
     assert any("/1000 tables, " in line and " tables/min, about " in line and " left, " in line for line in lines)
     assert lines[-1].startswith(f"[localhost] dt-0 of {INSTANCE}: finished, 1000/1000 tables, 100 %")
-    assert result["count_by_state"]["finished"] == 2
+    assert result["count_by_status"]["finished"] == 2
     assert result["polls"] == len(world.service.calls)
     assert "first_progress" not in world.output
 
@@ -129,9 +129,9 @@ def test_how_it_gets_along_with_ansible(world: Any) -> None:
         that:
           - now.pending_task_ids == ['dt-0']
           - now.polls == 1
-          - elsewhere.count_by_state.finished == 1
+          - elsewhere.count_by_status.finished == 1
           - later.count == 0
-          - silent.count_by_state.finished == 1
+          - silent.count_by_status.finished == 1
           - bad is failed
           - bad.failed_task_ids == ['dt-bad']
     """,

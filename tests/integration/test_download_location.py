@@ -42,6 +42,7 @@ def test_what_the_lookup_gives(filled: Any) -> None:
         filled,
         "lookup(look, 'dt-a1b2c3d4e5f0', region='cn-hangzhou') is match('https://dbs-.*[.]oss-cn-hangzhou[.]aliyuncs[.]com/')",
         "lookup(look, 'dt-a1b2c3d4e5f0', region='cn-hangzhou', network='vpc') is search('oss-cn-hangzhou-internal')",
+        "lookup(look, 'dt-a1b2c3d4e5f0', region='cn-hangzhou', force_https=false) is match('http://')",
         "lookup(look, 'dt-a1b2c3d4e5f0', region='cn-hangzhou', https=false) is match('http://')",
         "lookup(look, 'dt-a1b2c3d4e5f1', region='cn-hangzhou') == 'restore/orders'",
         "lookup(look, 'dt-a1b2c3d4e5f1', region='cn-hangzhou', bucket='my-backups') == 'oss://my-backups/restore/orders'",

@@ -162,7 +162,7 @@ def test_a_task_that_is_finished_already(world: Any) -> None:
         assert "dt-done: https://" in output
         assert ".tar.gz until 20" in output
         assert "Signature=" not in output
-    plain = playbook(world, "wait_and_locate", f"{given} task_id=dt-done region=cn-hangzhou https=false")
+    plain = playbook(world, "wait_and_locate", f"{given} task_id=dt-done region=cn-hangzhou force_https=false")
     assert "dt-done: http://" in plain
 
 
@@ -174,13 +174,13 @@ WRONG = {
     "poll_interval": ["x", "0", "3601"],
     "progress_interval": ["x", "0", "86401"],
     "task_retries": ["x", "101", "1.5"],
-    "https": ["maybe", "2"],
+    "force_https": ["maybe", "2"],
     "limit": ["x", "0", "1000001"],
     "network": ["lan"],
     "order_direct": ["up"],
     "task_type": ["half"],
     "target_type": ["FTP"],
-    "state": ["done"],
+    "status": ["done"],
     "format": ["XML"],
     "start_time": ["yesterday"],
     "end_time": ["yesterday"],

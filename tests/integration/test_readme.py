@@ -32,7 +32,7 @@ EXPECTED = {
         '"verified_by": "crc64"',
         "apsaradb.backup.dbs_download_task_info",
         '"download_tasks"',
-        "STATE",
+        "STATUS",
         "finished",
     ],
     "ansible-galaxy collection build": ["was installed successfully"],

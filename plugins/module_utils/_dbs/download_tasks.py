@@ -171,7 +171,7 @@ def ask_instances(
             executor.shutdown(wait=False, cancel_futures=True)
 
 
-def count_by_state(tasks: t.Iterable[Task]) -> dict[str, int]:
+def count_by_status(tasks: t.Iterable[Task]) -> dict[str, int]:
     """With a zero for each known state that none is in."""
     counts = dict.fromkeys(STATES, 0)
     for task in tasks:

@@ -76,7 +76,7 @@ def request_link(
     *,
     duration: int = DEFAULT_DURATION,
     cluster_name: t.Optional[str] = None,
-    https: bool = True,
+    force_https: bool = True,
 ) -> Link:
     """Links to the files of a URL task that are valid for ``duration`` seconds.
 
@@ -113,7 +113,7 @@ def request_link(
     ):
         raise expected.broken(response)
     data = data or {}
-    urls = [_url(data.get(name), https) for name in names]
+    urls = [_url(data.get(name), force_https) for name in names]
     if not any(urls):
         raise LocationNotFoundError(
             f"the service gives no link for task {task_id!r}",
@@ -196,7 +196,7 @@ def location(
     )
 
 
-def _url(value: object, https: bool) -> t.Optional[str]:
+def _url(value: object, force_https: bool) -> t.Optional[str]:
     if not value:
         return None
     text = str(value).strip()
@@ -206,5 +206,5 @@ def _url(value: object, https: bool) -> t.Optional[str]:
     name = (scheme[1] or "http").lower()
     rest = text[scheme.end() :]
     # What listens at a loopback address is here for tests, and has no certificate.
-    makes_https = https and name == "http" and not is_loopback_url(f"//{rest}")
+    makes_https = force_https and name == "http" and not is_loopback_url(f"//{rest}")
     return f"{'https' if makes_https else name}://{rest}"

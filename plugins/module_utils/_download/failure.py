@@ -34,7 +34,7 @@ def connection_failure(
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
         return ConnectionFailedError(
             f"{host} does not speak TLS there",
-            hint="Check the link and its port; for a task, https=false gives one without TLS",
+            hint="Check the link and its port; for a task, force_https=false gives one without TLS",
             permanent=True,
         )
     if isinstance(error, TimeoutError) or "timed out" in text:

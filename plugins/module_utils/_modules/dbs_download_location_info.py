@@ -90,7 +90,7 @@ class LocationRequest:
     bucket: t.Optional[str]
     private: bool
     duration: int
-    https: bool
+    force_https: bool
     on_missing: str
     on_unfinished: str
     list_objects: t.Optional[t.Callable[[str], list[tuple[str, str]]]]
@@ -134,7 +134,7 @@ class LocationRequest:
             bucket=options["bucket"],
             private=private,
             duration=options["duration"],
-            https=options["https"],
+            force_https=options["force_https"],
             on_missing=options["on_missing"],
             on_unfinished=options["on_unfinished"],
             list_objects=functools.partial(objects_of, options)
@@ -230,7 +230,7 @@ def _request_locations(
             task_id,
             duration=request.duration,
             cluster_name=request.cluster_name,
-            https=request.https,
+            force_https=request.force_https,
         )
 
     def find(task_id: str) -> t.Union[dict[str, t.Any], LocationNotFoundError]:

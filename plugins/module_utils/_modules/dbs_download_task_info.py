@@ -14,7 +14,7 @@ import typing as t
 from .._dbs.download_tasks import (
     DownloadTaskQuery,
     Task,
-    count_by_state,
+    count_by_status,
     list_download_tasks,
 )
 from .._dbs.service import DBS
@@ -47,10 +47,10 @@ _MAX_NAMED = 10
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
     "task_ids": {"type": "list", "elements": "str", "aliases": ["task_id"]},
-    "state": {
+    "status": {
         "type": "list",
         "elements": "str",
-        "aliases": ["states", "download_status"],
+        "aliases": ["state", "states", "download_status"],
     },
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
     "datasource_id": {"type": "str", "aliases": ["data_source_id"]},
@@ -60,11 +60,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "end_time": {"type": "str"},
     "target_type": {"type": "list", "elements": "str", "aliases": ["target_types"]},
     "format": {"type": "list", "elements": "str", "aliases": ["formats", "format_type"]},
-    "order_direct": {
+    "order": {
         "type": "str",
         "choices": ["asc", "desc"],
         "default": "desc",
-        "aliases": ["order"],
+        "aliases": ["order_direct"],
     },
     "order_column": {"type": "str", "choices": ["gmt_create"], "default": "gmt_create"},
     "page_size": {"type": "int"},
@@ -107,7 +107,7 @@ class DownloadTaskInfo(Runner):
             "changed": False,
             "download_tasks": tasks,
             "count": len(tasks),
-            "count_by_state": count_by_state(tasks),
+            "count_by_status": count_by_status(tasks),
             "count_by_instance": by_instance,
             "missing_task_ids": sorted(
                 request.tasks.task_ids - {task["task_id"] for task in tasks}
@@ -152,7 +152,7 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         start_time=start_time,
         end_time=end_time,
         states=each(
-            "state",
+            "status",
             lambda option, value: check_choice(option, value, STATES, canonical_state),
         ),
         task_ids=each("task_ids", check_identifier),
@@ -162,7 +162,7 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         formats=each(
             "format", lambda option, value: check_choice(option, value, FORMATS)
         ),
-        order=options["order_direct"],
+        order=options["order"],
         order_column=options["order_column"],
         limit=check_range(options, "limit", 1, MAX_LIMIT),
         page_size=check_range(options, "page_size", 1, MAX_PAGE_SIZE),

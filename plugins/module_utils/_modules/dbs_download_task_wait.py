@@ -19,7 +19,7 @@ import typing as t
 
 from .._base.errors import ConfigurationError
 from .._dbs.creation import DownloadTasks
-from .._dbs.download_tasks import Task, count_by_state
+from .._dbs.download_tasks import Task, count_by_status
 from .._dbs.prediction import PREDICTED_ID, PREDICTED_WARNING, predicted_task
 from .._dbs.service import DBS
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
@@ -195,7 +195,7 @@ class DownloadTaskWait:
             "changed": bool(retried),
             "download_tasks": tasks,
             "count": len(tasks),
-            "count_by_state": count_by_state(tasks),
+            "count_by_status": count_by_status(tasks),
             "failed_task_ids": ids_of(waiting.tasks(Verdict.FAILURE)),
             "pending_task_ids": ids_of(waiting.tasks(Verdict.RETRY)),
             "missing_ids": waiting.missing(),

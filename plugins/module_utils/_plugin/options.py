@@ -71,7 +71,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
 FILES_SPEC: dict[str, dict[str, t.Any]] = {
     "cluster_name": {"type": "str"},
     "duration": {"type": "int"},
-    "https": {"type": "bool"},
+    "force_https": {"type": "bool", "aliases": ["https"]},
     "bucket": {"type": "str"},
 }
 
@@ -91,7 +91,7 @@ _DEFAULTS: dict[str, t.Any] = {
     "total_timeout": 120.0,
     "max_connections": 8,
     "duration": DEFAULT_DURATION,
-    "https": True,
+    "force_https": True,
 }
 
 _ENDPOINTS = ("endpoint", "rds_endpoint", "oss_endpoint")

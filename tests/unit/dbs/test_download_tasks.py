@@ -13,7 +13,7 @@ from typing import Any, Callable
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_tasks import (
     DownloadTaskQuery,
-    count_by_state,
+    count_by_status,
     list_download_tasks,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import MAX_SWEEPS
@@ -414,7 +414,7 @@ def test_the_same_tasks_in_the_same_order_whatever_came_first(service: StandIn, 
 
 def test_counts_know_every_state() -> None:
     tasks = [{"download_status": state} for state in ("running", "running", "archiving")]
-    assert count_by_state(tasks) == {
+    assert count_by_status(tasks) == {
         "initializing": 0,
         "queueing": 0,
         "running": 2,

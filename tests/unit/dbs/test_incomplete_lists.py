@@ -226,7 +226,7 @@ def test_what_to_wait_for_is_not_listed(
 def test_a_task_that_is_listed_is_waited_for(wait: Any, asked: dict[str, Any], service: StandIn, short: str) -> None:
     service.add_task(RDS, task_id="dt-known", state="finished", created=1)
     options = {name: value for name, value in asked.items() if name != "rds_endpoint"}
-    assert wait({**options, "task_ids": "dt-known"})["count_by_state"]["finished"] == 1
+    assert wait({**options, "task_ids": "dt-known"})["count_by_status"]["finished"] == 1
     missing = wait({**options, "task_ids": "dt-hidden", "appear_timeout": 0})
     assert missing["missing_ids"] == ["dt-hidden"]
 
@@ -242,7 +242,7 @@ def test_a_short_list_in_between_is_lived_through(wait: Any, asked: dict[str, An
     service.on_call(hide)
     options = {name: value for name, value in asked.items() if name != "rds_endpoint"}
     result = wait({**options, "backup_set_ids": ["1", "2"], "poll_interval": 0.1})
-    assert result["count_by_state"]["finished"] == 2
+    assert result["count_by_status"]["finished"] == 2
 
 
 # Locating

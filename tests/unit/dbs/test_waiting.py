@@ -113,7 +113,7 @@ def test_a_task_that_is_finished_after_a_retry(world: World, seconds: float | No
     world.service.add_task(OTHER, task_id="dt-two", schedule=[("running", 500.0), ("finished", None)])
     given = {"instance_name": [INSTANCE, OTHER], "retries": 2}
     result = world.wait_in_slices(seconds, **given) if seconds else world.wait(**given)
-    assert result["count_by_state"]["finished"] == 2
+    assert result["count_by_status"]["finished"] == 2
     assert result["retried"] == {"dt-one": 1}
     assert result["changed"]
     assert result["diff"] == {"before": "dt-one: failed\n", "after": "dt-one: retried\n"}
@@ -137,7 +137,7 @@ def test_a_task_of_a_backup_set_is_retried_whatever_until_says(world: World) -> 
     world.service.add_task(INSTANCE, state="failed", backup_set_id="7", task_id="dt-one", retry_schedule=FAILING)
     result = world.wait(backup_set_ids=["7"], retries=1, until="ended")
     assert "failed" not in result
-    assert result["count_by_state"]["failed"] == 1
+    assert result["count_by_status"]["failed"] == 1
     assert world.retries() == ["dt-one"]
 
 
@@ -155,7 +155,7 @@ def test_check_mode_says_what_it_would_retry(world: World) -> None:
 def test_a_list_that_shows_the_retry_late(world: World) -> None:
     late = [("failed", 25.0), *QUICK]
     world.service.add_task(INSTANCE, task_id="dt-one", state="failed", retry_schedule=late)
-    assert world.wait(task_ids=["dt-one"], retries=1)["count_by_state"]["finished"] == 1
+    assert world.wait(task_ids=["dt-one"], retries=1)["count_by_status"]["finished"] == 1
     assert world.retries() == ["dt-one"]
 
 
@@ -187,7 +187,7 @@ def test_a_retry_whose_answer_is_lost(world: World, kind: str, effect: bool, ret
     assert len(world.retries()) == (1 if effect or retries == 1 else 2)
     assert result["changed"]
     if effect or retries == 2:
-        assert result["count_by_state"]["finished"] == 1
+        assert result["count_by_status"]["finished"] == 1
     else:
         assert (
             "dt-one of rm-bp1abc is failed at 5/10 tables, 50 %: it could not be retried: Failed to retry"
@@ -215,7 +215,7 @@ def test_a_task_that_another_retries_at_the_same_time(world: World) -> None:
             task.follow(QUICK, world.service.clock.now())
 
     world.service.on_call(first)
-    assert world.wait(task_ids=["dt-one"], retries=1)["count_by_state"]["finished"] == 1
+    assert world.wait(task_ids=["dt-one"], retries=1)["count_by_status"]["finished"] == 1
     assert world.retries() == ["dt-one"]
 
 
@@ -280,7 +280,7 @@ def test_an_expired_task_has_a_successor_in_the_end(world: World) -> None:
     )
     result = world.wait(backup_set_ids=["7"])
     assert [task["task_id"] for task in result["download_tasks"]] == ["dt-new"]
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
 
 
 # The times that are asked for
@@ -310,7 +310,7 @@ def test_times_as_the_service_may_read_them(
     habits.bounds, habits.bounds_taken, habits.bounds_refused_by = bounds, taken, refused_by
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     result = world.wait_in_slices(seconds) if seconds else world.wait()
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     bounded = [call for call in world.service.calls if "StartTime" in call.params]
     assert all("EndTime" in call.params for call in bounded)
     # A refusal is remembered. What is refused may be the size of the page just as well, so that it is asked without one.
@@ -327,7 +327,7 @@ def test_new_tasks_are_seen_though_the_clock_here_is_wrong(world: World) -> None
             else None
         )
     )
-    assert world.wait(task_ids=["dt-late"])["count_by_state"]["finished"] == 1
+    assert world.wait(task_ids=["dt-late"])["count_by_status"]["finished"] == 1
 
 
 # Outages
@@ -338,7 +338,7 @@ def test_an_internal_error_after_a_good_answer_is_an_outage(world: World) -> Non
     world.service.inject(Fault("error", 2, after=2, status=200, code="DBS.InternalError"))
     world.service.inject(Fault("html", 1, status=404), Fault("not_json", 1), Fault("unavailable", 1))
     result = world.wait()
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     faults = [call.fault for call in world.service.calls if call.fault]
     assert faults == ["error", "error", "html", "not_json", "unavailable"]
 
@@ -350,7 +350,7 @@ def test_a_refusal_of_what_was_answered_before_is_an_outage(world: World, code: 
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     world.service.inject(Fault("error", 2, after=3, status=status, code=code))
     result = world.wait()
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     assert [call.fault for call in world.service.calls if call.fault] == ["error", "error"]
 
 
@@ -431,7 +431,7 @@ def test_one_instance_of_two_does_not_answer(world: World, check_mode: bool) -> 
     if check_mode:
         assert result["error"]["code"] == "ServiceUnavailable"
     else:
-        assert result["count_by_state"]["finished"] == 2
+        assert result["count_by_status"]["finished"] == 2
 
 
 # Fields that are not there

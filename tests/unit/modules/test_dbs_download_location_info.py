@@ -44,7 +44,7 @@ def located(asked: dict[str, Any], warnings: list[str]) -> Locate:
 
     def call(*terms: Any, **options: Any) -> list[dict[str, Any]]:
         defaults = {name: option.get("default") for name, option in LOCATION_SPEC.items()}
-        given = {**defaults, **asked, "instance_name": [INSTANCE], "https": False, **options}
+        given = {**defaults, **asked, "instance_name": [INSTANCE], "force_https": False, **options}
         return locate(LocationRequest.parse(completed(given), terms), warnings.append)
 
     return call
@@ -104,10 +104,10 @@ def test_the_expiry_in_either_unit(located: Locate, service: StandIn, unit: Any)
 def test_https_unless_told_otherwise(located: Locate, service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one")
     # Nothing is encrypted that leads to this host, and is followed as it is.
-    assert located("dt-one", https=True)[0]["url"].startswith(f"{service.url}/")
+    assert located("dt-one", force_https=True)[0]["url"].startswith(f"{service.url}/")
     service.habits.storage_host = "real"
-    assert located("dt-one", https=True)[0]["url"].startswith("https://")
-    assert located("dt-one", https=False)[0]["url"].startswith("http://")
+    assert located("dt-one", force_https=True)[0]["url"].startswith("https://")
+    assert located("dt-one", force_https=False)[0]["url"].startswith("http://")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_result(info: Any, asked: dict[str, Any], service: StandIn) -> None:
     assert result == {
         "changed": False,
         "count": 1,
-        "count_by_state": {"initializing": 0, "queueing": 0, "running": 1, "finished": 0, "failed": 0, "expired": 0},
+        "count_by_status": {"initializing": 0, "queueing": 0, "running": 1, "finished": 0, "failed": 0, "expired": 0},
         "count_by_instance": {INSTANCE: 1},
         "missing_task_ids": [],
         "download_tasks": [
@@ -174,8 +174,10 @@ def test_filters(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         return [task["task_id"] for task in info({**asked, **options})["download_tasks"]]
 
     assert ids() == ["dt-new", "dt-oss", "dt-old"]
-    assert ids(order_direct="asc") == ["dt-old", "dt-oss", "dt-new"]
-    assert ids(state="QUEUING,Failed") == ["dt-new", "dt-old"]
+    assert ids(order="asc") == ["dt-old", "dt-oss", "dt-new"]
+    for name in ("status", "state", "states", "download_status"):
+        assert ids(**{name: "QUEUING,Failed"}) == ["dt-new", "dt-old"]
+    assert ids(order_direct="asc") == ids(order="asc")
     assert ids(target_type="oss") == ["dt-oss"]
     assert ids(format="parquet") == ["dt-oss"]
     assert ids(start_time="2022-09-16T17:53:37+08:00") == ["dt-new", "dt-oss"]
@@ -236,14 +238,14 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
             "start_time '1663321957' is too small for milliseconds since 1970: multiply seconds by 1000.",
         ),
         (
-            "state",
+            "status",
             "done",
-            "state 'done' is not known: use one of initializing, queueing, running, finished, failed, expired.",
+            "status 'done' is not known: use one of initializing, queueing, running, finished, failed, expired.",
         ),
         ("target_type", "FTP", "target_type 'FTP' is not known: use one of URL, OSS."),
         ("format", "xml", "format 'xml' is not known: use one of CSV, csv-with-header, SQL, Parquet, Bson, qp.xb."),
         ("task_type", "half", "value of task_type must be one of: full, pitr, got: half"),
-        ("order_direct", "up", "value of order_direct must be one of: asc, desc, got: up"),
+        ("order", "up", "value of order must be one of: asc, desc, got: up"),
         ("page_size", 0, "page_size 0 is out of range: give 1 to 1000."),
         ("page_size", 1001, "page_size 1001 is out of range: give 1 to 1000."),
         ("current_page", 0, "current_page 0 is out of range"),
@@ -376,7 +378,7 @@ def test_times_are_inclusive_whatever_the_service_makes_of_them(
     for name, created in (("early", -1), ("first", 0), ("last", 1000), ("late", 1001)):
         service.add_task(INSTANCE, task_id=f"dt-{name}", created=BEGINNING + created)
     times = {"start_time": str(BEGINNING), "end_time": str(BEGINNING + 1000)}
-    for extra in ({}, {"limit": 2}, {"current_page": 1}, {"order_direct": "asc"}):
+    for extra in ({}, {"limit": 2}, {"current_page": 1}, {"order": "asc"}):
         result = info({**asked, **times, **extra})
         assert {task["task_id"] for task in result["download_tasks"]} == {"dt-first", "dt-last"}
         assert (result["count"], result["count_by_instance"]) == (2, {INSTANCE: 2})

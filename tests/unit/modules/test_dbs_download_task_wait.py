@@ -77,7 +77,7 @@ def test_it_waits_until_the_task_is_finished(wait: Any, asked: dict[str, Any], s
     result = wait({**asked, "task_ids": ["dt-one"]})
     assert result["changed"] is False
     assert result["download_tasks"][0]["download_status"] == "finished"
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     assert (result["failed_task_ids"], result["pending_task_ids"], result["missing_ids"]) == ([], [], [])
     assert 0.4 <= result["elapsed"] < 1.5
     assert result["polls"] == len(service.calls) > 2
@@ -184,7 +184,7 @@ def test_failing_at_the_end(wait: Any, asked: dict[str, Any], service: StandIn) 
     result = wait({**asked, "task_ids": ["dt-bad", "dt-live"], "fail_fast": False})
     assert result["failed"]
     assert result["pending_task_ids"] == []
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
 
 
 def test_the_time_is_over(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -229,7 +229,7 @@ def test_an_outage_is_lived_through(wait: Any, asked: dict[str, Any], service: S
     service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     service.inject(Fault("unavailable", 8, after=2))
     result = wait({**asked, "max_retries": 0, "total_timeout": 5})
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     assert result["polls"] > 10
 
 
@@ -239,7 +239,7 @@ def test_outages_of_different_instances_are_not_one(wait: Any, asked: dict[str, 
         service.add_task(name, task_id=f"dt-{name}", schedule=[("running", 60.0), ("finished", None)])
     service.inject(*[Fault("unavailable", 1, action="DescribeDownloadTask", after=4) for number in range(40)])
     arguments = {**asked, "instance_name": names, "max_retries": 0, "total_timeout": 1, "max_connections": 1}
-    assert wait(arguments)["count_by_state"]["finished"] == 4
+    assert wait(arguments)["count_by_status"]["finished"] == 4
 
 
 def test_an_expired_task_of_a_backup_set_may_have_a_successor(
@@ -251,14 +251,14 @@ def test_an_expired_task_of_a_backup_set_may_have_a_successor(
     assert result["failed_task_ids"] == ["dt-old"]
     assert result["elapsed"] >= 0.5
     ours.after(0.2, lambda: service.add_task(INSTANCE, backup_set_id="9", schedule=QUICK))
-    assert wait({**arguments, "appear_timeout": 3})["count_by_state"]["finished"] == 1
+    assert wait({**arguments, "appear_timeout": 3})["count_by_status"]["finished"] == 1
 
 
 def test_a_task_that_was_listed_late(wait: Any, asked: dict[str, Any], service: StandIn, ours: OurTime) -> None:
     """Created before the newest task that was seen."""
     service.add_task(INSTANCE, created=BEGINNING)
     ours.after(0.2, lambda: service.add_task(INSTANCE, task_id="dt-late", created=BEGINNING - 60_000, schedule=QUICK))
-    assert wait({**asked, "task_ids": "dt-late", "appear_timeout": 3})["count_by_state"]["finished"] == 1
+    assert wait({**asked, "task_ids": "dt-late", "appear_timeout": 3})["count_by_status"]["finished"] == 1
 
 
 def test_the_cluster(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -280,7 +280,7 @@ def test_an_outage_that_is_too_long(wait: Any, asked: dict[str, Any], service: S
 def test_throttled_throughout(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     service.inject(*[Fault("throttled", 1, after=1, retry_after=20) for number in range(200)])
-    assert wait({**asked, "max_retries": 5})["count_by_state"]["finished"] == 1
+    assert wait({**asked, "max_retries": 5})["count_by_status"]["finished"] == 1
 
 
 def test_the_time_is_kept_though_nobody_answers(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -308,7 +308,7 @@ def test_a_clock_that_is_an_hour_off(wait: Any, asked: dict[str, Any], service: 
     service.clock_offset = 3600.0
     service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     result = wait({**asked, "max_retries": 1})
-    assert result["count_by_state"]["finished"] == 1
+    assert result["count_by_status"]["finished"] == 1
     assert [call.code for call in service.calls].count("InvalidTimeStamp.Expired") == 1
 
 

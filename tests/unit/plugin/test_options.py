@@ -62,7 +62,7 @@ VALUES: dict[str, tuple[tuple[str, Any], tuple[str, Any], dict[str, str]]] = {
         ("600", 600),
         {"299": "is out of range: give 300 to 86400 seconds", "1h": "whole number"},
     ),
-    "https": (("false", False), ("1", True), {"tls": "is not allowed: give true or false"}),
+    "force_https": (("false", False), ("1", True), {"tls": "is not allowed: give true or false"}),
     "bucket": (
         ("my-bucket", "my-bucket"),
         ("other", "other"),
