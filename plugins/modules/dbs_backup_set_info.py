@@ -37,20 +37,20 @@ options:
     aliases: [bak_set_id, backup_id]
   status:
     description:
-      - Only backup sets that succeeded, or only those that failed. C(BackupStatus) in the APIs.
+      - Only backup sets that succeeded, or only those that failed; in any case. C(BackupStatus) in the APIs.
       - With O(latest), V(success) by default.
     type: str
     choices: [success, failed]
     aliases: [backup_status]
   mode:
     description:
-      - Only backup sets that were made by schedule, or only those that were asked for. C(BackupMode) in the APIs.
+      - Only backup sets that were made by schedule, or only those that were asked for; in any case. C(BackupMode) in the APIs.
     type: str
     choices: [Automated, Manual]
     aliases: [backup_mode]
   method:
     description:
-      - Only backup sets that were made this way. C(BackupMethod) in the APIs.
+      - Only backup sets that were made this way, in any case. C(BackupMethod) in the APIs.
     type: str
     choices: [Physical, Logical, Snapshot]
     aliases: [backup_method]

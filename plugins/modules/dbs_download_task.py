@@ -73,15 +73,16 @@ options:
     aliases: [bak_set_size]
   format:
     description:
-      - The format of the files - V(CSV), V(csv-with-header), V(SQL), V(Parquet), V(Bson) for MongoDB, or V(qp.xb) for a physical
-        backup. In any case. Required with O(state=present). C(FormatType) in the API.
+      - The format of the files, in any case - V(Bson) is for MongoDB, V(qp.xb) for a physical backup. Required with
+        O(state=present). C(FormatType) in the API.
     type: str
+    choices: [CSV, csv-with-header, SQL, Parquet, Bson, qp.xb]
     aliases: [format_type]
   target_type:
     description:
-      - Where the files go - V(URL), to be downloaded by a link, or V(OSS), a bucket of the Object Storage Service. In any case.
-        C(TargetType) in the API.
+      - Where the files go, in any case - V(URL), to be downloaded by a link, or V(OSS), a bucket of the Object Storage Service. C(TargetType) in the API.
     type: str
+    choices: [URL, OSS]
     default: URL
   target_bucket:
     description:

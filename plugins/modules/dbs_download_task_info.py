@@ -34,10 +34,10 @@ options:
     aliases: [task_id]
   status:
     description:
-      - Only tasks with one of these statuses - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired), in
-        any case, and also as V(queuing), V(queued) or V(initialising). C(State) in the API.
+      - Only tasks with one of these statuses, in any case, and also as V(queuing), V(queued) or V(initialising). C(State) in the API.
     type: list
     elements: str
+    choices: [initializing, queueing, running, finished, failed, expired]
     aliases: [state, states, download_status]
   backup_set_id:
     description:
@@ -74,16 +74,17 @@ options:
     type: str
   target_type:
     description:
-      - Only tasks with one of these targets - V(URL), a link, or V(OSS), a path in a bucket of the Object Storage Service.
-        In any case.
+      - Only tasks with one of these targets, in any case - V(URL), a link, or V(OSS), a path in a bucket of the Object Storage Service.
     type: list
     elements: str
+    choices: [URL, OSS]
     aliases: [target_types]
   format:
     description:
-      - Only tasks with one of these formats - V(CSV), V(csv-with-header), V(SQL), V(Parquet), V(Bson) or V(qp.xb). In any case.
+      - Only tasks with one of these formats, in any case.
     type: list
     elements: str
+    choices: [CSV, csv-with-header, SQL, Parquet, Bson, qp.xb]
     aliases: [formats, format_type]
   order:
     description:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import importlib
 import re
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.apsaradb.backup.plugins.doc_fragments import attributes
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, RefusedError
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.wait_state import WaitOutcome
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.checks import Choices, check_choice
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -105,3 +109,59 @@ def test_what_a_module_says_of_its_errors_is_in_the_list(module: str) -> None:
     assert set(re.findall(r"V\((\w+)\)", text)) <= {*documented_kinds(), *reasons, "null"}
     assert error["sample"]["kind"] in documented_kinds()
     assert error["sample"].get("reason", "failed") in reasons
+
+
+# Options
+
+
+def spec_of(module: str) -> dict[str, dict[str, Any]]:
+    spec: dict[str, dict[str, Any]] = importlib.import_module(f"{PACKAGE}.module_utils._modules.{module}").ARGUMENT_SPEC
+    return spec
+
+
+CHOICES = [
+    (module, option, str(choice))
+    for module in MODULES
+    for option, spec in spec_of(module).items()
+    if isinstance(spec.get("choices"), Choices)
+    for choice in spec["choices"]
+]
+
+
+def test_status_format_and_target_have_choices_wherever_they_are_options() -> None:
+    assert {(module, option) for module, option, _choice in CHOICES} >= {
+        (module, option)
+        for module in MODULES
+        for option in ("status", "format", "target_type", "mode", "method")
+        if option in spec_of(module) and module not in ("dbs_download_file", "dbs_download_extract")
+    }
+    assert {option for _module, option, _choice in CHOICES} == {"status", "format", "target_type", "mode", "method"}
+
+
+@pytest.mark.parametrize(("module", "option", "choice"), CHOICES)
+def test_a_choice_is_taken_in_any_case(module: str, option: str, choice: str) -> None:
+    spec = copy.deepcopy({option: spec_of(module)[option]})
+    for text in (choice, choice.upper(), choice.lower(), choice.swapcase(), f" {choice} "):
+        result = ArgumentSpecValidator(spec).validate({option: text})
+        assert not result.error_messages
+        taken = result.validated_parameters[option]
+        assert check_choice(option, taken[0] if isinstance(taken, list) else taken, spec[option]["choices"]) == choice
+
+
+@pytest.mark.parametrize(("module", "option"), sorted({(module, option) for module, option, _choice in CHOICES}))
+def test_what_is_no_choice_is_refused_with_the_choices(module: str, option: str) -> None:
+    spec = {option: {**spec_of(module)[option], "default": None}}
+    for text in ("none", "all", f"{spec[option]['choices'][0]}x"):
+        (message,) = ArgumentSpecValidator(spec).validate({option: text}).error_messages
+        assert f"value of {option} must be one" in message
+        assert ", ".join(spec[option]["choices"]) in message
+        assert text in message
+    # Null is not set, as with options that have no choices.
+    assert not ArgumentSpecValidator(spec).validate({option: None}).error_messages
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_on_what_it_runs(module: str) -> None:
+    documented = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{module}").DOCUMENTATION)
+    assert "apsaradb.backup.attributes" in documented["extends_documentation_fragment"]
+    assert attributes.ModuleDocFragment.DOCUMENTATION.count("platforms: posix") == 1

@@ -21,7 +21,14 @@ from .._dbs.backup_sets import (
     recoverable_window,
 )
 from .._dbs.lists import refuse_gap
-from .._plugin.checks import Options, check_identifier, check_range, time_range
+from .._plugin.checks import (
+    Choices,
+    Options,
+    check_choice,
+    check_identifier,
+    check_range,
+    time_range,
+)
 from .._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
@@ -48,11 +55,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
     "status": {
         "type": "str",
-        "choices": ["success", "failed"],
+        "choices": Choices(["success", "failed"]),
         "aliases": ["backup_status"],
     },
-    "mode": {"type": "str", "choices": list(MODES), "aliases": ["backup_mode"]},
-    "method": {"type": "str", "choices": list(METHODS), "aliases": ["backup_method"]},
+    "mode": {"type": "str", "choices": Choices(MODES), "aliases": ["backup_mode"]},
+    "method": {"type": "str", "choices": Choices(METHODS), "aliases": ["backup_method"]},
     "start_time": {"type": "str"},
     "end_time": {"type": "str"},
     "latest": {"type": "bool", "default": False},
@@ -82,6 +89,10 @@ class BackupSetInfo(Runner):
     SPEC = ModuleSpec(ARGUMENT_SPEC)
 
     def parse(self, options: Options) -> BackupSetInfoRequest:
+        def chosen(option: str) -> t.Optional[str]:
+            choices = ARGUMENT_SPEC[option]["choices"]
+            return options[option] and check_choice(option, options[option], choices)
+
         names = instance_names(options)
         sources = {name: source_for(name, options["source"]) for name in names}
         start_time, end_time = time_range(options)
@@ -89,9 +100,9 @@ class BackupSetInfo(Runner):
             region=region_of(options),
             backup_id=options["backup_set_id"]
             and check_identifier("backup_set_id", options["backup_set_id"]),
-            status=options["status"] or ("success" if options["latest"] else None),
-            mode=options["mode"],
-            method=options["method"],
+            status=chosen("status") or ("success" if options["latest"] else None),
+            mode=chosen("mode"),
+            method=chosen("method"),
             start_time=start_time,
             end_time=end_time,
         )

@@ -34,7 +34,13 @@ from .._plugin.options import CONNECTION_SPEC, region_of
 from .backup_sets import newest_backup_set
 from .creation_prediction import estimated_size, warn_of_slot
 from .dbs_download_task_info import warn_of_expiry
-from .download_request import LATEST, check_retried, request_of
+from .download_request import (
+    FORMAT_CHOICES,
+    LATEST,
+    TARGET_TYPE_CHOICES,
+    check_retried,
+    request_of,
+)
 from .task_checks import UnusableTaskError, check_named, diff_lines, doubt_about
 from .task_choice import task_to_retry, usable_match
 from .task_wait import SlotTimeoutError, TaskWait
@@ -56,8 +62,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "aliases": ["download_point_in_time", "restore_time"],
     },
     "backup_set_size": {"type": "int", "aliases": ["bak_set_size"]},
-    "format": {"type": "str", "aliases": ["format_type"]},
-    "target_type": {"type": "str", "default": "URL"},
+    "format": {"type": "str", "choices": FORMAT_CHOICES, "aliases": ["format_type"]},
+    "target_type": {"type": "str", "choices": TARGET_TYPE_CHOICES, "default": "URL"},
     "target_bucket": {"type": "str", "aliases": ["bucket"]},
     "target_path": {"type": "str"},
     "target_oss_region": {"type": "str"},

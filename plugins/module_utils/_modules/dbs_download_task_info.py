@@ -21,6 +21,7 @@ from .._dbs.service import DBS
 from .._dbs.task import FORMATS, STATES, TARGET_TYPES, canonical_state
 from .._dbs.values import iso8601
 from .._plugin.checks import (
+    Choices,
     Options,
     check_choice,
     check_identifier,
@@ -50,6 +51,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "status": {
         "type": "list",
         "elements": "str",
+        "choices": Choices(STATES, canonical_state),
         "aliases": ["state", "states", "download_status"],
     },
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
@@ -58,8 +60,18 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "task_type": {"type": "str", "choices": ["full", "pitr"]},
     "start_time": {"type": "str"},
     "end_time": {"type": "str"},
-    "target_type": {"type": "list", "elements": "str", "aliases": ["target_types"]},
-    "format": {"type": "list", "elements": "str", "aliases": ["formats", "format_type"]},
+    "target_type": {
+        "type": "list",
+        "elements": "str",
+        "choices": Choices(TARGET_TYPES),
+        "aliases": ["target_types"],
+    },
+    "format": {
+        "type": "list",
+        "elements": "str",
+        "choices": Choices(FORMATS),
+        "aliases": ["formats", "format_type"],
+    },
     "order": {
         "type": "str",
         "choices": ["asc", "desc"],
@@ -135,8 +147,11 @@ def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> N
 def _query_of(options: Options) -> DownloadTaskQuery:
     start_time, end_time = time_range(options)
 
-    def each(option: str, check: t.Callable[[str, t.Any], str]) -> frozenset[str]:
-        return frozenset(check(option, value) for value in options[option] or ())
+    def chosen(option: str) -> frozenset[str]:
+        choices = ARGUMENT_SPEC[option]["choices"]
+        return frozenset(
+            check_choice(option, value, choices) for value in options[option] or ()
+        )
 
     def optional(option: str) -> t.Optional[str]:
         return (
@@ -151,17 +166,12 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         task_type=options["task_type"],
         start_time=start_time,
         end_time=end_time,
-        states=each(
-            "status",
-            lambda option, value: check_choice(option, value, STATES, canonical_state),
+        states=chosen("status"),
+        task_ids=frozenset(
+            check_identifier("task_ids", value) for value in options["task_ids"] or ()
         ),
-        task_ids=each("task_ids", check_identifier),
-        target_types=each(
-            "target_type", lambda option, value: check_choice(option, value, TARGET_TYPES)
-        ),
-        formats=each(
-            "format", lambda option, value: check_choice(option, value, FORMATS)
-        ),
+        target_types=frozenset(map(str.casefold, chosen("target_type"))),
+        formats=frozenset(map(str.casefold, chosen("format"))),
         order=options["order"],
         order_column=options["order_column"],
         limit=check_range(options, "limit", 1, MAX_LIMIT),

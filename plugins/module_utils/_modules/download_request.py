@@ -15,7 +15,7 @@ from .._base.errors import ConfigurationError
 from .._dbs.download_request import DownloadRequest
 from .._dbs.task import FORMATS, TARGET_TYPES
 from .._dbs.values import iso8601
-from .._plugin.checks import Options, check_identifier, parse_time
+from .._plugin.checks import Choices, Options, check_choice, check_identifier, parse_time
 from .._plugin.options import region_of
 from .._transport.endpoints import known_region
 from .backup_sets import source_for
@@ -27,6 +27,8 @@ MONGODB_OPTIONS = {
     "admin_database": "AdminDatabase",
     "cluster_name": "ClusterName",
 }
+FORMAT_CHOICES = Choices(FORMATS)
+TARGET_TYPE_CHOICES = Choices(TARGET_TYPES)
 OSS_OPTIONS = ("target_bucket", "target_path", "target_oss_region")
 
 #: What the IDs of instances begin with that are not of MongoDB.
@@ -48,7 +50,7 @@ def request_of(options: Options) -> DownloadRequest:
             "give one of backup_set_id and point_in_time: what to download."
         )
     format = _format_of(options)
-    target_type = _target_type_of(options)
+    target_type = check_choice("target_type", options["target_type"], TARGET_TYPE_CHOICES)
     backup_set_id = str(options["backup_set_id"] or "").strip() or None
     if backup_set_id == LATEST:
         source_for(
@@ -131,28 +133,7 @@ def _format_of(options: Options) -> str:
     """Return the format as the service spells it."""
     if not options["format"]:
         raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
-    format = next(
-        (
-            name
-            for name in FORMATS
-            if name.casefold() == str(options["format"]).casefold()
-        ),
-        None,
-    )
-    if format is None:
-        raise ConfigurationError(
-            f"format {options['format']!r} is not known: use one of {', '.join(FORMATS)}."
-        )
-    return format
-
-
-def _target_type_of(options: Options) -> str:
-    target_type = str(options["target_type"]).upper()
-    if target_type not in TARGET_TYPES:
-        raise ConfigurationError(
-            f"target_type {options['target_type']!r} is not known: use one of {', '.join(TARGET_TYPES)}."
-        )
-    return target_type
+    return check_choice("format", options["format"], FORMAT_CHOICES)
 
 
 def _check_target(options: Options, target_type: str) -> None:

@@ -115,17 +115,33 @@ def check_range(
     return value
 
 
-def check_choice(
-    option: str,
-    value: t.Any,
-    allowed: t.Iterable[str],
-    fold: t.Callable[[str], str] = str.casefold,
-) -> str:
-    """The value as folded, if it is one of those allowed."""
-    known = {fold(name) for name in allowed}
-    folded = fold(str(value).strip())
-    if folded not in known:
+class Choices(list[str]):
+    """The choices of an option, for ``choices`` in a specification. Ansible finds each in it in whatever letters.
+
+    ``fold``: makes the same text of all spellings of a choice.
+    """
+
+    def __init__(
+        self, names: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold
+    ) -> None:
+        super().__init__(names)
+        self._fold = fold
+
+    def __contains__(self, value: object) -> bool:
+        # Null is not set, as for options without choices.
+        return value is None or self.find(value) is not None
+
+    def find(self, value: object) -> t.Optional[str]:
+        """Return the choice in its own spelling, none if there is no such."""
+        folded = self._fold(str(value).strip())
+        return next((name for name in self if self._fold(name) == folded), None)
+
+
+def check_choice(option: str, value: t.Any, choices: Choices) -> str:
+    """The value in its own spelling, if it is one of the choices."""
+    found = choices.find(value)
+    if found is None:
         raise ConfigurationError(
-            f"{option} {value!r} is not known: use one of {', '.join(allowed)}."
+            f"{option} {value!r} is not known: use one of {', '.join(choices)}."
         )
-    return folded
+    return found

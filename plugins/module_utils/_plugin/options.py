@@ -30,7 +30,7 @@ from .._base.http_options import HttpOptions
 from .._base.retry import RetryPolicy
 from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION
 from .._transport.endpoints import address, is_loopback_url
-from .checks import Options, check_choice, check_identifier, check_range
+from .checks import Choices, Options, check_choice, check_identifier, check_range
 
 CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "region": {
@@ -221,7 +221,7 @@ def _given(
             f"{variable} {text!r} is not allowed: give {allowed}."
         ) from None
     return variable, check_choice(
-        variable, value, spec["choices"]
+        variable, value, Choices(spec["choices"])
     ) if "choices" in spec else value
 
 

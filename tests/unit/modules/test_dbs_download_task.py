@@ -982,12 +982,10 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
             for more in ({}, {"state": "retried", "format": None})
         ),
         ({"format": None}, "format is not set: use one of CSV"),
-        ({"format": "xml"}, "format 'xml' is not known: use one of CSV"),
         ({"format": "Bson"}, "format Bson is for MongoDB instances, and 'rm-bp1abc' is none."),
         ({"is_cluster": True}, "is_cluster is for MongoDB instances"),
         ({"is_physical": True}, "is_physical needs the format qp.xb, not CSV"),
         ({"format": "qp.xb", "is_physical": False}, "format qp.xb is a physical one"),
-        ({"target_type": "ftp"}, "target_type 'ftp' is not known: use one of URL, OSS."),
         ({"target_type": "OSS"}, "target_type OSS needs target_bucket, target_path, target_oss_region as well."),
         ({"target_path": "a"}, "target_path cannot be used with target_type URL"),
         ({**OSS, "target_bucket": "My_Bucket"}, "target_bucket 'My_Bucket' is malformed"),
@@ -1015,6 +1013,21 @@ def test_bad_input(task: Any, asked: dict[str, Any], service: StandIn, options: 
     result = task({**asked, **options})
     assert said in result["msg"]
     assert result["error"] == {"kind": "configuration"}
+    assert not service.calls
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"format": "xml"},
+            "value of format must be one of: CSV, csv-with-header, SQL, Parquet, Bson, qp.xb, got: xml",
+        ),
+        ({"target_type": "ftp"}, "value of target_type must be one of: URL, OSS, got: ftp"),
+    ],
+)
+def test_no_choice(task: Any, asked: dict[str, Any], service: StandIn, options: dict[str, Any], said: str) -> None:
+    assert said in task({**asked, **options})["msg"]
     assert not service.calls
 
 

@@ -240,10 +240,14 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         (
             "status",
             "done",
-            "status 'done' is not known: use one of initializing, queueing, running, finished, failed, expired.",
+            "value of status must be one or more of: initializing, queueing, running, finished, failed, expired. Got no match for: done",
         ),
-        ("target_type", "FTP", "target_type 'FTP' is not known: use one of URL, OSS."),
-        ("format", "xml", "format 'xml' is not known: use one of CSV, csv-with-header, SQL, Parquet, Bson, qp.xb."),
+        ("target_type", "FTP", "value of target_type must be one or more of: URL, OSS. Got no match for: FTP"),
+        (
+            "format",
+            "xml",
+            "value of format must be one or more of: CSV, csv-with-header, SQL, Parquet, Bson, qp.xb. Got no match for: xml",
+        ),
         ("task_type", "half", "value of task_type must be one of: full, pitr, got: half"),
         ("order", "up", "value of order must be one of: asc, desc, got: up"),
         ("page_size", 0, "page_size 0 is out of range: give 1 to 1000."),
