@@ -108,7 +108,7 @@ class Controller:
         """How far the job is after so many seconds, started if need be."""
         links = [self.link()] if self.directory is None else None
         job = {"seconds": seconds, "directory": self.directory, "renews_links": False}
-        with self.start(links=links, job=job, **more) as process:
+        with self.start(_links=links, _job=job, **more) as process:
             state = json.loads(process.outputs()[0])["_job"]
         self.directory = state["directory"]
         return state
@@ -117,7 +117,7 @@ class Controller:
         job = {"seconds": 600, "directory": self.directory, "renews_links": True}
         arguments = {
             "task_id": "dt-x",
-            "job": job,
+            "_job": job,
             "_ansible_remote_tmp": self.arguments["dest"] + ".tmp",
             **self.arguments,
         }
@@ -128,7 +128,7 @@ class Controller:
         links: list[str] | None = [self.link()]
         while True:
             self.runs += 1
-            with self.start(links=links) as process:
+            with self.start(_links=links) as process:
                 output = process.outputs()[0]
             assert "Signature=" not in output
             result: Result = json.loads(output)

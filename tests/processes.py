@@ -124,3 +124,14 @@ def mounted(path: Path, options: str = "size=12m", kind: str = "tmpfs", source: 
         yield
     finally:
         subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@contextlib.contextmanager
+def same_signals() -> Iterator[None]:
+    """What a process that ends need not do: have signals do again what they did."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,24 +6,20 @@
 
 from __future__ import annotations
 
-import typing as t
-
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_extract import (
+    DownloadExtract,
+)
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
+    Facts,
     FollowingAction,
 )
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
-    extraction_line,
+    ExtractionLines,
 )
-
-Facts = dict[str, t.Any]
 
 
 class ActionModule(FollowingAction):
-    def run(
-        self, tmp: t.Optional[str] = None, task_vars: t.Optional[Facts] = None
-    ) -> Facts:
-        result: Facts = super().run(tmp, task_vars)
-        if result.get("skipped"):
-            return result
-        result.update(self.follow(dict(self._task.args), task_vars, extraction_line))
-        return result
+    RUNNER = DownloadExtract
+
+    def _run(self, options: Facts, task_vars: Facts) -> Facts:
+        return self.follow(dict(self._task.args), task_vars, ExtractionLines())

@@ -19,7 +19,7 @@ options:
     default: true
 """
 
-    # And whose work goes on meanwhile. The code: module_utils/_plugin/background_job.py
+    # And whose work goes on meanwhile. The code: module_utils/_plugin/job_protocol.py
     JOB = r"""
 options:
   progress_interval:
@@ -29,8 +29,4 @@ options:
         or else C(progress_interval) in the section C(apsaradb_backup) of C(ansible.cfg).
     type: float
     default: 30.0
-  job:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: dict
 """

@@ -264,19 +264,16 @@ error:
     kind: archive
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_extract import (
-    ARGUMENT_SPEC,
     DownloadExtract,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
-    run,
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
 )
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    run(module, DownloadExtract(module.params, module.check_mode).answer)
+    run_module(DownloadExtract)
 
 
 if __name__ == "__main__":

@@ -96,16 +96,6 @@ options:
       - Whether to keep what is there when something fails, to go on with it in the next run.
     type: bool
     default: true
-  links:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: list
-    elements: str
-  names:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: list
-    elements: str
   mode:
     description:
       - The mode of the file, as an octal number in quotes, such as V('0640'), or as a symbolic mode such as V(u=rw,g=r).
@@ -365,26 +355,16 @@ error:
     http_status: 403
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
-    ARGUMENT_SPEC,
-    CONSTRAINTS,
     DownloadFile,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
-    run,
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
 )
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENT_SPEC,
-        add_file_common_args=True,
-        supports_check_mode=True,
-        **CONSTRAINTS,
-    )
-    download = DownloadFile(module)
-    run(module, download.answer, download.partial_result, download.interruption_note)
+    run_module(DownloadFile)
 
 
 if __name__ == "__main__":

@@ -362,30 +362,16 @@ error:
     kind: slot_taken
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task import (
-    ARGUMENT_SPEC,
     DownloadTaskModule,
-    from_notes,
-)
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
-    run,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
-    with_options,
+    run_module,
 )
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    work = DownloadTaskModule(module.params, module.check_mode)
-    run(
-        module,
-        with_options(module, work.answer),
-        work.partial_result,
-        work.interruption_note,
-        from_notes,
-    )
+    run_module(DownloadTaskModule)
 
 
 if __name__ == "__main__":

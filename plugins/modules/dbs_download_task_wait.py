@@ -113,10 +113,6 @@ options:
       - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
     type: float
     default: 60.0
-  slice:
-    description:
-      - How this module and its action plugin speak with each other. Leave it alone.
-    type: dict
 extends_documentation_fragment:
   - apsaradb.backup.progress
   - apsaradb.backup.connection
@@ -286,24 +282,16 @@ error:
     reason: timed_out
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import (
-    ARGUMENT_SPEC,
     DownloadTaskWait,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
-    exit_with,
+    run_module,
 )
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENT_SPEC,
-        mutually_exclusive=[("task_ids", "backup_set_ids")],
-        supports_check_mode=True,
-    )
-    wait = DownloadTaskWait(module.params, module.check_mode)
-    exit_with(module, wait.answer, wait.partial_result, wait.interruption_note)
+    run_module(DownloadTaskWait)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # PRIVATE to this collection: may change without notice.
-"""The controller's side of a module whose work goes on while its progress is printed; ``_plugin/background_job.py`` says how."""
+"""The controller's side of modules whose work can go on in the background.
+
+``module_utils/_plugin/job_protocol.py`` says what both sides say to each other.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,33 @@ import time
 import typing as t
 import uuid
 
+from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+from ansible_collections.apsaradb.backup.plugins.module_utils._base import text
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import (
     BackupError,
+    ConfigurationError,
     describe_refusal,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import (
     RetryPolicy,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import redacted
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_protocol import (
+    HIDDEN_OPTIONS,
+    JobRequest,
+    JobState,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    Runner,
+    outcome,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import (
     is_outage,
 )
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    ProgressLines,
     host_of,
     interval_of,
     is_read,
@@ -33,11 +50,14 @@ from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
 
 Facts = dict[str, t.Any]
 
-DEFAULT_INTERVAL = 30.0
-#: Options that the module has from its action plugin only.
-BETWEEN = ("job", "links", "names")
-#: A work whose process got lost is started again so often, as on a host that ends all processes of a session with it.
+#: A job whose process is lost is started so often, as on a host that ends all processes of a
+#: session with it.
 MAX_STARTS = 20
+
+#: News are shown after so many seconds, and later while runs of the module have cost more than
+#: this share of the time: one change after a quiet hour is shown soon, many are shown together.
+NEWS_AFTER = 5.0
+NEWS_SHARE = 0.01
 
 #: The result of a task whose command has ended.
 ORPHANED: Facts = {
@@ -48,7 +68,10 @@ ORPHANED: Facts = {
 
 
 def is_orphaned() -> bool:
-    """Whether the command has ended that this process works for. It may have been killed, and then ends none of its workers."""
+    """Return whether the command has ended that this process works for.
+
+    A command that is killed ends none of its workers.
+    """
     command = multiprocessing.parent_process()
     return command is not None and not command.is_alive()
 
@@ -59,107 +82,221 @@ class FollowingAction(ActionBase):
     _supports_check_mode = True
     _supports_async = True
 
-    def follow(  # noqa: C901
+    #: The runner of the module.
+    RUNNER: t.ClassVar[type[Runner]]
+
+    def run(
+        self, tmp: t.Optional[str] = None, task_vars: t.Optional[Facts] = None
+    ) -> Facts:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        if not result.get("skipped"):
+            result.update(outcome(lambda: self._run(self.validate(), task_vars or {})))
+        return result
+
+    def _run(self, options: Facts, task_vars: Facts) -> Facts:
+        """Return the module's result. ``options``: those of the task, with defaults."""
+        raise NotImplementedError
+
+    def validate(self) -> Facts:
+        """Return the options of the task with defaults. Raise ConfigurationError.
+
+        The module does that as well, but it would name hidden options in its errors.
+        """
+        spec = self.RUNNER.SPEC
+        options: dict[str, t.Mapping[str, t.Any]] = {
+            name: option
+            for name, option in spec.argument_spec.items()
+            if name not in HIDDEN_OPTIONS
+        }
+        for name, option in options.items():
+            if option.get("no_log"):
+                for each in (name, *option.get("aliases", ())):
+                    text.hide(str(self._task.args.get(each) or ""))
+        if spec.add_file_common_args:
+            options.update(t.cast(t.Any, FILE_COMMON_ARGUMENTS))
+        validated = ArgumentSpecValidator(
+            options,
+            mutually_exclusive=spec.mutually_exclusive,
+            required_one_of=spec.required_one_of,
+        ).validate(self._task.args)
+        messages = [
+            f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
+            if isinstance(error, UnsupportedError)
+            else error.msg
+            for error in validated.errors
+        ]
+        if messages:
+            said = ". ".join(message.rstrip(".") for message in messages)
+            raise ConfigurationError(f"{said}.")
+        return t.cast(Facts, validated.validated_parameters)
+
+    def follow(
         self,
         module_args: Facts,
-        task_vars: t.Optional[Facts],
-        lines: t.Callable[[Facts, float], t.Iterable[str]],
+        task_vars: Facts,
+        lines: ProgressLines,
+        *,
         renew: t.Optional[t.Callable[[], list[str]]] = None,
         is_long: bool = True,
     ) -> Facts:
-        """The module's result.
+        """Return the module's result.
 
-        ``lines``: what to print of the work's progress, and of the seconds since its start. ``renew``: gives new links.
-        ``is_long``: whether it can take so long that progress is of interest.
+        ``lines``: says what to print of the progress. ``renew``: gives new links.
+        ``is_long``: whether the work can take so long that progress is of interest.
         """
-        unsupported = [name for name in BETWEEN if name in self._task.args]
-        if unsupported:
-            message = f"Unsupported parameters for ({self._task.action}) module: {', '.join(unsupported)}"
-            return {"failed": True, "msg": message, "error": {"kind": "configuration"}}
-        if self._task.async_val:
-            return self._clean(
-                self._execute_module(
-                    module_args=module_args, task_vars=task_vars, wrap_async=True
-                )
+        if self._task.async_val or self._task.check_mode or not is_long:
+            result: Facts = self._execute_module(
+                module_args=module_args,
+                task_vars=task_vars,
+                wrap_async=self._task.async_val,
             )
-        if self._task.check_mode or not is_long:
-            return self._clean(
-                self._execute_module(module_args=module_args, task_vars=task_vars)
+            return without_hidden(result)
+        default = self.RUNNER.SPEC.argument_spec["progress_interval"]["default"]
+        interval = interval_of(self._task, default)
+        is_shown = is_read(self._task)
+        host = host_of(self._task, task_vars)
+
+        def execute(arguments: Facts) -> Facts:
+            result: Facts = self._execute_module(
+                module_args={**module_args, **arguments}, task_vars=task_vars
             )
-        began = time.monotonic()
-        directory: t.Optional[str] = None
-        start: Facts = {"id": uuid.uuid4().hex}
-        links: t.Optional[list[str]] = None
-        renewal = _Renewal(renew) if renew else None
-        starts = 1
-        shown = began
-        interval = interval_of(self._task, DEFAULT_INTERVAL)
+            return result
+
+        def display(printed: t.Iterable[str]) -> None:
+            if is_shown:
+                show(self._display, host, printed)
+
+        links = module_args.pop("_links", None)
+        follower = _Follower(execute, lines, display, interval, links, renew)
+        return without_hidden(follower.run())
+
+
+def without_hidden(result: Facts) -> Facts:
+    """Return a result without the options that are between the module and its action plugin."""
+    arguments = result.get("invocation", {}).get("module_args", {})
+    for name in HIDDEN_OPTIONS:
+        arguments.pop(name, None)
+    return result
+
+
+class _Follower:
+    """Follows one job to its end.
+
+    ``execute``: runs the module with the hidden options that it is given. ``display``: prints lines.
+    """
+
+    def __init__(
+        self,
+        execute: t.Callable[[Facts], Facts],
+        lines: ProgressLines,
+        display: t.Callable[[t.Iterable[str]], None],
+        interval: float,
+        links: t.Optional[list[str]],
+        renew: t.Optional[t.Callable[[], list[str]]],
+    ) -> None:
+        self._execute = execute
+        self._lines = lines
+        self._display = display
+        self._interval = interval
+        #: Links that the next run hands over.
+        self._links = links
+        self._first_links = links
+        self._renewal = _Renewal(renew) if renew else None
+        self._began = self._shown_at = time.monotonic()
+        self._directory: t.Optional[str] = None
+        self._notes: t.Optional[t.Mapping[str, t.Any]] = None
+        self._starts = 0
+        #: Seconds that runs of the module took, without those in which they followed the job.
+        self._costs = 0.0
+
+    def run(self) -> Facts:
         while True:
-            left = max(0.0, shown + interval - time.monotonic())
-            job = {
-                "seconds": left,
-                "directory": directory,
-                "renews_links": renewal is not None,
-                **start,
-            }
-            if renewal:
-                job["links_after"] = renewal.pause
-            given = dict(module_args, job=job)
-            if directory is not None:
-                given.pop("links", None)
-            if links is not None:
-                given["links"] = links
-            result: Facts = self._execute_module(module_args=given, task_vars=task_vars)
-            state = result.get("_job")
-            if not state:
-                return self._clean(renewal.explain(result) if renewal else result)
-            links = None
-            directory = state["directory"]
-            if directory is None:
-                start = {"id": uuid.uuid4().hex, "notes": state["notes"]}
-                starts += 1
-                if starts > MAX_STARTS:
-                    return {
-                        "failed": True,
-                        "msg": f"The module's work was ended from outside {MAX_STARTS} times.",
-                        "error": {"kind": "interruption"},
-                    }
-            elif state["needs_links"] and renewal:
-                try:
-                    links = renewal.links()
-                except BaseException:
-                    self._stop(module_args, task_vars, directory)
-                    raise
+            if self._directory is None:
+                if self._starts == MAX_STARTS:
+                    return _lost()
+                self._starts += 1
+            before = time.monotonic()
+            result = self._execute(self._arguments())
+            job = result.pop("_job", None)
+            if job is None:
+                self._display(
+                    self._lines.last(result.pop("_progress", {}), self._elapsed())
+                )
+                return self._renewal.explain(result) if self._renewal else result
+            state = JobState(**job)
+            self._costs += time.monotonic() - before - state.followed
+            self._links = None
+            self._directory = state.directory
+            if state.directory is None:
+                self._prepare_restart(state)
+            elif state.needs_links and self._renewal:
+                self._renew_links(self._renewal)
             if is_orphaned():
-                return self._clean(self._stop(module_args, task_vars, directory))
-            if time.monotonic() - shown >= interval:
-                shown = time.monotonic()
-                if is_read(self._task):
-                    show(
-                        self._display,
-                        host_of(self._task, task_vars),
-                        lines(state.get("progress") or {}, shown - began),
-                    )
+                return self._stop()
+            self._show(state)
 
-    def _stop(
-        self, module_args: Facts, task_vars: t.Optional[Facts], directory: t.Optional[str]
-    ) -> Facts:
-        """End the work, and return what it has."""
-        if directory is None:
-            return dict(ORPHANED)
-        job = {"seconds": 0, "directory": directory, "stop": True}
-        result: Facts = self._execute_module(
-            module_args=dict(module_args, job=job), task_vars=task_vars
+    def _arguments(self) -> Facts:
+        elapsed = self._elapsed()
+        left = self._shown_at + self._interval - time.monotonic()
+        request = JobRequest(
+            seconds=max(0.0, left),
+            directory=self._directory,
+            id=uuid.uuid4().hex,
+            elapsed=elapsed,
+            is_restarted=self._starts > 1,
+            notes=self._notes,
+            renews_links=self._renewal is not None,
+            links_after=self._renewal.pause if self._renewal else 0.0,
+            news=self._lines.news,
+            # The first news come with the first look, and are shown at once.
+            news_after=max(NEWS_AFTER, self._costs / NEWS_SHARE - elapsed)
+            if self._costs
+            else 0.0,
         )
-        return result
+        return {
+            "_job": request._asdict(),
+            **({} if self._links is None else {"_links": self._links}),
+        }
 
-    @staticmethod
-    def _clean(result: Facts) -> Facts:
-        """Without what is between the module and this plugin."""
-        arguments = result.get("invocation", {}).get("module_args", {})
-        for name in BETWEEN:
-            arguments.pop(name, None)
-        return result
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _prepare_restart(self, state: JobState) -> None:
+        self._notes = state.notes
+        self._links = self._first_links
+        # What the new job reports is counted from the start.
+        self._lines.news = 0
+
+    def _renew_links(self, renewal: _Renewal) -> None:
+        try:
+            self._links = renewal.links()
+        except BaseException:
+            self._stop()
+            raise
+        if self._links:
+            self._first_links = self._links
+
+    def _show(self, state: JobState) -> None:
+        is_time = time.monotonic() - self._shown_at >= self._interval
+        if is_time or state.news > self._lines.news:
+            self._shown_at = time.monotonic()
+            self._display(self._lines.of(state.progress, self._elapsed()))
+
+    def _stop(self) -> Facts:
+        """End the job, and return what it has."""
+        if self._directory is None:
+            return dict(ORPHANED)
+        request = JobRequest(seconds=0, directory=self._directory, stop=True)
+        result = self._execute({"_job": request._asdict()})
+        return result if "_job" not in result else dict(ORPHANED)
+
+
+def _lost() -> Facts:
+    return {
+        "failed": True,
+        "msg": f"The module's work was ended from outside {MAX_STARTS} times.",
+        "error": {"kind": "interruption"},
+    }
 
 
 class _Renewal:
@@ -206,6 +343,6 @@ class _Renewal:
         if self._failures:
             seconds = time.monotonic() - self._failed_at
             message += f" There was none for {seconds:.0f} seconds: raise total_timeout to live through more."
-        return redacted(
+        return text.redacted(
             {**result, "msg": message, "error": {**error.to_dict(), "storage": before}}
         )

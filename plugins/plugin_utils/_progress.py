@@ -18,12 +18,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import 
 
 _OWNER = "apsaradb.backup.progress"
 
-#: So many live tasks get a line of their own at an interval.
-MAX_LINES = 10
-
 T = t.TypeVar("T")
-Task = t.Mapping[str, t.Any]
-Rates = t.Mapping[str, t.Mapping[str, t.Optional[float]]]
+Progress = t.Mapping[str, t.Any]
 
 
 #: For all tasks that do not say it themselves. Documented in the doc fragment ``progress``.
@@ -103,121 +99,113 @@ def show(display: t.Any, host: str, lines: t.Iterable[str]) -> None:
 
 
 class ProgressLines:
-    """Remembers what it has told. ``interval``: seconds after which something is told though nothing is new."""
+    """Makes lines of the progress of a job.
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
-        #: By task, its state and how often it was retried.
-        self._told: dict[str, tuple[t.Optional[str], int]] = {}
-        self._last = float("-inf")
+    ``news``: the number of the last news that was shown.
+    """
 
-    def of(
-        self,
-        tasks: t.Iterable[Task],
-        rates: Rates,
-        elapsed: float,
-        outage: t.Optional[str] = None,
-        retried: t.Optional[t.Mapping[str, int]] = None,
-    ) -> t.Iterator[str]:
-        """A line for each task whose state is news, and at the interval for those that are live.
+    def __init__(self) -> None:
+        self.news = 0
 
-        ``rates`` has the live ones. ``outage``: why the last poll failed, if it did. ``retried``: how often, by task.
-        """
-        retried = retried or {}
-        tasks = sorted(tasks, key=lambda task: (task["gmt_create"] or 0, task["task_id"]))
-        news = self._news(tasks, retried)
-        is_time = elapsed - self._last >= 0.75 * self._interval
-        if not news and not is_time:
+    def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        """Yield what is news, or else how far the work is. ``elapsed``: seconds since its start."""
+        raise NotImplementedError
+
+    def last(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        """Yield what is still news at the end."""
+        yield from ()
+
+
+class TaskLines(ProgressLines):
+    """Of download tasks: what ``module_utils/_modules/task_progress.py`` reports."""
+
+    def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        if not progress:
             return
-        self._last = elapsed
-        self._told.update((task["task_id"], _state(task, retried)) for task in news)
+        before, outage = progress["prefix"], progress["outage"]
         if outage:
-            yield f"no answer at the moment, {duration(elapsed)} elapsed: {outage}"
-        live = [task for task in tasks if task["task_id"] in rates]
-        shown = news if news or len(live) > MAX_LINES or outage else live
-        for task in shown[:MAX_LINES]:
-            line = line_of(
-                task,
-                rates.get(task["task_id"], {}),
-                elapsed,
-                retried.get(task["task_id"], 0),
-            )
-            yield f"last known: {line}" if outage else line
-        if len(shown) > MAX_LINES:
-            yield f"and {len(shown) - MAX_LINES} more download tasks changed their state"
-        if len(tasks) > MAX_LINES:
-            yield f"{len(live)} of {len(tasks)} download tasks are not done, {duration(elapsed)} elapsed"
+            yield f"{before}no answer at the moment, {duration(elapsed)} elapsed: {outage}"
+        unseen = [task for number, task in progress["changes"] if number > self.news]
+        more = progress["changed"] - self.news - len(unseen)
+        self.news = progress["changed"]
+        # Of a task that changed more than once, the last state.
+        tasks = list({task["task_id"]: task for task in unseen}.values())
+        if not tasks and not outage and progress["live_count"] == len(progress["live"]):
+            tasks = progress["live"]
+        for task in tasks:
+            line = task_line(task, elapsed)
+            yield f"{before}last known: {line}" if outage else f"{before}{line}"
+        if more > 0:
+            yield f"and {more} more download tasks changed their state"
+        if progress["are_many"]:
+            yield f"{progress['live_count']} of {progress['count']} download tasks are not done, {duration(elapsed)} elapsed"
 
-    def last(self, result: t.Mapping[str, t.Any]) -> t.Iterator[str]:
-        """What is news at the end, by the module's result."""
-        tasks, retried = result.get("download_tasks", []), result.get("retried", {})
-        if self._news(tasks, retried):
-            rates: Rates = {task_id: {} for task_id in result.get("pending_task_ids", [])}
-            yield from self.of(tasks, rates, result.get("elapsed", 0.0), retried=retried)
-
-    def _news(self, tasks: t.Iterable[Task], retried: t.Mapping[str, int]) -> list[Task]:
-        return [
-            task
-            for task in tasks
-            if self._told.get(task["task_id"]) != _state(task, retried)
-        ]
+    def last(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        if progress and progress["changed"] > self.news:
+            yield from self.of(progress, elapsed)
 
 
-def _state(task: Task, retried: t.Mapping[str, int]) -> tuple[t.Optional[str], int]:
-    return task["download_status"], retried.get(task["task_id"], 0)
+class TransferLines(ProgressLines):
+    """``/srv/x.tar.gz: 37.5 % of 6.4 GB, 112 MB/s, about 3m 20s left, 2m 05s elapsed``"""
+
+    def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        if not progress.get("dest"):
+            return
+        parts = []
+        size, done, rate = (
+            progress.get("size"),
+            progress.get("done"),
+            progress.get("rate"),
+        )
+        if progress.get("phase") == "checking":
+            parts.append("checking what is there")
+        elif size and done is not None:
+            parts.append(f"{100 * done / size:.1f} % of {amount(size)}")
+            if rate:
+                parts.append(f"{amount(rate)}/s")
+                parts.append(f"about {duration((size - done) / rate)} left")
+        if progress.get("files", 1) > 1:
+            parts.append(f"file {progress['file']} of {progress['files']}")
+        parts.append(f"{duration(elapsed)} elapsed")
+        yield f"{printable(progress['dest'])}: {', '.join(parts)}"
 
 
-def line_of(
-    task: Task, rate: t.Mapping[str, t.Optional[float]], elapsed: float, retries: int = 0
-) -> str:
+class ExtractionLines(ProgressLines):
+    """``/srv/x.tar.gz: 37.5 %, 210 MB/s, 120 files, about 3m 20s left, 2m 05s elapsed``
+
+    The rate is that of reading the archive.
+    """
+
+    def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        if not progress:
+            return
+        read, total, spent = progress["read"], progress["total"], progress["elapsed"]
+        parts = [f"{100 * read / total:.1f} %"]
+        if progress["step"] != "unpacking":
+            parts.insert(0, progress["step"])
+        if read and spent and read < total:
+            parts.append(f"{amount(read / spent)}/s")
+        if progress["files"]:
+            parts.append(f"{progress['files']} files")
+        if read and read < total:
+            parts.append(f"about {duration((total - read) * spent / read)} left")
+        parts.append(f"{duration(elapsed)} elapsed")
+        yield f"{printable(progress['src'])}: {', '.join(parts)}"
+
+
+def task_line(task: t.Mapping[str, t.Any], elapsed: float) -> str:
     """``dt-… of rm-…: running, 3/8 tables, 37.5 %, retry 1, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed``"""
-    parts = [printable(task["download_status"] or "in an unknown state")]
-    if task["progress_total"]:
-        parts += [f"{task['progress']} tables", f"{task['progress_percent']:g} %"]
-    if retries:
-        parts.append(f"retry {retries}")
-    if rate.get("tables_per_minute") is not None:
-        parts.append(f"{rate['tables_per_minute']:g} tables/min")
-    if rate.get("seconds_left") is not None:
-        parts.append(f"about {duration(t.cast(float, rate['seconds_left']))} left")
+    parts = [printable(task["status"] or "in an unknown state")]
+    if task["tables"]:
+        parts += [f"{task['tables']} tables", f"{task['percent']:g} %"]
+    if task["retries"]:
+        parts.append(f"retry {task['retries']}")
+    if task["tables_per_minute"] is not None:
+        parts.append(f"{task['tables_per_minute']:g} tables/min")
+    if task["seconds_left"] is not None:
+        parts.append(f"about {duration(task['seconds_left'])} left")
     parts.append(f"{duration(elapsed)} elapsed")
     return f"{task['task_id']} of {task['instance_name']}: {', '.join(parts)}"
-
-
-def transfer_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterator[str]:
-    """``/srv/x.tar.gz: 37.5 % of 6.4 GB, 112 MB/s, about 3m 20s left, 2m 05s elapsed``"""
-    if not progress.get("dest"):
-        return
-    parts = []
-    size, done, rate = progress.get("size"), progress.get("done"), progress.get("rate")
-    if progress.get("phase") == "checking":
-        parts.append("checking what is there")
-    elif size and done is not None:
-        parts.append(f"{100 * done / size:.1f} % of {amount(size)}")
-        if rate:
-            parts += [f"{amount(rate)}/s", f"about {duration((size - done) / rate)} left"]
-    if progress.get("files", 1) > 1:
-        parts.append(f"file {progress['file']} of {progress['files']}")
-    parts.append(f"{duration(elapsed)} elapsed")
-    yield f"{printable(progress['dest'])}: {', '.join(parts)}"
-
-
-def extraction_line(progress: t.Mapping[str, t.Any], elapsed: float) -> t.Iterator[str]:
-    """``/srv/x.tar.gz: 37.5 %, 210 MB/s, 120 files, about 3m 20s left, 2m 05s elapsed``; the rate is of the archive."""
-    if not progress:
-        return
-    read, total, spent = progress["read"], progress["total"], progress["elapsed"]
-    parts = [f"{100 * read / total:.1f} %"]
-    if progress["step"] != "unpacking":
-        parts.insert(0, progress["step"])
-    if read and spent and read < total:
-        parts.append(f"{amount(read / spent)}/s")
-    if progress["files"]:
-        parts.append(f"{progress['files']} files")
-    if read and read < total:
-        parts.append(f"about {duration((total - read) * spent / read)} left")
-    parts.append(f"{duration(elapsed)} elapsed")
-    yield f"{printable(progress['src'])}: {', '.join(parts)}"
 
 
 def amount(count: float) -> str:

@@ -9,7 +9,6 @@ import importlib
 import io
 import json
 import random
-import signal
 import ssl
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules import fi
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
 from downloads import still
-from processes import Process, environment_for_modules
+from processes import Process, environment_for_modules, same_signals
 from stand_in import StandIn, exports
 from stand_in.model import Task
 
@@ -131,17 +130,6 @@ class Module:
             raise AssertionError(f"the module did not end with a result:\n{output}") from None
         assert code == (1 if result.get("failed") else 0), output
         return result
-
-
-@contextlib.contextmanager
-def same_signals() -> Iterator[None]:
-    """What a process that ends need not do: have signals do again what they did."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

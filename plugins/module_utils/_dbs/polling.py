@@ -37,9 +37,9 @@ _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
 class Poller:
     """Asks for the tasks of instances again and again. What it learns of the service is kept in ``known``."""
 
-    def __init__(self, client: Client, selection: WaitTarget, known: WaitState) -> None:
+    def __init__(self, client: Client, target: WaitTarget, known: WaitState) -> None:
         self._client = client
-        self._selection = selection
+        self._target = target
         self._known = known
 
     def ask(self, live: t.Iterable[Task], missing: bool) -> Responses:
@@ -84,19 +84,19 @@ class Poller:
 
     def _on_gap(self, text: str) -> None:
         """What is not listed is missing if it was asked for by its ID; otherwise nobody would wait for it."""
-        if not self._selection.task_ids:
+        if not self._target.task_ids:
             refuse_gap(text)
 
     def _queries(
         self, live: t.Iterable[Task], missing: bool
     ) -> dict[str, DownloadTaskQuery]:
         """One for each instance that has tasks to wait for, or may have."""
-        selection, known = self._selection, self._known
+        target, known = self._target, self._known
         by_instance: dict[str, list[Task]] = {}
         for task in live:
             by_instance.setdefault(task["instance_name"], []).append(task)
         queries = {}
-        for instance in selection.instance_names:
+        for instance in target.instance_names:
             if instance not in known.newest:
                 queries[instance] = self._first_query()
             elif missing or instance in by_instance:
@@ -106,17 +106,15 @@ class Poller:
         return queries
 
     def _first_query(self) -> DownloadTaskQuery:
-        selection = self._selection
+        target = self._target
         only = (
-            next(iter(selection.backup_set_ids))
-            if len(selection.backup_set_ids) == 1
-            else None
+            next(iter(target.backup_set_ids)) if len(target.backup_set_ids) == 1 else None
         )
         return DownloadTaskQuery(
-            selection.region,
-            task_ids=selection.task_ids,
-            backup_set_id=None if selection.task_ids else only,
-            cluster_name=selection.cluster_name,
+            target.region,
+            task_ids=target.task_ids,
+            backup_set_id=None if target.task_ids else only,
+            cluster_name=target.cluster_name,
         )
 
     def _next_query(
@@ -128,12 +126,12 @@ class Poller:
         if missing:
             since.append(None if newest is None else newest - LATE)
         query = DownloadTaskQuery(
-            self._selection.region,
+            self._target.region,
             # What is missing can only be new; all that is new is read.
             task_ids=frozenset()
             if missing
             else frozenset(task["task_id"] for task in tasks),
-            cluster_name=self._selection.cluster_name,
+            cluster_name=self._target.cluster_name,
         )
         if None in since or known.takes_times is False:
             return query

@@ -40,7 +40,6 @@ class WaitOutcome(enum.Enum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     NOTHING = "nothing"
-    SLICE_OVER = "slice_over"
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,9 @@ class WaitPolicy:
 
 @dataclass
 class WaitState:
-    """All that is known so far; ``dataclasses.asdict`` of it can be stored, and be taken up again.
+    """All that is known so far.
 
     ``elapsed``          seconds; other times are seconds of it
-    ``pause``            seconds to the next poll
     ``tasks``            by ID, those that are waited for
     ``first_progress``   by ID: when progress was first seen, and the finished tables then
     ``newest``           by instance that has answered: the creation of its newest task, in epoch milliseconds
@@ -101,7 +99,6 @@ class WaitState:
 
     elapsed: float = 0.0
     polls: int = 0
-    pause: float = 0.0
     tasks: dict[str, Task] = field(default_factory=dict)
     first_progress: dict[str, list[float]] = field(default_factory=dict)
     newest: dict[str, t.Optional[int]] = field(default_factory=dict)

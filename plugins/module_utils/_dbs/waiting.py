@@ -34,32 +34,39 @@ NOT_FAILED = "DBS.DownloadTask.NotSupport"
 
 
 class Waiter:
-    """One wait, or a slice of one.
+    """One wait.
 
     ``restart``          sends RetryDownloadTask for a failed task, once; raises any BackupError
+    ``save``             called before that, and after a refusal, so that what is known of retries
+                         outlives this process
+    ``on_poll``          called after each poll
     ``clock``, ``sleep`` as those of the module ``time``
     """
 
     def __init__(
         self,
         client: Client,
-        selection: WaitTarget,
+        target: WaitTarget,
         policy: WaitPolicy,
         known: t.Optional[WaitState] = None,
         *,
         restart: t.Optional[t.Callable[[Task], None]] = None,
+        save: t.Callable[[], None] = lambda: None,
+        on_poll: t.Callable[[Waiter], None] = lambda waiter: None,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], t.Any] = time.sleep,
     ) -> None:
-        self.selection = selection
+        self.target = target
         #: Why the last poll, or a part of it, failed; none if it did not.
         self.outage: t.Optional[BackupError] = None
         #: The task whose restart is under way, so that nobody can say whether it is retried.
         self.unconfirmed: t.Optional[Task] = None
         self._policy = policy
         self.known = known or WaitState()
-        self._poller = Poller(client, selection, self.known)
+        self._poller = Poller(client, target, self.known)
         self._restart = restart
+        self._save = save
+        self._on_poll = on_poll
         self._clock = clock
         self._sleep = sleep
         self._began = clock() - self.known.elapsed
@@ -102,9 +109,9 @@ class Waiter:
     def missing(self) -> list[str]:
         """IDs that were asked for and have not shown up."""
         seen = set(self.known.tasks)
-        if self.selection.backup_set_ids and not self.selection.task_ids:
+        if self.target.backup_set_ids and not self.target.task_ids:
             seen = {task["bak_set_id"] for task in self.known.tasks.values()}
-        return sorted(self.selection.wanted - seen)
+        return sorted(self.target.wanted - seen)
 
     def progress(self, task: Task) -> dict[str, t.Optional[float]]:
         """Tables per minute, and the seconds that are left at that rate; none where nobody can say."""
@@ -125,33 +132,20 @@ class Waiter:
 
     # Waiting
 
-    def run(self, slice_seconds: t.Optional[tuple[float, float]] = None) -> WaitOutcome:
-        """Poll until it ends. Raises a BackupError that no waiting can cure.
-
-        ``slice_seconds``: end earlier, after the first number of seconds if a state changed, after the second anyway.
-        """
-        began = self._clock()
-        changed = False
+    def run(self) -> WaitOutcome:
+        """Poll until the wait ends. Raise a BackupError that no waiting can cure."""
         while True:
-            if self.known.pause > 0:
-                self._sleep(self.known.pause)
-            changed = self.poll() or changed
-            changed = self._restart_failed() or changed
-            ending = self._ending()
-            if ending:
-                return ending
-            self.known.pause = self._next_pause()
-            if slice_seconds:
-                spent = self._clock() - began
-                if spent + self.known.pause > slice_seconds[1] or (
-                    changed and spent >= slice_seconds[0]
-                ):
-                    return WaitOutcome.SLICE_OVER
+            self.poll()
+            self._restart_failed()
+            outcome = self._outcome()
+            self._on_poll(self)
+            if outcome:
+                return outcome
+            self._sleep(self._next_pause())
 
-    def poll(self) -> bool:
-        """Ask once; whether a state changed."""
+    def poll(self) -> None:
+        """Ask once."""
         known = self.known
-        before = self._states()
         try:
             responses = self._poller.ask(self.tasks(Verdict.RETRY), bool(self.missing()))
         finally:
@@ -170,16 +164,10 @@ class Waiter:
         if not self.missing():
             known.unseen_since = known.elapsed
         self._settle()
-        return before != self._states()
-
-    def _states(self) -> dict[str, t.Optional[str]]:
-        return {
-            task_id: task["download_status"] for task_id, task in self.known.tasks.items()
-        }
 
     def _update(self, instance: str, tasks: t.Sequence[Task]) -> None:
         """Take the news of tasks that are waited for."""
-        selection, known = self.selection, self.known
+        target, known = self.target, self.known
         is_first = instance not in known.newest
         created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
         known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None
@@ -191,9 +179,9 @@ class Waiter:
                 if is_live(task) and instance not in known.nameless:
                     known.nameless.append(instance)
                 continue
-            if selection.task_ids:
-                wanted = task_id in selection.task_ids
-            elif selection.backup_set_ids:
+            if target.task_ids:
+                wanted = task_id in target.task_ids
+            elif target.backup_set_ids:
                 wanted = task_id in known.tasks or self._is_of_missing_set(task, missing)
                 missing.discard(task["bak_set_id"])
             else:
@@ -251,39 +239,43 @@ class Waiter:
 
     # Retrying
 
-    def _restart_failed(self) -> bool:
-        """Start failed tasks again, as long as there is time; whether there were any."""
-        known = self.known
-        tasks = (
-            self.to_retry()
-            if self._restart and known.elapsed < self._policy.timeout
-            else []
-        )
-        for task in tasks:
-            self._restart_one(task, t.cast("t.Callable[[Task], None]", self._restart))
-        return bool(tasks)
+    def _restart_failed(self) -> None:
+        """Restart failed tasks, as long as there is time."""
+        if self._restart and self.known.elapsed < self._policy.timeout:
+            for task in self.to_retry():
+                self._restart_one(task, self._restart)
 
     def _restart_one(self, task: Task, restart: t.Callable[[Task], None]) -> None:
         known, task_id = self.known, task["task_id"]
         before = known.retried.get(task_id, 0)
-        # Counted before it is sent: if this is interrupted, it may have been.
+        # Counted, and saved, before it is sent: whatever happens then, it may have had an effect.
+        # What the next polls say of the task shows whether it had.
         known.retried[task_id] = before + 1
-        self.unconfirmed = task
+        known.restarted[task_id] = known.elapsed
+        try:
+            self._save()
+        except BaseException:
+            self._forget_restart(task_id, before)
+            raise
         error: t.Optional[BackupError] = None
+        self.unconfirmed = task
         try:
             restart(task)
         except BackupError as caught:
             error = caught
         self.unconfirmed = None
+        known.first_progress.pop(task_id, None)
         if error:
             known.retry_errors[task_id] = str(error)
             is_running = isinstance(error, ServiceError) and error.code == NOT_FAILED
             if not is_running and not is_ambiguous(error):
-                known.retried[task_id] = before
-                return
-        # What the next polls say of it shows whether it had an effect.
-        known.restarted[task_id] = known.elapsed
-        known.first_progress.pop(task_id, None)
+                self._forget_restart(task_id, before)
+                self._save()
+
+    def _forget_restart(self, task_id: str, before: int) -> None:
+        """Take back a restart that was not sent, or refused."""
+        self.known.retried[task_id] = before
+        self.known.restarted.pop(task_id, None)
 
     def _tolerate_outage(self, instance: str, error: BackupError) -> None:
         """An outage is lived through for a while."""
@@ -297,7 +289,7 @@ class Waiter:
             error.hint += f"This went on for {out:.0f} seconds while waiting: raise total_timeout to live through more"
             raise error
 
-    def _ending(self) -> t.Optional[WaitOutcome]:
+    def _outcome(self) -> t.Optional[WaitOutcome]:
         """Why it is over now; none if it is not."""
         policy, known = self._policy, self.known
         failed = bool(self.tasks(Verdict.FAILURE))
@@ -306,7 +298,7 @@ class Waiter:
         failed = failed or (bool(missing) and is_gone and not policy.ignore_missing)
         pending = bool(self.tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
         if not pending and not known.outage_since:
-            if not (self.selection.wanted or known.tasks or policy.ignore_nothing):
+            if not (self.target.wanted or known.tasks or policy.ignore_nothing):
                 return WaitOutcome.NOTHING
             return WaitOutcome.FAILED if failed else WaitOutcome.DONE
         if failed and policy.fail_fast:

@@ -25,6 +25,7 @@ from .._dbs.lists import refuse_gap
 from .._plugin.checks import Options
 from .._plugin.client import client_of
 from .._plugin.options import region_of
+from .._transport.client import Client
 
 #: Seconds in which to find out the size of a backup set, which is no more than good to know.
 SIZE_TIMEOUT = 5.0
@@ -36,57 +37,56 @@ class BackupSetMissingError(BackupError):
     kind = "missing"
 
 
-def find_backup_set(
-    options: Options,
-    instance_name: str,
-    backup_set_id: t.Optional[str],
-    *,
-    before: t.Optional[int],
-) -> t.Optional[BackupSet]:
-    """One backup set by its ID, or else the newest usable one that was begun ``before``, in epoch milliseconds.
+class BackupSets(t.NamedTuple):
+    """The backup sets of one instance. ``source``: which service lists them."""
 
-    None if there is no such, or it cannot be listed for that kind of instance.
-    """
-    source = source_of(instance_name)
-    if not source:
-        return None
-    client = client_for_source(options, source)
-    client.deadline = time.monotonic() + SIZE_TIMEOUT
-    try:
+    client: Client
+    source: str
+    region: str
+    instance_name: str
+
+    @classmethod
+    def parse(cls, options: Options, instance_name: str) -> t.Optional[BackupSets]:
+        """None where they cannot be listed for that kind of instance."""
+        source = source_of(instance_name)
+        if not source:
+            return None
+        client = client_for_source(options, source)
+        return cls(client, source, region_of(options), instance_name)
+
+    def find(
+        self, backup_set_id: t.Optional[str], *, before: t.Optional[int]
+    ) -> t.Optional[BackupSet]:
+        """Return one by its ID, or else the newest usable one that was begun ``before``.
+
+        ``before``: epoch milliseconds.
+        """
+        self.client.deadline = time.monotonic() + SIZE_TIMEOUT
         if backup_set_id:
-            query = BackupSetQuery(region=region_of(options), backup_id=backup_set_id)
-            return next(
-                iter(list_backup_sets(client, source, instance_name, query, refuse_gap)),
-                None,
+            query = BackupSetQuery(region=self.region, backup_id=backup_set_id)
+            return next(iter(self._list(query)), None)
+        query = BackupSetQuery(region=self.region, status="success", end_time=before)
+        return newest_of(list(filter(is_usable, self._list(query))))
+
+    def newest(self) -> BackupSet:
+        """Return the newest full backup set that can be used.
+
+        Raise BackupSetMissingError if there is none, IncompleteListError if nobody can say which it
+        is, or any BackupError.
+        """
+        query = BackupSetQuery(region=self.region, status="success")
+        newest = newest_of(list(filter(is_usable, self._list(query))))
+        if not newest:
+            raise BackupSetMissingError(
+                f"instance {self.instance_name!r} in region {self.region!r} has no full backup set that can be used",
+                hint="Make one, or wait for the next one",
             )
-        query = BackupSetQuery(
-            region=region_of(options), status="success", end_time=before
+        return newest
+
+    def _list(self, query: BackupSetQuery) -> list[BackupSet]:
+        return list_backup_sets(
+            self.client, self.source, self.instance_name, query, refuse_gap
         )
-        found = list_backup_sets(client, source, instance_name, query, refuse_gap)
-        return newest_of(list(filter(is_usable, found)))
-    finally:
-        client.close()
-
-
-def newest_backup_set(options: Options, instance_name: str) -> BackupSet:
-    """The newest full backup set that can be used.
-
-    Raises BackupSetMissingError if there is none, IncompleteListError if nobody can say which it is, or any BackupError.
-    """
-    source = source_for(instance_name)
-    query = BackupSetQuery(region=region_of(options), status="success")
-    client = client_for_source(options, source)
-    try:
-        backups = list_backup_sets(client, source, instance_name, query, refuse_gap)
-    finally:
-        client.close()
-    newest = newest_of(list(filter(is_usable, backups)))
-    if not newest:
-        raise BackupSetMissingError(
-            f"instance {instance_name!r} in region {query.region!r} has no full backup set that can be used",
-            hint="Make one, or wait for the next one",
-        )
-    return newest
 
 
 def source_for(
@@ -114,6 +114,6 @@ def source_for(
     )
 
 
-def client_for_source(options: Options, source: str) -> t.Any:
+def client_for_source(options: Options, source: str) -> Client:
     endpoint = options["rds_endpoint"] if source == "rds" else options["endpoint"]
     return client_of({**options, "endpoint": endpoint}, service_of(source))

@@ -14,24 +14,22 @@ from .._base.errors import BackupError
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
 from .._dbs.wait_state import is_live
-from .._plugin.checks import Options
-from .backup_sets import find_backup_set
+from .backup_sets import BackupSets
 
 
 def estimated_size(
-    options: Options, request: DownloadRequest, warn: t.Callable[[str], t.Any]
+    backups: t.Optional[BackupSets],
+    request: DownloadRequest,
+    warn: t.Callable[[str], t.Any],
 ) -> t.Optional[int]:
     """Return the size of the backup set, or of the last one before the point in time, which is about as large.
 
     The list of backup sets needs another permission, so a failure is a warning.
     """
+    if not backups:
+        return None
     try:
-        backup = find_backup_set(
-            options,
-            request.instance_name,
-            request.backup_set_id,
-            before=request.point_in_time,
-        )
+        backup = backups.find(request.backup_set_id, before=request.point_in_time)
     except BackupError as error:
         warn(
             f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."

@@ -24,9 +24,11 @@ from .._archive.formats import printable_name
 from .._archive.tree import Request
 from .._base.errors import ConfigurationError
 from .._files.errors import DestinationError
-from .._plugin.background_job import JOB_SPEC, Job
 from .._plugin.checks import Options, check_range
+from .._plugin.job_protocol import JOB_SPEC
+from .._plugin.job_runner import JobRunner
 from .._plugin.options import CONNECTION_SPEC
+from .._plugin.runner import ModuleSpec
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "src": {"type": "path", "required": True},
@@ -49,65 +51,78 @@ _MAX_FILES = 1_000_000_000
 _MAX_SIZE = 1 << 60
 
 
-class DownloadExtract:
-    def __init__(self, options: Options, check_mode: bool) -> None:
-        self._options = options
-        self._check_mode = check_mode
-        self._began = time.monotonic()
+class ExtractRequest(t.NamedTuple):
+    archive: Request
+    keep_archive: bool
 
-    def answer(self, job: Job) -> dict[str, t.Any]:
-        request = _request_of(self._options)
 
-        def watch(progress: extraction.Progress) -> None:
-            job.check()
-            facts = dict(
-                progress._asdict(),
-                step=progress.step.value,
-                src=request.src,
-                elapsed=self._elapsed(),
-            )
-            job.report(facts)
+class DownloadExtract(JobRunner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+    _began = 0.0
 
-        if not os.path.lexists(request.src):
-            contents = (
-                None
-                if self._options["keep_archive"]
-                else extraction.left_by(request.src, request.dest)
-            )
-            if contents is None and self._check_mode:
-                return self._unchecked(request)
-            if contents is None:
-                raise ConfigurationError(
-                    f"src {request.src!r} does not exist: give the archive's path on this host."
-                )
-            return self._result(False, request, contents)
+    def complete(self, options: Options) -> Options:
+        # Nothing is read of the connection, which is of no use here.
+        return options
+
+    def parse(self, options: Options) -> ExtractRequest:
+        return ExtractRequest(_request_of(options), options["keep_archive"])
+
+    def run(self, request: ExtractRequest) -> dict[str, t.Any]:
+        self._began = time.monotonic() - self.job.elapsed
+        archive = request.archive
+        if not os.path.lexists(archive.src):
+            return self._without_archive(request)
         if self._check_mode:
-            plan = extraction.plan(request, watch)
+            plan = extraction.plan(archive, self._watch(archive))
             if plan.contents:
-                return self._result(
-                    not self._options["keep_archive"], request, plan.contents
-                )
-            return self._prediction(request, plan.format.value, plan.archive_size)
-        changed, contents = extraction.unpack(request, watch)
-        if not self._options["keep_archive"]:
-            try:
-                os.unlink(request.src)
-            except OSError as error:
-                operation = f"remove {printable_name(request.src)}, which was unpacked into {printable_name(request.dest)}"
-                raise DestinationError.of(error, request.src, operation) from None
+                return self._result(not request.keep_archive, archive, plan.contents)
+            return self._prediction(archive, plan.format.value, plan.archive_size)
+        changed, contents = extraction.unpack(archive, self._watch(archive))
+        if not request.keep_archive:
+            _remove(archive)
             changed = True
-        return self._result(changed, request, contents)
+        return self._result(changed, archive, contents)
 
-    def _unchecked(self, request: Request) -> dict[str, t.Any]:
-        """What check mode says where an earlier step would have fetched the archive."""
-        warning = f"{printable_name(request.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
-        return {**self._prediction(request, None, None), "warnings": [warning]}
+    def _watch(self, archive: Request) -> t.Callable[[extraction.Progress], None]:
+        def watch(progress: extraction.Progress) -> None:
+            self.job.check()
+            facts = progress._asdict()
+            facts.update(
+                step=progress.step.value, src=archive.src, elapsed=self._elapsed()
+            )
+            self.job.report(facts)
+
+        return watch
+
+    def _without_archive(self, request: ExtractRequest) -> dict[str, t.Any]:
+        """Return the result where an earlier run unpacked the archive and removed it."""
+        archive = request.archive
+        contents = None
+        if not request.keep_archive:
+            contents = extraction.left_by(archive.src, archive.dest)
+        if contents:
+            return self._result(False, archive, contents)
+        if not self._check_mode:
+            raise ConfigurationError(
+                f"src {archive.src!r} does not exist: give the archive's path on this host."
+            )
+        # An earlier task may bring it.
+        self._warn(
+            f"{printable_name(archive.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
+        )
+        return self._prediction(archive, None, None)
 
     def _prediction(
         self, request: Request, format: t.Optional[str], size: t.Optional[int]
     ) -> dict[str, t.Any]:
-        facts = {"src": request.src, "dest": request.dest, "elapsed": self._elapsed()}
-        return {"changed": True, **facts, "format": format, "archive_size": size}
+        return {
+            "changed": True,
+            "src": request.src,
+            "dest": request.dest,
+            "elapsed": self._elapsed(),
+            "format": format,
+            "archive_size": size,
+        }
 
     def _result(
         self, changed: bool, request: Request, contents: Contents
@@ -125,6 +140,16 @@ class DownloadExtract:
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._began, 3)
+
+
+def _remove(archive: Request) -> None:
+    try:
+        os.unlink(archive.src)
+    except OSError as error:
+        src, dest = printable_name(archive.src), printable_name(archive.dest)
+        raise DestinationError.of(
+            error, archive.src, f"remove {src}, which was unpacked into {dest}"
+        ) from None
 
 
 def _request_of(options: Options) -> Request:

@@ -6,8 +6,9 @@
 
 """The module ``dbs_download_file``: from its options to its result.
 
-The action plugin finds out what there is to fetch, and gives the module a link (``links``) and, where it is not in the
-link, a name (``names``) for each file. With ``url``, the module does without. How both speak while files come is in ``job``.
+The action plugin finds out what there is to download, and gives the module a link to each file in
+``_links``, and names in ``_names`` where they are not in the links. With ``url``, the module does
+without.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from .._download.types import TransferStats
 from .._files.crc64 import is_slow
 from .._files.errors import KEPT
 from .._files.placement import name_of, relative_name
-from .._plugin.background_job import JOB_SPEC, Job
 from .._plugin.checks import Options
-from .._plugin.options import CONNECTION_SPEC, FILES_SPEC, INSTANCE_NAME_SPEC, completed
-from .download_settings import settings_of
+from .._plugin.job_protocol import JOB_SPEC
+from .._plugin.job_runner import JobRunner, remote_tmp_of
+from .._plugin.options import CONNECTION_SPEC, FILES_SPEC, INSTANCE_NAME_SPEC
+from .._plugin.runner import ModuleSpec
+from .download_settings import Settings, settings_of
 from .file_download import FileDownload
 from .file_placement import FilePlacement
 
@@ -48,15 +51,10 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "sync": {"type": "bool", "default": True},
     "keep_partial": {"type": "bool", "default": True},
     **JOB_SPEC,
-    "links": {"type": "list", "elements": "str", "no_log": True},
-    "names": {"type": "list", "elements": "str"},
+    "_links": {"type": "list", "elements": "str", "no_log": True},
+    "_names": {"type": "list", "elements": "str"},
     **CONNECTION_SPEC,
     **FILES_SPEC,
-}
-
-CONSTRAINTS: dict[str, t.Any] = {
-    "mutually_exclusive": [("task_id", "url", "oss_path")],
-    "required_one_of": [("task_id", "url", "oss_path")],
 }
 
 _GONE_WITH_TASK_HINT = (
@@ -68,25 +66,48 @@ _GONE_FROM_BUCKET_HINT = (
 _RENEWED_BY_NEXT_RUN_HINT = f"Run it again: it begins with a new link; {KEPT}. With async, where links are not renewed, raise duration"
 
 
-class DownloadFile:
-    """One run of the module."""
+class FileRequest(t.NamedTuple):
+    """What to download. ``names``: paths below dest, none where the links have the names."""
 
-    def __init__(self, module: AnsibleModule) -> None:
+    settings: Settings
+    links: t.Sequence[Link]
+    names: t.Sequence[str]
+    dest: str
+    backup: bool
+    task_id: t.Optional[str]
+    by_url: bool
+    is_in_bucket: bool
+
+    @property
+    def network(self) -> str:
+        return "vpc" if "-internal." in self.links[0].host else "public"
+
+
+class DownloadFile(JobRunner):
+    SPEC = ModuleSpec(
+        ARGUMENT_SPEC,
+        mutually_exclusive=[("task_id", "url", "oss_path")],
+        required_one_of=[("task_id", "url", "oss_path")],
+        add_file_common_args=True,
+    )
+
+    def __init__(self, module: AnsibleModule, **more: t.Any) -> None:
+        super().__init__(check_mode=module.check_mode, **more)
         self._module = module
-        self._options: Options = module.params
+        self._request: t.Optional[FileRequest] = None
         self._stats = TransferStats()
         self._downloads: list[FileDownload] = []
-        self._warnings: list[str] = []
         self._dest = ""
-        self._network: t.Optional[str] = None
         self._began = time.monotonic()
 
-    def answer(self, job: Job) -> dict[str, t.Any]:
-        """Download all files, and return the module's result. All options are checked before the first request. Raises any BackupError."""
-        options = self._options = completed(self._options)
+    @classmethod
+    def of(cls, module: AnsibleModule) -> DownloadFile:
+        return cls(module, remote_tmp=remote_tmp_of(module))
+
+    def parse(self, options: Options) -> FileRequest:
         settings = settings_of(options)
-        check_mode = self._module.check_mode
-        links = [Link(url) for url in options["links"] or [options["url"]] if url]
+        urls = options["_links"] or [options["url"]]
+        links = [Link(url) for url in urls if url]
         if not links:
             raise ConfigurationError(
                 "This module finds files by its action plugin: call it by its full name, apsaradb.backup.dbs_download_file."
@@ -95,43 +116,52 @@ class DownloadFile:
             raise ConfigurationError(
                 f"checksum is set, but there are {len(links)} files: it is for one file."
             )
-        self._network = "vpc" if "-internal." in links[0].host else "public"
-        names = [relative_name(name) for name in options["names"] or ()]
-        destinations = self._destinations(links, names)
-        placement = FilePlacement(
-            self._module, dest=options["dest"], backup=options["backup"]
+        return FileRequest(
+            settings=settings,
+            links=links,
+            names=[relative_name(name) for name in options["_names"] or ()],
+            dest=options["dest"],
+            backup=options["backup"],
+            task_id=options["task_id"],
+            by_url=bool(options["url"]),
+            is_in_bucket=bool(options["oss_path"] or options["_names"]),
         )
+
+    def run(self, request: FileRequest) -> dict[str, t.Any]:
+        self._request = request
+        self._began = time.monotonic() - self.job.elapsed
+        destinations = self._destinations(request)
+        placement = FilePlacement(self._module, dest=request.dest, backup=request.backup)
         for destination in destinations:
             placement.check(destination)
-        if is_slow() and not options["checksum"]:
-            self._warnings.append(
+        if is_slow() and not request.settings.checksum:
+            self._warn(
                 "Neither liblzma nor the Python package fastcrc can be used here: computing the CRC-64 is slow without."
             )
-        for number, (link, destination) in enumerate(zip(links, destinations)):
+        is_predicted_task = is_predicted(request.task_id, self._check_mode)
+        for number, (link, destination) in enumerate(zip(request.links, destinations)):
             file = FileDownload(
                 link,
                 destination,
-                settings,
+                request.settings,
                 placement=placement,
-                job=job,
+                job=self.job,
                 stats=self._stats,
-                warn=self._warnings.append,
-                progress={"file": number + 1, "files": len(links)},
+                warn=self._warn,
+                progress={"file": number + 1, "files": len(destinations)},
             )
             self._downloads.append(file)
             try:
-                file.fetch(
-                    check_mode=check_mode,
-                    is_predicted=is_predicted(options["task_id"], check_mode),
-                )
+                file.fetch(check_mode=self._check_mode, is_predicted=is_predicted_task)
             except StorageRejectedError as rejection:
-                self._explain(rejection)
+                self._explain(rejection, request)
                 raise
         return self.current_result()
 
     def current_result(self) -> dict[str, t.Any]:
         """Return what is known of all files until now."""
-        if not self._downloads:
+        request = self._request
+        if not request or not self._downloads:
             return {}
         stats, files = self._stats, [file.facts for file in self._downloads]
         elapsed = time.monotonic() - self._began
@@ -147,12 +177,12 @@ class DownloadFile:
             "connections": stats.connections,
             "elapsed": round(elapsed, 3),
             "rate": round(stats.transferred / elapsed) if elapsed else 0,
-            "network": self._network,
+            "network": request.network,
         }
         if len(files) == 1:
             # Of several, Ansible would put the size of the directory here.
             result["size"] = files[0]["size"]
-        if self._module.check_mode:
+        if self._check_mode:
             result["bytes_to_transfer"] = sum(
                 file.get("bytes_to_transfer", 0) for file in files
             )
@@ -160,8 +190,6 @@ class DownloadFile:
             result["diff"] = [
                 file.diff() for file in self._downloads if file.facts["changed"]
             ]
-        if self._warnings:
-            result["warnings"] = self._warnings
         return result
 
     def partial_result(self) -> dict[str, t.Any]:
@@ -180,27 +208,23 @@ class DownloadFile:
         }
 
     def interruption_note(self) -> str:
-        """Return a sentence on what an interruption leaves."""
-        keeps = self._options["keep_partial"] and all(
-            file.is_resumable for file in self._downloads
-        )
+        request = self._request
+        keeps = request is not None and request.settings.keep_partial
+        keeps = keeps and all(file.is_resumable for file in self._downloads)
         return f"{KEPT[0].upper()}{KEPT[1:]}." if keeps else ""
 
-    def _explain(self, rejection: StorageRejectedError) -> None:
-        """Set the hint where it depends on the options."""
-        options = self._options
-        if options["url"]:
+    def _explain(self, rejection: StorageRejectedError, request: FileRequest) -> None:
+        """Set the hint where it depends on what was asked for."""
+        if request.by_url:
             return
-        is_in_bucket = bool(options["oss_path"] or options["names"])
         if rejection.code == "NoSuchKey":
-            rejection.hint = (
-                _GONE_FROM_BUCKET_HINT if is_in_bucket else _GONE_WITH_TASK_HINT
-            )
+            in_bucket = request.is_in_bucket
+            rejection.hint = _GONE_FROM_BUCKET_HINT if in_bucket else _GONE_WITH_TASK_HINT
         elif rejection.hint == EXPIRED_HINT:
             rejection.hint = _RENEWED_BY_NEXT_RUN_HINT
 
-    def _destinations(self, links: t.Sequence[Link], names: t.Sequence[str]) -> list[str]:
-        dest = self._options["dest"]
+    def _destinations(self, request: FileRequest) -> list[str]:
+        dest, links = request.dest, request.links
         is_directory = os.path.isdir(dest) or dest.endswith("/") or len(links) > 1
         if len(links) > 1 and os.path.lexists(dest) and not os.path.isdir(dest):
             raise ConfigurationError(
@@ -211,7 +235,7 @@ class DownloadFile:
             return [dest]
         found = [
             os.path.join(dest, name)
-            for name in names or [name_of(link.path) for link in links]
+            for name in request.names or [name_of(link.path) for link in links]
         ]
         if len(set(found)) < len(found):
             twice = next(path for path in found if found.count(path) > 1)

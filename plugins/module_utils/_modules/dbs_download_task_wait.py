@@ -4,15 +4,11 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The module ``dbs_download_task_wait``: from its options to its result.
-
-Its action plugin runs it in slices, to show progress between them. The option ``slice`` holds ``seconds``, a pair after
-which the slice ends, if a state changed and otherwise, and ``known``, what the slice before knew. The module gives that
-back under ``_waiting``, with ``progress`` by task, why the last poll failed if it did (``outage``), and the seconds ``spent``.
-"""
+"""The module ``dbs_download_task_wait``: from its options to its result."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import typing as t
@@ -24,14 +20,20 @@ from .._dbs.prediction import PREDICTED_ID, PREDICTED_WARNING, predicted_task
 from .._dbs.service import DBS
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
 from .._dbs.waiting import Waiter
+from .._files.errors import DestinationError
 from .._plugin.checks import Options, check_identifier, check_range
 from .._plugin.client import client_of
+from .._plugin.job_protocol import JOB_SPEC, Facts
+from .._plugin.job_runner import JobRunner
 from .._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
     instance_names,
     region_of,
 )
+from .._plugin.runner import ModuleSpec
+from .._transport.client import Client
+from .task_progress import TaskProgress
 from .wait_messages import (
     WaitFailedError,
     advice,
@@ -59,153 +61,188 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "on_nothing": {"type": "str", "choices": ["error", "skip"], "default": "error"},
     "fail_fast": {"type": "bool", "default": True},
     "retries": {"type": "int", "default": 0},
-    "progress": {"type": "bool", "default": True},
+    **JOB_SPEC,
     "progress_interval": {"type": "float", "default": 60.0},
-    "slice": {"type": "dict"},
     **CONNECTION_SPEC,
 }
 
 
-class DownloadTaskWait:
-    """One run of the module, or a slice of one. ``clock`` and ``sleep`` as those of the module ``time``."""
+class WaitRequest(t.NamedTuple):
+    client: Client
+    target: WaitTarget
+    policy: WaitPolicy
+
+
+class DownloadTaskWait(JobRunner):
+    """``clock`` and ``sleep`` as those of the module ``time``; by default, it sleeps as its job does."""
+
+    SPEC = ModuleSpec(ARGUMENT_SPEC, mutually_exclusive=[("task_ids", "backup_set_ids")])
 
     def __init__(
         self,
-        options: Options,
-        check_mode: bool,
         *,
         clock: t.Callable[[], float] = time.monotonic,
-        sleep: t.Callable[[float], t.Any] = time.sleep,
+        sleep: t.Optional[t.Callable[[float], t.Any]] = None,
+        **more: t.Any,
     ) -> None:
-        self._options = options
-        self._check_mode = check_mode
+        super().__init__(**more)
         self._clock = clock
         self._sleep = sleep
-        self._waiting: t.Optional[Waiter] = None
+        self._waiter: t.Optional[Waiter] = None
 
-    def answer(self) -> dict[str, t.Any]:
-        """The module's result once all are done, or in check mode at once. Raises WaitFailedError, or any BackupError.
+    def parse(self, options: Options) -> WaitRequest:
+        target, policy = _target_of(options), _policy_of(options)
+        return WaitRequest(client_of(options, DBS), target, policy)
 
-        All options are checked before the first call.
+    def run(self, request: WaitRequest) -> dict[str, t.Any]:
+        """Return the result once all tasks are done; in check mode at once.
+
+        Raise WaitFailedError, or any BackupError.
         """
-        began = self._clock()
-        options = self._options
-        selection, policy = _selection_of(options), _policy_of(options)
-        part = options["slice"] or {}
-        known = WaitState(**(part.get("known") or {}))
-        client = client_of(options, DBS)
+        try:
+            waiter = self._waiter = self._waiter_of(request)
+            if self._check_mode:
+                return self._present_states(waiter)
+            outcome = waiter.run()
+        finally:
+            request.client.close()
+        if outcome is not WaitOutcome.DONE:
+            raise WaitFailedError(outcome, wait_message(outcome, waiter))
+        return self.partial_result()
+
+    def _waiter_of(self, request: WaitRequest) -> Waiter:
+        client, target, policy = request
+        known = WaitState(elapsed=self.job.elapsed, unseen_since=self.job.elapsed)
+        if self.job.is_restarted:
+            target, policy = self._resume(known, target, policy)
+        progress = TaskProgress()
+        noted = sorted(target.task_ids)
 
         def restart(task: Task) -> None:
-            instance, cluster = task["instance_name"], selection.cluster_name
+            instance, cluster = task["instance_name"], target.cluster_name
             DownloadTasks(
-                client, selection.region, instance, cluster_name=cluster, look_timeout=0.0
+                client,
+                target.region,
+                instance,
+                cluster_name=cluster,
+                look_timeout=0.0,
             ).restart(task)
 
-        self._waiting = waiting = Waiter(
+        def save() -> None:
+            """Let whoever takes the place of this process know what cannot be found out again."""
+            self.job.await_follower()
+            self.job.note(_notes_of(target, known))
+
+        def on_poll(waiter: Waiter) -> None:
+            nonlocal noted
+            self._warn_of_nameless(waiter)
+            self.job.report(progress.update(waiter), news=progress.changed)
+            notes = _notes_of(target, known)
+            if notes["task_ids"] != noted:
+                noted = notes["task_ids"]
+                # Without room for them, a job that takes the place of this one waits for what is live then.
+                with contextlib.suppress(DestinationError):
+                    self.job.note(notes)
+
+        return Waiter(
             client,
-            selection,
+            target,
             policy,
             known,
             restart=restart,
+            save=save,
+            on_poll=on_poll,
             clock=self._clock,
-            sleep=self._sleep,
+            sleep=self._sleep or self.job.sleep,
         )
-        if self._check_mode:
-            return self._present_states(waiting)
-        ending = waiting.run(tuple(part["seconds"]) if "seconds" in part else None)
-        if ending is WaitOutcome.SLICE_OVER:
-            return {
-                "_waiting": {
-                    "known": dataclasses.asdict(known),
-                    "progress": {
-                        task["task_id"]: waiting.progress(task)
-                        for task in waiting.tasks(Verdict.RETRY)
-                    },
-                    "outage": str(waiting.outage) if waiting.outage else None,
-                    "spent": self._clock() - began,
-                }
-            }
-        if ending is not WaitOutcome.DONE:
-            raise WaitFailedError(ending, wait_message(ending, waiting))
+
+    def _resume(
+        self, known: WaitState, target: WaitTarget, policy: WaitPolicy
+    ) -> tuple[WaitTarget, WaitPolicy]:
+        """Take the place of a job that was lost."""
+        notes = self.job.notes
+        if notes is None:
+            if policy.retries:
+                self._warn(
+                    "The process that waited was lost, and its notes with it: nobody knows what it retried, so nothing is retried any more."
+                )
+            return target, dataclasses.replace(policy, retries=0)
+        known.retried.update(notes.get("retried", {}))
+        known.retry_errors.update(notes.get("retry_errors", {}))
+        known.restarted.update(notes.get("restarted", {}))
+        if notes.get("task_ids"):
+            target = dataclasses.replace(target, task_ids=frozenset(notes["task_ids"]))
+        return target, policy
+
+    def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
+        retried = notes.get("retried", {})
+        return {"changed": bool(retried), "retried": retried}, ""
+
+    def _present_states(self, waiter: Waiter) -> dict[str, t.Any]:
+        """Return the result of check mode.
+
+        What an earlier step would have created or retried is not there, or failed: a warning is enough.
+        """
+        target, tasks = waiter.target, waiter.known.tasks
+        if PREDICTED_ID in target.task_ids:
+            tasks[PREDICTED_ID] = predicted_task(target.instance_names[0], target.region)
+            self._warn(PREDICTED_WARNING)
+        if waiter.missing() or not target.wanted:
+            waiter.poll()
+        if waiter.outage:
+            raise waiter.outage
+        waiter.take_expired()
+        self._warn_of_nameless(waiter)
+        to_retry, missing = waiter.to_retry(), waiter.missing()
+        failed = [task for task in waiter.tasks(Verdict.FAILURE) if task not in to_retry]
+        are_expired = any(task["download_status"] == "expired" for task in failed)
+        if target.task_ids and are_expired:
+            # No step could have changed that.
+            message = wait_message(WaitOutcome.FAILED, waiter)
+            raise WaitFailedError(WaitOutcome.FAILED, message)
+        if failed:
+            described = [describe(task) + advice(task, waiter.known) for task in failed]
+            self._warn(f"This is a failure without check mode: {join_names(described)}.")
+        if missing:
+            names = join_names(missing, ", ")
+            self._warn(f"Not there now, and waited for without check mode: {names}.")
+        elif not tasks:
+            self._warn(wait_message(WaitOutcome.NOTHING, waiter))
         return self.partial_result()
 
-    def _present_states(self, waiting: Waiter) -> dict[str, t.Any]:
-        """The result of check mode.
-
-        What an earlier step would have created or retried is not there, or failed, so that is only worth a warning.
-        """
-        selection, tasks, warnings = waiting.selection, waiting.known.tasks, []
-        if PREDICTED_ID in selection.task_ids:
-            tasks[PREDICTED_ID] = predicted_task(
-                selection.instance_names[0], selection.region
+    def _warn_of_nameless(self, waiter: Waiter) -> None:
+        for instance in waiter.known.nameless:
+            self._warn(
+                f"Instance {instance} has a live download task without an ID, which cannot be waited for."
             )
-            warnings.append(PREDICTED_WARNING)
-        if waiting.missing() or not selection.wanted:
-            waiting.poll()
-        if waiting.outage:
-            raise waiting.outage
-        waiting.take_expired()
-        to_retry, missing = waiting.to_retry(), waiting.missing()
-        failed = [task for task in waiting.tasks(Verdict.FAILURE) if task not in to_retry]
-        if selection.task_ids and any(
-            task["download_status"] == "expired" for task in failed
-        ):
-            # No step could have changed that.
-            raise WaitFailedError(
-                WaitOutcome.FAILED, wait_message(WaitOutcome.FAILED, waiting)
-            )
-        if failed:
-            described = [
-                f"{describe(task)}{advice(task, waiting.known)}" for task in failed
-            ]
-            warnings.append(
-                f"This is a failure without check mode: {join_names(described)}."
-            )
-        if missing:
-            warnings.append(
-                f"Not there now, and waited for without check mode: {join_names(missing, ', ')}."
-            )
-        elif not tasks:
-            warnings.append(wait_message(WaitOutcome.NOTHING, waiting))
-        result = self.partial_result()
-        result["warnings"] += warnings
-        return result
 
     def interruption_note(self) -> str:
-        """What to tell if it is interrupted; empty if nothing is in doubt."""
-        task = self._waiting.unconfirmed if self._waiting else None
-        return (
-            f"Whether task {task['task_id']!r} was retried is not known: its state will tell."
-            if task
-            else ""
-        )
+        task = self._waiter.unconfirmed if self._waiter else None
+        if not task:
+            return ""
+        return f"Whether task {task['task_id']!r} was retried is not known: its state will tell."
 
     def partial_result(self) -> dict[str, t.Any]:
-        """The result by what is known; empty before anything is."""
-        waiting = self._waiting
-        if not waiting:
+        waiter = self._waiter
+        if not waiter:
             return {}
-        tasks = waiting.tasks()
+        tasks = waiter.tasks()
         retried = {
-            task_id: times for task_id, times in waiting.known.retried.items() if times
+            task_id: times for task_id, times in waiter.known.retried.items() if times
         }
         if self._check_mode:
-            retried = {task["task_id"]: 1 for task in waiting.to_retry()}
+            retried = {task["task_id"]: 1 for task in waiter.to_retry()}
         result: dict[str, t.Any] = {
             "changed": bool(retried),
             "download_tasks": tasks,
             "count": len(tasks),
             "count_by_status": count_by_status(tasks),
-            "failed_task_ids": ids_of(waiting.tasks(Verdict.FAILURE)),
-            "pending_task_ids": ids_of(waiting.tasks(Verdict.RETRY)),
-            "missing_ids": waiting.missing(),
+            "failed_task_ids": ids_of(waiter.tasks(Verdict.FAILURE)),
+            "pending_task_ids": ids_of(waiter.tasks(Verdict.RETRY)),
+            "missing_ids": waiter.missing(),
             "retried": retried,
-            "elapsed": round(waiting.known.elapsed, 3),
-            "polls": waiting.known.polls,
-            "warnings": [
-                f"Instance {instance} has a live download task without an ID, which cannot be waited for."
-                for instance in waiting.known.nameless
-            ],
+            "elapsed": round(waiter.known.elapsed, 3),
+            "polls": waiter.known.polls,
         }
         if retried:
             after = "to be retried" if self._check_mode else "retried"
@@ -216,7 +253,20 @@ class DownloadTaskWait:
         return result
 
 
-def _selection_of(options: Options) -> WaitTarget:
+def _notes_of(target: WaitTarget, known: WaitState) -> dict[str, t.Any]:
+    """Return what is known of retries and, once all instances have answered, what is waited for."""
+    chosen = sorted(target.task_ids)
+    if not target.wanted and len(known.newest) == len(target.instance_names):
+        chosen = sorted(known.tasks)
+    return {
+        "task_ids": chosen,
+        "retried": known.retried,
+        "restarted": known.restarted,
+        "retry_errors": known.retry_errors,
+    }
+
+
+def _target_of(options: Options) -> WaitTarget:
     return WaitTarget(
         region=region_of(options),
         instance_names=tuple(instance_names(options)),

@@ -33,17 +33,3 @@ def doubt_about(operation: str) -> str:
     if not operation:
         return ""
     return f"Whether it could {operation} is not known: run it again, which finds out and does nothing twice."
-
-
-def diff_lines(task: Task) -> str:
-    """Return a task as lines of a diff."""
-    names = (
-        "task_id",
-        "download_status",
-        "bak_set_id",
-        "backup_set_time_iso",
-        "format",
-        "target_type",
-        "target_path",
-    )
-    return "".join(f"{name}: {task.get(name)}\n" for name in names)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 import typing as t
@@ -17,15 +18,12 @@ from .._dbs.task import expires_at
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
 from .._dbs.waiting import Waiter
 from .._plugin.background_job import Job
-from .._plugin.checks import Options
+from .task_progress import TaskProgress
 from .wait_messages import WaitFailedError, wait_message
 
 if t.TYPE_CHECKING:
     from .._transport.client import Client
 
-
-#: Seconds between two looks at whether somebody still waits for the result.
-_LOOK_EVERY = 0.2
 
 #: Milliseconds by which the clock of this host may be ahead: the service takes no requests with a larger difference.
 _CLOCK_TOLERANCE = 900_000
@@ -49,100 +47,91 @@ class SlotTimeoutError(WaitFailedError):
 
 
 class TaskWait:
-    """Waits for one task at a time. Raises BackupErrors as Waiting does, and Abandoned when nobody waits for the result."""
+    """Waits for one task at a time.
+
+    ``target``: the instance; ``policy``: how to wait. Raise BackupErrors as Waiter does.
+    """
 
     def __init__(
-        self, client: Client, region: str, instance_name: str, options: Options, job: Job
+        self, client: Client, target: WaitTarget, policy: WaitPolicy, job: Job
     ) -> None:
         self._client = client
-        self._region = region
-        self._instance_name = instance_name
-        self._options = options
+        self._target = target
+        self._policy = policy
         self._job = job
+        self._progress = TaskProgress()
 
     def until_finished(self, task_id: str, show: t.Callable[[Task], None]) -> None:
-        """``show`` is told the task whenever its state is known. Raises WaitFailedError if it does not finish."""
-        timeout = self._options["wait_timeout"]
-        waiting = self._waiting(task_id, timeout, any_end=False)
-        ending = self._run(waiting, show, in_the_way=False)
-        pending = waiting.tasks(Verdict.RETRY)
-        if ending is WaitOutcome.TIMED_OUT and pending:
+        """Wait until the task is finished. Raise WaitFailedError if it does not finish.
+
+        ``show``: called with the task whenever its state is known.
+        """
+        waiter = self._waiter(task_id, self._policy, show)
+        outcome = waiter.run()
+        pending = waiter.tasks(Verdict.RETRY)
+        if outcome is WaitOutcome.TIMED_OUT and pending:
             raise WaitFailedError(
-                ending,
-                f"{described(pending[0])}, and is not done after the {timeout:g} seconds of wait_timeout. It goes on by itself:"
+                outcome,
+                f"{described(pending[0])}, and is not done after the {self._policy.timeout:g} seconds of wait_timeout. It goes on by itself:"
                 " run this again to wait for it, or raise wait_timeout",
             )
-        if ending is not WaitOutcome.DONE:
-            raise WaitFailedError(ending, wait_message(ending, waiting))
+        if outcome is not WaitOutcome.DONE:
+            raise WaitFailedError(outcome, wait_message(outcome, waiter))
 
     def until_ended(self, task: Task, deadline: float) -> None:
-        """Until a task in the way no longer takes the slot, or has failed. Raises SlotTimeoutError."""
-        waiting = self._waiting(
-            task["task_id"], max(0.0, deadline - time.monotonic()), any_end=True
-        )
-        ending = self._run(waiting, lambda task: None, in_the_way=True)
+        """Wait until a task in the way has ended. Raise SlotTimeoutError.
+
+        One that is gone from the list is in nobody's way.
+        """
+        left = max(0.0, deadline - time.monotonic())
+        policy = dataclasses.replace(self._policy, timeout=left, any_end=True)
+        waiter = self._waiter(task["task_id"], policy, prefix="in the way: ")
+        outcome = waiter.run()
         self._client.deadline = math.inf
-        if ending is WaitOutcome.TIMED_OUT:
-            raise SlotTimeoutError(
-                next(iter(waiting.tasks()), task), self._options["wait_timeout"]
-            )
-        # One that is gone from the list is in nobody's way.
+        if outcome is WaitOutcome.TIMED_OUT:
+            blocking = next(iter(waiter.tasks()), task)
+            raise SlotTimeoutError(blocking, self._policy.timeout)
 
-    def sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while True:
-            self._job.check()
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            time.sleep(min(_LOOK_EVERY, left))
-
-    def _run(
-        self, waiting: Waiter, show: t.Callable[[Task], None], *, in_the_way: bool
-    ) -> WaitOutcome:
-        """Poll until it ends, and report in between."""
+    def _waiter(
+        self,
+        task_id: str,
+        policy: WaitPolicy,
+        show: t.Callable[[Task], None] = lambda task: None,
+        *,
+        prefix: str = "",
+    ) -> Waiter:
+        asked_at = _now()
+        #: When the task was last seen live, in epoch milliseconds.
         seen: t.Optional[int] = None
-        while True:
-            asked_at = round(time.time() * 1000)
-            ending = waiting.run((0.0, 0.0))
-            for task in waiting.tasks():
-                show(dict(task, expires_at=expires_at(task, seen)))
-            if waiting.tasks(Verdict.RETRY):
-                seen = asked_at - _CLOCK_TOLERANCE
-            if ending is not WaitOutcome.SLICE_OVER:
-                return ending
-            self._job.report(
-                {
-                    "tasks": waiting.tasks(),
-                    "rates": {
-                        task["task_id"]: waiting.progress(task)
-                        for task in waiting.tasks(Verdict.RETRY)
-                    },
-                    "outage": str(waiting.outage) if waiting.outage else None,
-                    "in_the_way": in_the_way,
-                }
-            )
-            pause, waiting.known.pause = waiting.known.pause, 0.0
-            self.sleep(pause)
 
-    def _waiting(self, task_id: str, timeout: float, *, any_end: bool) -> Waiter:
-        options = self._options
-        policy = WaitPolicy(
-            timeout=timeout,
-            interval=options["poll_interval"],
-            interval_max=options["poll_interval_max"],
-            appear_timeout=options["confirm_timeout"],
-            outage_timeout=options["total_timeout"],
-            any_end=any_end,
+        def sleep(seconds: float) -> None:
+            nonlocal asked_at
+            self._job.sleep(seconds)
+            asked_at = _now()
+
+        def on_poll(waiter: Waiter) -> None:
+            nonlocal seen
+            for task in waiter.tasks():
+                show(dict(task, expires_at=expires_at(task, seen)))
+            if waiter.tasks(Verdict.RETRY):
+                seen = asked_at - _CLOCK_TOLERANCE
+            self._job.report(
+                self._progress.update(waiter, prefix), news=self._progress.changed
+            )
+
+        return Waiter(
+            self._client,
+            dataclasses.replace(self._target, task_ids=frozenset({task_id})),
+            policy,
+            # The service has answered before, so that its silence is an outage.
+            WaitState(answered=True),
+            on_poll=on_poll,
+            sleep=sleep,
         )
-        selection = WaitTarget(
-            self._region,
-            (self._instance_name,),
-            task_ids=frozenset({task_id}),
-            cluster_name=options["cluster_name"],
-        )
-        # The service has answered before, so that its silence is an outage.
-        return Waiter(self._client, selection, policy, WaitState(answered=True))
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
 
 
 def described(task: Task) -> str:

@@ -37,20 +37,18 @@ class WaitFailedError(BackupError):
         return dict(super().to_dict(), reason=self.reason.value)
 
 
-def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
+def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
     """What was waited for, how long, what is not as it should be, and what to do."""
-    known, selection = waiting.known, waiting.selection
-    where = (
-        f"{', '.join(selection.instance_names[:MAX_NAMED])} in region {selection.region}"
-    )
-    if ending is WaitOutcome.NOTHING:
+    known, target = waiter.known, waiter.target
+    where = f"{', '.join(target.instance_names[:MAX_NAMED])} in region {target.region}"
+    if outcome is WaitOutcome.NOTHING:
         return _nothing_message(where, known.newest_finished)
     failed, pending, missing = (
-        waiting.tasks(Verdict.FAILURE),
-        waiting.tasks(Verdict.RETRY),
-        waiting.missing(),
+        waiter.tasks(Verdict.FAILURE),
+        waiter.tasks(Verdict.RETRY),
+        waiter.missing(),
     )
-    timed_out = ending is WaitOutcome.TIMED_OUT
+    timed_out = outcome is WaitOutcome.TIMED_OUT
     sentences = [
         f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
         f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
@@ -71,15 +69,15 @@ def wait_message(ending: WaitOutcome, waiting: Waiter) -> str:
         if timed_out
         else []
     )
-    kind = "task" if selection.task_ids else "backup set"
+    kind = "task" if target.task_ids else "backup set"
     details += [
         f"{kind} {name} has not shown up: check ID, instance and region"
         for name in missing
     ]
     if details:
         sentences.append(join_names(details))
-    if waiting.outage:
-        sentences.append(f"The last poll failed: {str(waiting.outage).rstrip('.')}")
+    if waiter.outage:
+        sentences.append(f"The last poll failed: {str(waiter.outage).rstrip('.')}")
     if any(_can_be_retried(task, known) for task in failed):
         sentences.append(
             "To retry what failed, set retries=1 (wait_for_download_tasks_retries=1 for the role), or on_blocked=retry with"

@@ -21,8 +21,8 @@ from .._files.note import Note
 #: Seconds that a job has to end in when it is told to.
 GRACE = 10.0
 
-#: Bytes of a note, and what each file adds to a result.
-ROOM = 16384
+#: Bytes that a note has on the disk from the start, so that it can be written when the disk is full.
+RESERVED_BYTES = 16384
 
 NOTES = "notes.json"
 
@@ -55,7 +55,7 @@ class JobDirectory:
                 file.truncate()
             os.replace(path + "~", path)
 
-    def reserve(self, name: str, room: int = ROOM) -> None:
+    def reserve(self, name: str, room: int = RESERVED_BYTES) -> None:
         """Have room for it, also where the disk is full by then."""
         with open(os.path.join(self.path, name + "~"), "wb") as file:
             file.write(bytes(room))
@@ -109,16 +109,8 @@ class JobDirectory:
         finally:
             os.close(pipe)
 
-    def stop(self) -> t.Any:
-        """Tell the job to end, wait for it, and clear up. Returns its result."""
-        result, _unused = self._stop()
-        return result
-
-    def stop_and_read_notes(self) -> list[t.Any]:
-        _unused, notes = self._stop()
-        return [notes] if notes else []
-
-    def _stop(self) -> tuple[t.Any, t.Any]:
+    def stop(self) -> tuple[t.Any, t.Any]:
+        """Tell the job to end, wait for it, and clear up. Return its result and its notes."""
         self.touch("stop")
         self.is_over_within(GRACE)
         result, notes = self.read("result.json"), self.read(NOTES)

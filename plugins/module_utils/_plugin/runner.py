@@ -37,6 +37,7 @@ class ModuleSpec(t.NamedTuple):
     argument_spec: t.Mapping[str, t.Mapping[str, t.Any]]
     mutually_exclusive: t.Sequence[t.Sequence[str]] = ()
     required_one_of: t.Sequence[t.Sequence[str]] = ()
+    add_file_common_args: bool = False
 
 
 class Runner:
@@ -50,12 +51,23 @@ class Runner:
         self._warn = warn
         self._check_mode = check_mode
 
+    @classmethod
+    def of(cls, module: AnsibleModule) -> Runner:
+        return cls(warn=warner(module), check_mode=module.check_mode)
+
+    def complete(self, options: Options) -> Options:
+        """Add what the environment or a default says of options that are not set."""
+        return completed(options)
+
     def parse(self, options: Options) -> t.Any:
-        """Check the completed options before any call, and return them as a typed value. Raises any BackupError."""
+        """Check the completed options before any call, and return them as a typed value.
+
+        Raise ConfigurationError.
+        """
         raise NotImplementedError
 
     def run(self, request: t.Any) -> Facts:
-        """Do what the request says, and return the result. Raises any BackupError."""
+        """Do what the request says, and return the result. Raise any BackupError."""
         raise NotImplementedError
 
     def partial_result(self) -> Facts:
@@ -63,57 +75,24 @@ class Runner:
         return {}
 
     def interruption_note(self) -> str:
-        """Return a sentence for an interruption, as where a request was sent whose effect is not known."""
+        """Return a sentence for an interruption, as where the effect of a request is not known."""
         return ""
+
+    def outcome(self, options: Options) -> dict[str, t.Any]:
+        """Return the result of the module; ``failed`` is set in it if it is an error."""
+
+        def run() -> Facts:
+            return self.run(self.parse(self.complete(options)))
+
+        return whole_outcome(
+            until_signalled(run), self.partial_result, self.interruption_note
+        )
 
 
 def run_module(runner_class: type[Runner]) -> t.NoReturn:
     """End the process with the result of the module, or with the error that says why there is none."""
     module = AnsibleModule(supports_check_mode=True, **runner_class.SPEC._asdict())
-    runner = runner_class(warn=warner(module), check_mode=module.check_mode)
-
-    def run() -> Facts:
-        return runner.run(runner.parse(completed(module.params)))
-
-    finish(
-        module,
-        whole_outcome(
-            until_signalled(run), runner.partial_result, runner.interruption_note
-        ),
-    )
-
-
-def exit_with(
-    module: AnsibleModule,
-    answer: t.Callable[[], Facts],
-    partial_result: t.Callable[[], Facts] = dict,
-    interruption_note: t.Callable[[], str] = str,
-) -> t.NoReturn:
-    """End a module that asks the service with the answer, or with the error that says why there is none, and what was known ``partial_result``.
-
-    Its options are completed before. ``interruption_note``: a sentence for an interruption, as where something was sent whose
-    effect is not known.
-    """
-    finish(
-        module,
-        whole_outcome(
-            until_signalled(with_options(module, answer)),
-            partial_result,
-            interruption_note,
-        ),
-    )
-
-
-def with_options(
-    module: AnsibleModule, answer: t.Callable[..., Facts]
-) -> t.Callable[..., Facts]:
-    """The same, after the module's options were completed."""
-
-    def complete(*arguments: t.Any) -> Facts:
-        module.params.update(completed(module.params))
-        return answer(*arguments)
-
-    return complete
+    finish(module, runner_class.of(module).outcome(module.params))
 
 
 def outcome(

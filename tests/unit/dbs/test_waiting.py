@@ -15,9 +15,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
     ARGUMENT_SPEC,
     DownloadTaskWait,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import outcome
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import Job
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import TaskLines
+from processes import same_signals
 from stand_in import Fault, StandIn
 
 INSTANCE = "rm-bp1abc"
@@ -36,6 +36,28 @@ def service() -> Iterator[StandIn]:
         yield running
 
 
+class ProcessLost(BaseException):
+    """The end of a process that does nothing more, as by SIGKILL."""
+
+
+class RecordedJob(Job):
+    """A job of this process. What it says is text in between, as for a process of its own."""
+
+    def __init__(self, elapsed: float = 0.0, notes: Any = ...) -> None:
+        super().__init__()
+        self.elapsed = elapsed
+        self.is_restarted = notes is not ...
+        self.notes = None if notes is ... else notes
+        self.reports: list[dict[str, Any]] = []
+        self.noted: Any = notes if self.is_restarted else {}
+
+    def report(self, progress: Any, news: int = 0) -> None:
+        self.reports.append(json.loads(json.dumps(dict(progress, news=news))))
+
+    def note(self, notes: Any) -> None:
+        self.noted = json.loads(json.dumps(notes))
+
+
 class World:
     """Runs the module in a time of its own, in which the service lives as well."""
 
@@ -43,12 +65,16 @@ class World:
         self.service = service
         self.now = 0.0
         self.url = service.url
+        self.job = RecordedJob()
+        self.loss_at = float("inf")
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.service.advance(seconds)
+        if self.now >= self.loss_at:
+            raise ProcessLost
 
-    def wait(self, *, check_mode: bool = False, **given: Any) -> dict[str, Any]:
+    def wait(self, *, check_mode: bool = False, job: RecordedJob | None = None, **given: Any) -> dict[str, Any]:
         """The module's result."""
         options = {name: spec.get("default") for name, spec in ARGUMENT_SPEC.items()}
         options.update(
@@ -60,17 +86,22 @@ class World:
             max_retries=0,
         )
         options.update(given)
-        run = DownloadTaskWait(completed(options), check_mode, clock=lambda: self.now, sleep=self.sleep)
-        return outcome(run.answer, run.partial_result, run.interruption_note)
+        run = DownloadTaskWait(check_mode=check_mode, clock=lambda: self.now, sleep=self.sleep)
+        run.job = self.job = job or RecordedJob()
+        with same_signals():
+            return run.outcome(options)
 
-    def wait_in_slices(self, seconds: float, **given: Any) -> dict[str, Any]:
-        """The same, in slices, between which all that is known is text."""
-        known = None
+    def wait_with_losses(self, seconds: float, lose_notes: bool = False, **given: Any) -> dict[str, Any]:
+        """The same, where the process is lost after so many seconds, and another one takes its place, again and again."""
+        began, job = self.now, RecordedJob()
         while True:
-            result = self.wait(slice={"known": known, "seconds": [0.0, seconds]}, **given)
-            if "_waiting" not in result:
-                return result
-            known = json.loads(json.dumps(result["_waiting"]["known"]))
+            self.loss_at = self.now + seconds
+            try:
+                return self.wait(job=job, **given)
+            except ProcessLost:
+                job = RecordedJob(self.now - began, None if lose_notes else self.job.noted)
+            finally:
+                self.loss_at = float("inf")
 
     def retries(self) -> list[str]:
         return [call.params["TaskId"] for call in self.service.calls_of("RetryDownloadTask")]
@@ -93,7 +124,7 @@ def test_each_task_is_retried_so_often_and_then_it_has_failed(
     for instance, task_id in ((INSTANCE, "dt-one"), (OTHER, "dt-two")):
         world.service.add_task(instance, task_id=task_id, schedule=FAILING, retry_schedule=FAILING)
     given = {"instance_name": [INSTANCE, OTHER], "retries": retries, "fail_fast": fail_fast}
-    result = world.wait_in_slices(seconds, **given) if seconds else world.wait(**given)
+    result = world.wait_with_losses(seconds, **given) if seconds else world.wait(**given)
     assert sorted(world.retries()) == sorted(["dt-one", "dt-two"] * retries)
     assert result["failed"]
     assert sorted(result["failed_task_ids"]) == ["dt-one", "dt-two"]
@@ -112,7 +143,7 @@ def test_a_task_that_is_finished_after_a_retry(world: World, seconds: float | No
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=FAILING, retry_schedule=QUICK)
     world.service.add_task(OTHER, task_id="dt-two", schedule=[("running", 500.0), ("finished", None)])
     given = {"instance_name": [INSTANCE, OTHER], "retries": 2}
-    result = world.wait_in_slices(seconds, **given) if seconds else world.wait(**given)
+    result = world.wait_with_losses(seconds, **given) if seconds else world.wait(**given)
     assert result["count_by_status"]["finished"] == 2
     assert result["retried"] == {"dt-one": 1}
     assert result["changed"]
@@ -124,13 +155,12 @@ def test_no_rate_is_told_of_the_try_before(world: World) -> None:
     """Tables that were done before the retry took no time since."""
     world.service.habits.retry_life_cycle = [("running", 100), ("finished", None)]
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 10), ("failed", None)], tables=10)
-    rates, known = [], None
-    while known is None or not known["retried"].get("dt-one"):
-        result = world.wait(slice={"known": known, "seconds": [0.0, 1.0]}, retries=1, poll_interval=1)
-        known = result["_waiting"]["known"]
-        rates.append(result["_waiting"]["progress"]["dt-one"]["tables_per_minute"])
-    assert known["tasks"]["dt-one"]["progress_done"]
-    assert rates[-1] is None
+    world.wait(retries=1, poll_interval=1, timeout=40)
+    told = [(report["live"][0]["retries"], report["live"][0]) for report in world.job.reports if report["live"]]
+    assert any(task["tables_per_minute"] for retries, task in told if not retries)
+    first = next(task for retries, task in told if retries)
+    assert first["tables"] not in (None, "0/10")
+    assert first["tables_per_minute"] is None
 
 
 def test_a_task_of_a_backup_set_is_retried_whatever_until_says(world: World) -> None:
@@ -309,7 +339,7 @@ def test_times_as_the_service_may_read_them(
     habits = world.service.habits
     habits.bounds, habits.bounds_taken, habits.bounds_refused_by = bounds, taken, refused_by
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
-    result = world.wait_in_slices(seconds) if seconds else world.wait()
+    result = world.wait_with_losses(seconds) if seconds else world.wait()
     assert result["count_by_status"]["finished"] == 1
     bounded = [call for call in world.service.calls if "StartTime" in call.params]
     assert all("EndTime" in call.params for call in bounded)
@@ -470,24 +500,25 @@ def test_a_task_without_a_field(world: World, field: str, value: Any) -> None:
         world.service.answer("DescribeDownloadTask", {"Success": "true", "Data": {"Content": {"List": rows}}})
 
     answer(ended=False)
-    first = world.wait(slice={"known": None, "seconds": [0.0, 0.0]})
-    waiting = json.loads(json.dumps(first["_waiting"]))
-    lines = ProgressLines(60)
-    known = waiting["known"]
-    told = list(lines.of(known["tasks"].values(), waiting["progress"], 1.0))
-    later = list(lines.of(known["tasks"].values(), waiting["progress"], 61.0))
-    for said in (told, later):
+
+    def end(seconds: float) -> None:
+        answer(ended=True)
+        World.sleep(world, seconds)
+
+    world.sleep = end  # type: ignore[method-assign]
+    result = world.wait(fail_fast=False, timeout=100)
+    first, last = world.job.reports[0], world.job.reports[-1]
+    nameless = field == "TaskId" and value in ("absent", None, "")
+    # As news, and as how far it is.
+    lines = TaskLines()
+    for said in (list(lines.of(first, 1.0)), list(lines.of(first, 61.0))):
         assert any(line.startswith("dt-two of rm-bp1abc: running") for line in said)
-        assert len(said) == len(known["tasks"])
-    answer(ended=True)
-    result = world.wait(slice={"known": known, "seconds": [0.0, 0.0]}, fail_fast=False)
-    if field == "DownloadStatus" and value not in ("failed",):
-        assert "_waiting" in result or result["failed"]
-        result = world.wait(slice={"known": known, "seconds": [0.0, 1e9]}, timeout=100)
+        assert len(said) == (1 if nameless else 2)
     assert result["failed"]
     assert f"dt-two of {INSTANCE} is failed" in result["msg"]
-    assert list(lines.last(result))
-    if field == "TaskId" and value in ("absent", None, ""):
+    assert list(lines.last(last, 100.0))
+    assert not list(lines.last(last, 100.0))
+    if nameless:
         assert result["warnings"] == [
             f"Instance {INSTANCE} has a live download task without an ID, which cannot be waited for."
         ]

@@ -221,9 +221,9 @@ def test_hints_are_for_what_was_asked(
     over: str,
 ) -> None:
     value = {"url": link(), "task_id": "dt-x", "oss_path": "oss://mine/x"}[asked]
-    arguments = {asked: value, "dest": f"{tmp_path}/file", "links": [link()], "names": names}
+    arguments = {asked: value, "dest": f"{tmp_path}/file", "_links": [link()], "_names": names}
     if asked == "url":
-        del arguments["links"]
+        del arguments["_links"]
     arguments = {name: given for name, given in arguments.items() if given is not None}
     missing = Fault("error", action="GetObject", status=404, code="NoSuchKey", message="It is gone.")
     for fault, words in ((missing, gone), (Fault("expired"), over)):

@@ -182,7 +182,7 @@ def test_notes_of_a_job_have_their_room(
         service.inject(Fault("truncated", action="GetObject", at=MIB, after=after), Fault("expired"))
     controller = Controller(link, dest=f"{tmp_path}/file", connections=1, _ansible_remote_tmp=str(disk))
     job = {"seconds": 0.3, "directory": None, "renews_links": True}
-    with controller.start(links=[link()], job=job) as process:
+    with controller.start(_links=[link()], _job=job) as process:
         assert process.stdout
         controller.directory = json.loads(process.stdout.read())["_job"]["directory"]
     leave(disk, 0)

@@ -77,7 +77,7 @@ def predicted(service: StandIn, asked: Arguments, path: Path) -> Arguments:
 def fetch_predicted(service: StandIn, asked: Arguments, path: Path) -> Arguments:
     """As the action plugin hands it to the module."""
     link = fetch(service, asked, path)["url"]
-    return {"task_id": PREDICTED, "links": [link], "dest": f"{path}/file"}
+    return {"task_id": PREDICTED, "_links": [link], "dest": f"{path}/file"}
 
 
 def create_and_wait(service: StandIn, asked: Arguments, path: Path) -> Arguments:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import extraction_line
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ExtractionLines
 from processes import started, until
 from stand_in import archive
 from stand_in.crc64 import crc64
@@ -243,11 +243,11 @@ class ZeroFile(io.RawIOBase):
 
 def test_the_work_goes_on_between_runs(extract: Any, large: dict[str, str], tmp_path: Path) -> None:
     arguments = {**large, "_ansible_remote_tmp": str(tmp_path / "tmp")}
-    result = extract.process({**arguments, "job": {"seconds": 0.1, "directory": None}})
+    result = extract.process({**arguments, "_job": {"seconds": 0.1, "directory": None}})
     states = []
     while "_job" in result:
         states.append(result["_job"])
-        result = extract.process({**arguments, "job": {"seconds": 0.1, "directory": states[-1]["directory"]}})
+        result = extract.process({**arguments, "_job": {"seconds": 0.1, "directory": states[-1]["directory"]}})
     assert result["files"] == 12001
     progress = [state["progress"] for state in states if state["progress"]]
     assert progress
@@ -302,7 +302,7 @@ def test_a_signal_ends_it_and_nothing_is_left(
 )
 def test_lines_of_progress(facts: dict[str, Any], expected: list[str] | None) -> None:
     base = {"src": "/srv/x.tar.gz", "step": "unpacking", "total": 1000, "files": 0, "size": 0, "elapsed": 125.0}
-    printed = list(extraction_line({**base, **facts} if facts else {}, 125.0))
+    printed = list(ExtractionLines().of({**base, **facts} if facts else {}, 125.0))
     if expected is None:
         assert printed[0].startswith("/srv/x.tar.gz: comparing, 50.0 %, 10 B/s, about 1s left")
     else:

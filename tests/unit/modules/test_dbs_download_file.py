@@ -222,17 +222,17 @@ def test_several_files_keep_their_paths(download: Any, service: StandIn, tmp_pat
         f"{service.url}/mine/{key}?{exports.urlencode(exports.presign('v1', service.link_key, exports.Resource('mine', key), 'cn-hangzhou', time.time(), 600))}"
         for key in exports.keys_of(task)
     ]
-    arguments = {"oss_path": "oss://mine/x", "dest": f"{tmp_path}/out", "links": links}
-    result = download({**arguments, "names": ["a.gz", "deep/b.gz", "deep/../c.gz"]})
+    arguments = {"oss_path": "oss://mine/x", "dest": f"{tmp_path}/out", "_links": links}
+    result = download({**arguments, "_names": ["a.gz", "deep/b.gz", "deep/../c.gz"]})
     assert result["changed"] is True
     assert result["dest"] == f"{tmp_path}/out"
     for name, one in zip(("a.gz", "deep/b.gz", "deep/c.gz"), stored):
         assert (tmp_path / "out" / name).read_bytes() == one.read()
     assert result["bytes_total"] == sum(one.size for one in stored)
     assert [
-        file["changed"] for file in download({**arguments, "names": ["a.gz", "deep/b.gz", "deep/c.gz"]})["files"]
+        file["changed"] for file in download({**arguments, "_names": ["a.gz", "deep/b.gz", "deep/c.gz"]})["files"]
     ] == [False] * 3
-    same = download({**arguments, "names": ["a", "b", "b"]})
+    same = download({**arguments, "_names": ["a", "b", "b"]})
     assert "two of the files would be" in same["msg"]
     (tmp_path / "file").write_text("")
     assert "give a directory" in download({**arguments, "dest": f"{tmp_path}/file"})["msg"]
@@ -838,7 +838,7 @@ def test_a_job_is_stopped(link: Callable[[], str], service: StandIn, tmp_path: P
     controller = Controller(link, dest=f"{tmp_path}/file")
     directory = controller.follow(0.0)["directory"]
     until((tmp_path / "file.part.json").exists)
-    with controller.start(job={"seconds": 0, "directory": directory, "stop": True}) as process:
+    with controller.start(_job={"seconds": 0, "directory": directory, "stop": True}) as process:
         result = json.loads(process.outputs()[0])
     assert result["error"]["kind"] == "interruption"
     assert "told to stop" in result["msg"]
@@ -850,7 +850,7 @@ def test_the_follower_of_a_job_is_killed_or_left(link: Callable[[], str], servic
     service.habits.rate = HELD
     for number in (signal.SIGTERM, None):
         controller = Controller(link, dest=f"{tmp_path}/file")
-        process = controller.start(links=[link()])
+        process = controller.start(_links=[link()])
         until((tmp_path / "file.part").exists)
         if number:
             process.send_signal(number)
@@ -868,11 +868,12 @@ def test_a_job_that_is_killed_is_begun_again(
 ) -> None:
     service.habits.rate = HELD
     controller = Controller(link, dest=f"{tmp_path}/file")
-    process = controller.start(links=[link()])
+    process = controller.start(_links=[link()])
     until(lambda: journalled(tmp_path / "file"))
     (job,) = children(process.pid)
     os.kill(job, signal.SIGKILL)
-    assert json.loads(process.outputs()[0])["_job"] == {"directory": None, "notes": {}}
+    state = json.loads(process.outputs()[0])["_job"]
+    assert (state["directory"], state["notes"]) == (None, {})
     service.habits.rate = None
     assert controller.run()["bytes_resumed"] > 0
     assert (tmp_path / "file").read_bytes() == data
@@ -883,7 +884,7 @@ def test_a_job_goes_on_where_its_notes_have_no_room(
 ) -> None:
     service.habits.rate = HELD
     controller = Controller(link, dest=f"{tmp_path}/file")
-    with controller.start(links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
+    with controller.start(_links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
         until((tmp_path / "file.part.json").exists)
         with pytest.raises(OSError, match="No space left"):
             (small_disk / "other").write_bytes(bytes(16 * MIB))
@@ -901,7 +902,7 @@ def test_a_job_of_a_user_without_a_home(
     (tmp_path / "system").mkdir()
     monkeypatch.setenv("TMPDIR", f"{tmp_path}/system")
     controller = Controller(link, dest=f"{tmp_path}/file")
-    with controller.start(links=[link()], _ansible_remote_tmp=f"{tmp_path}/other/tmp") as process:
+    with controller.start(_links=[link()], _ansible_remote_tmp=f"{tmp_path}/other/tmp") as process:
         result = json.loads(process.outputs()[0])
     assert result["changed"] is True
     assert (tmp_path / "file").read_bytes() == data
@@ -941,7 +942,7 @@ def test_a_job_whose_notes_have_no_room_at_the_start(
     with pytest.raises(OSError, match="No space left"):
         (small_disk / "other").write_bytes(bytes(16 * MIB))
     controller = Controller(link, dest=f"{tmp_path}/file")
-    with controller.start(links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
+    with controller.start(_links=[link()], _ansible_remote_tmp=str(small_disk)) as process:
         result = json.loads(process.outputs()[0])
     assert result["error"]["kind"] == "destination"
     assert f"No space left on device ({small_disk}/apsaradb.backup-" in result["msg"]

@@ -40,7 +40,7 @@ class Controller:
 
     def start(self, seconds: float) -> Process:
         job = {"seconds": seconds, "directory": self.directory, **self.begin}
-        return started(MODULE, {**self.arguments, "job": job})
+        return started(MODULE, {**self.arguments, "_job": job})
 
     def take(self, process: Process) -> Result:
         """What a run of the module says."""
@@ -50,7 +50,7 @@ class Controller:
         if state:
             self.directory = state["directory"]
             if self.directory is None:
-                self.begin = {"id": uuid.uuid4().hex, "notes": state["notes"]}
+                self.begin = {"id": uuid.uuid4().hex, "notes": state["notes"], "is_restarted": True}
             elif state["progress"]:
                 self.progress.append(state["progress"])
         return result
@@ -105,18 +105,19 @@ def test_it_says_how_far_it_is(service: StandIn, asked: dict[str, Any], tmp_path
     controller = Controller(asked, tmp_path)
     while not controller.progress:
         controller.step()
-    (task,) = controller.progress[-1]["tasks"]
-    assert (task["task_id"], task["download_status"], controller.progress[-1]["in_the_way"]) == (
+    (task,) = controller.progress[-1]["live"]
+    assert (task["task_id"], task["status"], controller.progress[-1]["prefix"]) == (
         "dt-other",
         "running",
-        True,
+        "in the way: ",
     )
-    assert controller.progress[-1]["rates"].keys() == {"dt-other"}
     finish(service)
-    while controller.progress[-1]["in_the_way"]:
+    while controller.progress[-1]["prefix"]:
         controller.step()
     created = service.created[0]
-    assert [task["task_id"] for task in controller.progress[-1]["tasks"]] == [created.task_id]
+    assert [task["task_id"] for task in controller.progress[-1]["live"]] == [created.task_id]
+    # The changes of both are numbered on.
+    assert controller.progress[-1]["changed"] == 3
     finish(service)
     result = controller.run()
     assert (result["action"], result["changed"], result["task"]["task_id"]) == ("created", True, created.task_id)
@@ -185,7 +186,7 @@ def test_a_process_whose_notes_are_lost_as_well(service: StandIn, asked: dict[st
     controller = Controller(asked, tmp_path)
     while not controller.progress:
         controller.step()
-    controller.begin = {"id": "another", "notes": None}
+    controller.begin = {"id": "another", "notes": None, "is_restarted": True}
     controller.directory = None
     result = controller.run()
     assert result["error"] == {"kind": "outcome_unknown"}
@@ -222,7 +223,7 @@ def test_a_controller_that_is_gone(service: StandIn, asked: dict[str, Any], tmp_
     time.sleep(0.5)
     assert creations(service) == refused
     job = {"seconds": 0, "directory": controller.directory, "stop": True}
-    with started(MODULE, {**controller.arguments, "job": job}) as process:
+    with started(MODULE, {**controller.arguments, "_job": job}) as process:
         assert "told to stop" in json.loads(process.outputs()[0])["msg"]
     assert not service.created
     assert Controller({**asked, "wait": False}, tmp_path).run()["action"] == "created"
@@ -235,7 +236,7 @@ def test_a_follower_that_is_interrupted_while_the_service_creates(
     before = "from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import job_directory; job_directory.GRACE = 0.1"
     controller = Controller(asked, tmp_path)
     job = {"seconds": 60.0, "directory": None, "id": "one"}
-    with started(MODULE, {**controller.arguments, "job": job}, before=before) as process:
+    with started(MODULE, {**controller.arguments, "_job": job}, before=before) as process:
         until(lambda: service.created)
         process.send_signal(signal.SIGTERM)
         said = json.loads(process.outputs()[0])["msg"]

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.wait_state import WaitPolicy, WaitState, WaitTarget
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Waiter
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import DownloadTaskWait
-from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ProgressLines, duration, line_of
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import TaskLines, duration
 from processes import started
 from stand_in import Fault, StandIn
 
@@ -364,21 +365,7 @@ def test_no_such_instance(wait: Any, asked: dict[str, Any], service: StandIn) ->
     assert len(service.calls) == 1
 
 
-# Slices and progress
-
-
-def test_slices_know_what_the_whole_knows(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
-    service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
-    known, slices = None, 0
-    while True:
-        result = wait({**asked, "task_ids": "dt-one", "slice": {"known": known, "seconds": [0.0, 0.2]}})
-        if "_waiting" not in result:
-            break
-        known, slices = result["_waiting"]["known"], slices + 1
-    assert slices >= 2
-    assert result["polls"] == len(service.calls)
-    assert result["download_tasks"][0]["download_status"] == "finished"
-    assert result["elapsed"] >= 0.4
+# Progress
 
 
 def policy(**changes: float) -> WaitPolicy:
@@ -416,8 +403,8 @@ def test_progress_that_begins_again(client_of: Any, service: StandIn, ours: OurT
     """As of a task that somebody else retried: what was done before is not what is done a minute now."""
     task = service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 100.0), ("finished", None)], tables=10)
     service.advance(60)
-    selection = WaitTarget("cn-hangzhou", (INSTANCE,))
-    waiting = Waiter(client_of(service), selection, policy(), clock=ours.clock, sleep=ours.sleep)
+    target = WaitTarget("cn-hangzhou", (INSTANCE,))
+    waiting = Waiter(client_of(service), target, policy(), clock=ours.clock, sleep=ours.sleep)
     waiting.poll()
     task.follow([("running", 100.0), ("finished", None)], service.clock.now())
     waiting.poll()
@@ -428,58 +415,77 @@ def test_progress_that_begins_again(client_of: Any, service: StandIn, ours: OurT
     assert waiting.progress(found) == {"tables_per_minute": 120.0, "seconds_left": 3.0}
 
 
-def test_lines_for_people() -> None:
-    task = {
-        "task_id": "dt-one",
+def task_facts(number: int, **changes: Any) -> dict[str, Any]:
+    facts = {
+        "task_id": f"dt-{number}",
         "instance_name": "rm-bp1abc",
-        "gmt_create": 1,
-        "download_status": "running",
-        "progress": "3/8",
-        "progress_total": 8,
-        "progress_percent": 37.5,
+        "status": "running",
+        "tables": "3/8",
+        "percent": 37.5,
+        "retries": 0,
+        "tables_per_minute": 1.5,
+        "seconds_left": 200.0,
     }
-    rates = {"dt-one": {"tables_per_minute": 1.5, "seconds_left": 200.0}}
-    said = "dt-one of rm-bp1abc: running, 3/8 tables, 37.5 %, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed"
-    assert line_of(task, rates["dt-one"], 125.0) == said
-    lines = ProgressLines(60)
-    assert list(lines.of([task], rates, 125.0)) == [said]
-    assert list(lines.of([task], rates, 130.0)) == []
-    assert list(lines.of([task], rates, 185.0)) == [said.replace("2m 05s", "3m 05s")]
-    assert list(ProgressLines(60).of([task], rates, 245.0, "The host is gone.")) == [
+    return {**facts, **changes}
+
+
+def facts_of(changes: list[Any], live: list[Any], **more: Any) -> dict[str, Any]:
+    facts = {"changed": len(changes), "live_count": len(live), "count": len(live), "are_many": False}
+    return {"changes": changes, "live": live, **facts, "outage": None, "prefix": "", **more}
+
+
+def test_lines_for_people() -> None:
+    task = task_facts(1)
+    said = "dt-1 of rm-bp1abc: running, 3/8 tables, 37.5 %, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed"
+    facts = facts_of([[1, task]], [task])
+    lines = TaskLines()
+    assert list(lines.of(facts, 125.0)) == [said]
+    assert lines.news == 1
+    assert list(lines.of(facts, 185.0)) == [said.replace("2m 05s", "3m 05s")]
+    gone = {**facts, "outage": "The host is gone."}
+    assert list(TaskLines().of(gone, 245.0)) == [
         "no answer at the moment, 4m 05s elapsed: The host is gone.",
         "last known: " + said.replace("2m 05s", "4m 05s"),
     ]
-    assert next(lines.of([task], rates, 245.0, "The host is gone.")).startswith("no answer at the moment")
-    done = {**task, "download_status": "finished"}
-    result = {"download_tasks": [done], "pending_task_ids": [], "elapsed": 250.0}
-    assert list(lines.last(result)) == ["dt-one of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"]
-    assert list(lines.last(result)) == []
+    assert list(lines.of(gone, 245.0)) == ["no answer at the moment, 4m 05s elapsed: The host is gone."]
+    done = task_facts(1, status="finished", tables_per_minute=None, seconds_left=None)
+    # It was seen as failed in between, and nobody looked.
+    changes = [[1, task], [2, task_facts(1, status="failed")], [3, done]]
+    last = facts_of(changes, [], prefix="in the way: ")
+    assert list(lines.last(last, 250.0)) == [
+        "in the way: dt-1 of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"
+    ]
+    assert list(lines.last(last, 250.0)) == []
+    assert list(lines.last({}, 250.0)) == []
 
 
-def test_lines_for_many_tasks() -> None:
-    tasks = [
-        {
-            "task_id": f"dt-{number}",
-            "instance_name": "rm-bp1abc",
-            "gmt_create": number,
-            "download_status": "running",
-            "progress": "0/8",
-            "progress_total": 8,
-            "progress_percent": 0.0,
-        }
-        for number in range(30)
-    ]
-    rates: dict[str, Any] = {str(task["task_id"]): {} for task in tasks}
-    lines = ProgressLines(60)
-    first = list(lines.of(tasks, rates, 10.0))
-    assert len(first) == 12
-    assert first[-2:] == [
-        "and 20 more download tasks changed their state",
-        "30 of 30 download tasks are not done, 10s elapsed",
-    ]
-    assert list(lines.of(tasks, rates, 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
-    pending = {"download_tasks": tasks, "pending_task_ids": list(rates), "elapsed": 80.0}
-    assert list(lines.last(pending)) == []
+def test_lines_for_many_tasks(wait: Any, asked: dict[str, Any], service: StandIn, tmp_path: Path) -> None:
+    """A report stays small, and what is not named in it is counted."""
+    instances = [f"rm-{number}" for number in range(30)]
+    for name in instances:
+        service.add_task(name, task_id=f"dt-{name}", schedule=SLOW)
+    job = {"seconds": 0, "news_after": 0.0}
+    arguments = {**asked, "instance_name": instances, "timeout": 1000, "_ansible_remote_tmp": str(tmp_path)}
+    with started(wait.name, {**arguments, "_job": {**job, "seconds": 600}}) as process:
+        state = json.loads(process.outputs()[0])["_job"]
+    try:
+        lines = TaskLines()
+        first = list(lines.of(state["progress"], 10.0))
+        assert lines.news == state["news"] == 30
+        assert len(first) == 12
+        assert first[-2:] == [
+            "and 20 more download tasks changed their state",
+            "30 of 30 download tasks are not done, 10s elapsed",
+        ]
+        assert list(lines.of(state["progress"], 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
+        assert list(lines.last(state["progress"], 80.0)) == []
+    finally:
+        with started(
+            wait.name, {**arguments, "_job": {**job, "directory": state["directory"], "stop": True}}
+        ) as process:
+            result = json.loads(process.outputs()[0])
+    assert result["count"] == len(result["pending_task_ids"]) == 30
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
