@@ -39,9 +39,17 @@ def finish(world: Any) -> None:
 
 
 def test_progress_is_printed(world: Any) -> None:
-    quickly(world)
-    for number in range(2):
-        world.service.add_task(INSTANCE, task_id=f"dt-{number}", schedule=QUICK, tables=1000)
+    schedule = [("running", 1e6), ("finished", None)]
+    world.service.habits.seconds_per_list = 1e3  # a table is done with each list
+    tasks = [
+        world.service.add_task(INSTANCE, task_id=f"dt-{number}", schedule=schedule, tables=1000) for number in range(2)
+    ]
+
+    def end() -> None:
+        for task in tasks:
+            task.follow([("finished", None)], world.service.clock.now())
+
+    world.once_said(lambda log: " tables/min, about " in log, end)
     result = wait(world, f"{ASKED} poll_interval=0.2 progress_interval=1")
     lines = [line for line in world.output.splitlines() if line.startswith("[localhost] dt-0 of ")]
     assert "running" in lines[0]
