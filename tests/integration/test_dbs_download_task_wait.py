@@ -50,7 +50,7 @@ def test_progress_is_printed(world: Any) -> None:
             task.follow([("finished", None)], world.service.clock.now())
 
     world.once_said(lambda log: " tables/min, about " in log, end)
-    result = wait(world, f"{ASKED} poll_interval=0.2 progress_interval=1")
+    result = wait(world, f"{ASKED} poll_interval=0.2 poll_interval_max=0.2 progress_interval=1")
     lines = [line for line in world.output.splitlines() if line.startswith("[localhost] dt-0 of ")]
     assert "running" in lines[0]
     assert any("/1000 tables, " in line and " tables/min, about " in line and " left, " in line for line in lines)

@@ -23,7 +23,6 @@ from .._dbs.creation import (
 )
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
-from .._dbs.lists import IncompleteListError
 from .._dbs.wait_state import is_live
 from .._plugin.checks import Options
 from .._plugin.job_protocol import JOB_SPEC, Facts
@@ -34,7 +33,12 @@ from .backup_sets import BackupSets
 from .creation_prediction import estimated_size, warn_of_slot
 from .dbs_download_task_info import warn_of_expiry
 from .download_request import FORMAT_CHOICES, LATEST, TARGET_TYPE_CHOICES
-from .task_checks import UnusableTaskError, check_named, doubt_about
+from .task_checks import (
+    UnusableTaskError,
+    check_named,
+    doubt_about,
+    unlisted_task_error,
+)
 from .task_choice import task_to_retry, usable_match
 from .task_request import TaskRequest
 from .task_result import diff_lines, task_result
@@ -255,18 +259,12 @@ class DownloadTaskModule(JobRunner):
             self.job.sleep(options.wait_policy.interval)
 
     def _doubt(self, request: DownloadRequest, gap: str) -> None:
-        """Where there may be a task that is not listed. Raises IncompleteListError, unless one is created all the same."""
-        if self._request.on_uncertain == "create":
-            self._warn(
-                f"{gap} There may be one for {request.described} among those that it did not give."
-            )
-            return
-        error = IncompleteListError(
-            gap,
-            hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it",
+        """Where there may be a task that is not listed, refuse to create one, or warn."""
+        if self._request.on_uncertain != "create":
+            raise unlisted_task_error(request, gap)
+        self._warn(
+            f"{gap} There may be one for {request.described} among those that it did not give."
         )
-        error.operation = request.operation
-        raise error
 
     def _failed(self, request: DownloadRequest, match: Match) -> None:
         if self._request.on_failed == "retry":

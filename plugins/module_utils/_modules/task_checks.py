@@ -9,7 +9,9 @@
 from __future__ import annotations
 
 from .._base.errors import BackupError
+from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
+from .._dbs.lists import IncompleteListError
 
 
 class UnusableTaskError(BackupError):
@@ -26,6 +28,16 @@ def check_named(task: Task) -> None:
             " ID: it can neither be used nor retried, and nothing was created",
             hint="Look for it in the console, and report it to the service",
         )
+
+
+def unlisted_task_error(request: DownloadRequest, gap: str) -> IncompleteListError:
+    """Return the error for a list that may lack a task for the request. ``gap``: what it lacks."""
+    error = IncompleteListError(
+        gap,
+        hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it",
+    )
+    error.operation = request.operation
+    return error
 
 
 def doubt_about(operation: str) -> str:
