@@ -276,9 +276,8 @@ class DownloadTaskModule(JobRunner):
 
     def _created(self, request: DownloadRequest, task: Task) -> None:
         self._known = self._result("created", task, size=self._size, before="")
-        other = [
-            name for name, is_same in request.compare(task).items() if is_same is False
-        ]
+        compared = request.compare(task)
+        other = [name for name in compared if compared[name] is False]
         if other:
             listed = ", ".join(f"{name} {task[name]!r}" for name in other)
             self._warn(
@@ -317,9 +316,8 @@ class DownloadTaskModule(JobRunner):
             self._unblocked.append(blocking["task_id"])
         else:
             warn_of_slot(blocking, tasks.gap, options.wait_for_slot, self._warn)
-        after = "".join(
-            f"{name}: {value}\n" for name, value in request.parameters().items()
-        )
+        parameters = request.parameters().items()
+        after = "".join(f"{name}: {value}\n" for name, value in parameters)
         state = "finished" if options.wait else "initializing"
         is_other_set = self._size is None and not request.backup_set_id
         self._known = {
