@@ -41,7 +41,7 @@ class BackupError(Exception):
 
     def in_context(
         self,
-        operation: str,
+        operation: str = "",
         *,
         action: str = "",
         attempts: int = 0,

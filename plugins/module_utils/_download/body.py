@@ -52,6 +52,7 @@ class Body:
 
     @property
     def is_over(self) -> bool:
+        """Tell whether all of it was received."""
         return not self._left
 
     def receive(self, view: memoryview) -> t.Optional[int]:
@@ -61,12 +62,14 @@ class Body:
         """
         if not self._left:
             return 0
-        count = self._connection.receive(
-            view[: self._left] if len(view) > self._left else view
-        )
+        # No byte beyond the end: on a connection that stays open, that would be one of the next response.
+        if len(view) > self._left:
+            view = view[: self._left]
+        count = self._connection.receive(view)
         if count is None:
             return None
         if not count:
+            # By the server, or by ``abort`` of another thread.
             self._connection.close()
             raise ConnectionFailedError(
                 f"{self._connection.host} closed the connection {self._left} bytes before the end"

@@ -22,10 +22,8 @@ import sys
 import termios
 import time
 import typing as t
-from base64 import b64encode
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from .._base.deadline import TimedResponse
 from .._base.errors import BackupError, ConnectionFailedError
 from .._base.http_options import HttpOptions
 from .._base.version import VERSION
@@ -33,12 +31,11 @@ from . import tuning
 from .body import Body
 from .errors import ObjectChangedError
 from .failure import connection_failure
+from .http_connection import basic_authorization, new_connection, proxy_login, proxy_of
 from .link import Link
 from .object_info import ObjectInfo
-from .proxy import proxy_login, proxy_of, tls_context
 from .response import (
     CHANGED,
-    MAX_ERROR,
     invalid_response,
     is_of_empty_object,
     parse_part,
@@ -51,6 +48,16 @@ from .response import (
 _MAX_TLS_RECORD = 16384 + 256 + 5
 
 _REDIRECTS = (301, 302, 303, 307, 308)
+
+#: How the end of an idle connection shows. The first one is raised for a response that does not begin.
+_DISCONNECTED = (
+    http.client.RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+)
+
+#: What a connection raises that breaks, or that ``abort`` or ``close`` of another thread ends in the middle of a call.
+_BROKEN = (OSError, http.client.HTTPException, ValueError, AttributeError)
 
 T = t.TypeVar("T")
 
@@ -114,7 +121,8 @@ class Connection:
 
     def receive(self, view: memoryview) -> t.Optional[int]:
         """Receive bytes of the body. Returns their number, None if there are none yet, and 0 at the end."""
-        count, size = 0, len(view)
+        count = 0
+        size = len(view)
         try:
             if self._buffered is None:
                 self._detach_body()
@@ -169,11 +177,11 @@ class Connection:
 
     def finish(self) -> None:
         """Free the connection for the next request, as the response was read to its end."""
-        response, self._response = self._response, None
+        response = self._response
+        self._response = None
         if response:
-            keep = not response.will_close
             response.close()
-            if not keep:
+            if response.will_close:
                 self.close()
 
     def abort(self) -> None:
@@ -186,7 +194,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection. Bytes of the object that are thrown away by that count as received."""
-        response, self._response = self._response, None
+        response = self._response
+        self._response = None
         if response is not None and response.status in (200, 206):
             if self._buffered is None:
                 with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -194,7 +203,8 @@ class Connection:
                     self._buffered = response.fp.peek()
             self.received += self.bytes_ready()
         self._socket = self._poll = None
-        connection, self._http = self._http, None
+        connection = self._http
+        self._http = None
         if connection:
             with contextlib.suppress(OSError):
                 connection.close()
@@ -204,17 +214,19 @@ class Connection:
 
         With TLS it is an estimate: only the bytes of the records are known, which are a few more.
         """
-        buffered, sock = self._buffered, self._socket
+        # Once each, as the thread of the connection may close it at any time.
+        buffered = self._buffered
+        sock = self._socket
         if buffered is None or sock is None:
             return 0
+        count = len(buffered)
         with contextlib.suppress(OSError, ValueError):
-            count = int.from_bytes(
-                fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder
-            )
+            answer = fcntl.ioctl(sock, termios.FIONREAD, bytes(4))
+            in_socket = int.from_bytes(answer, sys.byteorder)
             if isinstance(sock, ssl.SSLSocket):
-                count = sock.pending() + max(0, count - _MAX_TLS_RECORD)
-            return len(buffered) + count
-        return len(buffered)
+                in_socket = sock.pending() + max(0, in_socket - _MAX_TLS_RECORD)
+            count += in_socket
+        return count
 
     # one request
 
@@ -240,37 +252,18 @@ class Connection:
         # A response that was not read to its end stands in the way of the next one.
         if self._response is not None or self._server != link.server:
             self.close()
-        headers = {
-            "Host": link.authority,
-            "Accept-Encoding": "identity",
-            "User-Agent": f"apsaradb.backup/{VERSION}",
-        }
-        if byte_range:
-            headers["Range"] = byte_range
-        # Both may be added: a link signs only headers that begin with x-oss-.
-        if info and info.strong_etag:
-            headers["If-Match"] = info.strong_etag
-        elif info and info.last_modified:
-            headers["If-Unmodified-Since"] = info.last_modified
-        if link.login:
-            headers["Authorization"] = (
-                "Basic " + b64encode(unquote(link.login).encode()).decode()
-            )
+        headers = _headers(link, byte_range, info)
         is_new = self._http is None
         try:
             try:
                 return self._exchange(link, headers)
-            except (
-                http.client.RemoteDisconnected,
-                ConnectionResetError,
-                BrokenPipeError,
-            ):
+            except _DISCONNECTED:
                 if is_new:
                     raise
                 # The server closed a connection that was idle for a while. That is no failure: a new one is tried once.
                 self.close()
                 return self._exchange(link, headers)
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+        except _BROKEN as error:
             raise self._failed(error) from None
 
     def _exchange(self, link: Link, headers: dict[str, str]) -> http.client.HTTPResponse:
@@ -289,39 +282,19 @@ class Connection:
         return self._response
 
     def _connect(self, link: Link) -> http.client.HTTPConnection:
-        options = self._options
-        proxy = proxy_of(link)
-        address = urlsplit(proxy) if proxy else None
-        host, port = (
-            (address.hostname or "", address.port or 80)
-            if address
-            else (link.host, link.port)
-        )
-        connection: http.client.HTTPConnection
-        if link.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=options.connect_timeout, context=tls_context(options)
-            )
-            if proxy:
-                connection.set_tunnel(link.host, link.port, headers=proxy_login(proxy))
-        else:
-            connection = http.client.HTTPConnection(
-                host, port, timeout=options.connect_timeout
-            )
-        connection.response_class = TimedResponse
+        connection = new_connection(link, self._options)
         self._http = connection
         self._server = link.server
         connection.connect()
         self._socket = connection.sock
         # SSLSocket.recv_into does the same as read, with checks that cost time for each call.
-        is_tls = isinstance(self._socket, ssl.SSLSocket)
-        self._tls_overhead = _MAX_TLS_RECORD if is_tls else 0
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._tls_overhead = _MAX_TLS_RECORD
+            self._receive = self._socket.read
+        else:
+            self._tls_overhead = 0
+            self._receive = lambda _size, view: self._socket.recv_into(view)
         self._low_water_mark = 1
-        self._receive = (
-            self._socket.read
-            if is_tls
-            else lambda size, view: self._socket.recv_into(view)
-        )
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self.connections_made += 1
@@ -349,7 +322,7 @@ class Connection:
         """The error for a response that has no object. Its body is read up to a limit."""
         text = ""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            text = response.read(MAX_ERROR).decode("utf-8", "replace")
+            text = response.read(tuning.MAX_ERROR_SIZE).decode("utf-8", "replace")
         self.close()
         return refusal(response, text)
 
@@ -359,8 +332,8 @@ class Connection:
         if response is None:
             return
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if (response.length or 0) <= MAX_ERROR:
-                response.read(MAX_ERROR)
+            if (response.length or 0) <= tuning.MAX_ERROR_SIZE:
+                response.read(tuning.MAX_ERROR_SIZE)
                 if response.isclosed():
                     self.finish()
                     return
@@ -368,7 +341,8 @@ class Connection:
 
     def _failed(self, error: Exception) -> ConnectionFailedError:
         """The error for a connection that broke. Closes it."""
-        was_connected, had_response = self._socket is not None, self._response is not None
+        was_connected = self._socket is not None
+        had_response = self._response is not None
         self.close()
         return connection_failure(
             error,
@@ -377,3 +351,22 @@ class Connection:
             was_connected=was_connected,
             had_response=had_response,
         )
+
+
+def _headers(link: Link, byte_range: str, info: t.Optional[ObjectInfo]) -> dict[str, str]:
+    """The headers of a request. ``info``: the object that the bytes have to be of."""
+    headers = {
+        "Host": link.authority,
+        "Accept-Encoding": "identity",
+        "User-Agent": f"apsaradb.backup/{VERSION}",
+    }
+    if byte_range:
+        headers["Range"] = byte_range
+    # Both may be added: a link signs only headers that begin with x-oss-.
+    if info and info.strong_etag:
+        headers["If-Match"] = info.strong_etag
+    elif info and info.last_modified:
+        headers["If-Unmodified-Since"] = info.last_modified
+    if link.login:
+        headers["Authorization"] = basic_authorization(unquote(link.login))
+    return headers

@@ -36,6 +36,17 @@ class StorageRejectedError(RefusedError):
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
         self.new_links = new_links
 
+    def with_hint(self, hint: str) -> StorageRejectedError:
+        """Make the same error with another hint."""
+        return StorageRejectedError(
+            self.code,
+            self.message,
+            status=self.status,
+            request_id=self.request_id,
+            new_links=self.new_links,
+            hint=hint,
+        )
+
 
 class ObjectChangedError(BackupError):
     """Another object in place of the one that the transfer began with."""

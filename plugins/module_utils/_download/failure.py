@@ -26,28 +26,13 @@ def connection_failure(
     """Explain in one sentence what the system, OpenSSL or ``http.client`` say."""
     text = str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectionFailedError(
-            f"the certificate of {host} is not trusted ({error.verify_message})",
-            hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
-            permanent=True,
-        )
+        return _untrusted_certificate(host, error.verify_message)
     if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
-        return ConnectionFailedError(
-            f"{host} does not speak TLS there",
-            hint="Check the link and its port; for a task, force_https=false gives one without TLS",
-            permanent=True,
-        )
-    if isinstance(error, TimeoutError) or "timed out" in text:
-        if was_connected and not had_response:
-            return ConnectionFailedError(
-                f"{host} did not answer within {options.read_timeout:g} seconds",
-                hint="Raise read_timeout if it is only slow",
-            )
-        if was_connected:
-            return ConnectionFailedError(
-                f"{host} sent nothing for {options.read_timeout:g} seconds",
-                hint="Raise read_timeout if it is only slow",
-            )
+        return _no_tls(host)
+    is_timeout = isinstance(error, TimeoutError) or "timed out" in text
+    if is_timeout and was_connected:
+        return _read_timeout(host, options.read_timeout, had_response)
+    if is_timeout:
         return ConnectionFailedError(
             f"{host} accepted no connection within {options.connect_timeout:g} seconds",
             hint="Check network and firewall; a link for the virtual private cloud works in it only",
@@ -67,9 +52,30 @@ def connection_failure(
             hint="Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the managed host",
             permanent="407" in text,
         )
-    reason = (
-        error.strerror
-        if isinstance(error, OSError) and error.strerror
-        else type(error).__name__
-    )
+    # Errors of http.client have texts that say less than their names.
+    reason = getattr(error, "strerror", None) or type(error).__name__
     return ConnectionFailedError(f"the connection to {host} broke ({reason})")
+
+
+def _read_timeout(host: str, seconds: float, had_response: bool) -> ConnectionFailedError:
+    """The error for a server that was silent for so many seconds, before its response or within."""
+    message = f"{host} did not answer within {seconds:g} seconds"
+    if had_response:
+        message = f"{host} sent nothing for {seconds:g} seconds"
+    return ConnectionFailedError(message, hint="Raise read_timeout if it is only slow")
+
+
+def _untrusted_certificate(host: str, reason: str) -> ConnectionFailedError:
+    return ConnectionFailedError(
+        f"the certificate of {host} is not trusted ({reason})",
+        hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
+        permanent=True,
+    )
+
+
+def _no_tls(host: str) -> ConnectionFailedError:
+    return ConnectionFailedError(
+        f"{host} does not speak TLS there",
+        hint="Check the link and its port; for a task, force_https=false gives one without TLS",
+        permanent=True,
+    )

@@ -38,13 +38,15 @@ class Extent:
 
 def left_by_earlier_run(destination: str, info: ObjectInfo) -> int:
     """Number of bytes that the journal says are there already."""
+    part = f"{destination}.part"
     try:
-        journal = read_journal(
-            f"{destination}.part.json", info, os.stat(f"{destination}.part").st_size
-        )
+        journal = read_journal(f"{part}.json", info, os.stat(part).st_size)
     except OSError:
         return 0
-    return sum(extent.known[0] for extent in journal[0]) if journal else 0
+    if journal is None:
+        return 0
+    extents, _unused = journal
+    return sum(extent.known[0] for extent in extents)
 
 
 def read_journal(
@@ -56,25 +58,21 @@ def read_journal(
             if not is_trusted(os.fstat(file.fileno()), path):
                 return None
             journal = json.load(file)
-        if journal["version"] != VERSION or not ObjectInfo(*journal["object"]).is_of(
-            info
-        ):
+        if journal["version"] != VERSION:
             return None
-        extents = sorted(
-            (Extent(*map(int, numbers)) for numbers in journal["extents"]),
-            key=lambda one: one.start,
-        )
+        if not ObjectInfo(*journal["object"]).is_of(info):
+            return None
+        extents = [Extent(*map(int, numbers)) for numbers in journal["extents"]]
+        extents.sort(key=lambda extent: extent.start)
         fingerprint = journal["closed"]
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         # Whatever a file of that name has in it, it must not end the run.
         return None
+    # Extents that overlap, or lie beyond the file, are not ours: they may be made to have a wrong file believed.
+    end = min(size, info.size)
     reached = 0
     for extent in extents:
-        if (
-            extent.start < reached
-            or extent.known[0] <= 0
-            or extent.stop > min(size, info.size)
-        ):
+        if not reached <= extent.start < extent.stop <= end:
             return None
         reached = extent.stop
     return extents, fingerprint
@@ -90,6 +88,5 @@ def is_trusted(status: os.stat_result, path: str) -> bool:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         return False
     directory = os.stat(os.path.dirname(path) or ".")
-    return status.st_uid == os.geteuid() or not directory.st_mode & (
-        stat.S_IWGRP | stat.S_IWOTH
-    )
+    is_shared = directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.geteuid() or not is_shared

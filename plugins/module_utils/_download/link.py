@@ -14,6 +14,9 @@ from urllib.parse import quote, unquote, urlsplit
 from .._base.errors import ConfigurationError
 from .._base.text import hide_link
 
+#: The schemes that a link can have, with the port of each.
+_PORTS = {"http": 80, "https": 443}
+
 #: Letters of path and query that are sent as they are: RFC 3986, what browsers leave alone, and what is encoded already.
 _ALLOWED = "%/?:@!$&'()*+,;=~[]|"
 
@@ -27,7 +30,7 @@ class Link:
             parts = urlsplit(url)
         except ValueError:
             raise ConfigurationError("url is malformed: its host is none.") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in _PORTS or not parts.hostname:
             raise ConfigurationError(
                 "url is malformed: give an address that begins with http:// or https://."
             )
@@ -36,7 +39,7 @@ class Link:
                 "url is malformed: its host has a blank, or a letter that is not ASCII."
             )
         try:
-            self.port = parts.port or (443 if parts.scheme == "https" else 80)
+            self.port = parts.port or _PORTS[parts.scheme]
         except ValueError:
             raise ConfigurationError(
                 "url is malformed: its port is not a number up to 65535."
@@ -45,13 +48,12 @@ class Link:
         self.url = url
         self.scheme = parts.scheme
         self.host: str = parts.hostname
-        self.authority = parts.netloc.rpartition("@")[2]
-        self.login = parts.netloc.rpartition("@")[0]
+        self.login, _unused, self.authority = parts.netloc.rpartition("@")
+        target = parts.path or "/"
+        if parts.query:
+            target += f"?{parts.query}"
         # Encodes what is neither allowed there nor encoded already, as a browser does it.
-        self.target = quote(
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            safe=_ALLOWED,
-        )
+        self.target = quote(target, safe=_ALLOWED)
         self.path = unquote(parts.path)
 
     @property

@@ -12,6 +12,7 @@ import threading
 import time
 import typing as t
 
+from . import tuning
 from .errors import StorageRejectedError
 from .link import Link
 from .rejection import EXPIRED
@@ -67,15 +68,16 @@ class Links:
 
     def reject(self, generation: int, rejection: StorageRejectedError) -> None:
         """Have ``refresh`` get another link. Raises the rejection if no link would do."""
+        # The target of a redirection may have rejected what the link itself still gives.
         if self.forget_redirection(generation):
             return
         with self._lock:
             if generation != self._generation:
                 return
             tried = self._used_up.count(rejection.code)
-            if tried >= rejection.new_links or len(self._used_up) >= EXPIRED:
+            if tried >= rejection.new_links or len(self._used_up) >= tuning.MAX_NEW_LINKS:
                 if tried and rejection.new_links == EXPIRED:
-                    rejection.hint = _ALL_EXPIRED_HINT.format(tried)
+                    raise rejection.with_hint(_ALL_EXPIRED_HINT.format(tried))
                 raise rejection
             self._rejection = rejection
 
@@ -112,5 +114,6 @@ class Links:
             self._requested_at = None
 
     def _use(self, target: Link) -> None:
+        """Begin a new generation. Called with the lock."""
         self._target = target
         self._generation += 1

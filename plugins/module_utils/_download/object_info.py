@@ -13,6 +13,10 @@ from __future__ import annotations
 
 import typing as t
 
+_Values = tuple[t.Union[str, int, None], ...]
+#: A header that the storage does not send.
+_ABSENT = (None, "")
+
 
 class ObjectInfo(t.NamedTuple):
     """Headers that tell one object from another. ``crc64``: of the whole object.
@@ -31,25 +35,12 @@ class ObjectInfo(t.NamedTuple):
     @property
     def strong_etag(self) -> str:
         """The ETag; empty if it is weak, as it says nothing about single bytes then."""
-        return "" if self.etag.startswith("W/") else self.etag
+        if self.etag.startswith("W/"):
+            return ""
+        return self.etag
 
     @property
-    def _content(self) -> tuple[t.Any, ...]:
-        """Values that are equal for equal bytes only."""
-        return self.strong_etag, self.crc64, self.md5
-
-    @property
-    def _origin(self) -> tuple[t.Any, ...]:
-        """Values that differ after the object was replaced, also by equal bytes."""
-        return self.version_id, self.last_modified
-
-    @property
-    def _kind(self) -> tuple[t.Any, ...]:
-        """Values that tell objects apart where they differ, and prove nothing where they are equal."""
-        return self.object_type, self.etag.removeprefix("W/")
-
-    @property
-    def said(self) -> list[str]:
+    def identifying_headers(self) -> list[str]:
         """Names of the headers that tell this object from another."""
         values = {
             "ETag": self.strong_etag,
@@ -58,28 +49,46 @@ class ObjectInfo(t.NamedTuple):
             "x-oss-version-id": self.version_id,
             "Last-Modified": self.last_modified,
         }
-        return [name for name, value in values.items() if value not in (None, "")]
+        return [name for name, value in values.items() if value not in _ABSENT]
 
     @property
     def is_identified(self) -> bool:
         """Tell whether parts from several responses can be known to be of one object."""
-        return bool(self.said)
+        return bool(self.identifying_headers)
 
     def is_of(self, other: ObjectInfo) -> t.Optional[bool]:
         """Tell whether both are the same object; None if nothing proves it."""
-        if self.size != other.size or _same(self._kind, other._kind) is False:
+        # A difference in these proves something, but not that they are equal.
+        if self.size != other.size or _same(_kind(self), _kind(other)) is False:
             return False
-        same_content = _same(self._content, other._content)
-        return (
-            _same(self._origin, other._origin) if same_content is None else same_content
-        )
+        has_same_content = _same(_content(self), _content(other))
+        if has_same_content is not None:
+            return has_same_content
+        return _same(_origin(self), _origin(other))
 
 
-def _same(one: t.Iterable[t.Any], other: t.Iterable[t.Any]) -> t.Optional[bool]:
+def _kind(info: ObjectInfo) -> _Values:
+    """Values that tell objects apart where they differ, and prove nothing where they are equal."""
+    return info.object_type, info.etag.removeprefix("W/")
+
+
+def _content(info: ObjectInfo) -> _Values:
+    """Values that are equal for equal bytes only."""
+    return info.strong_etag, info.crc64, info.md5
+
+
+def _origin(info: ObjectInfo) -> _Values:
+    """Values that differ after the object was replaced, also by equal bytes."""
+    return info.version_id, info.last_modified
+
+
+def _same(values: _Values, others: _Values) -> t.Optional[bool]:
     """Tell whether all values that both have are equal; None if they share none."""
-    pairs = [
-        (mine, its)
-        for mine, its in zip(one, other)
-        if mine not in (None, "") and its not in (None, "")
-    ]
-    return all(mine == its for mine, its in pairs) if pairs else None
+    found = None
+    for value, other in zip(values, others):
+        if value in _ABSENT or other in _ABSENT:
+            continue
+        if value != other:
+            return False
+        found = True
+    return found

@@ -22,7 +22,9 @@ class RateLimiter:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
+        #: When all bytes so far are to have come.
         self._due_at = time.monotonic()
+        #: Guards ``_due_at``, which all connections move.
         self._lock = threading.Lock()
 
     def delay(self, count: int) -> float:
@@ -30,9 +32,8 @@ class RateLimiter:
         with self._lock:
             now = time.monotonic()
             # What was not used of the rate is lost, but for a moment: otherwise a pause would be followed by a burst.
-            self._due_at = (
-                max(self._due_at, now - tuning.BUFFER_SECONDS) + count / self._rate
-            )
+            begins = max(self._due_at, now - tuning.BUFFER_SECONDS)
+            self._due_at = begins + count / self._rate
             return self._due_at - now
 
 
@@ -42,6 +43,7 @@ class FairSemaphore:
     def __init__(self, count: int) -> None:
         self._count = self._free = count
         self._waiting: collections.deque[threading.Lock] = collections.deque()
+        #: Guards all of these. Held for moments only, and never while a thread waits for its turn.
         self._lock = threading.Lock()
         self._updated_at = time.monotonic()
         self._busy_seconds = 0.0

@@ -41,6 +41,10 @@ from .room import (
 from .segments import Gap
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_UNSYNCED_HINT = (
+    "See to the disk, and run it again: the file is downloaded from the start,"
+    " as nobody can tell what is on the disk"
+)
 
 
 class PartialFile:
@@ -69,48 +73,56 @@ class PartialFile:
     def _open(self) -> int:
         """Open and lock the file, or create it. Repeats until what is locked is what has the name."""
         while True:
-            is_new = False
             try:
-                try:
-                    file = os.open(self.path, os.O_RDWR | OPEN_FLAGS)
-                except FileNotFoundError:
-                    file = os.open(
-                        self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS, 0o600
-                    )
-                    is_new = True
+                file, is_new = self._open_or_create()
             except FileExistsError:
+                # Another run has just created it.
                 continue
             except OSError as error:
                 raise DestinationError.of(
                     error, self.path, self._operation, is_new=True
                 ) from None
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # The run that had the lock may have renamed or deleted it meanwhile.
-                status = os.fstat(file)
-                if not os.path.samestat(status, os.lstat(self.path)):
-                    pass
-                elif is_new or is_trusted(status, self.path):
-                    if status.st_mode & 0o777 != 0o600:
-                        os.fchmod(file, 0o600)
+                if self._take(file, is_new):
                     return file
-                else:
-                    # Somebody else put it there, and may still write to it.
-                    os.unlink(self.path)
             except BlockingIOError:
                 os.close(file)
-                busy = DestinationBusyError(
+                raise DestinationBusyError(
                     "another run is writing it",
                     hint="Wait for that one, or end it. One that Ansible follows no more ends by itself in two minutes",
-                )
-                busy.operation = self._operation
-                raise busy from None
+                    operation=self._operation,
+                ) from None
             except FileNotFoundError:
+                # The run that had the lock may have renamed or deleted it meanwhile.
                 pass
             except OSError as error:
                 os.close(file)
                 raise DestinationError.of(error, self.path, self._operation) from None
             os.close(file)
+
+    def _open_or_create(self) -> tuple[int, bool]:
+        """Open the file. Tells as well whether it was created for that. Raises OSError."""
+        try:
+            return os.open(self.path, os.O_RDWR | OPEN_FLAGS), False
+        except FileNotFoundError:
+            # Exclusively: what somebody else puts there in between is not trusted as new.
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | OPEN_FLAGS
+            return os.open(self.path, flags, 0o600), True
+
+    def _take(self, file: int, is_new: bool) -> bool:
+        """Lock the file. Tells whether it is still the one with the name, and one to continue with. Raises OSError."""
+        # The system gives the lock back when the process ends, however that happens.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(file)
+        if not os.path.samestat(status, os.lstat(self.path)):
+            return False
+        if not is_new and not is_trusted(status, self.path):
+            # Somebody else put it there, and may still write to it.
+            os.unlink(self.path)
+            return False
+        if status.st_mode & 0o777 != 0o600:
+            os.fchmod(file, 0o600)
+        return True
 
     # what is there
 
@@ -120,16 +132,15 @@ class PartialFile:
         self.extent_size = extent_size(info.size)
         self._extents = []
         journal = read_journal(self.journal, info, os.fstat(self.file).st_size)
-        if journal is not None:
-            extents, fingerprint = journal
-            is_closed = fingerprint is not None and fingerprint == self._fingerprint()
-            self._extents = (
-                extents
-                if is_closed
-                else [one for one in extents if self._is_there(one, check)]
-            )
-        else:
+        if journal is None:
             self._guard(os.ftruncate, self.file, 0)
+        else:
+            self._extents, fingerprint = journal
+            # Without it, the file may have changed since: bytes can be lost with the power, or be somebody else's.
+            if fingerprint is None or fingerprint != self._fingerprint():
+                self._extents = [
+                    extent for extent in self._extents if self._is_there(extent, check)
+                ]
         try:
             self._reserve(info.size)
         except DestinationError:
@@ -145,10 +156,8 @@ class PartialFile:
 
     def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
         """Read an extent again, and compare its CRC-64."""
-        return bool(
-            self._guard(crc64_of, self.file, extent.start, extent.stop, check)
-            == extent.known[1]
-        )
+        found = self._guard(crc64_of, self.file, extent.start, extent.stop, check)
+        return bool(found == extent.known[1])
 
     def _reserve(self, size: int) -> None:
         """Take the space for file and journal, or raise an error that says how much is missing."""
@@ -161,24 +170,27 @@ class PartialFile:
         if missing > free:
             raise full_error(self.destination, missing, free)
         try:
+            # The journal first: without it, nothing of the file could be used by a later run.
             self._note.begin(self._content(None), journal_room(size))
             preallocate(self.file, size)
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise full_error(self.destination, missing, free) from None
-            raise DestinationError.of(
-                error, error.filename or self.path, self._operation
-            ) from None
+            path = error.filename or self.path
+            raise DestinationError.of(error, path, self._operation) from None
 
     def gaps(self) -> list[Gap]:
         """Ranges that are missing."""
-        found, reached = [], 0
+        found = []
+        reached = 0
         for extent in sorted(self._extents, key=lambda extent: extent.start):
             if extent.start > reached:
                 found.append((reached, extent.start))
             reached = extent.stop
         size = t.cast(ObjectInfo, self._info).size
-        return [*found, (reached, size)] if reached < size else found
+        if reached < size:
+            found.append((reached, size))
+        return found
 
     def crc64(self) -> int:
         """CRC-64 of the whole file, combined from its extents, once there are no gaps."""
@@ -190,7 +202,7 @@ class PartialFile:
     # what comes
 
     def new_extent(self, start: int) -> Extent:
-        """Begin an extent, which its worker alone extends."""
+        """Begin an extent, which its worker alone makes longer."""
         extent = Extent(start)
         with self._lock:
             self._extents.append(extent)
@@ -208,8 +220,11 @@ class PartialFile:
 
     def save(self, *, close: bool = False) -> None:
         """Write the journal. ``close``: with the fingerprint of the file, to which nothing must be written any more."""
+        fingerprint = None
         try:
-            self._note.write(self._content(self._fingerprint() if close else None))
+            if close:
+                fingerprint = self._fingerprint()
+            self._note.write(self._content(fingerprint))
         except OSError as error:
             # The disk is full: the journal from before says less, and is still right.
             if error.errno not in _NO_ROOM:
@@ -223,14 +238,13 @@ class PartialFile:
                 for extent in self._extents
                 if extent.known[0]
             ]
-        return json.dumps(
-            {
-                "version": VERSION,
-                "object": self._info,
-                "extents": extents,
-                "closed": fingerprint,
-            }
-        )
+        content = {
+            "version": VERSION,
+            "object": self._info,
+            "extents": extents,
+            "closed": fingerprint,
+        }
+        return json.dumps(content)
 
     def close_journal(self) -> None:
         """Leave the journal as it is, without its spare file."""
@@ -238,22 +252,23 @@ class PartialFile:
 
     def _fingerprint(self) -> t.Optional[list[t.Any]]:
         """A value that changes with each write to the file, and each start of the system, after which bytes may be lost."""
-        boot, status = boot_id(), os.fstat(self.file)
-        return (
-            [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size]
-            if boot
-            else None
-        )
+        boot = boot_id()
+        if not boot:
+            return None
+        status = os.fstat(self.file)
+        # Nobody can set the time of the last change, as that of the last modification.
+        return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size]
 
     def sync(self) -> None:
         """Bring all bytes to the disk. After a failure it fails for good: the system reports lost bytes only once."""
         with self._syncing:
-            try:
-                if self._unsynced is None:
-                    self._guard(os.fsync, self.file)
-            except DestinationError as error:
-                error.hint = "See to the disk, and run it again: the file is downloaded from the start, as nobody can tell what is on the disk"
-                self._unsynced = error
+            if self._unsynced is None:
+                try:
+                    os.fsync(self.file)
+                except OSError as error:
+                    self._unsynced = DestinationError.of(
+                        error, self.path, self._operation, hint=_UNSYNCED_HINT
+                    )
             if self._unsynced:
                 raise self._unsynced
 
@@ -284,7 +299,9 @@ class PartialFile:
         if self._unsynced and self.file >= 0:
             # After a failed fsync, bytes that can be read now may be lost later: a journal would call them safe.
             self.reset()
-        file, self.file = self.file, -1
+        file = self.file
+        # First, so that nothing closes it twice: its number may be that of another file by then.
+        self.file = -1
         if file >= 0:
             os.close(file)
 

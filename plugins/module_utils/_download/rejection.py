@@ -16,9 +16,11 @@ import re
 import typing as t
 
 from .._files.errors import KEPT
+from . import tuning
 
-#: The largest number of new links in a row for one that has expired: a slow host may use up a short-lived one.
-EXPIRED = 5
+# Numbers of new links in a row that are worth a try.
+#: For one that has expired.
+EXPIRED = tuning.MAX_NEW_LINKS
 #: Where nobody can say what is wrong, one more link tells whether it was the link.
 UNCLEAR = 1
 #: Another link would be refused as well.
@@ -143,15 +145,14 @@ def verdict_on(code: str, message: str, status: int, endpoint: str = "") -> Verd
     for codes, words, new_links, hint in _TABLE:
         if re.fullmatch(codes, code) and re.search(words, message, re.IGNORECASE):
             # The storage is quoted only if that is a host and nothing else.
-            is_elsewhere = hint is _ENDPOINT_HINT and re.fullmatch(
-                r"[A-Za-z0-9.:-]{1,200}", endpoint
-            )
-            return Verdict(
-                new_links,
-                f"{hint}; the storage names {endpoint}" if is_elsewhere else hint,
-            )
+            is_host = re.fullmatch(r"[A-Za-z0-9.:-]{1,200}", endpoint)
+            if hint is _ENDPOINT_HINT and is_host:
+                hint = f"{hint}; the storage names {endpoint}"
+            return Verdict(new_links, hint)
     if status in (401, 407):
         return Verdict(FINAL, "Check the user name and the password in the link")
     if status == 403:
         return Verdict(UNCLEAR, _UNCLEAR_HINT)
-    return Verdict(FINAL, "Check the link" if status in (404, 410) else "")
+    if status in (404, 410):
+        return Verdict(FINAL, "Check the link")
+    return Verdict(FINAL, "")

@@ -14,6 +14,7 @@ import typing as t
 from urllib.parse import urljoin
 
 from .._base.errors import BackupError, ConfigurationError, InvalidResponseError
+from . import tuning
 from .errors import (
     ObjectChangedError,
     StorageRejectedError,
@@ -26,9 +27,6 @@ from .rejection import verdict_on
 
 CHANGED = "the object is no longer the one that the transfer began with"
 
-#: Longest body of an error that is read, in bytes. Those of OSS have less than 2 KiB.
-MAX_ERROR = 65536
-
 _INVALID_HINT = "Something between here and the storage answers in its place, or it does not do as OSS does"
 
 E = t.TypeVar("E", bound=InvalidResponseError)
@@ -40,30 +38,36 @@ def object_info(response: http.client.HTTPResponse, size: int) -> ObjectInfo:
     def header(name: str) -> str:
         return response.headers.get(name, "").strip()
 
-    crc = header("x-oss-hash-crc64ecma")
+    crc64 = header("x-oss-hash-crc64ecma")
     modified = header("Last-Modified")
+    # Times have whole seconds: within the same one, it can be replaced once more.
+    if modified == header("Date"):
+        modified = ""
+    md5 = header("Content-MD5")
+    # OSS means the whole object; other servers mean the part that they send.
+    if not header("x-oss-request-id"):
+        md5 = ""
     return ObjectInfo(
         size,
         header("ETag"),
-        int(crc) if re.fullmatch(r"[0-9]{1,20}", crc) else None,
-        # Times have whole seconds: within the same one, it can be replaced once more.
-        "" if modified == header("Date") else modified,
-        # OSS means the whole object; other servers mean the part that they send.
-        header("Content-MD5") if header("x-oss-request-id") else "",
-        header("x-oss-version-id"),
-        header("x-oss-object-type"),
+        crc64=int(crc64) if re.fullmatch(r"[0-9]{1,20}", crc64) else None,
+        last_modified=modified,
+        md5=md5,
+        version_id=header("x-oss-version-id"),
+        object_type=header("x-oss-object-type"),
     )
 
 
 def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
     """The error of a response. ``text``: the beginning of its body."""
-    found = {
-        name: _element(text, name)
-        for name in ("Code", "Message", "RequestId", "Endpoint")
-    }
-    code, message, status = found["Code"], found["Message"], response.status
-    request_id = found["RequestId"] or response.headers.get("x-oss-request-id", "")
-    if status in (429, 503) or status >= 500 or status in (408, 425):
+    status = response.status
+    code = _element(text, "Code")
+    message = _element(text, "Message")
+    request_id = _element(text, "RequestId")
+    if not request_id:
+        request_id = response.headers.get("x-oss-request-id", "")
+    # Whatever a server calls it: these say that it was too much for it, or too early or too late.
+    if status >= 500 or status in (408, 425, 429):
         return StorageUnavailableError(
             code,
             message,
@@ -71,16 +75,17 @@ def refusal(response: http.client.HTTPResponse, text: str) -> BackupError:
             request_id=request_id,
             retry_after=_retry_after(response),
         )
+    verdict = verdict_on(code, message, status, _element(text, "Endpoint"))
+    # Servers that ask for a login say no more than that.
     if not code and status in (401, 407):
-        code = f"{response.reason}"
-    new_links, hint = verdict_on(found["Code"], message, status, found["Endpoint"])
+        code = response.reason
     return StorageRejectedError(
         code,
         message,
         status=status,
         request_id=request_id,
-        new_links=new_links,
-        hint=hint,
+        new_links=verdict.new_links,
+        hint=verdict.hint,
     )
 
 
@@ -92,7 +97,7 @@ def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
     if response.length is None or _is_encoded(response):
         raise invalid_response("an object without its length", response, host)
     kind = response.headers.get("Content-Type", "").lower()
-    if "html" in kind or ("xml" in kind and response.length < MAX_ERROR):
+    if "html" in kind or ("xml" in kind and response.length < tuning.MAX_ERROR_SIZE):
         raise invalid_response("a page in place of the object", response, host)
     return object_info(response, response.length)
 
@@ -123,12 +128,9 @@ def parse_part(
     matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", _content_range(response))
     if not matched:
         raise _wrong_part("a part without saying which", response, host)
-    first, last, size = (int(number) for number in matched.groups())
-    if (
-        response.length != last + 1 - first
-        or not 0 <= first <= last < size
-        or _is_encoded(response)
-    ):
+    first, last, size = map(int, matched.groups())
+    is_valid = first <= last < size and response.length == last + 1 - first
+    if not is_valid or _is_encoded(response):
         raise _wrong_part("a part whose length does not fit", response, host)
     found = object_info(response, size)
     if info is not None:
@@ -144,9 +146,11 @@ def _check_identity(
     """Raise ObjectChangedError for another object, and WrongPartError where nothing tells."""
     is_same = found.is_of(info)
     if is_same is None:
+        before = " and ".join(info.identifying_headers)
+        now = " and ".join(found.identifying_headers) or "none of it"
         raise _wrong_part(
             "a part of an object that nothing tells from another: the first answer had"
-            f" {' and '.join(info.said)}, this one has {' and '.join(found.said) or 'none of it'}",
+            f" {before}, this one has {now}",
             response,
             host,
             "Have whatever stands between here and the storage pass on all headers of its answers, or download past it",
@@ -157,10 +161,8 @@ def _check_identity(
 
 def _is_encoded(response: http.client.HTTPResponse) -> bool:
     """Tell whether the body is compressed for its way: its bytes are not those of the object then."""
-    return response.headers.get("Content-Encoding", "identity").strip().lower() not in (
-        "",
-        "identity",
-    )
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    return encoding not in ("", "identity")
 
 
 def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
@@ -205,10 +207,16 @@ def _content_range(response: http.client.HTTPResponse) -> str:
 
 
 def _element(text: str, name: str) -> str:
+    """The text of an element of XML, which may be cut off. Empty if there is none."""
     found = re.search(rf"<{name}>([^<]{{0,4096}})</{name}>", text)
-    return found[1].strip() if found else ""
+    if not found:
+        return ""
+    return found[1].strip()
 
 
 def _retry_after(response: http.client.HTTPResponse) -> float:
+    """Seconds that the storage asks to wait. A date, which is allowed as well, counts for none."""
     given = response.headers.get("Retry-After", "")
-    return float(given) if re.fullmatch(r"[0-9]{1,4}", given) else 0.0
+    if not re.fullmatch(r"[0-9]{1,4}", given):
+        return 0.0
+    return float(given)

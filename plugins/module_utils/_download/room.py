@@ -18,19 +18,20 @@ import typing as t
 from .._files.errors import DestinationError
 from . import tuning
 
+#: Bytes of a block, as nearly all file systems have them: a file takes whole ones.
 _BLOCK = 4096
+#: Bytes of the unit that ``st_blocks`` counts in, whatever the blocks of the file system are.
+_STAT_BLOCK = 512
 
 
 def check_room(destination: str, size: int) -> None:
     """Check that there is free space for ``size`` bytes, without taking it. Raises DestinationError."""
     try:
         free = free_bytes(os.path.dirname(destination) or ".")
-        missing = missing_journal_bytes(destination, size)
-        missing += (
-            missing_bytes(size, os.stat(f"{destination}.part"))
-            if os.path.isfile(f"{destination}.part")
-            else size
-        )
+        missing = size
+        if os.path.isfile(f"{destination}.part"):
+            missing = missing_bytes(size, os.stat(f"{destination}.part"))
+        missing += missing_journal_bytes(destination, size)
     except OSError:
         return
     if missing > free:
@@ -43,15 +44,13 @@ def check_names(destination: str) -> None:
     for path in (part, f"{part}.json", f"{part}.json~", destination):
         try:
             status = os.lstat(path)
-            _check_name(
-                status, os.stat(os.path.dirname(path) or "."), follows_none=path == part
-            )
-            if (
-                os.geteuid() == 0
-                and not stat.S_ISLNK(status.st_mode)
-                and not os.access(path, os.W_OK)
-            ):
-                # Root may write everywhere, except to a file with an attribute such as immutable.
+            is_link = stat.S_ISLNK(status.st_mode)
+            if is_link and path == part:
+                # The partial file is opened, and the others are only replaced.
+                raise OSError(errno.ELOOP, "")
+            _check_name(status, os.stat(os.path.dirname(path) or "."))
+            # Root may write everywhere, except to a file with an attribute such as immutable.
+            if os.geteuid() == 0 and not is_link and not os.access(path, os.W_OK):
                 raise PermissionError(errno.EPERM, "")
         except FileNotFoundError:
             continue
@@ -59,23 +58,16 @@ def check_names(destination: str) -> None:
             raise DestinationError.of(error, path, write_operation(destination)) from None
 
 
-def _check_name(
-    status: os.stat_result, directory: os.stat_result, *, follows_none: bool
-) -> None:
+def _check_name(status: os.stat_result, directory: os.stat_result) -> None:
+    """Check that a file in that directory can be replaced. Raises OSError, as the system would later."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, "")
-    if follows_none and stat.S_ISLNK(status.st_mode):
-        raise OSError(errno.ELOOP, "")
     if status.st_dev != directory.st_dev:
         # A file can be a mount point as well, as containers have them: it cannot be replaced.
         raise OSError(errno.EBUSY, "")
     # In a directory like /tmp, only the owner of a file may replace it.
-    is_kept = directory.st_mode & stat.S_ISVTX and os.geteuid() not in (
-        0,
-        status.st_uid,
-        directory.st_uid,
-    )
-    if is_kept:
+    is_sticky = directory.st_mode & stat.S_ISVTX
+    if is_sticky and os.geteuid() not in (0, status.st_uid, directory.st_uid):
         raise PermissionError(errno.EPERM, "")
 
 
@@ -87,10 +79,8 @@ def extent_size(size: int) -> int:
 def journal_room(size: int) -> int:
     """Bytes of the journal of an object of that size, in whole blocks."""
     extents = tuning.SHORT_EXTENTS + -(-size // extent_size(size))
-    return (
-        -(-(tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE) // _BLOCK)
-        * _BLOCK
-    )
+    room = tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE
+    return -(-room // _BLOCK) * _BLOCK
 
 
 def missing_journal_bytes(destination: str, size: int) -> int:
@@ -98,30 +88,40 @@ def missing_journal_bytes(destination: str, size: int) -> int:
     there = 0
     for path in (f"{destination}.part.json", f"{destination}.part.json~"):
         with contextlib.suppress(FileNotFoundError):
-            there += os.lstat(path).st_blocks * 512
+            there += allocated_bytes(os.lstat(path))
     return max(0, 2 * journal_room(size) - there)
 
 
 def missing_bytes(size: int, status: os.stat_result) -> int:
     """Bytes that a file still has to take to have that size. Its blocks count, as it can have holes."""
-    return size - min(size, status.st_blocks * 512)
+    return size - min(size, allocated_bytes(status))
+
+
+def allocated_bytes(status: os.stat_result) -> int:
+    """Bytes that a file takes on the disk."""
+    return status.st_blocks * _STAT_BLOCK
 
 
 def free_bytes(place: t.Union[int, str]) -> float:
     """Free bytes of a file system; infinite if it does not say how large it is."""
     system = os.statvfs(place)
+    if not system.f_blocks:
+        return math.inf
+    blocks = system.f_bfree
     # A part is reserved for root.
-    blocks = system.f_bavail if os.geteuid() else system.f_bfree
-    return blocks * system.f_frsize if system.f_blocks else math.inf
+    if os.geteuid() != 0:
+        blocks = system.f_bavail
+    return blocks * system.f_frsize
 
 
 def full_error(destination: str, missing: int, free: float) -> DestinationError:
     """The error for a full disk, with the numbers."""
-    failed = DestinationError.of(
-        OSError(errno.ENOSPC, ""), f"{destination}.part", write_operation(destination)
+    return DestinationError.of(
+        OSError(errno.ENOSPC, ""),
+        f"{destination}.part",
+        write_operation(destination),
+        details=f": it takes {missing} bytes more, and {free:.0f} are free",
     )
-    failed.message += f": it takes {missing} bytes more, and {free:.0f} are free"
-    return failed
 
 
 def write_operation(destination: str) -> str:

@@ -62,11 +62,9 @@ class Rate:
     def now(self) -> float:
         """The measured rate, or a lower one if nothing came for long; 0 before the first measurement."""
         idle = self.seconds_idle
-        return (
-            min(self.measured, self._count / (self._seconds + idle))
-            if idle > tuning.MAX_IDLE_SECONDS
-            else self.measured
-        )
+        if idle <= tuning.MAX_IDLE_SECONDS:
+            return self.measured
+        return min(self.measured, self._count / (self._seconds + idle))
 
 
 class Source(t.Protocol):
@@ -118,7 +116,9 @@ class Segment:
         """Seconds until its end at the present rate; infinite if nothing comes, 0 if nothing was measured."""
         if self.rate.seconds_idle > self.max_idle:
             return math.inf
-        return self.missing / self.rate.measured if self.rate.measured else 0.0
+        if not self.rate.measured:
+            return 0.0
+        return self.missing / self.rate.measured
 
 
 class SegmentScheduler:
@@ -126,13 +126,14 @@ class SegmentScheduler:
 
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
         """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: the largest number of them."""
-        # Each with its max_idle. The last one is assigned first, as a list is cheap at its end.
-        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps][
-            ::-1
-        ]
+        # Each with its max_idle.
+        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps]
+        # The last one is assigned first, as a list is cheap at its end.
+        self._gaps.reverse()
         self._active: list[Segment] = []
-        # Guards the gaps and all segments: a segment may be cut short by the thread of another connection.
+        #: Guards the gaps and all segments: a segment may be cut short by the thread of another connection.
         self._lock = threading.Lock()
+        #: Wakes up workers that wait for a segment, as soon as there are bytes to assign again.
         self._changed = threading.Condition(self._lock)
         self.connections = max(1, min(connections, -(-self.left // tuning.MIN_SHARE)))
 
@@ -157,7 +158,9 @@ class SegmentScheduler:
             rate.begin()
             if not self._gaps:
                 self._reclaim_slowest(rate)
-            size = self._unassigned if is_whole else self._size(rate)
+            size = self._unassigned
+            if not is_whole:
+                size = self._size(rate)
             if not size:
                 return None
             start, stop, max_idle = self._gaps.pop()
@@ -175,62 +178,59 @@ class SegmentScheduler:
 
     def _size(self, rate: Rate) -> int:
         """Size of the next segment for a connection of that rate; 0 if others are sooner done."""
-        unassigned, mine, is_alone = self._unassigned, rate.now, self.connections == 1
-        if not mine:
-            part = 1 if is_alone else tuning.FIRST_SEGMENT_SHARE / self.connections
-            return min(
-                unassigned,
-                tuning.MAX_FIRST_SEGMENT,
-                max(tuning.MIN_FIRST_SEGMENT, int(unassigned * part)),
-            )
+        unassigned, mine = self._unassigned, rate.now
         min_size = self._min_size(rate)
-        known = [segment.rate.now for segment in self._active]
-        others = sum(known)
-        if others and min_size / mine > unassigned / others + tuning.RECONNECT_SECONDS:
-            return 0
-        # A connection that is idle, or not measured yet, may soon be as fast as this one.
-        all_rates = mine * (self.connections - sum(map(bool, known))) + others
-        part = 1 if is_alone else tuning.SEGMENT_SHARE * mine / all_rates
-        return min(
-            unassigned,
-            max(
-                min_size,
-                min(int(unassigned * part), int(mine * tuning.MAX_SEGMENT_SECONDS)),
-            ),
-        )
+        if not mine:
+            part = tuning.FIRST_SEGMENT_SHARE / self.connections
+            max_size = tuning.MAX_FIRST_SEGMENT
+        else:
+            known = [segment.rate.now for segment in self._active]
+            others = sum(known)
+            seconds = min_size / mine - tuning.RECONNECT_SECONDS
+            if others and seconds > unassigned / others:
+                return 0
+            # A connection that is idle, or not measured yet, may soon be as fast as this one.
+            unknown = self.connections - sum(map(bool, known))
+            part = tuning.SEGMENT_SHARE * mine / (mine * unknown + others)
+            max_size = int(mine * tuning.MAX_SEGMENT_SECONDS)
+        if self.connections == 1:
+            # Nobody else needs a share.
+            part = 1
+        size = max(min_size, min(int(unassigned * part), max_size))
+        return min(unassigned, size)
 
     @staticmethod
     def _min_size(rate: Rate) -> int:
         """Size of the shortest segment that is worth a request at that rate."""
-        return (
-            max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
-            if rate.now
-            else tuning.MIN_FIRST_SEGMENT
-        )
+        if not rate.now:
+            return tuning.MIN_FIRST_SEGMENT
+        return max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
 
     def _reclaim_slowest(self, rate: Rate) -> None:
         """Take back the rest of the segment that would last longest, if that saves time."""
-        slowest = max(
-            (one for one in self._active if one.missing > 0),
-            key=lambda one: one.seconds_left,
-            default=None,
-        )
-        if slowest is None:
+        unfinished = [segment for segment in self._active if segment.missing > 0]
+        if not unfinished:
             return
-        needed = slowest.missing / rate.now if rate.now else 0.0
-        if slowest.seconds_left > 2 * needed + tuning.RECONNECT_SECONDS:
-            # The next connection may be idle for longer: perhaps it is the storage that sends nothing.
-            # What is received or in the socket already stays with the slow one.
-            cut = slowest.position + slowest.unclaimed
-            if slowest.source:
-                cut += slowest.source.bytes_ready()
-            if cut < slowest.stop:
-                self._gaps.append((cut, slowest.stop, 2 * slowest.max_idle))
-                slowest.stop = cut
-                # It may block in a read for a long time.
-                if slowest.source:
-                    slowest.source.abort()
-                self._changed.notify_all()
+        slowest = max(unfinished, key=lambda segment: segment.seconds_left)
+        needed = 0.0
+        if rate.now:
+            needed = slowest.missing / rate.now
+        # Twice as long, as rates change: bytes that are under way to both are paid for twice.
+        if slowest.seconds_left <= 2 * needed + tuning.RECONNECT_SECONDS:
+            return
+        # What is received or in the socket already stays with the slow one.
+        cut = slowest.position + slowest.unclaimed
+        if slowest.source:
+            cut += slowest.source.bytes_ready()
+        if cut >= slowest.stop:
+            return
+        # The next connection may be idle for longer: perhaps it is the storage that sends nothing.
+        self._gaps.append((cut, slowest.stop, 2 * slowest.max_idle))
+        slowest.stop = cut
+        # It may block in a read for a long time.
+        if slowest.source:
+            slowest.source.abort()
+        self._changed.notify_all()
 
     def claim(self, segment: Segment, count: int) -> int:
         """Claim bytes that came at the position of a segment. Returns how many of them still belong to it."""

@@ -39,13 +39,14 @@ def slower_than_median(working: list[_Candidate]) -> list[_Candidate]:
     """Select those far below the median rate. Of two, none is the usual one."""
     if len(working) < 3:
         return []
+    # Once for each, as they change all the time.
     rates = [one.rate.now for one in working]
-    usual = sorted(rates)[len(rates) // 2]
+    limit = tuning.SLOW_SHARE * sorted(rates)[len(rates) // 2]
     return [
         one
         for one, rate in zip(working, rates)
-        if one.drops < tuning.MAX_RECONNECTS
-        and rate < tuning.SLOW_SHARE * usual
+        if rate < limit
+        and one.drops < tuning.MAX_RECONNECTS
         and one.seconds_connected > tuning.SLOW_SECONDS
     ]
 
@@ -56,15 +57,15 @@ def slower_than_limit(
     """Select one, where there are too few for a median: the first one below the rate, if enough bytes are left to save time."""
     if len(working) > 2:
         return []
-    found = []
     for one in working:
-        max_seconds, rate = tuning.SLOW_SECONDS * 2**one.drops, one.rate.now
+        rate = one.rate.now
         # The time doubles with each replacement. If all bytes would have come by then anyway, it waits for them.
+        max_seconds = tuning.SLOW_SECONDS * 2**one.drops
         if (
             rate < slow_rate
             and one.drops < tuning.MAX_RECONNECTS
             and one.seconds_slow > max_seconds
             and left > rate * max_seconds
         ):
-            found.append(one)
-    return found[:1]
+            return [one]
+    return []

@@ -17,6 +17,7 @@ import typing as t
 
 from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
 from . import tuning
+from .attempt import Attempt
 from .body import Body
 from .connection import Connection
 from .errors import (
@@ -72,6 +73,7 @@ class Transfer:
         # Counted for the whole method, as nothing arrives in between that would prove that the storage works.
         failures = 0
         began = time.monotonic()
+        self._whole_body = None
         while True:
             self._observer.check()
             generation, link = self._links.current()
@@ -88,18 +90,21 @@ class Transfer:
                 self._links.forget_redirection(generation)
                 failures += 1
                 retry = self._options.retry
+                elapsed = time.monotonic() - began
                 if (
                     is_permanent(error)
                     or failures > retry.retries
-                    or time.monotonic() - began > retry.total_timeout
+                    or elapsed > retry.total_timeout
                 ):
-                    raise self._with_context(error, failures, began) from None
-                self._pause(
-                    retry.pause(failures - 1, getattr(error, "retry_after", None))
-                )
+                    raise error.in_context(
+                        self._operation, attempts=failures, elapsed=elapsed
+                    ) from None
+                asked = getattr(error, "retry_after", None)
+                self._pause(retry.pause(failures - 1, asked))
             else:
                 self._links.on_redirect(generation, link)
-                self._whole_body = body if body.is_whole else None
+                if body.is_whole:
+                    self._whole_body = body
                 return body.info
 
     def run(self, partial: PartialFile, info: ObjectInfo) -> ObjectInfo:
@@ -117,17 +122,17 @@ class Transfer:
             except ObjectChangedError as error:
                 changes += 1
                 if changes > tuning.MAX_CHANGES:
-                    raise self._with_context(error) from None
+                    raise error.in_context(self._operation) from None
             except VerificationError as error:
                 verifications += 1
                 # The next run must not continue with bytes that are wrong.
                 if verifications >= tuning.MAX_VERIFICATIONS:
                     partial.reset()
-                    raise self._with_context(error) from None
-            except UnrangedDownloadInterruptedError as broken:
+                    raise error.in_context(self._operation) from None
+            except UnrangedDownloadInterruptedError as interruption:
                 restarts += 1
                 if restarts > retry.retries:
-                    raise self._with_context(broken.reason) from None
+                    raise interruption.reason.in_context(self._operation) from None
                 self._pause(retry.pause(restarts - 1))
             partial.reset()
             self._stats.attempts += 1
@@ -141,7 +146,8 @@ class Transfer:
         """Transfer what an earlier run has not left."""
         self._observer.report({"phase": "checking"})
         # For one use: after an interruption, it has to be requested again.
-        whole_body, self._whole_body = self._whole_body, None
+        whole_body = self._whole_body
+        self._whole_body = None
         if whole_body:
             partial.reset()
         resumed = partial.resume(info, self._observer.check)
@@ -149,34 +155,31 @@ class Transfer:
             self._stats.resumed += resumed
             self._stats.resumes += 1
         gaps = partial.gaps()
-        if gaps:
-            pool = WorkerPool(
-                self._options,
-                self._links,
-                self._observer,
-                self._stats,
-                self.clock,
-                self._connection,
-                partial,
-                info,
-                SegmentScheduler(gaps, 1 if whole_body else self._connections()),
-                whole_body,
-            )
-            try:
-                pool.run(resumed)
-            except BackupError as error:
-                error.operation = error.operation or self._operation
-                raise
-            finally:
-                # The one that it was given may be lost.
-                self._connection = pool.connection
+        if not gaps:
+            return
+        connections = 1 if whole_body else self._max_connections()
+        scheduler = SegmentScheduler(gaps, connections)
+        attempt = Attempt(
+            self._options, self._links, partial, info, scheduler, self.clock
+        )
+        pool = WorkerPool(
+            attempt, self._observer, self._stats, self._connection, whole_body
+        )
+        try:
+            pool.run(resumed)
+        except BackupError as error:
+            error.in_context(self._operation)
+            raise
+        finally:
+            # The one that it was given may be lost.
+            self._connection = pool.connection
 
-    def _connections(self) -> int:
+    def _max_connections(self) -> int:
         """The largest number of connections. A low limit of the rate needs few, and the last one would only be waited for."""
         options = self._options
-        if options.limit_rate:
-            return max(1, min(options.connections, options.limit_rate // tuning.MIN_RATE))
-        return options.connections
+        if not options.limit_rate:
+            return options.connections
+        return max(1, min(options.connections, options.limit_rate // tuning.MIN_RATE))
 
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
         """Compare the CRC-64 of what came with that of the storage. Raises VerificationError."""
@@ -193,28 +196,24 @@ class Transfer:
             )
 
     def _reject(self, generation: int, rejection: StorageRejectedError) -> None:
+        """Have the link replaced. Raises the rejection if no link would do."""
         try:
             self._links.reject(generation, rejection)
         except StorageRejectedError as error:
-            raise self._with_context(error) from None
+            raise error.in_context(self._operation) from None
 
     def _refresh_links(self) -> None:
+        """Use a new link once it is there. Raises the rejection if none will come."""
         try:
             self._links.refresh()
         except BackupError as error:
-            raise self._with_context(error) from None
+            raise error.in_context(self._operation) from None
 
     def _pause(self, seconds: float) -> None:
         """Sleep, and end at once if nobody waits for the transfer any more."""
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        left = seconds
+        while left > 0:
             self._observer.check()
-            time.sleep(min(tuning.TICK, max(0.0, ends - time.monotonic())))
-
-    def _with_context(
-        self, error: BackupError, attempts: int = 0, began: float = 0.0
-    ) -> BackupError:
-        """Add the operation, the number of attempts, and the time that they took."""
-        error.operation = error.operation or self._operation
-        error.attempts, error.elapsed = attempts, time.monotonic() - began
-        return error
+            time.sleep(min(tuning.TICK, left))
+            left = ends - time.monotonic()

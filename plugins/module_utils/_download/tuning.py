@@ -18,6 +18,10 @@ MIN_SHARE = 2 * MIB
 MIN_RATE = MIB // 16
 #: Redirections that one request follows. Storages use one or two; a loop has no end.
 MAX_REDIRECTS = 5
+#: New links in a row for one that has expired: a slow host may use up a short-lived one.
+MAX_NEW_LINKS = 5
+#: Longest body of an error that is read, or of a redirection. Those of OSS have less than 2 KiB.
+MAX_ERROR_SIZE = MIB // 16
 
 # Segments
 
@@ -64,6 +68,10 @@ MAX_RECONNECTS = 3
 BUFFER_SIZE = 2 * MIB
 #: Memory of all connections together. Managed hosts can be small.
 MAX_BUFFERS = 16 * MIB
+#: Smallest buffer where the rate is limited, as each one costs a few system calls.
+MIN_BUFFER_SIZE = 256
+#: Buffers that a connection fills in a second where the rate is limited, so that bytes come evenly.
+BUFFERS_PER_SECOND = 20
 #: Longest time for which bytes stay in a buffer, so that slow connections show progress, and lose little when they break.
 BUFFER_SECONDS = 0.25
 #: Connections that handle data at a time. More would only wait for each other, at Python's lock and that of the file.
@@ -77,7 +85,9 @@ WRITE_SIZE = MIB // 2
 
 #: Time between two looks at the transfer: short for people, long for a processor.
 TICK = 0.1
-#: Time until the first one, after which more connections may be opened: small objects are there by then.
+#: Time after which a worker without a segment, or without a link, looks for one again, if nobody wakes it up.
+WORKER_TICK = TICK / 2
+#: Time until the first look, after which more connections may be opened: small objects are there by then.
 FIRST_TICK = 0.03
 #: Time between two journals. An interruption loses no more than what came since.
 JOURNAL_SECONDS = 1.0

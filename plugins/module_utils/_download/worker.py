@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import typing as t
 
@@ -16,6 +15,7 @@ from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseEr
 from .._files.crc64 import crc64
 from .._files.system import buffer
 from . import tuning
+from .attempt import Attempt
 from .body import Body
 from .connection import Connection
 from .errors import (
@@ -26,131 +26,115 @@ from .errors import (
 )
 from .journal import Extent
 from .link import Link
-from .links import Links
-from .object_info import ObjectInfo
-from .pacing import FairSemaphore, RateLimiter
-from .partial_file import PartialFile
-from .segments import Clock, Rate, Segment, SegmentScheduler
-from .types import TransferOptions
-
-
-class Pool(t.Protocol):
-    """The state that workers share."""
-
-    options: TransferOptions
-    links: Links
-    partial: PartialFile
-    info: ObjectInfo
-    scheduler: SegmentScheduler
-    clock: Clock
-    turns: FairSemaphore
-    rate_limiter: t.Optional[RateLimiter]
-    is_over: threading.Event
-    progressed_at: float
-
-    def fail(self, error: BaseException) -> None:
-        """End the transfer with this error."""
-
-    def leave(self) -> None:
-        """Count this thread as ended."""
+from .segments import Rate, Segment
 
 
 class Worker:
     """A thread with a connection."""
 
-    def __init__(self, pool: Pool, connection: Connection) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        connection: Connection,
+        whole_body: t.Optional[Body] = None,
+    ) -> None:
+        """``whole_body``: a body on the connection with the whole object, which is received in place of segments."""
         self.connection = connection
-        self.whole_body: t.Optional[Body] = None
-        self.rate = Rate(pool.clock)
+        self.rate = Rate(attempt.clock)
+        #: Read by the thread of the pool, as the counts below.
         self.is_receiving = False
         self.resumes = 0
         self.drops = 0
-        self._pool = pool
+        self._attempt = attempt
+        self._whole_body = whole_body
+        #: Set by the thread of the pool: the next failure is its doing, and none of the connection.
         self._is_dropped = False
-        self._connected_at = self.quick_at = pool.clock()
+        self._connected_at = self.quick_at = attempt.clock()
         self._failures = 0
         self._failing_since = 0.0
-        connections, rate = pool.scheduler.connections, pool.options.limit_rate
-        self._size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
-        if rate:
-            # A full buffer comes before the first pause: with large ones, a low rate would be a few bursts.
-            self._size = min(self._size, max(256, rate // connections // 20))
+        self._size = _buffer_size(
+            attempt.scheduler.connections, attempt.options.limit_rate
+        )
         self._memory = buffer(self._size)
 
     @property
     def seconds_connected(self) -> float:
         """Seconds since its connection was opened."""
-        return self._pool.clock() - self._connected_at
+        return self._attempt.clock() - self._connected_at
 
     @property
     def seconds_slow(self) -> float:
         """Seconds since its connection was opened, or was last found to be fast."""
-        return self._pool.clock() - max(self._connected_at, self.quick_at)
+        return self._attempt.clock() - max(self._connected_at, self.quick_at)
 
     def drop(self) -> None:
         """Give up a slow connection. Called by the thread of the pool: this one opens a new connection."""
         self.drops += 1
+        # Before the failure that it explains.
         self._is_dropped = True
-        self._connected_at = self._pool.clock()
+        self._connected_at = self._attempt.clock()
         self.connection.abort()
 
     def run(self) -> None:
-        """Work until all is done, or there is an error for the pool."""
-        pool = self._pool
+        """Work until all is done, or there is an error that ends the attempt."""
+        attempt = self._attempt
         try:
             self._work()
         except BackupError as error:
-            error.attempts, error.elapsed = (
-                self._failures,
-                time.monotonic() - pool.progressed_at,
-            )
-            pool.fail(error)
+            elapsed = time.monotonic() - attempt.progressed_at
+            attempt.fail(error.in_context(attempts=self._failures, elapsed=elapsed))
         except BaseException as error:
             # A thread that ends without a word would leave the transfer waiting.
-            pool.fail(error)
+            attempt.fail(error)
         finally:
-            pool.leave()
+            attempt.leave()
 
     def _work(self) -> None:
         """Transfer one segment after the other, and repeat what fails."""
-        pool = self._pool
-        while not pool.is_over.is_set():
-            segment = pool.scheduler.take(
-                self.rate, self.connection, is_whole=self.whole_body is not None
+        attempt = self._attempt
+        scheduler, is_over = attempt.scheduler, attempt.is_over
+        while not is_over.is_set():
+            segment = scheduler.take(
+                self.rate, self.connection, is_whole=self._whole_body is not None
             )
             if segment is None:
-                if not pool.scheduler.left:
+                if not scheduler.left:
                     return
-                pool.scheduler.wait(tuning.TICK / 2)
+                scheduler.wait(tuning.WORKER_TICK)
                 continue
-            # A failure counts for the link that the request was sent with, which may be replaced meanwhile.
-            pause = 0.0
-            generation, link = pool.links.current()
-            try:
-                self._fetch(generation, link, segment)
-            except StorageRejectedError as error:
-                pool.links.reject(generation, error)
-                self.resumes += 1
-            except (ConnectionFailedError, InvalidResponseError) as error:
-                if self.whole_body and not pool.is_over.is_set():
-                    raise UnrangedDownloadInterruptedError(error) from None
-                # If another worker took the rest, the connection was aborted on purpose.
-                if segment.left:
-                    pool.links.forget_redirection(generation)
-                    pause = self._pause_after(error)
-            finally:
-                self.is_receiving = False
-                pool.scheduler.release(segment)
+            pause = self._transfer(segment)
             # Not a plain sleep: the end of the transfer wakes it up. The segment is free for others by now.
             if pause:
-                pool.is_over.wait(pause)
-            while pool.links.is_missing and not pool.is_over.wait(tuning.TICK / 2):
+                is_over.wait(pause)
+            while attempt.links.is_missing and not is_over.wait(tuning.WORKER_TICK):
                 pass
+
+    def _transfer(self, segment: Segment) -> float:
+        """Transfer a segment, and release it. Returns the seconds to wait after a failure."""
+        attempt = self._attempt
+        # A failure counts for the link that the request was sent with, which may be replaced meanwhile.
+        generation, link = attempt.links.current()
+        try:
+            self._fetch(generation, link, segment)
+        except StorageRejectedError as error:
+            attempt.links.reject(generation, error)
+            self.resumes += 1
+        except (ConnectionFailedError, InvalidResponseError) as error:
+            if self._whole_body and not attempt.is_over.is_set():
+                raise UnrangedDownloadInterruptedError(error) from None
+            # If another worker took the rest, the connection was aborted on purpose.
+            if segment.left:
+                attempt.links.forget_redirection(generation)
+                return self._pause_after(error)
+        finally:
+            self.is_receiving = False
+            attempt.scheduler.release(segment)
+        return 0.0
 
     def _pause_after(self, error: BackupError) -> float:
         """Seconds to wait before the next try. Raises the error if there is none."""
-        pool = self._pool
-        if pool.is_over.is_set():
+        attempt = self._attempt
+        if attempt.is_over.is_set():
             return 0.0
         self.resumes += 1
         # Given up by the pool, which is no failure.
@@ -161,86 +145,99 @@ class Worker:
         if not self._failures:
             self._failing_since = time.monotonic()
         self._failures += 1
-        retry = pool.options.retry
+        retry = attempt.options.retry
+        seconds_without_byte = time.monotonic() - attempt.progressed_at
         if (
             is_permanent(error)
             or not retry.retries
-            or time.monotonic() - pool.progressed_at > retry.total_timeout
+            or seconds_without_byte > retry.total_timeout
         ):
             raise error
-        if (
-            isinstance(error, WrongPartError)
-            and self._failures > retry.retries
-            and not self._others_progress
-        ):
+        is_wrong_again = (
+            isinstance(error, WrongPartError) and self._failures > retry.retries
+        )
+        # Others that receive parts show that the storage can give them, and that this worker has met a bad server.
+        if is_wrong_again and not self._others_progress:
             raise error
         return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
 
     @property
     def _others_progress(self) -> bool:
         """Tell whether other workers received something since this one began to fail."""
-        return self._pool.progressed_at > self._failing_since
+        return self._attempt.progressed_at > self._failing_since
 
     def _fetch(self, generation: int, link: Link, segment: Segment) -> None:
         """Transfer a segment, or less if the rest of it is reassigned."""
-        pool, connection = self._pool, self.connection
-        body = self.whole_body
+        attempt, connection = self._attempt, self.connection
+        body = self._whole_body
         if body is None:
             made = connection.connections_made
-            found, body = connection.get(link, segment.position, segment.stop, pool.info)
+            found, body = connection.get(
+                link, segment.position, segment.stop, attempt.info
+            )
             if found is not link:
-                pool.links.on_redirect(generation, found)
+                attempt.links.on_redirect(generation, found)
             if connection.connections_made != made:
-                self._connected_at = pool.clock()
+                self._connected_at = attempt.clock()
         self.is_receiving = True
-        with pool.turns:
+        with attempt.turns:
             self._write_body(body, segment)
 
     def _write_body(self, body: Body, segment: Segment) -> None:
         """Write a body to the file, piece by piece."""
-        pool = self._pool
+        attempt = self._attempt
         extent: t.Optional[Extent] = None
         position = body.start
-        is_open = True
         turn_ends = position + tuning.TURN_SIZE
-        while is_open:
+        while True:
             view = self._view_for(position)
             count, failure = self._receive(body, view, segment)
-            is_open = count > 0 and failure is None
-            claimed = pool.scheduler.claim(segment, count)
+            claimed = attempt.scheduler.claim(segment, count)
             if claimed:
-                if extent is None or extent.known[0] >= pool.partial.extent_size:
-                    extent = pool.partial.new_extent(position)
-                piece = view[:claimed]
-                # Checksum, write, and only then the extent: the journal never names bytes that are not in the file.
-                length, value = extent.known
-                value = crc64(piece, value)
-                pool.partial.write(piece, position)
-                extent.known = (length + claimed, value)
+                extent = self._store(view[:claimed], position, extent)
                 position += claimed
-                self._failures = 0
-                pool.progressed_at = time.monotonic()
-                pool.links.mark_good()
             if failure is not None:
                 raise failure
-            if pool.rate_limiter and count:
-                pause = max(0.0, pool.rate_limiter.delay(count))
-                # Others may work meanwhile.
-                with pool.turns.yielded():
-                    pool.is_over.wait(pause)
+            if not count:
+                break
+            self._keep_rate(count)
             # Fewer than received: the segment was cut short meanwhile.
-            if claimed < count or not segment.left:
-                # The rest of the response is not needed, and a connection cannot skip it.
-                if not body.is_over:
-                    self.connection.close()
-                return
-            if pool.is_over.is_set():
-                self.connection.close()
-                return
+            if claimed < count or not segment.left or attempt.is_over.is_set():
+                break
             if position >= turn_ends:
                 turn_ends = position + tuning.TURN_SIZE
-                with pool.turns.yielded():
+                with attempt.turns.yielded():
                     pass
+        # The rest of the response is not needed, and a connection cannot skip it.
+        if not body.is_over:
+            self.connection.close()
+
+    def _store(
+        self, piece: memoryview, position: int, extent: t.Optional[Extent]
+    ) -> Extent:
+        """Write a piece, and add it to the extent, or to a new one if that is full. Returns the extent."""
+        attempt = self._attempt
+        if extent is None or extent.known[0] >= attempt.partial.extent_size:
+            extent = attempt.partial.new_extent(position)
+        # Checksum, write, and only then the extent: the journal never names bytes that are not in the file.
+        length, value = extent.known
+        value = crc64(piece, value)
+        attempt.partial.write(piece, position)
+        extent.known = (length + len(piece), value)
+        self._failures = 0
+        attempt.progressed_at = time.monotonic()
+        attempt.links.mark_good()
+        return extent
+
+    def _keep_rate(self, count: int) -> None:
+        """Wait if that many bytes are more than the limit of the rate allows."""
+        attempt = self._attempt
+        if attempt.rate_limiter is None:
+            return
+        pause = max(0.0, attempt.rate_limiter.delay(count))
+        # Others may work meanwhile.
+        with attempt.turns.yielded():
+            attempt.is_over.wait(pause)
 
     def _view_for(self, position: int) -> memoryview:
         """Memory for the next piece, at the same place in its page as in the file's: some processors copy faster then."""
@@ -259,20 +256,27 @@ class Worker:
                     count += came
                     segment.unclaimed = count
                     continue
-                seconds = ends - time.monotonic()
-                if (
-                    came == 0
-                    or (count and seconds <= 0)
-                    or segment.missing <= 0
-                    or self._pool.is_over.is_set()
-                ):
+                if came == 0 or segment.missing <= 0 or self._attempt.is_over.is_set():
                     break
+                seconds = ends - time.monotonic()
+                if seconds <= 0:
+                    if count:
+                        break
+                    # Without a byte there is nothing to write: wait on, but look at the segment now and then.
+                    seconds = tuning.BUFFER_SECONDS
                 # Nobody waits for the network with a turn.
-                with self._pool.turns.yielded():
-                    body.wait(
-                        seconds if seconds > 0 else tuning.BUFFER_SECONDS,
-                        len(view) - count,
-                    )
+                with self._attempt.turns.yielded():
+                    body.wait(seconds, len(view) - count)
         except ConnectionFailedError as error:
             return count, error
         return count, None
+
+
+def _buffer_size(connections: int, limit_rate: t.Optional[int]) -> int:
+    """Bytes of the buffer of one of so many connections."""
+    size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
+    if limit_rate:
+        # A full buffer comes before the first pause: with large ones, a low rate would be a few bursts.
+        share = limit_rate // connections // tuning.BUFFERS_PER_SECOND
+        size = min(size, max(tuning.MIN_BUFFER_SIZE, share))
+    return size

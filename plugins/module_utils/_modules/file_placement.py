@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._base.errors import ConfigurationError
 from .._download.partial_file import PartialFile
-from .._download.room import check_names
+from .._download.room import allocated_bytes, check_names
 from .._files.errors import DestinationError
 from .._files.placement import shortened
 from .._files.system import sync_directory
@@ -140,7 +140,7 @@ class FilePlacement:
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise DestinationError.of(error, path, f"keep {path}") from None
-            return os.stat(path).st_blocks * 512
+            return allocated_bytes(os.stat(path))
         os.unlink(other)
         return 0
 

@@ -4,21 +4,46 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The proxy for a host, and the certificates that are trusted."""
+"""A connection of ``http.client`` to the server of a link: the proxy for it, and the certificates that are trusted."""
 
 from __future__ import annotations
 
 import functools
+import http.client
 import os
 import ssl
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from .._base.deadline import TimedResponse
 from .._base.errors import ConfigurationError
 from .._base.http_options import HttpOptions
 from .._base.text import hide_login
 from .link import Link
+
+
+def new_connection(link: Link, options: HttpOptions) -> http.client.HTTPConnection:
+    """A connection that is not opened yet. Raises ConfigurationError."""
+    host, port = link.host, link.port
+    proxy = proxy_of(link)
+    if proxy:
+        address = urlsplit(proxy)
+        host = address.hostname or ""
+        port = address.port or 80
+    connection: http.client.HTTPConnection
+    if link.scheme == "https":
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=options.connect_timeout, context=tls_context(options)
+        )
+        if proxy:
+            connection.set_tunnel(link.host, link.port, headers=proxy_login(proxy))
+    else:
+        connection = http.client.HTTPConnection(
+            host, port, timeout=options.connect_timeout
+        )
+    connection.response_class = TimedResponse
+    return connection
 
 
 # Cached, as loading the certificates of the system costs more than a request, and each connection needs them.
@@ -49,7 +74,8 @@ def proxy_of(link: Link) -> str:
     proxy = proxies.get(link.scheme) or proxies.get("all") or ""
     if not proxy or proxy_bypass(link.host):
         return ""
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
     if not proxy.lower().startswith("http://"):
         raise ConfigurationError(
             f"the proxy for {link.host} is not one that begins with http://: others are not supported."
@@ -62,6 +88,12 @@ def proxy_login(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if not parts.username:
         return {}
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    hide_login(unquote(parts.username), unquote(parts.password or ""))
-    return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
+    user = unquote(parts.username)
+    password = unquote(parts.password or "")
+    hide_login(user, password)
+    return {"Proxy-Authorization": basic_authorization(f"{user}:{password}")}
+
+
+def basic_authorization(login: str) -> str:
+    """The value of a header with a user, a colon and a password."""
+    return "Basic " + b64encode(login.encode()).decode()
