@@ -279,15 +279,13 @@ def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
     """The name, relative to the path, and a signed link of each object under ``oss://bucket/path``. Raises any BackupError."""
     region = _region_of_bucket(options)
     bucket, _unused, path = oss_path.removeprefix("oss://").partition("/")
+    name = check_identifier("bucket", bucket)
     return _oss.object_links(
-        check_identifier("bucket", bucket),
+        _oss.Bucket(name, region, _is_private(options), options["oss_endpoint"]),
         path,
-        region=region,
-        private=_is_private(options),
         credential=credentials_of(options).get(),
         duration=options["duration"],
         connection=http_options_of(options),
-        endpoint=options["oss_endpoint"],
     )
 
 

@@ -22,7 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.connection import Connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.link import Link
-from ansible_collections.apsaradb.backup.plugins.module_utils._oss.objects import object_links
+from ansible_collections.apsaradb.backup.plugins.module_utils._oss.objects import Bucket, object_links
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
 from stand_in import Fault, StandIn, exports
@@ -161,9 +161,9 @@ def test_the_list_of_objects(service: StandIn) -> None:
     service.objects.put("mine", "a/b", b"x")
     service.inject(slow(action="ListObjectsV2"))
     connection = HttpOptions(read_timeout=1.0, retry=RetryPolicy(retries=0))
-    asked = {"region": "cn-hangzhou", "private": False, "duration": 300, "endpoint": service.url}
-    credential = Credential(service.key.id, service.key.secret, "")
+    bucket = Bucket("mine", "cn-hangzhou", private=False, endpoint=service.url)
+    asked = {"credential": Credential(service.key.id, service.key.secret, ""), "duration": 300}
     with pytest.raises(ConnectionFailedError, match="did not answer within 1 seconds"):
-        object_links("mine", "a", credential=credential, connection=connection, **asked)
+        object_links(bucket, "a", connection=connection, **asked)
     assert_given_up(service.transfers[-1].reply)
-    assert [name for name, _unused in object_links("mine", "a", credential=credential, connection=connection, **asked)]
+    assert [name for name, _unused in object_links(bucket, "a", connection=connection, **asked)]

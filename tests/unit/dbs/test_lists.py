@@ -284,14 +284,11 @@ def test_what_is_no_list_of_objects(service: StandIn, shape: str) -> None:
     service.answer("ListObjectsV2", OBJECTS[shape].encode())
     with pytest.raises(BackupError) as caught:
         _oss.object_links(
-            "my-backups",
+            _oss.Bucket("my-backups", "cn-hangzhou", private=False, endpoint=service.url),
             "a",
-            region="cn-hangzhou",
-            private=False,
             credential=Credential(service.key.id, service.key.secret, ""),
             duration=300,
             connection=HttpOptions(retry=RetryPolicy(retries=0)),
-            endpoint=service.url,
         )
     assert str(caught.value).startswith(
         f"Failed to list the objects under 'a/' in the bucket 'my-backups' at {service.url.removeprefix('http://')}:"
