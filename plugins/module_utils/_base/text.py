@@ -18,7 +18,7 @@ import re
 import threading
 import typing as t
 from base64 import b64encode
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 MASK = "********"
 
@@ -29,12 +29,13 @@ MAX_NAME = 100
 #: No key, token or signature is so short. Common words are, and would be masked wherever they stand.
 _SHORTEST = 8
 
-#: Passes over one text. Nearly all need one, and a second to find nothing more; each one after the first masks what a mask has
-#: joined, and only texts that were made for it need many.
-_MAX_PASSES = 8
-
 #: So many are remembered: keys are renewed, and links, for as long as a process lives.
 _MAX_HIDDEN = 64
+
+#: What the signature of a link looks like.
+_SIGNED = r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)"
+#: All that looks like a secret has one of these: most fields of a result have none.
+_SUSPICIOUS = re.compile(r"[?@=%&:>\\ ]|LTAI|STS\.|CAIS")
 
 _hidden: dict[str, None] = {}
 #: Guards ``_hidden``, which threads of a transfer and of a client fill at the same time.
@@ -139,162 +140,38 @@ def _redacted_text(text: str) -> str:
         return text
     for secret in tuple(_hidden):
         if len(text) >= len(secret) and any(core in text for core in _cores_of(secret)):
-            text = _pattern_of(secret).sub(MASK, text)
-    for _unused in range(_MAX_PASSES):
-        before, text = text, _masked_by_looks(text)
-        if text == before:
-            break
+            from .secret_patterns import pattern_of
+
+            text = pattern_of(_forms_of(secret)).sub(MASK, text)
+    if _SUSPICIOUS.search(text):
+        from .secret_patterns import masked_by_looks
+
+        text = masked_by_looks(text)
     return text
 
 
-def _masked_by_looks(text: str) -> str:
-    """One pass. A mask may join what stood apart, so that another pass finds more."""
-    if not _SUSPICIOUS.search(text):
-        return text
-    text = re.sub(*_QUOTED, text)
-    text = re.sub(_TOKEN, _without_query, text)
-    for pattern, replacement in _PATTERNS:
-        text = re.sub(pattern, replacement, text)
-    return text
+@functools.lru_cache(512)
+def _is_secret(name: object) -> bool:
+    """Whether a field of that name holds a secret."""
+    from .secret_patterns import is_secret_name
+
+    return isinstance(name, str) and is_secret_name(name)
 
 
 # What was hidden, in any encoding
 
 
-def _forms_of(secret: str) -> list[str]:
+def _forms_of(secret: str) -> tuple[str, ...]:
     """The secret, and what is certain of it within Base64: the letters at its edges belong to what stands beside it, too."""
     forms = [secret]
     encoded = secret.encode("utf-8", "surrogateescape")
     for before in range(3):
         letters = b64encode(bytes(before) + encoded).decode()
         forms.append(letters[(0, 2, 3)[before] : (before + len(encoded)) * 8 // 6])
-    return forms
+    return tuple(forms)
 
 
 @functools.lru_cache(_MAX_HIDDEN)
 def _cores_of(secret: str) -> list[str]:
     """What is the same in all encodings of a form: its longest run of letters and digits. Found much faster than a pattern."""
     return [max(re.findall("[A-Za-z0-9]*", form), key=len) for form in _forms_of(secret)]
-
-
-@functools.lru_cache(_MAX_HIDDEN)
-def _pattern_of(secret: str) -> re.Pattern[str]:
-    alone, *check_range = ("".join(map(_any_form, form)) for form in _forms_of(secret))
-    plus = _any_form("+")
-    return re.compile(
-        "|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in check_range)])
-    )
-
-
-#: What begins an entity of HTML, also where it was escaped again.
-_AMP = "&(?:amp;)*"
-_ENTITIES = {
-    "&": "amp",
-    "<": "lt",
-    ">": "gt",
-    '"': "quot",
-    "'": "apos",
-    "+": "plus",
-    "/": "sol",
-    "=": "equals",
-}
-
-
-@functools.cache
-def _any_form(letter: str) -> str:
-    """A pattern for a letter as it is, or encoded for an address, HTML or JSON, also more than once."""
-    if letter.isascii() and letter.isalnum():
-        return letter
-    number = ord(letter)
-    url = quote(letter, safe="", errors="surrogateescape").replace("%", "%(?:25)*")
-    url = url if url.startswith("%") else f"%(?:25)*{number:02x}"
-    forms = [
-        rf"\\?{re.escape(letter)}",
-        f"(?i:{url})",
-        f"{_AMP}#0*{number};",
-        rf"(?i:{_AMP}#x0*{number:x};|\\(?:u00|x){number:02x})",
-    ]
-    if letter in _ENTITIES:
-        forms.append(f"{_AMP}{_ENTITIES[letter]};")
-    if letter == "/":
-        forms.append("_")  # in Base64 for addresses
-    return f"(?:{'|'.join(forms)})"
-
-
-# What looks like a secret
-
-_NAME = (
-    r"(?:signature(?:provided)?|security[-_]?token|(?:sts|session|auth|access|oss|upload|download)[-_]?token|access[-_]?key(?:[-_]?id|[-_]?secret)?"
-    r"|secret[-_]?(?:access[-_]?)?key|secret|password|passwd|x-oss-credential)"
-)
-#: Names of fields; those of other tokens are for paging, and for asking once.
-_NAMED = r"(?:.*(?:signature|secret|password|passwd)|(?!.*(?:next|page|continuation|client)[-_]?token).*token)"
-_EQUALS = rf"(?:=|%(?:25)*3d|{_AMP}(?:#0*61|#x0*3d|equals);|\\(?:u00|x)3d)"
-_QUOTE = rf"""(?:\\*["']|{_AMP}(?:quot|apos|#0*34|#0*39|#x0*22|#x0*27);|%(?:25)*22)"""
-_END = r"""\s"'<>`&,;)\]}\\"""
-#: With what is encoded in it. No escapes of what does not print: ``printable`` makes those.
-_BARE = rf"""(?:[^{_END}]|{_AMP}(?:\#(?:x?[0-9a-f]+;?)?|(?:plus|sol|equals);)|\\/|\\(?:u00|x)[2-7][0-9a-f])+"""
-_DIGITS = rf"(?=[^{_END}]*[0-9+/=%])"
-
-_SIGNED = r"(?i)(?:signature|token|credential|accesskeyid)=([^&#]+)"
-#: All that is found below has one of these: most fields of a result have none.
-_SUSPICIOUS = re.compile(r"[?@=%&:>\\ ]|LTAI|STS\.|CAIS")
-#: Signature="…" and "Signature": "…". Before queries are masked, which end with a quote.
-_QUOTED = (
-    rf"(?i)({_NAME}{_QUOTE}?\s*(?:{_EQUALS}|:|%(?:25)*3a)\s*(?:\[\s*)?)({_QUOTE})(?:(?!\2).)+(\2)",
-    rf"\1\2{MASK}\3",
-)
-#: A tab does not end it before the last ``=``.
-_TOKEN = r"""(?:[^\s"'<>`]|\t(?=[^\s"'<>`]*=))+"""
-#: Not the one in a filter of JMESPath, ``tasks[?…]``.
-_QUESTION = r"(?i)(?<!\[)(?:\?|%(?:25)*3f|\\(?:u00|x)3f)"
-_IS_QUERY = rf"(?i){_EQUALS}"
-
-#: In this order: what is masked by one is not found by the next. Compiled when they are needed, which is seldom.
-_PATTERNS = (
-    # Headers: a scheme and what follows.
-    (
-        r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}",
-        rf"\1{MASK}",
-    ),
-    (
-        rf"(?i)(authorization{_QUOTE}?\s*[:=]\s*{_QUOTE}?)(?=\S{{16}})(?![\w-]+hmac)[^{_END}]+",
-        rf"\1{MASK}",
-    ),
-    # <Signature>…, Signature=…, and Signature: …, signature '…' and signature is … if it is no word
-    (rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+", rf"\1{MASK}"),
-    (rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
-    (rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*){_DIGITS}{_BARE}", rf"\1{MASK}"),
-    (rf"(?i)({_NAME}\s+({_QUOTE})){_DIGITS}[\w+/=%.-]{{6,}}(\2)", rf"\1{MASK}\3"),
-    (
-        rf"(?i)({_NAME}\s+(?:is|was)\s+){_DIGITS}[\w+/=%.-]{{8,}}(?=[{_END}]|$)",
-        rf"\1{MASK}",
-    ),
-    (rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
-    # //user:password@host, and without a scheme
-    (
-        r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""",
-        rf"\1{MASK}\2",
-    ),
-    (r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
-    # Keys and tokens of Alibaba Cloud
-    (r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})", MASK),
-)
-
-
-def _without_query(token: re.Match[str]) -> str:
-    """A link keeps its host and path: its query holds the signature."""
-    text = token[0]
-    for question in re.finditer(_QUESTION, text):
-        query = text[question.end() :]
-        mark = query.rstrip(".,:;!)]}")
-        if mark and (re.search(_IS_QUERY, query) or "//" in text[: question.start()]):
-            return text[: question.end()] + MASK + query[len(mark) :]
-    return text
-
-
-@functools.lru_cache(512)
-def _is_secret(name: object) -> bool:
-    return isinstance(name, str) and bool(
-        re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name)
-    )

@@ -270,3 +270,44 @@ def test_what_is_masked_stays_as_it_is(pieces: list[str]) -> None:
 @given(st.text(max_size=40))
 def test_all_that_is_shown_prints(said: str) -> None:
     assert safe(said).isprintable()
+
+
+NAMES = [
+    *("signature", "SignatureProvided", "security_token", "STS-Token", "sessiontoken", "auth_token", "AccessToken"),
+    *("ossToken", "uploadToken", "download-token", "access_key", "AccessKeyId", "access-key-secret", "SECRETKEY"),
+    *(
+        "secret_access_key",
+        "secret",
+        "PassWord",
+        "passwd",
+        "x-oss-credential",
+        "\u017fecret",
+        "acce\u017f\u017f\u212aey",
+    ),
+]
+ALONE = [
+    *(f"{name}=abc" for name in NAMES),
+    *("credential=abc", "Basic dXNlcjpwYXNz", "bearer  dXNlcjpwYXNz", "OSS dXNlcjpwYXNz:", "acs dXNlcjpwYXNz:"),
+    *("ba\u017fic dXNlcjpwYXNz", "authorization: dXNlcjpwYXNzd29yZA"),
+    *("https://user@host", "%2f%2fuser%40host", "%252F%252Fuser%2540host", "user:word@host"),
+    *(
+        "host/a?b=c",
+        "host/a%3fb=c",
+        "host/a%253Fb=c",
+        "a\\u003fb=c",
+        "a LTAI5tAbCdEfGh",
+        "a STS.NUgYrLnoC37",
+        "a CAIS0123456789abcdef",
+    ),
+]
+
+
+@pytest.mark.parametrize("said", ALONE, ids=ascii)
+def test_each_word_that_tells_of_a_secret(said: str) -> None:
+    """Without any other word that does."""
+    assert MASK in redacted(said)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_names_of_secrets(name: str) -> None:
+    assert redacted({name: "abc"}) == {name: MASK}
