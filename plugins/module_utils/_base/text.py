@@ -7,7 +7,7 @@
 """Text that may be shown: without secrets, and without what a terminal would obey.
 
 Services, proxies and servers quote what they were sent. All that leaves the collection passes here: ``safe`` and
-``quoted`` for what people read, ``redacted`` and ``visible`` for results. ``hide`` tells of a secret that is used; links and keys of others
+``quoted`` for what people read and for results, ``redacted`` where it is shown by others. ``hide`` tells of a secret that is used; links and keys of others
 are known by their looks.
 """
 
@@ -50,6 +50,7 @@ def hide(*secrets: t.Optional[str]) -> None:
                 _hidden[secret] = None
                 if len(_hidden) > _MAX_HIDDEN:
                     del _hidden[next(iter(_hidden))]
+            _shown_name.cache_clear()
 
 
 def hide_login(user: str, password: str) -> None:
@@ -64,11 +65,6 @@ def hide_link(url: str) -> None:
     login = re.match(r"[^/]*//([^/?#@]*):([^/?#]*)@", url)
     if login:
         hide_login(unquote(login[1]), unquote(login[2]))
-
-
-def safe(text: str) -> str:
-    """The text without secrets, and all of it to be seen."""
-    return printable(redacted(text))
 
 
 def quoted(text: object, limit: int = MAX_TEXT) -> str:
@@ -99,16 +95,39 @@ _INVISIBLE = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\uf
 T = t.TypeVar("T")
 
 
-def visible(value: T) -> T:
-    """The text, or all texts in lists and dictionaries, as ``printable`` shows it. An ID that this changes is none."""
+def safe(value: T) -> T:
+    """The text, or all texts in lists and dictionaries, without secrets, and all of it to be seen.
+
+    An ID that this changes is none.
+    """
     result: t.Any = value
     if isinstance(value, str):
-        result = printable(value)
+        result = value if _is_plain(value) else printable(_redacted_text(value))
     elif isinstance(value, dict):
-        result = {visible(name): visible(inner) for name, inner in value.items()}
+        result = {}
+        for name, inner in value.items():
+            shown, is_secret = _shown_name(name)
+            result[shown] = safe(_masked(inner) if is_secret else inner)
     elif isinstance(value, (list, tuple)):
-        result = [visible(inner) for inner in value]
+        result = [safe(inner) for inner in value]
     return t.cast(T, result)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether nothing in it needs a second look, as in nearly all fields of a response."""
+    return (
+        text.isascii()
+        and text.isprintable()
+        and not _SUSPICIOUS.search(text)
+        and not any(_may_hold(text, secret) for secret in tuple(_hidden))
+    )
+
+
+# The same names come with each item of a list.
+@functools.lru_cache(512)
+def _shown_name(name: object) -> tuple[t.Any, bool]:
+    """The name of a field as it is shown, and whether it is that of a secret."""
+    return safe(name), _is_secret(name)
 
 
 def redacted(value: T) -> T:
@@ -139,7 +158,7 @@ def _redacted_text(text: str) -> str:
     if len(text) < _SHORTEST:
         return text
     for secret in tuple(_hidden):
-        if len(text) >= len(secret) and any(core in text for core in _cores_of(secret)):
+        if _may_hold(text, secret):
             from .secret_patterns import pattern_of
 
             text = pattern_of(_forms_of(secret)).sub(MASK, text)
@@ -148,6 +167,10 @@ def _redacted_text(text: str) -> str:
 
         text = masked_by_looks(text)
     return text
+
+
+def _may_hold(text: str, secret: str) -> bool:
+    return len(text) >= len(secret) and any(core in text for core in _cores_of(secret))
 
 
 @functools.lru_cache(512)

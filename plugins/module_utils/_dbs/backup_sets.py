@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from .._base.text import MAX_NAME, printable, redacted, visible
+from .._base.text import MAX_NAME, printable, safe
 from .._transport.endpoints import Service
 from .lists import Expected, IncompleteListError, tell_gap
 from .paging import Page, Paginator
@@ -329,15 +329,14 @@ def is_usable(backup: BackupSet) -> bool:
 
 def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
     """In the shape that both services share. Links that they issue are left out, or masked: they are as good as passwords."""
-    raw = redacted(raw)
-    shown = visible(raw)
+    shown = safe(raw)
     backup: BackupSet = {
         snake_case(name): value
         for name, value in shown.items()
         if "url" not in name.lower() and "link" not in name.lower()
     }
     backup.pop("db_instance_id", None)
-    status = str(raw.get("BackupStatus") or "").lower()
+    status = str(shown.get("BackupStatus") or "").lower()
     size, consistent = integer(raw.get("BackupSize")), integer(raw.get("ConsistentTime"))
     for name in (
         "BackupId",

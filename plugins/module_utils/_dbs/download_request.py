@@ -12,7 +12,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from .._base.text import redacted, visible
+from .._base.text import safe
 from .download_tasks import DownloadTaskQuery, Task
 from .prediction import predicted_task
 from .task import TARGET_TYPES, has_format
@@ -99,7 +99,7 @@ class DownloadRequest:
     @property
     def _shown_path(self) -> str:
         """The target's path as it is listed by ``normalised``."""
-        return str(visible(redacted(self.target_path))).strip("/")
+        return safe(self.target_path).strip("/")
 
     def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
         """To the second; a whole minute may be that of the point in time."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .._base.text import MAX_NAME, printable, redacted, visible
+from .._base.text import MAX_NAME, printable, safe
 from .values import epoch_milliseconds, integer, iso8601, snake_case
 
 TARGET_TYPES = ("URL", "OSS")
@@ -97,8 +97,7 @@ def normalised(
     raw: t.Mapping[str, t.Any], instance_name: str, region: str
 ) -> dict[str, t.Any]:
     """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``; signed links in it are masked."""
-    raw = redacted(raw)
-    shown = visible(raw)
+    shown = safe(raw)
     task: dict[str, t.Any] = {snake_case(name): value for name, value in shown.items()}
     for name in _INTEGERS:
         task[snake_case(name)] = integer(raw.get(name))
@@ -110,7 +109,7 @@ def normalised(
     task.update(
         instance_name=instance_name,
         region_code=task["region_code"] or region,
-        download_status=canonical_state(raw.get("DownloadStatus")) or None,
+        download_status=canonical_state(shown.get("DownloadStatus")) or None,
         db_list=databases(shown.get("DbList")),
         gmt_create_iso=iso8601(task["gmt_create"]),
         backup_set_time_iso=iso8601(task["backup_set_time"]),

@@ -107,9 +107,9 @@ def iso8601(epoch_ms: t.Optional[int]) -> t.Optional[str]:
     if epoch_ms is None:
         return None
     try:
-        return datetime.fromtimestamp(epoch_ms // 1000, timezone.utc).strftime(
-            "%Y-%m-%dT%H:%M:%SZ"
-        )
+        # Far faster than strftime.
+        time = datetime.fromtimestamp(epoch_ms // 1000, timezone.utc)
+        return time.replace(tzinfo=None).isoformat() + "Z"
     except (OverflowError, OSError, ValueError):
         return None
 
