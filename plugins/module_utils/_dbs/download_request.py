@@ -99,7 +99,7 @@ class DownloadRequest:
     @property
     def _shown_path(self) -> str:
         """The target's path as it is listed by ``normalised``."""
-        return safe(self.target_path).strip("/")
+        return str(safe(self.target_path)).strip("/")
 
     def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
         """To the second; a whole minute may be that of the point in time."""

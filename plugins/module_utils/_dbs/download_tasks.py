@@ -31,6 +31,8 @@ if t.TYPE_CHECKING:
 
 RawTask = dict[str, t.Any]
 Task = dict[str, t.Any]
+#: Makes a task of what is listed, of an instance, in a region.
+ParseTask = t.Callable[[RawTask, str, str], Task]
 
 #: Asked for where the user does not say: the service's maximum is not documented, and it may give less.
 DEFAULT_PAGE_SIZE = 100
@@ -136,6 +138,7 @@ def ask_instances(
     queries: t.Mapping[str, DownloadTaskQuery],
     tolerate: t.Callable[[BackupError], bool] = lambda error: False,
     warn: t.Callable[[str], t.Any] = lambda text: None,
+    parse: ParseTask = normalised,
 ) -> dict[str, t.Union[list[Task], BackupError]]:
     """By instance, the tasks on the pages that its query had to read, or the error if that is tolerated.
 
@@ -156,9 +159,9 @@ def ask_instances(
 
     def ask(name: str) -> t.Union[list[Task], BackupError]:
         try:
-            return _InstanceTasks(client, name, queries[name], found_ids, warn).read(
-                pages
-            )
+            return _InstanceTasks(
+                client, name, queries[name], found_ids, warn, parse
+            ).read(pages)
         except BackupError as error:
             if not tolerate(error):
                 raise
@@ -190,12 +193,14 @@ class _InstanceTasks:
         query: DownloadTaskQuery,
         found_ids: set[t.Any],
         warn: t.Callable[[str], t.Any],
+        parse: ParseTask,
     ) -> None:
         self._client = client
         self._instance_name = instance_name
         self._query = query
         self._found_ids = found_ids
         self._warn = warn
+        self._parse = parse
         self._expected = Expected(
             "list of download tasks",
             ("Data", "Content", "List"),
@@ -270,7 +275,7 @@ class _InstanceTasks:
         return query.limit is not None and sum(map(query.matches, tasks)) >= query.limit
 
     def _made(self, raw: RawTask) -> Task:
-        return normalised(raw, self._instance_name, self._query.region)
+        return self._parse(raw, self._instance_name, self._query.region)
 
     def _page(self, parameters: t.Mapping[str, str], number: int) -> Page:
         try:

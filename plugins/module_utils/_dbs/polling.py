@@ -16,6 +16,7 @@ from .._base.errors import BackupError
 from .._transport.errors import RetryAction, ServiceError, classify, is_outage
 from .download_tasks import DownloadTaskQuery, Task, ask_instances
 from .lists import refuse_gap
+from .task import TaskCache
 
 if t.TYPE_CHECKING:
     from .._transport.client import Client
@@ -41,6 +42,7 @@ class Poller:
         self._client = client
         self._target = target
         self._known = known
+        self._parse = TaskCache().normalised
 
     def ask(self, live: t.Iterable[Task], missing: bool) -> Responses:
         """By instance, the tasks on the pages that had to be read, or an error that may pass.
@@ -55,7 +57,7 @@ class Poller:
             for instance, query in queries.items()
             if query.start_time is not None
         }
-        responses = ask_instances(self._client, queries, self._is_tolerable, self._on_gap)
+        responses = self._ask(queries)
         refused = {
             instance for instance in bounded if self._refuses_times(responses[instance])
         }
@@ -64,9 +66,7 @@ class Poller:
                 instance: queries[instance]._replace(start_time=None, end_time=None)
                 for instance in refused
             }
-            responses.update(
-                ask_instances(self._client, unbounded, self._is_tolerable, self._on_gap)
-            )
+            responses.update(self._ask(unbounded))
         good = {
             instance
             for instance, response in responses.items()
@@ -81,6 +81,11 @@ class Poller:
                 raise response
         known.answered = known.answered or bool(good)
         return responses
+
+    def _ask(self, queries: t.Mapping[str, DownloadTaskQuery]) -> Responses:
+        return ask_instances(
+            self._client, queries, self._is_tolerable, self._on_gap, self._parse
+        )
 
     def _on_gap(self, text: str) -> None:
         """What is not listed is missing if it was asked for by its ID; otherwise nobody would wait for it."""

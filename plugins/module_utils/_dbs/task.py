@@ -119,6 +119,31 @@ def normalised(
     return task
 
 
+class TaskCache:
+    """Makes tasks of lists that are read again and again. One that is listed as before is not parsed again.
+
+    Threads may share it: each takes and adds tasks by single operations of a dictionary, which are atomic.
+    """
+
+    def __init__(self) -> None:
+        #: By instance and ID: what was listed last, and the task that was made of it.
+        self._known: dict[
+            tuple[str, str], tuple[t.Mapping[str, t.Any], dict[str, t.Any]]
+        ] = {}
+
+    def normalised(
+        self, raw: t.Mapping[str, t.Any], instance_name: str, region: str
+    ) -> dict[str, t.Any]:
+        """The same as the function. Nobody may change the task: the next list may be given the same."""
+        key = (instance_name, str(raw.get("TaskId")))
+        known = self._known.get(key)
+        if known and known[0] == raw:
+            return known[1]
+        task = normalised(raw, instance_name, region)
+        self._known[key] = raw, task
+        return task
+
+
 def expires_at(
     task: t.Mapping[str, t.Any], seen: t.Optional[int] = None
 ) -> t.Optional[str]:

@@ -76,14 +76,13 @@ class Waiter:
 
     def tasks(self, *verdicts: Verdict) -> list[Task]:
         """Those with one of the verdicts, or all; the newest first."""
-        tasks = [
-            task
-            for task in self.known.tasks.values()
-            if not verdicts or self._verdict(task) in verdicts
-        ]
-        return sorted(
-            tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"])
-        )
+        return _newest_first(self._tasks(*verdicts))
+
+    def _tasks(self, *verdicts: Verdict) -> t.Iterator[Task]:
+        """The same in no order: there may be thousands."""
+        for task in self.known.tasks.values():
+            if not verdicts or self._verdict(task) in verdicts:
+                yield task
 
     def _verdict(self, task: Task) -> Verdict:
         verdict = VERDICTS.get(task["download_status"], Verdict.RETRY)
@@ -98,13 +97,13 @@ class Waiter:
     def to_retry(self) -> list[Task]:
         """Failed tasks that are to be started again."""
         known = self.known
-        return [
+        return _newest_first(
             task
-            for task in self.tasks()
+            for task in known.tasks.values()
             if task["download_status"] == "failed"
             and task["task_id"] not in (*known.restarted, *known.retry_errors)
             and known.retried.get(task["task_id"], 0) < self._policy.retries
-        ]
+        )
 
     def missing(self) -> list[str]:
         """IDs that were asked for and have not shown up."""
@@ -146,8 +145,9 @@ class Waiter:
     def poll(self) -> None:
         """Ask once."""
         known = self.known
+        missing = set(self.missing())
         try:
-            responses = self._poller.ask(self.tasks(Verdict.RETRY), bool(self.missing()))
+            responses = self._poller.ask(list(self._tasks(Verdict.RETRY)), bool(missing))
         finally:
             known.elapsed = self._clock() - self._began
         known.polls += 1
@@ -157,7 +157,7 @@ class Waiter:
                 errors[instance] = response
             else:
                 known.outage_since.pop(instance, None)
-                self._update(instance, response)
+                self._update(instance, response, missing)
         self.outage = None
         for instance, error in errors.items():
             self._tolerate_outage(instance, error)
@@ -165,13 +165,13 @@ class Waiter:
             known.unseen_since = known.elapsed
         self._settle()
 
-    def _update(self, instance: str, tasks: t.Sequence[Task]) -> None:
-        """Take the news of tasks that are waited for."""
+    def _update(self, instance: str, tasks: t.Sequence[Task], missing: set[str]) -> None:
+        """Take the news of tasks that are waited for. ``missing``: what no instance has shown; what is taken leaves it."""
         target, known = self.target, self.known
         is_first = instance not in known.newest
         created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
         known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None
-        missing = set(self.missing())
+        unseen = set() if target.task_ids else set(missing)
         for task in sorted(tasks, key=lambda task: -(task["gmt_create"] or 0)):
             task_id = task["task_id"]
             if not task_id:
@@ -182,14 +182,15 @@ class Waiter:
             if target.task_ids:
                 wanted = task_id in target.task_ids
             elif target.backup_set_ids:
-                wanted = task_id in known.tasks or self._is_of_missing_set(task, missing)
-                missing.discard(task["bak_set_id"])
+                wanted = task_id in known.tasks or self._is_of_missing_set(task, unseen)
+                unseen.discard(task["bak_set_id"])
             else:
                 wanted = task_id in known.tasks or (is_first and is_live(task))
                 if is_first and task["download_status"] == "finished":
                     known.newest_finished = _newer(task, known.newest_finished)
             if wanted:
                 self._take(task)
+                missing.discard(task["bak_set_id"])
 
     def _is_of_missing_set(self, task: Task, missing: t.Collection[str]) -> bool:
         """Whether it is the task of a missing backup set; one that has expired is put aside for a while."""
@@ -292,11 +293,11 @@ class Waiter:
     def _outcome(self) -> t.Optional[WaitOutcome]:
         """Why it is over now; none if it is not."""
         policy, known = self._policy, self.known
-        failed = bool(self.tasks(Verdict.FAILURE))
+        failed = any(self._tasks(Verdict.FAILURE))
         missing = self.missing()
         is_gone = known.elapsed - known.unseen_since >= policy.appear_timeout
         failed = failed or (bool(missing) and is_gone and not policy.ignore_missing)
-        pending = bool(self.tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
+        pending = any(self._tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
         if not pending and not known.outage_since:
             if not (self.target.wanted or known.tasks or policy.ignore_nothing):
                 return WaitOutcome.NOTHING
@@ -309,7 +310,7 @@ class Waiter:
         """Short when progress says that the end is near, long while a task prepares, never past the time-out."""
         policy, known = self._policy, self.known
         estimates = [
-            self.progress(task)["seconds_left"] for task in self.tasks(Verdict.RETRY)
+            self.progress(task)["seconds_left"] for task in self._tasks(Verdict.RETRY)
         ]
         pause = min(
             (left / 2 for left in estimates if left is not None),
@@ -319,6 +320,10 @@ class Waiter:
             pause = policy.interval
         pause = min(max(pause, policy.interval), policy.interval_max)
         return max(0.0, min(pause, policy.timeout - (self._clock() - self._began)))
+
+
+def _newest_first(tasks: t.Iterable[Task]) -> list[Task]:
+    return sorted(tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"]))
 
 
 def _newer(one: Task, other: t.Optional[Task]) -> Task:
