@@ -311,3 +311,20 @@ def test_each_word_that_tells_of_a_secret(said: str) -> None:
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_names_of_secrets(name: str) -> None:
     assert redacted({name: "abc"}) == {name: MASK}
+
+
+def test_one_field_with_a_secret_does_not_hide_behind_others() -> None:
+    """Nor do they look like one only because they stand beside each other."""
+    hide("0123456789abcdef")
+    item = {"a": "x01234567", "b": "89abcdef", "c": "plain", "d": 7, "e": None, "f": ["key 0123456789abcdef"]}
+    assert safe(item) == {**item, "f": [f"key {MASK}"]}
+    assert safe({**item, "g": "is 0123456789abcdef", "h": "\x1b[m"}) == {
+        **item,
+        "f": [f"key {MASK}"],
+        "g": f"is {MASK}",
+        "h": "\\x1b[m",
+    }
+    for at in range(3):
+        fields = ["plain", "text", "here"]
+        fields[at] = "0123456789abcdef"
+        assert list(safe(dict(zip("xyz", fields))).values())[at] == MASK

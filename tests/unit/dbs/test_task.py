@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
+    TaskCache,
     canonical_state,
     databases,
     normalised,
@@ -256,3 +257,26 @@ def test_the_sample_answer_of_the_documentation_is_one_task() -> None:
     assert task["download_status"] == "queueing"
     assert task["progress_percent"] is None
     assert task["db_list"] == ["dbtest"]
+
+
+def test_a_task_that_is_listed_as_before_is_not_parsed_again() -> None:
+    cache = TaskCache()
+    first = cache.normalised(dict(RAW), "rm-bp1abc", "cn-hangzhou")
+    assert first == normalised(RAW, "rm-bp1abc", "cn-hangzhou")
+    assert cache.normalised(dict(RAW), "rm-bp1abc", "cn-hangzhou") is first
+
+
+@pytest.mark.parametrize("name", [*RAW, "NewField"])
+def test_a_task_that_changed_is_parsed_again(name: str) -> None:
+    """Whatever it is that changed, and also where a field is gone."""
+    cache = TaskCache()
+    cache.normalised(RAW, "rm-bp1abc", "cn-hangzhou")
+    gone = {key: value for key, value in RAW.items() if key != name}
+    for changed in ({**RAW, name: "2"}, gone, RAW):
+        assert cache.normalised(changed, "rm-bp1abc", "cn-hangzhou") == normalised(changed, "rm-bp1abc", "cn-hangzhou")
+
+
+def test_tasks_of_two_instances_are_two() -> None:
+    cache = TaskCache()
+    tasks = [cache.normalised(RAW, name, "cn-hangzhou") for name in ("rm-bp1abc", "rm-bp1other")]
+    assert [task["instance_name"] for task in tasks] == ["rm-bp1abc", "rm-bp1other"]

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs import task
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import normalised
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import (
     ARGUMENT_SPEC,
     DownloadTaskWait,
@@ -524,3 +526,19 @@ def test_a_task_without_a_field(world: World, field: str, value: Any) -> None:
         ]
     else:
         assert result["count"] == 2
+
+
+def test_a_task_that_does_not_change_is_parsed_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is listed; one that changes, at each change."""
+    parsed: list[str] = []
+
+    def counted(raw: dict[str, Any], instance_name: str, region: str) -> dict[str, Any]:
+        parsed.append(raw["TaskId"])
+        return normalised(raw, instance_name, region)
+
+    monkeypatch.setattr(task, "normalised", counted)
+    world.service.add_task(INSTANCE, task_id="dt-still", schedule=[("queueing", 600.0), ("finished", None)])
+    result = world.wait(task_ids=["dt-still"], poll_interval=10.0, poll_interval_max=10.0)
+    assert result["download_tasks"][0]["download_status"] == "finished"
+    assert result["polls"] > 10
+    assert parsed == ["dt-still", "dt-still"]
