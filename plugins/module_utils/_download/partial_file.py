@@ -27,17 +27,17 @@ from .._files.errors import DestinationBusyError, DestinationError
 from .._files.note import Note
 from .._files.system import boot_id, preallocate
 from . import tuning
-from .journal import OPEN_FLAGS, VERSION, Extent, is_trusted, read_journal
-from .object_info import ObjectInfo
-from .room import (
+from .destination import (
     extent_size,
     free_bytes,
     full_error,
-    journal_room,
+    journal_size,
     missing_bytes,
     missing_journal_bytes,
     write_operation,
 )
+from .journal import OPEN_FLAGS, VERSION, Extent, is_trusted, read_journal
+from .object_info import ObjectInfo
 from .segments import Gap
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -54,8 +54,8 @@ class PartialFile:
         self.destination = destination
         self.path = f"{destination}.part"
         self.journal = f"{self.path}.json"
-        #: Bytes that have to be free for other files.
-        self.besides = 0
+        #: Bytes that have to be free for other files, such as a backup.
+        self.other_bytes = 0
         self._note = Note(self.journal)
         self._operation = write_operation(destination)
         self._extents: list[Extent] = []
@@ -164,14 +164,14 @@ class PartialFile:
         missing = (
             missing_bytes(size, os.fstat(self.file))
             + missing_journal_bytes(self.destination, size)
-            + self.besides
+            + self.other_bytes
         )
         free = free_bytes(self.file)
         if missing > free:
             raise full_error(self.destination, missing, free)
         try:
             # The journal first: without it, nothing of the file could be used by a later run.
-            self._note.begin(self._content(None), journal_room(size))
+            self._note.begin(self._content(None), journal_size(size))
             preallocate(self.file, size)
         except OSError as error:
             if error.errno in _NO_ROOM:

@@ -33,10 +33,10 @@ class Note:
         self._current_file: t.Optional[int] = None
         self._spare_file: t.Optional[int] = None
 
-    def begin(self, text: str, room: int) -> None:
-        """Write the first text, and take ``room`` bytes on the disk. Replaces a file of that name."""
+    def begin(self, text: str, size: int) -> None:
+        """Write the first text, and take ``size`` bytes on the disk. Replaces a file of that name."""
         self.close()
-        self._size = room
+        self._size = size
         self._spare_file = self._create_spare()
         self._write_spare(text)
         self._replace()

@@ -27,7 +27,7 @@ from .._download.rejection import EXPIRED_HINT
 from .._download.types import TransferStats
 from .._files.crc64 import is_slow
 from .._files.errors import KEPT
-from .._files.placement import name_of, relative_name
+from .._files.file_names import name_of, relative_name
 from .._plugin.checks import Options
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner, remote_tmp_of

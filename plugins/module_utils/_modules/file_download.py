@@ -13,12 +13,12 @@ import os
 import typing as t
 
 from .._base.errors import BackupError
+from .._download.destination import check_free_space
 from .._download.errors import VerificationError
 from .._download.journal import left_by_earlier_run
 from .._download.link import Link
 from .._download.object_info import ObjectInfo
 from .._download.partial_file import PartialFile
-from .._download.room import check_room
 from .._download.transfer import Transfer
 from .._download.types import TransferStats
 from .._files.crc64 import crc64_of_file
@@ -98,7 +98,7 @@ class FileDownload:
             if check_mode:
                 left = left_by_earlier_run(self._destination, info)
                 facts["bytes_to_transfer"] = info.size - left
-                check_room(self._destination, info.size)
+                check_free_space(self._destination, info.size)
                 return
             facts["changed"] = False
             self._download(transfer, info)
@@ -129,7 +129,7 @@ class FileDownload:
                 self.facts["verified_by"] = "crc64"
                 self._apply_attributes()
                 return
-            partial.besides = self._placement.room_for_backup(self._destination)
+            partial.other_bytes = self._placement.backup_size(self._destination)
             info = transfer.run(partial, info)
             self._update(info)
             verified = [] if info.crc64 is None else ["crc64"]

@@ -19,10 +19,10 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from .._base.errors import ConfigurationError
+from .._download.destination import allocated_bytes, check_names
 from .._download.partial_file import PartialFile
-from .._download.room import allocated_bytes, check_names
 from .._files.errors import DestinationError
-from .._files.placement import shortened
+from .._files.file_names import shortened
 from .._files.system import sync_directory
 
 #: Errors of a file system without hard links, and of a system that refuses hard links to files of other users.
@@ -128,7 +128,7 @@ class FilePlacement:
             sync_directory(os.path.dirname(path) or ".")
         return backup
 
-    def room_for_backup(self, path: str) -> int:
+    def backup_size(self, path: str) -> int:
         """Return the bytes that a backup of the file takes: none where it is a hard link."""
         if not self._keeps_backup or not os.path.exists(path):
             return 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import printable
-from ansible_collections.apsaradb.backup.plugins.module_utils._files.placement import name_of, relative_name
+from ansible_collections.apsaradb.backup.plugins.module_utils._files.file_names import name_of, relative_name
 from stand_in import StandIn
 
 SEQUENCES = ["\x1b[2J", "\x9b31m", "a\r\nb", "\u202e", "\u3164", "\x00"]

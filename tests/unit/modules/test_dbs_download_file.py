@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.crc64 import crc64
-from ansible_collections.apsaradb.backup.plugins.module_utils._files.placement import name_of, relative_name
+from ansible_collections.apsaradb.backup.plugins.module_utils._files.file_names import name_of, relative_name
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import ORPHAN_TIMEOUT
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_directory import JobDirectory
 from downloads import Controller, Result, journal_of, journalled, process_of

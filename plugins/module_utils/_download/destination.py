@@ -24,7 +24,7 @@ _BLOCK = 4096
 _STAT_BLOCK = 512
 
 
-def check_room(destination: str, size: int) -> None:
+def check_free_space(destination: str, size: int) -> None:
     """Check that there is free space for ``size`` bytes, without taking it. Raises DestinationError."""
     try:
         free = free_bytes(os.path.dirname(destination) or ".")
@@ -76,11 +76,11 @@ def extent_size(size: int) -> int:
     return max(tuning.EXTENT_SIZE, -(-size // tuning.MAX_EXTENTS))
 
 
-def journal_room(size: int) -> int:
+def journal_size(size: int) -> int:
     """Bytes of the journal of an object of that size, in whole blocks."""
     extents = tuning.SHORT_EXTENTS + -(-size // extent_size(size))
-    room = tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE
-    return -(-room // _BLOCK) * _BLOCK
+    size = tuning.JOURNAL_HEAD_SIZE + extents * tuning.JOURNAL_EXTENT_SIZE
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def missing_journal_bytes(destination: str, size: int) -> int:
@@ -89,7 +89,7 @@ def missing_journal_bytes(destination: str, size: int) -> int:
     for path in (f"{destination}.part.json", f"{destination}.part.json~"):
         with contextlib.suppress(FileNotFoundError):
             there += allocated_bytes(os.lstat(path))
-    return max(0, 2 * journal_room(size) - there)
+    return max(0, 2 * journal_size(size) - there)
 
 
 def missing_bytes(size: int, status: os.stat_result) -> int:

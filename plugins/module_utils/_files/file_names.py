@@ -45,6 +45,6 @@ def _safe_letter(letter: str) -> str:
 def shortened(name: str, end: str = "") -> str:
     """A name that file systems take, with this end. Only what is before the end is cut."""
     # By bytes, as file systems count them, and without half a letter.
-    room = tuning.MAX_NAME - len(end)
+    length = tuning.MAX_NAME - len(end)
     encoded = name.encode("utf-8", "surrogateescape")
-    return encoded[:room].decode("utf-8", "ignore") + end
+    return encoded[:length].decode("utf-8", "ignore") + end

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files that a run writes beside the one that it fetches: their room and their names are seen to before."""
+"""The files that a run writes beside the one that it fetches: their space and their names are checked before."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def leave(place: Path, room: int) -> Path:
     return other
 
 
-# room
+# free space
 
 
 @needs_mount
