@@ -149,7 +149,7 @@ EXAMPLES = r"""
 
 - name: Say which it is
   ansible.builtin.debug:
-    msg: "{{ item.backup_id }} of {{ item.backup_start_time }}, {{ item.backup_size | human_readable }}"
+    msg: "{{ item.backup_set_id }} of {{ item.backup_start_time }}, {{ item.backup_size | human_readable }}"
   loop: "{{ newest.backup_sets }}"
   loop_control:
     label: "{{ item.instance_name }}"
@@ -176,8 +176,12 @@ backup_sets:
   type: list
   elements: dict
   contains:
+    backup_set_id:
+      description: The ID of the backup set, as other modules take it. C(BackupId) in the APIs.
+      type: str
+      sample: "1482610001"
     backup_id:
-      description: The ID of the backup set. C(BackupId) in the APIs.
+      description: The same, by its name in the APIs.
       type: str
       sample: "1482610001"
     instance_name:
@@ -237,7 +241,8 @@ backup_sets:
       type: str
       sample: "8.0"
   sample:
-    - backup_id: "1482610001"
+    - backup_set_id: "1482610001"
+      backup_id: "1482610001"
       instance_name: rm-bp1a2b3c4d5e6f7g8
       region_code: cn-hangzhou
       backup_status: success

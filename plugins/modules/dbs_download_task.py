@@ -296,6 +296,7 @@ task:
     progress_percent: null
     format: CSV
     db_list: [orders, billing]
+    backup_set_id: "1482610001"
     bak_set_id: "1482610001"
     backup_set_time: 1663162216000
     backup_set_time_iso: "2022-09-14T13:30:16Z"

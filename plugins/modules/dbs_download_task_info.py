@@ -259,8 +259,12 @@ download_tasks:
       type: list
       elements: str
       sample: [orders, billing]
-    bak_set_id:
+    backup_set_id:
       description: The ID of the backup set. C(BakSetId) in the API.
+      type: str
+      sample: "1482610001"
+    bak_set_id:
+      description: The same, by its name in the API.
       type: str
       sample: "1482610001"
     backup_set_time:
@@ -316,6 +320,7 @@ download_tasks:
       progress_percent: 37.5
       format: csv
       db_list: [orders, billing]
+      backup_set_id: "1482610001"
       bak_set_id: "1482610001"
       backup_set_time: 1663162216000
       backup_set_time_iso: "2022-09-14T13:30:16Z"

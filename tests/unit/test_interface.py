@@ -165,3 +165,30 @@ def test_every_module_says_on_what_it_runs(module: str) -> None:
     documented = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{module}").DOCUMENTATION)
     assert "apsaradb.backup.attributes" in documented["extends_documentation_fragment"]
     assert attributes.ModuleDocFragment.DOCUMENTATION.count("platforms: posix") == 1
+
+
+# Names
+
+
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """All mappings within a value, at any depth."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from mappings(part)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_backup_set_has_one_name_beside_those_of_the_services(module: str) -> None:
+    names = {"bak_set_id", "backup_id"}
+    for option, spec in spec_of(module).items():
+        assert option not in names
+        assert not names & set(spec.get("aliases", ())) or option in ("backup_set_id", "backup_set_ids")
+    for shown in mappings(returned(module)):
+        assert not names & set(shown) or "backup_set_id" in shown
+
+
+def test_what_users_read_first_uses_that_name() -> None:
+    texts = {path: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("playbooks/**/*.yml")]}
+    texts.update((Path(module), importlib.import_module(f"{PACKAGE}.modules.{module}").EXAMPLES) for module in MODULES)
+    assert [path for path, text in texts.items() if re.search(r"\b(bak_set_id|backup_id)\b", text)] == []

@@ -75,7 +75,7 @@ class BackupSetQuery:
     """What is asked of an instance; none means any. Times are those of the start, in epoch milliseconds."""
 
     region: str
-    backup_id: t.Optional[str] = None
+    backup_set_id: t.Optional[str] = None
     status: t.Optional[str] = None
     mode: t.Optional[str] = None
     method: t.Optional[str] = None
@@ -91,7 +91,7 @@ class BackupSetQuery:
         )
         # What tells no time is the service's choice.
         return (
-            self.backup_id in (None, backup["backup_id"])
+            self.backup_set_id in (None, backup["backup_set_id"])
             and self.status in (None, backup["backup_status"])
             and self.mode in (None, backup["backup_mode"])
             and self.method in (None, backup["backup_method"])
@@ -117,7 +117,7 @@ def _rds_parameters(
 ) -> dict[str, t.Optional[str]]:
     return {
         "DBInstanceId": instance_name,
-        "BackupId": query.backup_id,
+        "BackupId": query.backup_set_id,
         "BackupStatus": query.status
         and {"success": "Success", "failed": "Failed"}[query.status],
         "BackupMode": query.mode,
@@ -136,7 +136,7 @@ def _polardb_parameters(
     return {
         "RegionCode": query.region,
         "InstanceName": instance_name,
-        "BackupId": query.backup_id,
+        "BackupId": query.backup_set_id,
         "BackupStatus": query.status
         and {"success": "OK", "failed": "ERROR"}[query.status],
         "BackupMode": query.mode,
@@ -231,14 +231,17 @@ def list_backup_sets(
     listing: Paginator[t.Mapping[str, t.Any], BackupSet] = Paginator(
         fetch,
         lambda raw: _normalised(raw, instance_name, query.region),
-        identify=lambda backup: backup["backup_id"],
+        identify=lambda backup: backup["backup_set_id"],
     )
     known = listing.all()
     tell_gap(listing, f"backup sets of instance {instance_name!r}", len(known), warn)
     found = [backup for backup in known if query.matches(backup)]
     return sorted(
         found,
-        key=lambda backup: (backup["backup_start_time"] or "", backup["backup_id"] or ""),
+        key=lambda backup: (
+            backup["backup_start_time"] or "",
+            backup["backup_set_id"] or "",
+        ),
         reverse=True,
     )
 
@@ -254,7 +257,7 @@ def newest_of(backups: t.Sequence[BackupSet]) -> t.Optional[BackupSet]:
         ended = backup["backup_end_time"]
         if not backup["backup_start_time"] and not (began and ended and ended <= began):
             raise IncompleteListError(
-                f"the service tells no start of backup set {backup['backup_id']!r} of instance {backup['instance_name']!r}, so that"
+                f"the service tells no start of backup set {backup['backup_set_id']!r} of instance {backup['instance_name']!r}, so that"
                 " nobody knows which is the newest",
                 hint="Give the ID of the backup set that you need in backup_set_id",
             )
@@ -350,6 +353,7 @@ def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> 
         backup[snake_case(name)] = None if value in (None, "") else str(value)
     available = raw.get("IsAvail")
     backup.update(
+        backup_set_id=backup["backup_id"],
         instance_name=instance_name,
         region_code=region,
         backup_status=_STATUSES.get(status, printable(status, MAX_NAME)),

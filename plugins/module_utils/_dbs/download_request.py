@@ -78,8 +78,10 @@ class DownloadRequest:
         if self.target_type == "OSS":
             same["target_path"] = self._has_target_path(task["target_path"])
         if self.backup_set_id:
-            same["bak_set_id"] = (
-                task["bak_set_id"] == self.backup_set_id if task["bak_set_id"] else None
+            same["backup_set_id"] = (
+                task["backup_set_id"] == self.backup_set_id
+                if task["backup_set_id"]
+                else None
             )
         else:
             same["backup_set_time"] = self._has_moment(task["backup_set_time"])

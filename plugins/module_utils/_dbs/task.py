@@ -110,6 +110,7 @@ def normalised(
         instance_name=instance_name,
         region_code=task["region_code"] or region,
         download_status=canonical_state(shown.get("DownloadStatus")) or None,
+        backup_set_id=task["bak_set_id"],
         db_list=databases(shown.get("DbList")),
         gmt_create_iso=iso8601(task["gmt_create"]),
         backup_set_time_iso=iso8601(task["backup_set_time"]),

@@ -109,7 +109,7 @@ class Waiter:
         """IDs that were asked for and have not shown up."""
         seen = set(self.known.tasks)
         if self.target.backup_set_ids and not self.target.task_ids:
-            seen = {task["bak_set_id"] for task in self.known.tasks.values()}
+            seen = {task["backup_set_id"] for task in self.known.tasks.values()}
         return sorted(self.target.wanted - seen)
 
     def progress(self, task: Task) -> dict[str, t.Optional[float]]:
@@ -183,22 +183,22 @@ class Waiter:
                 wanted = task_id in target.task_ids
             elif target.backup_set_ids:
                 wanted = task_id in known.tasks or self._is_of_missing_set(task, unseen)
-                unseen.discard(task["bak_set_id"])
+                unseen.discard(task["backup_set_id"])
             else:
                 wanted = task_id in known.tasks or (is_first and is_live(task))
                 if is_first and task["download_status"] == "finished":
                     known.newest_finished = _newer(task, known.newest_finished)
             if wanted:
                 self._take(task)
-                missing.discard(task["bak_set_id"])
+                missing.discard(task["backup_set_id"])
 
     def _is_of_missing_set(self, task: Task, missing: t.Collection[str]) -> bool:
         """Whether it is the task of a missing backup set; one that has expired is put aside for a while."""
-        if task["bak_set_id"] not in missing:
+        if task["backup_set_id"] not in missing:
             return False
         if task["download_status"] == "expired":
             # The task that is meant may not be listed yet.
-            self.known.expired[task["bak_set_id"]] = task
+            self.known.expired[task["backup_set_id"]] = task
             return False
         return True
 

@@ -63,7 +63,7 @@ class BackupSets(t.NamedTuple):
         """
         self.client.deadline = time.monotonic() + SIZE_TIMEOUT
         if backup_set_id:
-            query = BackupSetQuery(region=self.region, backup_id=backup_set_id)
+            query = BackupSetQuery(region=self.region, backup_set_id=backup_set_id)
             return next(iter(self._list(query)), None)
         query = BackupSetQuery(region=self.region, status="success", end_time=before)
         return newest_of(list(filter(is_usable, self._list(query))))

@@ -98,7 +98,7 @@ class BackupSetInfo(Runner):
         start_time, end_time = time_range(options)
         backup_sets = BackupSetQuery(
             region=region_of(options),
-            backup_id=options["backup_set_id"]
+            backup_set_id=options["backup_set_id"]
             and check_identifier("backup_set_id", options["backup_set_id"]),
             status=chosen("status") or ("success" if options["latest"] else None),
             mode=chosen("mode"),
@@ -172,7 +172,7 @@ class BackupSetInfo(Runner):
         backups = [backup for found in lists for backup in found]
         # Two stable sorts: the newest first, and among equals by instance and ID.
         backups.sort(
-            key=lambda backup: (backup["instance_name"], backup["backup_id"] or "")
+            key=lambda backup: (backup["instance_name"], backup["backup_set_id"] or "")
         )
         backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
         backups = backups[: request.limit]
@@ -195,7 +195,7 @@ def _warn_of_no_start(
     instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]
 ) -> None:
     unknown = [
-        backup["backup_id"] for backup in backups if not backup["backup_start_time"]
+        backup["backup_set_id"] for backup in backups if not backup["backup_start_time"]
     ]
     if unknown:
         more = (

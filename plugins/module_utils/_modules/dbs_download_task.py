@@ -197,7 +197,7 @@ class DownloadTaskModule(JobRunner):
         self._size = self._size if self._size is not None else newest["backup_size"]
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
         return dataclasses.replace(
-            request, backup_set_id=newest["backup_id"], more={**request.more, **size}
+            request, backup_set_id=newest["backup_set_id"], more={**request.more, **size}
         )
 
     def _present(self, request: DownloadRequest) -> None:

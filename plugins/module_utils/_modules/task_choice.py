@@ -69,7 +69,7 @@ def task_to_retry(
     if task_id:
         found = [task for task in known if task["task_id"] == task_id]
     else:
-        known = [task for task in known if backup_set_id in (None, task["bak_set_id"])]
+        known = [task for task in known if backup_set_id in (None, task["backup_set_id"])]
         failed = [task for task in known if task["download_status"] == "failed"]
         found = failed or ([] if tasks.gap else known)
     if not found and tasks.gap:

@@ -51,7 +51,7 @@ def diff_lines(task: Task) -> str:
     names = (
         "task_id",
         "download_status",
-        "bak_set_id",
+        "backup_set_id",
         "backup_set_time_iso",
         "format",
         "target_type",

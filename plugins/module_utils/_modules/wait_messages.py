@@ -93,7 +93,7 @@ def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
     if newest:
         created, backup_set = (
             newest["gmt_create_iso"] or "an unknown time",
-            newest["bak_set_id"] or "unknown",
+            newest["backup_set_id"] or "unknown",
         )
         known = f"The newest finished task is {newest['task_id']} of {created}, of backup set {backup_set}"
     return (

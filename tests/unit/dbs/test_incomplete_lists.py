@@ -44,7 +44,7 @@ def test_backup_sets_are_lacking(backups: Any, asked: dict[str, Any], service: S
     short = SHORT.format("backup sets", instance)
     arguments = {**asked, "instance_name": instance}
     result = backups(arguments)
-    assert [backup["backup_id"] for backup in result["backup_sets"]] == ["1"]
+    assert [backup["backup_set_id"] for backup in result["backup_sets"]] == ["1"]
     assert f"T{short}" in str(result["warnings"])
     for more in ({}, {"status": "success"}, {"mode": "Automated"}):
         assert is_refused(backups({**arguments, "latest": True, **more}), f"t{short} Run it again.")
@@ -98,13 +98,13 @@ def test_a_backup_set_that_tells_no_start(
     service.add_backup(instance, backup_id="2", started=START - HOUR, extra=said)
     given = {name: creating[name] for name in creating if name in backups_options()}
     result = backups({**given, "instance_name": instance, "start_time": str(START - 2 * HOUR)})
-    assert [backup["backup_id"] for backup in result["backup_sets"]] == ["1", "2"]
+    assert [backup["backup_set_id"] for backup in result["backup_sets"]] == ["1", "2"]
     assert f"The service tells no start of backup sets of instance '{instance}': 2." in str(result["warnings"])
     latest = backups({**given, "instance_name": instance, "latest": True})
     created = task({**creating, "instance_name": instance, "backup_set_id": "latest"})
     if is_certain:
-        assert [backup["backup_id"] for backup in latest["backup_sets"]] == ["1"]
-        assert created["task"]["bak_set_id"] == "1"
+        assert [backup["backup_set_id"] for backup in latest["backup_sets"]] == ["1"]
+        assert created["task"]["backup_set_id"] == "1"
         return
     for refused in (latest, created):
         assert is_refused(refused, f"the service tells no start of backup set '2' of instance '{instance}'")
@@ -121,7 +121,7 @@ def backups_options() -> set[str]:
 def test_the_only_one_is_the_latest(task: Any, creating: dict[str, Any], service: StandIn) -> None:
     service.add_backup(RDS, backup_id="1", extra=TIMES["neither"][0])
     service.add_backup(RDS, backup_id="2", succeeded=False, extra=TIMES["neither"][0])
-    assert task({**creating, "backup_set_id": "latest"})["task"]["bak_set_id"] == "1"
+    assert task({**creating, "backup_set_id": "latest"})["task"]["backup_set_id"] == "1"
 
 
 def test_the_size_of_one_of_a_short_list_is_not_told(task: Any, creating: dict[str, Any], service: StandIn) -> None:

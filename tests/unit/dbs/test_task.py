@@ -49,6 +49,7 @@ def test_every_field_is_typed_and_named_in_snake_case() -> None:
         "region_code": "cn-hangzhou",
         "format": "csv",
         "db_list": ["orders", "billing"],
+        "backup_set_id": "1482610001",
         "bak_set_id": "1482610001",
         "download_status": "queueing",
         "export_data_size": 1024,

@@ -23,7 +23,7 @@ def asked(asked: dict[str, Any], service: StandIn) -> dict[str, Any]:
 
 
 def ids(result: dict[str, Any]) -> list[str]:
-    return [backup["backup_id"] for backup in result["backup_sets"]]
+    return [backup["backup_set_id"] for backup in result["backup_sets"]]
 
 
 @pytest.mark.parametrize(("instance", "engine"), [(RDS, "MySQL"), (CLUSTER, "polardb_mysql")])
@@ -32,6 +32,7 @@ def test_one_shape_for_both(backups: Any, asked: dict[str, Any], service: StandI
     result = backups({**asked, "instance_name": instance, "_ansible_check_mode": True})
     (backup,) = result["backup_sets"]
     expected = {
+        "backup_set_id": "7",
         "backup_id": "7",
         "instance_name": instance,
         "region_code": "cn-hangzhou",
@@ -105,7 +106,7 @@ def test_instances_of_both_services(backups: Any, asked: dict[str, Any], service
     service.add_backup(RDS, backup_id="1", started=START)
     service.add_backup(CLUSTER, backup_id="2", started=START + 1000)
     service.add_backup(RDS, backup_id="3", started=START + 2000)
-    result = backups({**asked, "instance_name": [RDS, CLUSTER], "query": "backup_sets[].backup_id"})
+    result = backups({**asked, "instance_name": [RDS, CLUSTER], "query": "backup_sets[].backup_set_id"})
     assert result["query_result"] == ids(result) == ["3", "2", "1"]
     assert ids(backups({**asked, "instance_name": [RDS, CLUSTER], "latest": True})) == ["3", "2"]
     assert {(call.action, call.headers["x-acs-version"]) for call in service.calls} == {
@@ -231,7 +232,7 @@ def test_nothing_can_be_restored(backups: Any, asked: dict[str, Any], service: S
 
 def test_only_what_is_asked_for(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_backup(RDS, backup_id="1")
-    result = backups({**asked, "instance_name": RDS, "query": "backup_sets[].backup_id", "query_only": True})
+    result = backups({**asked, "instance_name": RDS, "query": "backup_sets[].backup_set_id", "query_only": True})
     result.pop("invocation", None)
     assert result == {"changed": False, "query_result": ["1"]}
 

@@ -73,7 +73,7 @@ def test_a_task_is_created_once(task: Any, asked: dict[str, Any], service: Stand
     assert (result["changed"], result["action"]) == (True, "created")
     assert result["task"]["task_id"] == service.created[0].task_id
     assert result["task"]["download_status"] == "initializing"
-    assert result["task"]["bak_set_id"] == "1482610001"
+    assert result["task"]["backup_set_id"] == "1482610001"
     assert isinstance(result["task"]["gmt_create"], int)
     assert "task_id: dt-" in result["diff"]["after"]
     again = task(asked)
@@ -166,7 +166,7 @@ def test_a_second_run_pays_nothing_however_tasks_are_listed(
         arguments.update(backup_set_id=None, point_in_time="2022-09-16T09:52:37Z")
         expected |= {"backup_set_time"} if service.habits.times in ("minute", "absent") else set()
     else:
-        expected |= set() if service.habits.sources else {"bak_set_id"}
+        expected |= set() if service.habits.sources else {"backup_set_id"}
     if service.habits.targets == "absent":
         expected |= {"target_type", "target_path"} if to_oss else {"target_type"}
     first = task(arguments)
@@ -274,7 +274,7 @@ def test_a_new_task_that_another_run_would_not_recognise(task: Any, asked: dict[
     service.answer("CreateDownload", {"Success": "true", "Data": row})
     result = task(asked)
     assert result["action"] == "created"
-    assert "with bak_set_id 'another', which is not what was asked for" in str(result["warnings"])
+    assert "with backup_set_id 'another', which is not what was asked for" in str(result["warnings"])
 
 
 @pytest.mark.parametrize("state", ["initializing", "queueing", "running", "finished", "Archiving"])
@@ -486,7 +486,7 @@ def test_check_mode_predicts_the_task(task: Any, asked: dict[str, Any], service:
     created = task({**asked, **OSS, "backup_set_size": 1})
     assert planned.keys() == created.keys() | {"diff"}
     assert planned["task"].keys() == created["task"].keys()
-    same = ("instance_name", "region_code", "format", "bak_set_id", "download_status", "target_type", "target_path")
+    same = ("instance_name", "region_code", "format", "backup_set_id", "download_status", "target_type", "target_path")
     assert [planned["task"][name] for name in same] == [created["task"][name] for name in same]
     assert planned["task"]["task_id"] == "dt-would-be-created"
 
@@ -509,9 +509,9 @@ def test_the_latest_backup_set(task: Any, asked: dict[str, Any], service: StandI
     service.add_backup(instance, backup_id="5", started=now - 5_000_000, type="IncrementalBackup")
     arguments = {**asked, "instance_name": instance, "backup_set_id": "latest", "rds_endpoint": service.url}
     planned = task({**arguments, "_ansible_check_mode": True})
-    assert (planned["task"]["bak_set_id"], planned["backup_set_size"]) == ("2", 3 << 30)
+    assert (planned["task"]["backup_set_id"], planned["backup_set_size"]) == ("2", 3 << 30)
     result = task(arguments)
-    assert (result["task"]["bak_set_id"], result["backup_set_size"]) == ("2", 3 << 30)
+    assert (result["task"]["backup_set_id"], result["backup_set_size"]) == ("2", 3 << 30)
     assert result["estimated_fee"] == planned["estimated_fee"] == 0.0938
     assert service.calls_of("CreateDownload")[0].params["BakSetSize"] == str(3 << 30)
     assert task({**arguments, "backup_set_size": 1})["action"] == "none"

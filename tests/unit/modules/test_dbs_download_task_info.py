@@ -48,6 +48,7 @@ def test_the_result(info: Any, asked: dict[str, Any], service: StandIn) -> None:
                 "progress_percent": 50.0,
                 "format": "CSV",
                 "db_list": ["orders", "billing"],
+                "backup_set_id": "1482610001",
                 "bak_set_id": "1482610001",
                 "backup_set_time": BEGINNING - 1000,
                 "backup_set_time_iso": "2022-09-16T09:52:36Z",
