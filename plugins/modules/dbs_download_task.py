@@ -123,17 +123,17 @@ options:
     type: str
   on_failed:
     description:
-      - With O(state=present), what to do about a task for the same source, format and target that has failed - V(fail), or V(retry)
-        it. Failed tasks cost nothing, and block new ones of their instance.
+      - With O(state=present), what to do about a task for the same source, format and target that has failed - fail (V(error)), or
+        retry it (V(retry)). Failed tasks cost nothing, and block new ones of their instance.
     type: str
-    choices: [fail, retry]
-    default: fail
+    choices: [error, retry]
+    default: error
   on_expired:
     description:
-      - With O(state=present), what to do about a task for the same source, format and target that has expired - V(create) a new
-        one, which is to be paid for again, or V(fail).
+      - With O(state=present), what to do about a task for the same source, format and target that has expired - create a new
+        one (V(create)), which has to be paid for again, or fail (V(error)).
     type: str
-    choices: [create, fail]
+    choices: [error, create]
     default: create
   on_uncertain:
     description:

@@ -82,11 +82,11 @@ options:
     default: 120.0
   on_missing:
     description:
-      - What to do about a task that has not shown up within O(appear_timeout) - V(fail), or V(ignore) it. Its ID is in
-        RV(missing_ids) either way.
+      - What to do about a task that has not shown up within O(appear_timeout) - fail (V(error)), or go on without it
+        (V(skip)). Its ID is in RV(missing_ids) either way.
     type: str
-    choices: [fail, ignore]
-    default: fail
+    choices: [error, skip]
+    default: error
   on_nothing:
     description:
       - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is live - fail (V(error)), or return no task

@@ -192,3 +192,27 @@ def test_what_users_read_first_uses_that_name() -> None:
     texts = {path: path.read_text() for path in [ROOT / "README.md", *ROOT.glob("playbooks/**/*.yml")]}
     texts.update((Path(module), importlib.import_module(f"{PACKAGE}.modules.{module}").EXAMPLES) for module in MODULES)
     assert [path for path, text in texts.items() if re.search(r"\b(bak_set_id|backup_id)\b", text)] == []
+
+
+# Policies
+
+#: What to do where something is not as it should be: the first three in any plugin, the others where it acts so.
+POLICIES = {"error", "warn", "skip", "retry", "create", "replace", "reuse", "auto"}
+
+
+def test_policies_have_the_same_words_everywhere() -> None:
+    role = yaml.safe_load((ROOT / "roles/wait_for_download_tasks/meta/argument_specs.yml").read_text())
+    options = role["argument_specs"]["main"]["options"]
+    given = {(name.removeprefix("wait_for_download_tasks_"), "role"): spec for name, spec in options.items()}
+    given.update(((name, module), spec) for module in MODULES for name, spec in spec_of(module).items())
+    lookup = importlib.import_module(f"{PACKAGE}.lookup.dbs_download_location").LOOKUP_SPEC
+    given.update(((name, "lookup"), spec) for name, spec in lookup.items())
+    policies = {key: spec for key, spec in given.items() if key[0].startswith("on_")}
+    assert {place for _name, place in policies} >= {"role", "lookup", "dbs_download_task_wait"}
+    for key, spec in policies.items():
+        assert "error" in spec["choices"], key
+        assert set(spec["choices"]) <= POLICIES, key
+    # The role hands its variables on to the module.
+    for (name, place), spec in policies.items():
+        if place == "role":
+            assert spec["choices"] == spec_of("dbs_download_task_wait")[name]["choices"]

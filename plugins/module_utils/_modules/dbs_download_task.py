@@ -72,8 +72,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "is_cluster": {"type": "bool"},
     "admin_database": {"type": "str"},
     "cluster_name": {"type": "str"},
-    "on_failed": {"type": "str", "choices": ["fail", "retry"], "default": "fail"},
-    "on_expired": {"type": "str", "choices": ["create", "fail"], "default": "create"},
+    "on_failed": {"type": "str", "choices": ["error", "retry"], "default": "error"},
+    "on_expired": {"type": "str", "choices": ["error", "create"], "default": "create"},
     "on_uncertain": {
         "type": "str",
         "choices": ["auto", "reuse", "error", "create"],

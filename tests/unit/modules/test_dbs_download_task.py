@@ -229,7 +229,7 @@ def test_a_format_that_is_listed_by_a_word_that_nobody_knows(
     assert not creations(service)
 
 
-@pytest.mark.parametrize("on_failed", ["fail", "retry"])
+@pytest.mark.parametrize("on_failed", ["error", "retry"])
 def test_an_uncertain_task_that_failed(task: Any, asked: dict[str, Any], service: StandIn, on_failed: str) -> None:
     service.habits.formats = "documented"
     failed = service.add_task(INSTANCE, state="failed", format="csv-with-header")
@@ -242,7 +242,7 @@ def test_an_uncertain_task_that_expired(task: Any, asked: dict[str, Any], servic
     service.habits.formats = "documented"
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
     arguments = {**asked, "format": "csv-with-header"}
-    assert "task 'dt-old'" in task({**arguments, "on_expired": "fail"})["msg"]
+    assert "task 'dt-old'" in task({**arguments, "on_expired": "error"})["msg"]
     assert not creations(service)
     result = task(arguments)
     assert result["action"] == "created"
@@ -327,7 +327,7 @@ def test_a_finished_task_comes_before_a_newer_failure(task: Any, asked: dict[str
     service.add_task(INSTANCE, state="expired", created=3)
     service.add_task(INSTANCE, state="failed", created=2)
     service.add_task(INSTANCE, task_id="dt-good", created=1)
-    assert task({**asked, "on_expired": "fail"})["task"]["task_id"] == "dt-good"
+    assert task({**asked, "on_expired": "error"})["task"]["task_id"] == "dt-good"
 
 
 def test_the_bucket_of_a_task_that_there_was_is_not_known(task: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -339,7 +339,7 @@ def test_the_bucket_of_a_task_that_there_was_is_not_known(task: Any, asked: dict
 
 def test_an_expired_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
-    refused = task({**asked, "on_expired": "fail"})
+    refused = task({**asked, "on_expired": "error"})
     assert "task 'dt-old' for backup set '1482610001'" in refused["msg"]
     assert "has expired: its files are gone. Set on_expired=create" in refused["msg"]
     assert not creations(service)

@@ -151,7 +151,7 @@ def test_a_task_that_never_shows_up(wait: Any, asked: dict[str, Any], service: S
     assert result["missing_ids"] == ["dt-gone"]
     assert "task dt-gone has not shown up: check ID, instance and region" in result["msg"]
     assert 0.5 <= result["elapsed"] < 2
-    ignored = wait({**asked, "task_ids": ["dt-gone"], "on_missing": "ignore"})
+    ignored = wait({**asked, "task_ids": ["dt-gone"], "on_missing": "skip"})
     assert ignored["missing_ids"] == ["dt-gone"]
 
 
