@@ -58,7 +58,9 @@ HOST_OPTIONS = {
     "connect_timeout",
     "read_timeout",
     "max_retries",
-    "total_timeout",
+    "request_timeout",
+    "outage_timeout",
+    "stall_timeout",
     *FILE_COMMON_ARGUMENTS,
     "attr",  # its alias of attributes
 }
@@ -107,7 +109,7 @@ class ActionModule(FollowingAction):
         with task_environment(self), foreseen():
             whole = completed(options)
             settings_of(whole)
-            whole["total_timeout"] = min(whole["total_timeout"], timeout)
+            whole["request_timeout"] = min(whole["request_timeout"], timeout)
             return files_of(
                 whole,
                 lambda text: self._display.warning(safe(text)),

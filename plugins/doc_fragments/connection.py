@@ -161,22 +161,20 @@ options:
     type: float
   max_retries:
     description:
-      - How often a request is repeated, from V(0) to V(100), if it fails in a way that can pass - connection errors,
-        internal errors of the service, unreadable answers. Throttled requests are repeated until O(total_timeout) is over,
-        unless this is V(0). By default V(5).
-      - The pauses in between grow exponentially up to 20 seconds, by chance shorter, and come on top of what the service asks
-        for.
+      - How often a request is repeated after a transient error, from V(0) to V(100) - connection errors, internal errors of
+        the service, unreadable answers. Throttled requests are repeated until O(request_timeout) is over, unless this is V(0).
+        By default V(5).
+      - Pauses follow an exponential backoff with jitter, capped at 20 seconds. What the service asks for is added.
       - A wrong clock, a used nonce and an expired token are corrected, and the request repeated, whatever this is.
     type: int
-  total_timeout:
+  request_timeout:
     description:
-      - How long all requests may take together, with their repetitions and pauses, in seconds, from V(1) to V(86400). The last
-        request may end five seconds later. By default V(120).
-      - For M(apsaradb.backup.dbs_download_task_wait) and M(apsaradb.backup.dbs_download_task), how long one request may take.
+      - How long one request may take with its repetitions and pauses, in seconds, from V(1) to V(86400). By default V(120).
+      - A list of many pages, or of many instances, takes many requests.
     type: float
   max_connections:
     description:
-      - How many requests may be under way at the same time, from V(1) to V(64). By default V(8).
+      - How many requests to the services may be under way at the same time, from V(1) to V(64). By default V(8).
     type: int
 requirements:
   - Python 3.9 or newer, on the host that runs the module

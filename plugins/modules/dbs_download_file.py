@@ -81,6 +81,18 @@ options:
         where there are only one or two, unless O(limit_rate) may be what makes it slow.
     type: int
     default: 8
+  stall_timeout:
+    description:
+      - How long nothing may arrive on any connection, in seconds, from V(1) to V(86400). Until then, failed requests are
+        repeated, unless O(max_retries) is V(0). After this time, the download fails.
+    type: float
+    default: 120.0
+  outage_timeout:
+    description:
+      - How long the service may be out of reach when a new link is needed, in seconds, from V(0) to V(86400). It is asked again
+        in the meantime, and data that arrives on the old link is kept. After this time, the download fails.
+    type: float
+    default: 120.0
   limit_rate:
     description:
       - How fast to fetch at the most, in bytes a second, all connections together, for example V(20M) or V(1048576), at least V(1K).
@@ -131,10 +143,10 @@ requirements:
   - fastcrc on the managed host is optional - it computes a CRC-64 about five times as fast as liblzma, and many times as fast as
     what is left where there is no liblzma either
 notes:
-  - O(connect_timeout), O(read_timeout), O(max_retries), O(total_timeout), O(validate_certs) and O(ca_path) are for both, what the
-    controller asks and what the managed host fetches. For the latter, O(read_timeout) is how long an answer may take to begin, and
-    how long a connection may then send nothing, and O(total_timeout) how long nothing may arrive on all of them; until then, what
-    failed is asked for again, unless O(max_retries) is V(0).
+  - O(connect_timeout), O(read_timeout), O(max_retries), O(validate_certs) and O(ca_path) are for both, the requests of the
+    controller and the downloads of the managed host. For a download, O(read_timeout) is how long an answer may take to begin, and
+    how long one connection may then send nothing. O(request_timeout) and O(max_connections) are for the controller alone;
+    O(connections), O(stall_timeout) and O(outage_timeout) for the download.
   - What the task does not set is taken from the environment of either host for what that host asks - proxies, and variables such as
     E(APSARADB_BACKUP_CA_PATH). What the task's C(environment) says is for both.
   - A link for the virtual private cloud works in it only, and costs no traffic. Traffic over the Internet is charged; RV(bytes_transferred)
@@ -145,8 +157,8 @@ notes:
     What comes of it is then not kept for a later run, and there is a warning.
   - If the storage refuses a link, a new one is asked for where that can help - up to five in a row if it has expired, one if the reason is
     not known, none for an archived object, a policy, unpaid bills and the like. The message says what to do.
-  - If the service that gives new links does not answer, or answers an internal error, it is asked again and again for
-    O(total_timeout), and what comes meanwhile is kept. If it refuses, the module ends at once.
+  - If the service that gives new links does not answer, or answers with an internal error, it is asked again until
+    O(outage_timeout) is over, and data that arrives in the meantime is kept. If it refuses, the module ends at once.
   - A file is put in its place by renaming it, and never written over. O(unsafe_writes) changes nothing.
   - A signal to the module ends the transfer. So does the end of Ansible on the controller, by Ctrl-C for example, but it can take
     two minutes, in which the transfer may come to its end. What was downloaded is kept; until then, another run is refused.

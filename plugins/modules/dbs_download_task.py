@@ -191,6 +191,12 @@ options:
         V(0) to V(3600). The list of tasks may lag behind.
     type: float
     default: 60.0
+  outage_timeout:
+    description:
+      - How long the service may be out of reach while a task is waited for, in seconds, from V(0) to V(86400). After this
+        time, the module fails; the task itself goes on. Used with O(wait) and O(wait_for_slot).
+    type: float
+    default: 120.0
   fee_per_gib:
     description:
       - The fee for converting a gibibyte, in the currency in which RV(estimated_fee) is to be. The default is the documented one in

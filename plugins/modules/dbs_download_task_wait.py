@@ -19,8 +19,8 @@ description:
   - While it waits, it prints a line on the controller when a task changes its state, and about every O(progress_interval), with
     finished tables, rate and estimated time; of more than ten tasks, ten lines and a summary. The lines are on the standard
     output, as all that Ansible displays.
-  - Requests that fail in a way that can pass are repeated. Once the service has answered, an outage is lived through for
-    O(total_timeout); a service that does not answer the first request is an error, as in other modules.
+  - Transient errors are retried. Once the service has answered, an outage may last as long as O(outage_timeout). A service
+    that does not answer the first request is an error, as in other modules.
 options:
   instance_name:
     description:
@@ -74,6 +74,12 @@ options:
       - Pauses become longer while tasks prepare, and shorter when their progress says that the end is near.
     type: float
     default: 60.0
+  outage_timeout:
+    description:
+      - How long the service may be out of reach while tasks are waited for, in seconds, from V(0) to V(86400). It is asked
+        again at the usual intervals; after this time, the wait fails.
+    type: float
+    default: 120.0
   appear_timeout:
     description:
       - How long a task may be missing, in seconds, from V(0) to V(86400); it can take a moment after its creation until it shows
@@ -137,8 +143,6 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: full
 notes:
-  - O(total_timeout) bounds both a request with its repetitions, and how long the service may be out of reach while tasks are
-    waited for.
   - A signal ends the module at once, and its result says what was known. If Ansible itself is ended on the controller, by Ctrl-C
     for example, nobody reads that result; the last lines of progress say what was known.
   - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after

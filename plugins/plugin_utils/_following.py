@@ -342,7 +342,7 @@ class _Renewal:
         message = f"{error} A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
         if self._failures:
             seconds = time.monotonic() - self._failed_at
-            message += f" There was none for {seconds:.0f} seconds: raise total_timeout to live through more."
+            message += f" There was none for {seconds:.0f} seconds: raise outage_timeout to live through more."
         return text.redacted(
             {**result, "msg": message, "error": {**error.to_dict(), "storage": before}}
         )

@@ -82,7 +82,7 @@ def test_defaults_of_the_group(reached: Any) -> None:
       network: auto
       access_key_id: {reached.service.key.id}
       access_key_secret: {reached.service.key.secret}
-      total_timeout: 60
+      request_timeout: 60
 """
     play(reached, head, EACH)
     assert (reached.directory / "backup").is_dir()

@@ -166,7 +166,9 @@ OUTAGES = {
 def test_an_outage_when_a_new_link_is_needed(large: Any, outage: str) -> None:
     """However little one request is repeated."""
     large.service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired"), OUTAGES[outage])
-    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 max_retries=1 total_timeout=86400")
+    result = fetch(
+        large, f"{ASKED} dest={large.dest} connections=1 max_retries=1 outage_timeout=86400 stall_timeout=86400"
+    )
     assert result["size"] == large.dest.stat().st_size == SIZE
     assert result["bytes_transferred"] == SIZE
     # The first one, those that failed, and the one that went well.
@@ -176,11 +178,11 @@ def test_an_outage_when_a_new_link_is_needed(large: Any, outage: str) -> None:
 def test_an_outage_that_does_not_end(large: Any) -> None:
     large.service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired", times=100))
     large.service.inject(Fault("error", action=ACTION, after=1, times=1 << 30, **INTERNAL))
-    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 total_timeout=2", check=False)
+    result = fetch(large, f"{ASKED} dest={large.dest} connections=1 outage_timeout=2", check=False)
     calls = large.service.calls_of(ACTION)
     assert result["error"]["code"] == "DBS.InternalError"
     assert result["error"]["request_id"] in {call.request_id for call in calls[1:]}
-    assert "raise total_timeout to live through more" in result["msg"]
+    assert "raise outage_timeout to live through more" in result["msg"]
     assert result["bytes_transferred"] == 1 << 20
     assert not list((large.directory / "host").glob("apsaradb.backup-*"))
 
@@ -240,7 +242,7 @@ def test_a_link_of_ones_own_is_not_waited_for_when_it_is_expired(large: Any) -> 
     )
     (url,) = {found["url"] for found in json.loads(link[link.index("=> {") + 3 :])["locations"]}
     large.service.inject(Fault("expired", times=1000))
-    arguments = {"url": url, "dest": str(large.dest), "total_timeout": 86400}
+    arguments = {"url": url, "dest": str(large.dest), "stall_timeout": 86400}
     result = fetch(large, json.dumps(arguments), check=False)
     assert "Request has expired" in result["msg"]
     assert "get a new one" in result["msg"]

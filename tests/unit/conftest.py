@@ -77,7 +77,7 @@ def client_of() -> Iterator[Callable[..., Client]]:
         service: StandIn, *, source: Any = None, retries: int = 5, base_url: str | None = None, **options: Any
     ) -> Client:
         source = source or FixedSource(Credential(service.key.id, service.key.secret, service.key.token or ""))
-        options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, total_timeout=600.0))
+        options.setdefault("retry", RetryPolicy(retries=retries, base=0.01, timeout=600.0))
         clients.append(Client(DBS, base_url or service.url, source, HttpOptions(**options)))
         return clients[-1]
 
@@ -223,7 +223,7 @@ def fetch(
         """``clock``: what connections are called slow by."""
         monkeypatch.setattr(file_download, "Transfer", functools.partial(Transfer, clock=clock))
         arguments = arguments if "url" in arguments else {"url": link(), **arguments}
-        arguments = {"dest": str(dest), "sync": False, "total_timeout": 600, **arguments}
+        arguments = {"dest": str(dest), "sync": False, "stall_timeout": 600, **arguments}
         result = download({name: value for name, value in arguments.items() if value is not None})
         assert "Signature=" not in download.output.replace("Signature=VALUE", "")
         return result

@@ -78,7 +78,7 @@ def connection_failed(
     if isinstance(error, requests.exceptions.ReadTimeout) or "timed out" in text:
         return failed(
             f"{host} did not answer within {read_timeout:.3g} seconds",
-            "Raise read_timeout and total_timeout if it is only slow",
+            "Raise read_timeout and request_timeout if it is only slow",
         )
     if re.search("[Ff]ailed to resolve|Name or service not known|getaddrinfo", text):
         return failed(

@@ -15,15 +15,15 @@ import typing as t
 class RetryPolicy(t.NamedTuple):
     """Exponential back-off with full jitter, bounded in number and in time.
 
-    What a service asks for comes first, and the jitter on top of it, lest all who wait come back at once.
+    What a service asks for comes first, and the jitter on top of it: not all who wait shall come back at once.
 
     ``retries``        repetitions at the most
-    ``total_timeout``  seconds from the first request to the last answer
+    ``timeout``        seconds from the first request to the last answer
     ``base``, ``cap``  seconds: the n-th pause lies between 0 and ``min(cap, base * 2**n)``
     """
 
     retries: int = 5
-    total_timeout: float = 120.0
+    timeout: float = 120.0
     base: float = 0.5
     cap: float = 20.0
 

@@ -287,7 +287,7 @@ class Waiter:
         out = self.known.elapsed - since
         if out >= self._policy.outage_timeout:
             error.hint = f"{error.hint.rstrip('.')}. " if error.hint else ""
-            error.hint += f"This went on for {out:.0f} seconds while waiting: raise total_timeout to live through more"
+            error.hint += f"This went on for {out:.0f} seconds while waiting: raise outage_timeout to live through more"
             raise error
 
     def _outcome(self) -> t.Optional[WaitOutcome]:

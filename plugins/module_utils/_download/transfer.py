@@ -52,7 +52,7 @@ class Transfer:
         self._options = options
         self._observer = observer
         self._stats = stats
-        self._links = Links(link, observer, options.retry.total_timeout)
+        self._links = Links(link, observer, options.outage_timeout)
         self._connection = Connection(options.http)
         self._operation = f"download {link.printable}"
         self._whole_body: t.Optional[Body] = None
@@ -94,7 +94,7 @@ class Transfer:
                 if (
                     is_permanent(error)
                     or failures > retry.retries
-                    or elapsed > retry.total_timeout
+                    or elapsed > self._options.stall_timeout
                 ):
                     raise error.in_context(
                         self._operation, attempts=failures, elapsed=elapsed

@@ -15,12 +15,19 @@ from .._base.retry import RetryPolicy
 
 
 class TransferOptions(t.NamedTuple):
-    """Options of a transfer. ``limit_rate``: bytes per second. ``retry.total_timeout``: longest time in seconds without a byte."""
+    """Options of a transfer.
+
+    ``limit_rate``      bytes per second
+    ``stall_timeout``   longest time without a byte, in seconds
+    ``outage_timeout``  longest time without a new link, in seconds
+    """
 
     connections: int = 8
     http: HttpOptions = HttpOptions()
     retry: RetryPolicy = RetryPolicy()
     limit_rate: t.Optional[int] = None
+    stall_timeout: float = 120.0
+    outage_timeout: float = 120.0
     sync: bool = True
 
 

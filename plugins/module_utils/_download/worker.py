@@ -150,7 +150,7 @@ class Worker:
         if (
             is_permanent(error)
             or not retry.retries
-            or seconds_without_byte > retry.total_timeout
+            or seconds_without_byte > attempt.options.stall_timeout
         ):
             raise error
         is_wrong_again = (

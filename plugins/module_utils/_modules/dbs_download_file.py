@@ -48,6 +48,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "checksum": {"type": "str"},
     "connections": {"type": "int", "default": 8},
     "limit_rate": {"type": "str"},
+    "outage_timeout": {"type": "float", "default": 120.0},
+    "stall_timeout": {"type": "float", "default": 120.0},
     "sync": {"type": "bool", "default": True},
     "keep_partial": {"type": "bool", "default": True},
     **JOB_SPEC,

@@ -86,6 +86,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "poll_interval": {"type": "float", "default": 10.0},
     "poll_interval_max": {"type": "float", "default": 60.0},
     "confirm_timeout": {"type": "float", "default": 60.0},
+    "outage_timeout": {"type": "float", "default": 120.0},
     "fee_per_gib": {"type": "float", "default": DEFAULT_FEE},
     **JOB_SPEC,
     **CONNECTION_SPEC,

@@ -47,12 +47,20 @@ def settings_of(options: Options) -> Settings:
             f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore, or oss://bucket for all of it."
         )
     http = http_options_of(options)
+    stall_timeout = check_range(options, "stall_timeout", 1, 86400, " seconds")
+    # No connection is waited for longer than all of them together.
+    http = http._replace(
+        connect_timeout=min(http.connect_timeout, stall_timeout),
+        read_timeout=min(http.read_timeout, stall_timeout),
+    )
     return Settings(
         TransferOptions(
             connections=check_range(options, "connections", 1, 64),
             http=http,
             retry=http.retry,
             limit_rate=_rate(options["limit_rate"]),
+            stall_timeout=stall_timeout,
+            outage_timeout=check_range(options, "outage_timeout", 0, 86400, " seconds"),
             sync=options["sync"],
         ),
         checksum=_checksum(options["checksum"]),

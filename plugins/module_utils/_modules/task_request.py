@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import math
 import typing as t
 
 from .._base.errors import ConfigurationError
@@ -63,11 +62,8 @@ class TaskRequest(t.NamedTuple):
         if not is_creation:
             check_retried(options)
         instance_name = check_identifier("instance_name", options["instance_name"])
-        client = client_of(options, DBS)
-        # Each step has a time-out of its own.
-        client.deadline = math.inf
         return cls(
-            client=client,
+            client=client_of(options, DBS),
             instance=WaitTarget(
                 region_of(options),
                 (instance_name,),
@@ -111,7 +107,7 @@ def _wait_policy_of(options: Options) -> WaitPolicy:
             options, "poll_interval_max", interval, 3600, " seconds"
         ),
         appear_timeout=check_range(options, "confirm_timeout", 0, 3600, " seconds"),
-        outage_timeout=options["total_timeout"],
+        outage_timeout=check_range(options, "outage_timeout", 0, 86400, " seconds"),
     )
 
 

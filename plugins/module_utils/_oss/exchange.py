@@ -39,14 +39,16 @@ class Exchange:
             url, connection, {"User-Agent": USER_AGENT}, option="oss_endpoint"
         )
         self._policy = connection.retry
-        self._began = time.monotonic()
-        self._deadline = self._began + self._policy.total_timeout
-        #: Attempts at the page that is requested now.
+        self._begin_page()
+
+    def _begin_page(self) -> None:
         self.attempts = 0
+        self._began = time.monotonic()
+        self._deadline = self._began + self._policy.timeout
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the first request."""
+        """Seconds since the first request for the present page."""
         return time.monotonic() - self._began
 
     def close(self) -> None:
@@ -69,7 +71,7 @@ class Exchange:
         if not response.header("content-type").endswith("/xml"):
             raise invalid_list(response)
         if response.status < 300:
-            self.attempts = 0
+            self._begin_page()
         return _SdkResponse(request, response)
 
     def max_attempts(self) -> int:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 from .._transport import credentials
 from .._transport.client import Client
@@ -25,9 +24,7 @@ def client_of(options: Options, service: Service) -> Client:
         service, region_of(options), network=network, endpoint=options["endpoint"]
     )
     settings = http_options_of(options)
-    client = Client(service, url, credentials_of(options), settings)
-    client.deadline = time.monotonic() + settings.retry.total_timeout
-    return client
+    return Client(service, url, credentials_of(options), settings)
 
 
 def credentials_of(options: Options) -> credentials.CredentialSource:

@@ -63,7 +63,7 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "connect_timeout": {"type": "float"},
     "read_timeout": {"type": "float"},
     "max_retries": {"type": "int"},
-    "total_timeout": {"type": "float"},
+    "request_timeout": {"type": "float"},
     "max_connections": {"type": "int"},
 }
 
@@ -88,7 +88,7 @@ _DEFAULTS: dict[str, t.Any] = {
     "connect_timeout": 5.0,
     "read_timeout": 30.0,
     "max_retries": 5,
-    "total_timeout": 120.0,
+    "request_timeout": 120.0,
     "max_connections": 8,
     "duration": DEFAULT_DURATION,
     "force_https": True,
@@ -100,7 +100,7 @@ _BOUNDS: dict[str, tuple[float, float, str]] = {
     "connect_timeout": (0.1, 300, " seconds"),
     "read_timeout": (0.1, 3600, " seconds"),
     "max_retries": (0, 100, ""),
-    "total_timeout": (1, 86400, " seconds"),
+    "request_timeout": (1, 86400, " seconds"),
     "max_connections": (1, 64, ""),
     "duration": (MIN_DURATION, MAX_DURATION, " seconds"),
 }
@@ -173,15 +173,15 @@ def completed(options: Options) -> dict[str, t.Any]:
 
 
 def http_options_of(options: Options) -> HttpOptions:
-    """Of completed options. None of its time-outs is longer than all may take."""
-    total_timeout = options["total_timeout"]
+    """Return the HTTP options of completed options. No time-out is longer than that of a request."""
+    request_timeout = options["request_timeout"]
     return HttpOptions(
-        connect_timeout=min(options["connect_timeout"], total_timeout),
-        read_timeout=min(options["read_timeout"], total_timeout),
+        connect_timeout=min(options["connect_timeout"], request_timeout),
+        read_timeout=min(options["read_timeout"], request_timeout),
         validate_certs=options["validate_certs"],
         ca_path=options["ca_path"],
         max_connections=options["max_connections"],
-        retry=RetryPolicy(retries=options["max_retries"], total_timeout=total_timeout),
+        retry=RetryPolicy(retries=options["max_retries"], timeout=request_timeout),
     )
 
 

@@ -89,9 +89,7 @@ class Client:
         """
         policy = self._options.retry
         began = time.monotonic()
-        end = min(
-            began + policy.total_timeout, max(self.deadline, began) + DEADLINE_GRACE
-        )
+        end = min(began + policy.timeout, max(self.deadline, began) + DEADLINE_GRACE)
         attempts = 0
         corrected: list[RetryAction] = []
         while True:
@@ -101,9 +99,7 @@ class Client:
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
                     raise ConnectionFailedError(
-                        "the time for all requests is over",
-                        hint="Raise total_timeout",
-                        sent=False,
+                        "the time for all requests is over", sent=False
                     )
                 return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:

@@ -195,7 +195,7 @@ def _operation(
         "connectTimeout": connect_timeout * 1000,
         "readTimeout": read_timeout * 1000,
     }
-    deadline = time.monotonic() + policy.total_timeout
+    deadline = time.monotonic() + policy.timeout
     for repetition in range(policy.retries + 1):
         try:
             return do_action(request, {**runtime_option, **ours})

@@ -118,7 +118,7 @@ _HINTS = (
     ),
     (
         r"Throttling",
-        "Send fewer requests at a time with max_connections, or allow more time with total_timeout",
+        "Send fewer requests at a time with max_connections, or allow more time with request_timeout",
     ),
     (
         r"InvalidVersion|InvalidAction",

@@ -215,7 +215,7 @@ def output(request: pytest.FixtureRequest, server: Quoting, tmp_path: Path) -> C
     def run(name: str, **more: Any) -> str:
         module = request.getfixturevalue(name)
         endpoint = {} if name == "download" else {"region": "cn-hangzhou", "endpoint": "URL"}
-        arguments = {**endpoint, "max_retries": 0, "total_timeout": 5.0, **WAYS[name], **more}
+        arguments = {**endpoint, "max_retries": 0, "request_timeout": 5.0, **WAYS[name], **more}
         module(
             {
                 option: value.replace("URL", server.url).replace("TMP", str(tmp_path))
@@ -297,7 +297,7 @@ def test_what_the_lookup_says(server: Quoting, place: str, form: str) -> None:
         region="cn-hangzhou",
         endpoint=server.url,
         max_retries=0,
-        total_timeout=5.0,
+        request_timeout=5.0,
         instance_name=[INSTANCE],
         bucket="b-1",
     )

@@ -413,7 +413,7 @@ def test_what_no_waiting_cures_ends_it_at_once(world: World, code: str) -> None:
 def test_an_internal_error_that_does_not_end(world: World) -> None:
     world.service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
     world.service.inject(Fault("error", 10_000, after=2, status=200, code="DBS.InternalError"))
-    result = world.wait(total_timeout=60)
+    result = world.wait(outage_timeout=60)
     assert result["error"]["code"] == "DBS.InternalError"
     assert "This went on for 60 seconds while waiting" in result["msg"]
     assert result["pending_task_ids"] == ["dt-one"]
@@ -446,7 +446,7 @@ def test_nobody_listens(world: World, check_mode: bool) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         world.url = f"http://127.0.0.1:{other.getsockname()[1]}"
-        result = world.wait(check_mode=check_mode, max_retries=2, total_timeout=86400)
+        result = world.wait(check_mode=check_mode, max_retries=2, outage_timeout=86400)
     assert result["error"]["kind"] == "connection"
     assert result["error"]["attempts"] == 3
     assert world.now == 0.0

@@ -49,7 +49,7 @@ class Scenario:
             "dest": str(self.path),
             "connections": self.chance.choice([1, 2, 4, 8]),
             "read_timeout": 1.0,
-            "total_timeout": 30,
+            "stall_timeout": 30,
             "sync": self.chance.random() < 0.3,
         }
         self.seen = 0

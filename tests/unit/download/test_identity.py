@@ -138,7 +138,7 @@ def test_a_storage_that_stops_to_say_which_object_it_is(
         say(service, ())
 
     service.habits.rate = say_nothing
-    result = fetch(connections=connections, max_retries=3, total_timeout=86400)
+    result = fetch(connections=connections, max_retries=3, stall_timeout=86400)
     assert "the first answer had ETag and Last-Modified, this one has none of it (HTTP 206" in result["msg"]
     assert "Have whatever stands between here and the storage pass on all headers" in result["msg"]
     assert result["error"]["kind"] == "answer"
@@ -150,7 +150,7 @@ def test_a_storage_that_answers_with_other_parts_for_good(
     fetch: Callable[..., Result], service: StandIn, kind: str
 ) -> None:
     service.inject(Fault(kind, times=10**9, after=1))
-    result = fetch(connections=1, max_retries=3, total_timeout=86400)
+    result = fetch(connections=1, max_retries=3, stall_timeout=86400)
     assert ("in place of a range" if kind == "whole" else "a part whose length does not fit") in result["msg"]
     assert len(service.transfers) == 5
 

@@ -701,7 +701,7 @@ def test_what_passes(fetch: Callable[..., Result], service: StandIn, data: bytes
 def test_what_does_not_pass(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
     service.inject(Fault("unavailable", action="GetObject", times=10**9, after=1))
     began = time.monotonic()
-    result = fetch(total_timeout=2)
+    result = fetch(stall_timeout=2, outage_timeout=2)
     assert time.monotonic() - began > 1.5
     assert "the storage answered ServiceUnavailable" in result["msg"]
     assert "Gave up after" in result["msg"]

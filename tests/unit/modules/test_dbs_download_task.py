@@ -939,7 +939,7 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
         service.inject(Fault(kind, 1, action, **details))
         if (kind, action, details) == ("slow", "CreateDownload", {"seconds": 2.0}):
             confirm_timeout = 15.0  # the task comes later than the time-out
-    times = {"read_timeout": 1.0, "confirm_timeout": confirm_timeout, "total_timeout": 600}
+    times = {"read_timeout": 1.0, "confirm_timeout": confirm_timeout, "request_timeout": 600}
     arguments = {**asked, **times, "max_retries": 100}
     result = task(arguments)
     if result.get("failed"):

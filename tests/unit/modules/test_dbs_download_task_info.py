@@ -274,7 +274,7 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         ("connect_timeout", 0, "connect_timeout 0.0 is out of range: give 0.1 to 300 seconds."),
         ("read_timeout", 9999, "read_timeout 9999.0 is out of range: give 0.1 to 3600 seconds."),
         ("max_retries", -1, "max_retries -1 is out of range: give 0 to 100."),
-        ("total_timeout", 0, "total_timeout 0.0 is out of range: give 1 to 86400 seconds."),
+        ("request_timeout", 0, "request_timeout 0.0 is out of range: give 1 to 86400 seconds."),
         ("max_connections", 65, "max_connections 65 is out of range: give 1 to 64."),
     ],
 )

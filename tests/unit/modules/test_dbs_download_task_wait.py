@@ -229,7 +229,7 @@ def test_many_tasks_are_not_all_named(wait: Any, asked: dict[str, Any], service:
 def test_an_outage_is_lived_through(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", schedule=QUICK)
     service.inject(Fault("unavailable", 8, after=2))
-    result = wait({**asked, "max_retries": 0, "total_timeout": 5})
+    result = wait({**asked, "max_retries": 0, "request_timeout": 5})
     assert result["count_by_status"]["finished"] == 1
     assert result["polls"] > 10
 
@@ -239,7 +239,7 @@ def test_outages_of_different_instances_are_not_one(wait: Any, asked: dict[str, 
     for name in names:
         service.add_task(name, task_id=f"dt-{name}", schedule=[("running", 60.0), ("finished", None)])
     service.inject(*[Fault("unavailable", 1, action="DescribeDownloadTask", after=4) for number in range(40)])
-    arguments = {**asked, "instance_name": names, "max_retries": 0, "total_timeout": 1, "max_connections": 1}
+    arguments = {**asked, "instance_name": names, "max_retries": 0, "outage_timeout": 1, "max_connections": 1}
     assert wait(arguments)["count_by_status"]["finished"] == 4
 
 
@@ -271,9 +271,9 @@ def test_the_cluster(wait: Any, asked: dict[str, Any], service: StandIn) -> None
 def test_an_outage_that_is_too_long(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
     service.inject(Fault("unavailable", 10_000, after=2))
-    result = wait({**asked, "max_retries": 0, "total_timeout": 1})
+    result = wait({**asked, "max_retries": 0, "outage_timeout": 1})
     assert result["error"]["code"] == "ServiceUnavailable"
-    assert "while waiting: raise total_timeout to live through more" in result["msg"]
+    assert "while waiting: raise outage_timeout to live through more" in result["msg"]
     assert result["pending_task_ids"] == ["dt-one"]
     assert 1.0 <= result["elapsed"] < 3.0
 
@@ -287,7 +287,7 @@ def test_throttled_throughout(wait: Any, asked: dict[str, Any], service: StandIn
 def test_the_time_is_kept_though_nobody_answers(wait: Any, asked: dict[str, Any], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
     service.inject(Fault("unavailable", 10_000, after=2))
-    result = wait({**asked, "timeout": 1, "max_retries": 100, "total_timeout": 60})
+    result = wait({**asked, "timeout": 1, "max_retries": 100, "request_timeout": 60})
     assert result["error"]["reason"] == "timed_out"
     assert result["elapsed"] < 2.0
     assert result["pending_task_ids"] == ["dt-one"]

@@ -50,7 +50,7 @@ VALUES: dict[str, tuple[tuple[str, Any], tuple[str, Any], dict[str, str]]] = {
     ),
     "read_timeout": (("1.5", 1.5), ("2", 2.0), {"x": "give a number", "3601": "is out of range: give 0.1 to 3600"}),
     "max_retries": (("0", 0), ("100", 100), {"1.5": "give a whole number", "-1": "is out of range: give 0 to 100"}),
-    "total_timeout": (("1", 1.0), ("60", 60.0), {"long": "give a number", "0.5": "is out of range: give 1 to 86400"}),
+    "request_timeout": (("1", 1.0), ("60", 60.0), {"long": "give a number", "0.5": "is out of range: give 1 to 86400"}),
     "max_connections": (("1", 1), ("64", 64), {"": "", "65": "is out of range: give 1 to 64"}),
     "rds_endpoint": (
         ("127.0.0.1", "https://127.0.0.1"),

@@ -174,7 +174,7 @@ def test_the_pause_that_the_service_asks_for_wins(service: StandIn, client_of: M
 
 def test_a_pause_beyond_the_time_is_not_waited_for(service: StandIn, client_of: MakeClient) -> None:
     service.inject(Fault("throttled", retry_after=86_400_000))
-    error = failure_of(client_of(service, retry=RetryPolicy(total_timeout=3600.0)))
+    error = failure_of(client_of(service, retry=RetryPolicy(timeout=3600.0)))
     assert error.attempts == 1
     assert error.retry_after == 86_400.0
     assert "Throttling.User" in str(error)
@@ -191,7 +191,7 @@ def test_the_last_error_says_how_often_and_how_long(service: StandIn, client_of:
 def test_the_time_bounds_all_attempts(service: StandIn, client_of: MakeClient) -> None:
     """Of each, too: the service would take an hour."""
     service.inject(Fault("slow", 99, seconds=3600.0))
-    error = failure_of(client_of(service, retry=RetryPolicy(retries=50, total_timeout=0.5)), ConnectionFailedError)
+    error = failure_of(client_of(service, retry=RetryPolicy(retries=50, timeout=0.5)), ConnectionFailedError)
     assert "did not answer within" in str(error)
 
 
@@ -308,7 +308,7 @@ def test_corrections_need_no_retries(service: StandIn, client_of: MakeClient, fa
 
 def test_throttling_is_bounded_by_time_alone(service: StandIn, client_of: MakeClient) -> None:
     service.inject(Fault("throttled", 12, retry_after=10))
-    assert ask(client_of(service, retry=RetryPolicy(retries=1, base=0.001, cap=0.05, total_timeout=600)))
+    assert ask(client_of(service, retry=RetryPolicy(retries=1, base=0.001, cap=0.05, timeout=600)))
     service.inject(Fault("throttled", 12, retry_after=10))
     assert failure_of(client_of(service, retries=0)).attempts == 1
 
@@ -407,7 +407,7 @@ def test_the_time_for_all_requests(service: StandIn, client_of: MakeClient) -> N
     client = client_of(service)
     client.deadline = time.monotonic() - 60
     error = failure_of(client, ConnectionFailedError)
-    assert "the time for all requests is over. Raise total_timeout." in str(error)
+    assert "the time for all requests is over." in str(error)
     assert not service.calls
 
 
