@@ -9,11 +9,8 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import re
 import time
 import typing as t
-from urllib.parse import urlsplit
 
 from .._base.errors import ConfigurationError
 from .._dbs.locations import (
@@ -32,21 +29,19 @@ from .._dbs.prediction import (
 )
 from .._dbs.service import DBS
 from .._dbs.task import canonical_state
-from .._oss import objects as _oss
 from .._plugin.checks import Options, check_identifier
-from .._plugin.client import client_of, credentials_of
+from .._plugin.client import client_of
 from .._plugin.options import (
     CONNECTION_SPEC,
     FILES_SPEC,
     INSTANCE_NAME_SPEC,
-    http_options_of,
     instance_names,
     region_of,
 )
 from .._plugin.runner import ModuleSpec, Runner
 from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
-from .._transport.endpoints import known_region
+from .bucket_objects import BucketObjects, is_private
 
 POLICIES = ["error", "warn", "skip"]
 
@@ -77,8 +72,7 @@ Term = t.Union[str, t.Mapping[str, t.Any]]
 class LocationRequest:
     """What is to be located.
 
-    ``known``: the tasks that were given whole, by their IDs. ``list_objects``: gives names and signed links of the objects under
-    a path, where links are wanted.
+    ``known``: the tasks that were given whole, by their IDs. ``objects``: lists the objects of a bucket, where links to them are wanted.
     """
 
     client: Client
@@ -93,7 +87,7 @@ class LocationRequest:
     force_https: bool
     on_missing: str
     on_unfinished: str
-    list_objects: t.Optional[t.Callable[[str], list[tuple[str, str]]]]
+    objects: t.Optional[BucketObjects]
     check_mode: bool
 
     @classmethod
@@ -105,13 +99,12 @@ class LocationRequest:
         cluster_name = options["cluster_name"] and check_identifier(
             "cluster_name", options["cluster_name"]
         )
-        private = _is_private(options)
+        private = is_private(options)
         if options["presign"] and not options["bucket"]:
             raise ConfigurationError(
                 "presign needs bucket: the service does not say which bucket a task writes to."
             )
-        if options["presign"]:
-            _region_of_bucket(options)
+        objects = BucketObjects.parse(options) if options["presign"] else None
         for term in terms:
             if not isinstance(term, str) and not (
                 isinstance(term, t.Mapping) and term.get("task_id")
@@ -137,9 +130,7 @@ class LocationRequest:
             force_https=options["force_https"],
             on_missing=options["on_missing"],
             on_unfinished=options["on_unfinished"],
-            list_objects=functools.partial(objects_of, options)
-            if options["presign"]
-            else None,
+            objects=objects,
             check_mode=check_mode,
             client=client_of(options, DBS),
         )
@@ -197,10 +188,10 @@ def locate(
         if policy == "warn":
             warn(f"Left out: {outcome}")
     for found in located:
-        if request.list_objects and found["oss_path"] is not None:
+        if request.objects and found["oss_path"] is not None:
             is_there = not is_predicted(found["task_id"], request.check_mode)
             objects = (
-                request.list_objects(found["oss_path"])
+                request.objects.links(found["oss_path"])
                 if is_there
                 else [("", PREDICTED_LINK)]
             )
@@ -272,39 +263,7 @@ def files_of(
             raise ConfigurationError(
                 f"task {options['task_id']!r} has the target OSS: give its bucket, which the service does not say, in bucket."
             )
-    return t.cast("list[tuple[t.Optional[str], str]]", objects_of(options, path))
-
-
-def objects_of(options: Options, oss_path: str) -> list[tuple[str, str]]:
-    """The name, relative to the path, and a signed link of each object under ``oss://bucket/path``. Raises any BackupError."""
-    region = _region_of_bucket(options)
-    bucket, _unused, path = oss_path.removeprefix("oss://").partition("/")
-    name = check_identifier("bucket", bucket)
-    return _oss.object_links(
-        _oss.Bucket(name, region, _is_private(options), options["oss_endpoint"]),
-        path,
-        credential=credentials_of(options).get(),
-        duration=options["duration"],
-        connection=http_options_of(options),
-    )
-
-
-def _region_of_bucket(options: Options) -> str:
-    """Checked, unless the address of OSS is given."""
-    option = "oss_region" if options["oss_region"] else "region"
-    region = options["oss_region"] or region_of(options)
-    if not options["oss_endpoint"]:
-        known_region(option, region, "set oss_endpoint")
-    return region
-
-
-def _is_private(options: Options) -> bool:
-    """``auto``: the private network if the service itself is asked there."""
-    if options["network"] != "auto":
-        return bool(options["network"] == "vpc")
-    endpoint = str(options["endpoint"] or "")
-    host = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
-    return bool(re.match(r"[a-z]+(-api)?-vpc\.", host))
+    return list(BucketObjects.parse(options).links(path))
 
 
 def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:

@@ -47,6 +47,8 @@ from .task_wait import SlotTimeoutError, TaskWait
 #: United States dollars for a gibibyte, as documented.
 DEFAULT_FEE = 0.03125
 
+ON_UNCERTAIN = ["auto", "reuse", "error", "create"]
+
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": {
         "type": "str",
@@ -73,12 +75,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "admin_database": {"type": "str"},
     "cluster_name": {"type": "str"},
     "on_failed": {"type": "str", "choices": ["error", "retry"], "default": "error"},
-    "on_expired": {"type": "str", "choices": ["error", "create"], "default": "create"},
-    "on_uncertain": {
-        "type": "str",
-        "choices": ["auto", "reuse", "error", "create"],
-        "default": "auto",
-    },
+    "on_expired": {"type": "str", "choices": ["create", "error"], "default": "create"},
+    "on_uncertain": {"type": "str", "choices": ON_UNCERTAIN, "default": "auto"},
     "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},

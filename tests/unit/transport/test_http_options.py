@@ -18,10 +18,8 @@ from typing import Any, Callable
 import pytest
 import trustme
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
-from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
-    LOCATION_SPEC,
-    objects_of,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.bucket_objects import BucketObjects
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import LOCATION_SPEC
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import completed
 from stand_in import Fault, StandIn
 from tunnel import Proxy
@@ -49,7 +47,8 @@ def ask(module_of: Any, tmp_path: Path) -> Ask:
             destination = str(tmp_path / "file")
             return by_module("dbs_download_file", {**given, "url": f"{url}/{BUCKET}/file", "dest": destination})
         try:
-            objects_of(completed({**dict.fromkeys(LOCATION_SPEC), **given, "oss_endpoint": url}), f"oss://{BUCKET}")
+            whole = completed({**dict.fromkeys(LOCATION_SPEC), **given, "oss_endpoint": url})
+            BucketObjects.parse(whole).links(f"oss://{BUCKET}")
         except BackupError as error:
             return str(error)
         return ""
@@ -340,7 +339,7 @@ def test_the_whole_bucket(plain: StandIn) -> None:
         plain.objects.put(BUCKET, name, b"content")
     given = {**dict.fromkeys(LOCATION_SPEC), "region": "cn-hangzhou", **keys_of(plain), "oss_endpoint": plain.url}
     for path in (f"oss://{BUCKET}", f"oss://{BUCKET}/"):
-        assert [name for name, _unused in objects_of(completed(given), path)] == ["a", "b/c"]
+        assert [name for name, _unused in BucketObjects.parse(completed(given)).links(path)] == ["a", "b/c"]
 
 
 # STS, which the official package asks
