@@ -75,7 +75,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "admin_database": {"type": "str"},
     "cluster_name": {"type": "str"},
     "on_failed": {"type": "str", "choices": ["error", "retry"], "default": "error"},
-    "on_expired": {"type": "str", "choices": ["create", "error"], "default": "create"},
+    "on_expired": {"type": "str", "choices": ["error", "create"], "default": "create"},
     "on_uncertain": {"type": "str", "choices": ON_UNCERTAIN, "default": "auto"},
     "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
     "wait_for_slot": {"type": "bool", "default": False},
