@@ -19,7 +19,7 @@ from .._base.text import MAX_NAME, printable, safe
 from .._transport.endpoints import Service
 from .lists import Expected, IncompleteListError, tell_gap
 from .paging import Page, Paginator
-from .service import DBS
+from .service import DBS, RDS
 from .values import integer, iso8601, milliseconds, snake_case
 
 if t.TYPE_CHECKING:
@@ -32,42 +32,6 @@ METHODS = ("Physical", "Logical", "Snapshot")
 MODES = ("Automated", "Manual")
 
 _STATUSES = {"success": "success", "ok": "success", "failed": "failed", "error": "failed"}
-
-RDS = Service(
-    name="ApsaraDB RDS",
-    version="2014-08-15",
-    ram_prefix="rds",
-    hosts={
-        "public": dict.fromkeys(
-            (
-                "ap-southeast-1",
-                "cn-beijing",
-                "cn-beijing-finance-1",
-                "cn-hangzhou",
-                "cn-heyuan",
-                "cn-hongkong",
-                "cn-north-2-gov-1",
-                "cn-qingdao",
-                "cn-shanghai",
-                "cn-shanghai-finance-1",
-                "cn-shenzhen",
-                "cn-shenzhen-finance-1",
-                "us-east-1",
-                "us-west-1",
-            ),
-            "rds.aliyuncs.com",
-        ),
-        "vpc": {},
-    },
-    host_rule={
-        "public": "rds.{region}.aliyuncs.com",
-        "vpc": "rds-vpc.{region}.aliyuncs.com",
-    },
-    hints={
-        "InvalidDBInstanceId.NotFound": "Check instance_name and region: an instance is found in its own region only",
-        "InvalidDBInstanceName.NotFound": "Check instance_name and region: an instance is found in its own region only",
-    },
-)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""The hosts of DBS and what its error codes ask of the user.
+"""The hosts of DBS and RDS, and what their error codes ask of the user.
 
 Sources: the endpoint map of the official SDK (alibabacloud-dbs20210101), the endpoint page and the error code center of
 the DBS documentation.
@@ -67,5 +67,41 @@ DBS = Service(
         _TASK
         + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
         _TASK + "RegionNotSupport": "Advanced download does not exist in this region",
+    },
+)
+
+RDS = Service(
+    name="ApsaraDB RDS",
+    version="2014-08-15",
+    ram_prefix="rds",
+    hosts={
+        "public": dict.fromkeys(
+            (
+                "ap-southeast-1",
+                "cn-beijing",
+                "cn-beijing-finance-1",
+                "cn-hangzhou",
+                "cn-heyuan",
+                "cn-hongkong",
+                "cn-north-2-gov-1",
+                "cn-qingdao",
+                "cn-shanghai",
+                "cn-shanghai-finance-1",
+                "cn-shenzhen",
+                "cn-shenzhen-finance-1",
+                "us-east-1",
+                "us-west-1",
+            ),
+            "rds.aliyuncs.com",
+        ),
+        "vpc": {},
+    },
+    host_rule={
+        "public": "rds.{region}.aliyuncs.com",
+        "vpc": "rds-vpc.{region}.aliyuncs.com",
+    },
+    hints={
+        "InvalidDBInstanceId.NotFound": "Check instance_name and region: an instance is found in its own region only",
+        "InvalidDBInstanceName.NotFound": "Check instance_name and region: an instance is found in its own region only",
     },
 )
