@@ -26,7 +26,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.transfer import Transfer
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules import file_download
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import FixedSource
 from downloads import still
 from processes import Process, environment_for_modules, same_signals
 from stand_in import StandIn, exports

@@ -17,10 +17,11 @@ from datetime import datetime, timezone
 
 from .._base.text import MAX_NAME, printable, safe
 from .._transport.endpoints import Service
-from .lists import Expected, IncompleteListError, tell_gap
-from .paging import Page, Paginator
+from .lists import Expected, IncompleteListError, Page
+from .paging import Paginator, tell_gap
 from .service import DBS, RDS
-from .values import integer, iso8601, milliseconds, snake_case
+from .times import milliseconds
+from .values import integer, iso8601, snake_case
 
 if t.TYPE_CHECKING:
     from .._transport.client import Client

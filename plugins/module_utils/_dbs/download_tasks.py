@@ -18,8 +18,7 @@ import typing as t
 from .._base.errors import BackupError
 from .._transport.concurrency import map_concurrently
 from .._transport.errors import ServiceError
-from .lists import Expected, tell_gap
-from .paging import Page, Paginator
+from .lists import Expected, Page
 from .task import STATES, UNDISPUTED_STATES, normalised
 from .values import integer
 
@@ -246,6 +245,14 @@ class _InstanceTasks:
         first: t.Optional[Page],
         executor: t.Optional[t.Callable[[], ThreadPoolExecutor]],
     ) -> list[Task]:
+        first = first or self._page(parameters, 1)
+        if not first.has_next(len(first.items)):
+            tasks = [self._made(raw) for raw in first.items]
+            if len({task["task_id"] for task in tasks}) == len(tasks):
+                return tasks
+        # Most lists have one page.
+        from .paging import Paginator, tell_gap
+
         listing = Paginator(
             lambda number: self._page(parameters, number),
             self._made,

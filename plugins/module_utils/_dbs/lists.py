@@ -11,12 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._base.errors import InvalidResponseError
-from .paging import Page
 from .values import integer
-
-if t.TYPE_CHECKING:
-    from .paging import Paginator
-
 
 Answer = t.Mapping[str, t.Any]
 
@@ -36,17 +31,27 @@ def refuse_gap(text: str) -> t.NoReturn:
     raise IncompleteListError(text, hint="Run it again")
 
 
-def tell_gap(
-    listing: Paginator[t.Any, t.Any],
-    what: str,
-    given: int,
-    tell: t.Callable[[str], t.Any],
-) -> None:
-    """Tell of it if fewer items came than the service announced."""
-    if listing.shortfall:
-        tell(
-            f"The service announced {given + listing.shortfall} {what}, but gave {given}."
-        )
+class Page(t.NamedTuple):
+    """``size`` of a page, ``total`` of items and ``pages`` as the answer states them; none where it does not."""
+
+    number: int
+    items: t.Sequence[t.Any]
+    size: t.Optional[int] = None
+    total: t.Optional[int] = None
+    pages: t.Optional[int] = None
+
+    @property
+    def is_full(self) -> bool:
+        return bool(self.items) and len(self.items) >= (self.size or 0)
+
+    def has_next(self, seen: int) -> bool:
+        """Whether, after this page, with that many items seen, there can be another one.
+
+        The statements may contradict each other: a total is believed where it is what was seen, or where it is more.
+        """
+        if not self.is_full:
+            return bool(self.items) and self.total is not None and seen < self.total
+        return seen != self.total or self.number < (self.pages or 0)
 
 
 class Expected(t.NamedTuple):
@@ -104,7 +109,7 @@ class Expected(t.NamedTuple):
             request_id=str(response.get("RequestId") or ""),
             hint="Check endpoint; if it is the service's, report this as a defect of the collection",
         )
-        error.operation, error.action = self.operation, self.action
+        error.in_context(self.operation, action=self.action)
         return error
 
 

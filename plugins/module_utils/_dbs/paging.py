@@ -12,6 +12,8 @@ import collections
 import itertools
 import typing as t
 
+from .lists import Page
+
 if t.TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
@@ -21,29 +23,6 @@ T = t.TypeVar("T")
 
 #: Reading again ends here even if the list changes all the time: by then each item has had as many chances to be seen.
 MAX_SWEEPS = 6
-
-
-class Page(t.NamedTuple):
-    """``size`` of a page, ``total`` of items and ``pages`` as the answer states them; none where it does not."""
-
-    number: int
-    items: t.Sequence[t.Any]
-    size: t.Optional[int] = None
-    total: t.Optional[int] = None
-    pages: t.Optional[int] = None
-
-    @property
-    def is_full(self) -> bool:
-        return bool(self.items) and len(self.items) >= (self.size or 0)
-
-    def has_next(self, seen: int) -> bool:
-        """Whether, after this page, with that many items seen, there can be another one.
-
-        The statements may contradict each other: a total is believed where it is what was seen, or where it is more.
-        """
-        if not self.is_full:
-            return bool(self.items) and self.total is not None and seen < self.total
-        return seen != self.total or self.number < (self.pages or 0)
 
 
 class Paginator(t.Generic[Raw, T]):
@@ -164,3 +143,16 @@ class Paginator(t.Generic[Raw, T]):
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def tell_gap(
+    listing: Paginator[t.Any, t.Any],
+    what: str,
+    given: int,
+    tell: t.Callable[[str], t.Any],
+) -> None:
+    """Tell of it if fewer items came than the service announced."""
+    if listing.shortfall:
+        tell(
+            f"The service announced {given + listing.shortfall} {what}, but gave {given}."
+        )

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from .._base.errors import BackupError, InvalidResponseError
 from .._base.requests_import import requests
 from .._transport.client import USER_AGENT
-from .._transport.errors import RetryAction, ServiceError, classify, hint_for
+from .._transport.errors import RetryAction, ServiceError, classify
+from .._transport.hints import hint_for
 from .._transport.session import Session
 
 if t.TYPE_CHECKING:

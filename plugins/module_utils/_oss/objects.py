@@ -23,7 +23,7 @@ from .exchange import Exchange, invalid_list
 
 if t.TYPE_CHECKING:
     from .._base.http_options import HttpOptions
-    from .._transport.credentials import Credential
+    from .._transport.credential import Credential
 
 
 PACKAGE = "alibabacloud-oss-v2"

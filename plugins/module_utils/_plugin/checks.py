@@ -13,7 +13,6 @@ import time
 import typing as t
 
 from .._base.errors import ConfigurationError
-from .._dbs.values import given_milliseconds
 
 Options = t.Mapping[str, t.Any]
 
@@ -84,6 +83,9 @@ def parse_time(options: Options, option: str, *, is_end: bool = False) -> t.Opti
     value = options[option]
     if value is None:
         return None
+    # Most tasks have no times.
+    from .._dbs.times import given_milliseconds
+
     try:
         return given_milliseconds(value, round(time.time() * 1000), is_end=is_end)
     except ValueError as error:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from .._transport import credentials
 from .._transport.client import Client
+from .._transport.credential import CredentialSource
+from .._transport.credentials import resolve
 from .._transport.endpoints import Service, base_url
 from .checks import Options
 from .options import http_options_of, region_of
@@ -27,9 +28,9 @@ def client_of(options: Options, service: Service) -> Client:
     return Client(service, url, credentials_of(options), settings)
 
 
-def credentials_of(options: Options) -> credentials.CredentialSource:
+def credentials_of(options: Options) -> CredentialSource:
     names = ("access_key_id", "access_key_secret", "security_token", "profile")
-    return credentials.resolve(
+    return resolve(
         environ=os.environ,
         connection=http_options_of(options),
         **{name: options[name] for name in names},

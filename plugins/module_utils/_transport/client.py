@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 import threading
 import time
@@ -22,13 +21,13 @@ from .._base.requests_import import requests
 from .._base.text import hide
 from .._base.version import VERSION
 from . import response as answer
-from .errors import RetryAction, ServiceError, classify, hint_for, is_ambiguous
+from .errors import RetryAction, ServiceError, classify, is_ambiguous
 from .session import Session
 from .signing import Acs3Auth, canonical_query
 
 if t.TYPE_CHECKING:
     from .._base.http_options import HttpOptions
-    from .credentials import Credential, CredentialSource
+    from .credential import Credential, CredentialSource
     from .endpoints import Service
 
 
@@ -103,8 +102,10 @@ class Client:
                     )
                 return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:
-                error.operation, error.action = operation, action
-                error.attempts, error.elapsed = attempts, time.monotonic() - began
+                elapsed = time.monotonic() - began
+                error.in_context(
+                    operation, action=action, attempts=attempts, elapsed=elapsed
+                )
                 if at_most_once and is_ambiguous(error):
                     raise
                 pause = self._pause_before_repeating(error, credential, corrected)
@@ -173,16 +174,4 @@ class Client:
                 nonce=os.urandom(16).hex(),
             ),
         )
-        read = self._session.send(request, left)
-        try:
-            return answer.parse(read)
-        except ServiceError as error:
-            error.is_permanent = bool(re.match(self.service.final_codes, error.code))
-            if error.code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
-                # What follows the first sentence repeats the whole request, a security token included.
-                error.message = re.split(r"[.:]", error.message)[0]
-            ram_action = f"{self.service.ram_prefix}:{action}"
-            error.hint = self.service.hints.get(error.code) or hint_for(
-                error.code, ram_action
-            )
-            raise
+        return answer.parse(self._session.send(request, left), self.service, action)

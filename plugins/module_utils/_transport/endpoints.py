@@ -35,9 +35,7 @@ class Service(t.NamedTuple):
 
 
 #: A name of labels, or an address in numbers.
-_HOST = re.compile(
-    r"(?!.{254})[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*|[0-9a-f]*:[0-9a-f:.]+"
-)
+_HOST = r"(?!.{254})[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*|[0-9a-f]*:[0-9a-f:.]+"
 
 #: Regions of Alibaba Cloud, to tell a slip of the pen from a region before anything is asked.
 REGIONS = (

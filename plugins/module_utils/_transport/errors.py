@@ -51,6 +51,7 @@ class ServiceError(RefusedError):
         retry_after: t.Optional[float] = None,
         clock_offset: t.Optional[float] = None,
         denied: t.Optional[t.Mapping[str, str]] = None,
+        is_permanent: bool = False,
         hint: str = "",
     ) -> None:
         super().__init__(code, message, status=status, request_id=request_id, hint=hint)
@@ -59,7 +60,7 @@ class ServiceError(RefusedError):
         self.denied = {
             name: quoted(value, MAX_NAME) for name, value in (denied or {}).items()
         }
-        self.is_permanent = False
+        self.is_permanent = is_permanent
 
     def _said(self, details: str = "") -> str:
         if self.denied:
@@ -91,48 +92,6 @@ _RETRY_ACTIONS = (
         RetryAction.NONE,
     ),
 )
-
-_HINTS = (
-    (
-        r"(SignatureDoesNotMatch|IncompleteSignature)",
-        "The access key secret does not belong to the access key ID, or something between here and the service changes"
-        " the request: check access_key_secret (or ALIBABA_CLOUD_ACCESS_KEY_SECRET)",
-    ),
-    (
-        r"InvalidAccessKeyId",
-        "The access key ID does not exist or is disabled: check access_key_id (or ALIBABA_CLOUD_ACCESS_KEY_ID); a"
-        " temporary key needs its security_token as well",
-    ),
-    (
-        r"InvalidSecurityToken|MissingSecurityToken",
-        "The temporary credential is expired or its token does not belong to the key: get a new one and give all three"
-        " parts of it",
-    ),
-    (
-        r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)",
-        "Grant the caller the RAM action {ram_action}",
-    ),
-    (
-        r"InvalidTimeStamp|RequestTimeTooSkewed",
-        "The clock of this host differs from the service's: synchronize it",
-    ),
-    (
-        r"Throttling",
-        "Send fewer requests at a time with max_connections, or allow more time with request_timeout",
-    ),
-    (
-        r"InvalidVersion|InvalidAction",
-        "The host that was asked does not serve this API: check endpoint",
-    ),
-)
-
-
-def hint_for(code: str, ram_action: str) -> str:
-    """What the user can do about an error of the gateway; empty where nobody can say."""
-    for pattern, hint in _HINTS:
-        if re.match(pattern, code):
-            return hint.format(ram_action=ram_action)
-    return ""
 
 
 def classify(error: BackupError) -> RetryAction:

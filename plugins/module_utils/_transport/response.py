@@ -12,7 +12,6 @@ import json
 import re
 import time
 import typing as t
-from email.utils import parsedate_to_datetime
 
 from .._base.errors import ConnectionFailedError, InvalidResponseError
 from .._base.text import MAX_NAME, quoted
@@ -20,6 +19,8 @@ from .errors import ServiceError
 
 if t.TYPE_CHECKING:
     from requests import Response as StreamedResponse
+
+    from .endpoints import Service
 
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -45,6 +46,8 @@ class Response(t.NamedTuple):
     @property
     def clock_offset(self) -> t.Optional[float]:
         """Seconds by which the service's clock is ahead of ours."""
+        from email.utils import parsedate_to_datetime  # seldom needed
+
         try:
             return parsedate_to_datetime(self.header("date")).timestamp() - time.time()
         except (TypeError, ValueError, IndexError):
@@ -107,8 +110,8 @@ def _chunks(response: StreamedResponse) -> t.Iterator[bytes]:
         yield chunk
 
 
-def parse(answer: Response) -> dict[str, t.Any]:
-    """The answer's body if it is a success. Raises InvalidResponseError or ServiceError.
+def parse(answer: Response, service: Service, action: str) -> dict[str, t.Any]:
+    """The body of an answer to the action of a service if it is a success. Raises InvalidResponseError or ServiceError.
 
     Business errors come with HTTP 200 and ``Success: "false"``. A true ``Success`` may have an error code beside it
     that means nothing; only where ``Success`` is absent do HTTP status and ``Code`` decide.
@@ -144,14 +147,31 @@ def parse(answer: Response) -> dict[str, t.Any]:
         _is_true(success) if success not in (None, "") else code in _SUCCESS_CODES
     ):
         return body
-    raise ServiceError(
-        "" if code in _SUCCESS_CODES else code,
-        str(body.get("Message") or body.get("ErrMessage") or ""),
-        status=status,
+    raise _service_error(answer, body, service, action)
+
+
+def _service_error(
+    answer: Response, body: t.Mapping[str, t.Any], service: Service, action: str
+) -> ServiceError:
+    # Long, and seldom needed.
+    from .hints import hint_for
+
+    code = str(body.get("Code") or body.get("ErrCode") or "")
+    code = "" if code in _SUCCESS_CODES else code
+    message = str(body.get("Message") or body.get("ErrMessage") or "")
+    if code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
+        # What follows the first sentence repeats the whole request, a security token included.
+        message = re.split(r"[.:]", message)[0]
+    return ServiceError(
+        code,
+        message,
+        status=answer.status,
         request_id=str(body.get("RequestId") or answer.request_id),
         retry_after=answer.retry_after,
         clock_offset=answer.clock_offset,
         denied=_denied(body.get("AccessDeniedDetail")),
+        is_permanent=bool(re.match(service.final_codes, code)),
+        hint=service.hints.get(code) or hint_for(code, f"{service.ram_prefix}:{action}"),
     )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from .._base.diagnosis import connection_failed
 from .._base.errors import MissingLibraryError
 from .._base.requests_import import (
     REQUESTS_IMPORT_ERROR,
@@ -78,6 +77,9 @@ class Session:
             )
             return answer.read(response, host)
         except (OSError, HTTPError) as error:
+            # Long, and seldom needed.
+            from .._base.diagnosis import connection_failed
+
             # requests' own exceptions are an OSError, as is a CA bundle that is not there; urllib3's are not.
             raise connection_failed(
                 error, host, connect_timeout, read_timeout, self._option

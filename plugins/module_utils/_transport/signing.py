@@ -21,7 +21,7 @@ from .._base.requests_import import AuthBase
 if t.TYPE_CHECKING:
     from requests import PreparedRequest
 
-    from .credentials import Credential
+    from .credential import Credential
 
 
 ALGORITHM = "ACS3-HMAC-SHA256"

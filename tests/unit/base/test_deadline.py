@@ -24,7 +24,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._download.connecti
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.link import Link
 from ansible_collections.apsaradb.backup.plugins.module_utils._oss.objects import Bucket, object_links
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
 from stand_in import Fault, StandIn, exports
 
 SECONDS = 0.25

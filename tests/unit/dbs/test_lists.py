@@ -13,7 +13,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options import HttpOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._oss import objects as _oss
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
 from stand_in import StandIn
 
 Body = dict[str, Any]

@@ -14,11 +14,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import (
     normalised,
     progress,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.times import given_milliseconds, milliseconds
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import (
-    given_milliseconds,
     integer,
     iso8601,
-    milliseconds,
     snake_case,
 )
 from hypothesis import given

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601, milliseconds
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.times import milliseconds
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import iso8601
 from stand_in import Fault, StandIn
 
 RDS = "rm-bp1abc"

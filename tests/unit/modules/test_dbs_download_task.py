@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_request import DownloadRequest
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.values import milliseconds
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.times import milliseconds
 from processes import LIMIT, started
 from stand_in import Fault, StandIn
 from stand_in.registry import GatewayError

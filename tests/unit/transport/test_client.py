@@ -23,7 +23,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.version import VERSION
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential, FixedSource
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import FixedSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
 from stand_in import Fault, StandIn
 

@@ -13,10 +13,10 @@ import pytest
 from alibabacloud_credentials.provider import StaticSTSCredentialsProvider
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential_chain import ChainSource
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import (
     _OIDC_VARIABLES,
-    ChainSource,
-    Credential,
     region_of_profile,
     resolve,
 )

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from alibabacloud_tea_openapi.utils import Utils
-from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import Credential
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.signing import (
     Acs3Auth,
     authorization,
