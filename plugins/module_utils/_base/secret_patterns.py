@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import functools
 import re
-import typing as t
 from urllib.parse import quote
 
-MASK = "********"
+from .secret_words import KEYS, LOGIN, MASK, NAMES, QUERY, SCHEMES, has_any
 
 #: Passes over one text. Nearly all need one, and a second to find nothing more; each one after the first masks what a mask has
 #: joined, and only texts that were made for it need many.
@@ -35,22 +34,14 @@ def masked_by_looks(text: str) -> str:
 def _masked_once(text: str) -> str:
     """One pass. A mask may join what stood apart, so that another pass finds more."""
     for words, pattern, replacement in _PATTERNS:
-        if _may_match(words, text):
+        if has_any(words, text):
             text = re.sub(pattern, replacement, text)
     return text
 
 
-def _may_match(words: t.Sequence[str], text: str) -> bool:
-    """Whether one of the words is there, without which the pattern finds nothing: looking for words needs no compilation."""
-    # Patterns take some letters for ASCII ones that lower() leaves as they are.
-    return not text.isascii() or any(word in text.lower() for word in words)
-
-
 def is_secret_name(name: str) -> bool:
     """Whether a field of that name holds a secret."""
-    return _may_match(_NAME_WORDS, name) and bool(
-        re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name)
-    )
+    return bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name))
 
 
 # A secret that is known
@@ -139,17 +130,14 @@ def _without_query(token: re.Match[str]) -> str:
     return text
 
 
-#: Words in lower case of which one is in all that _NAME and _NAMED match.
-_NAME_WORDS = ("signature", "token", "key", "secret", "passw", "credential")
-
 #: Words without which the pattern finds nothing, the pattern, and what stands in place of what it finds. In this order: what is
 #: masked by one is not found by the next. Compiled when they are needed, which is seldom.
 _PATTERNS = (
-    (_NAME_WORDS, *_QUOTED),
-    (("?", "3f"), _TOKEN, _without_query),
+    (NAMES, *_QUOTED),
+    (QUERY, _TOKEN, _without_query),
     # Headers: a scheme and what follows.
     (
-        ("basic", "bearer", "oss", "acs"),
+        SCHEMES,
         r"(?i)\b((?:basic|bearer|oss|acs)\s+)(?-i:(?=.[a-z]*[^a-z\s*]))[a-z0-9+/=._~:-]{8,}",
         rf"\1{MASK}",
     ),
@@ -160,37 +148,37 @@ _PATTERNS = (
     ),
     # <Signature>…, Signature=…, and Signature: …, signature '…' and signature is … if it is no word
     (
-        _NAME_WORDS,
+        NAMES,
         rf"(?i)((?<!/)\b(?:[a-z]+[-_])*(?:oss)?{_NAME}>\s*)[^<]+",
         rf"\1{MASK}",
     ),
-    (_NAME_WORDS, rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
+    (NAMES, rf"(?i)({_NAME}{_QUOTE}?\s*{_EQUALS}\s*){_BARE}", rf"\1{MASK}"),
     (
-        _NAME_WORDS,
+        NAMES,
         rf"(?i)({_NAME}{_QUOTE}?\s*(?::|%(?:25)*3a)\s*){_DIGITS}{_BARE}",
         rf"\1{MASK}",
     ),
     (
-        _NAME_WORDS,
+        NAMES,
         rf"(?i)({_NAME}\s+({_QUOTE})){_DIGITS}[\w+/=%.-]{{6,}}(\2)",
         rf"\1{MASK}\3",
     ),
     (
-        _NAME_WORDS,
+        NAMES,
         rf"(?i)({_NAME}\s+(?:is|was)\s+){_DIGITS}[\w+/=%.-]{{8,}}(?=[{_END}]|$)",
         rf"\1{MASK}",
     ),
     (("credential",), rf"(?i)(\bcredential{_EQUALS}){_BARE}", rf"\1{MASK}"),
     # //user:password@host, and without a scheme
     (
-        ("@", "40"),
+        LOGIN,
         r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""",
         rf"\1{MASK}\2",
     ),
-    (("@",), r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
+    (LOGIN, r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
     # Keys and tokens of Alibaba Cloud
     (
-        ("ltai", "sts.", "cais"),
+        KEYS,
         r"\b(?:LTAI[0-9A-Za-z]{8,}|STS\.[0-9A-Za-z]{8,}|CAIS[0-9A-Za-z+/=%_-]{16,})",
         MASK,
     ),

@@ -20,7 +20,7 @@ import typing as t
 from base64 import b64encode
 from urllib.parse import unquote
 
-MASK = "********"
+from .secret_words import ALL, MASK, NAMES, has_any
 
 #: Longest text of others that an error repeats, and longest code or ID.
 MAX_TEXT = 400
@@ -165,7 +165,7 @@ def _redacted_text(text: str) -> str:
             from .secret_patterns import pattern_of
 
             text = pattern_of(_forms_of(secret)).sub(MASK, text)
-    if _SUSPICIOUS.search(text):
+    if _SUSPICIOUS.search(text) and has_any(ALL, text):
         from .secret_patterns import masked_by_looks
 
         text = masked_by_looks(text)
@@ -179,9 +179,11 @@ def _may_hold(text: str, secret: str) -> bool:
 @functools.lru_cache(512)
 def _is_secret(name: object) -> bool:
     """Whether a field of that name holds a secret."""
+    if not isinstance(name, str) or not has_any(NAMES, name):
+        return False
     from .secret_patterns import is_secret_name
 
-    return isinstance(name, str) and is_secret_name(name)
+    return is_secret_name(name)
 
 
 # What was hidden, in any encoding
