@@ -17,7 +17,7 @@ from .._oss import objects
 from .._plugin.checks import Options, check_identifier
 from .._plugin.client import credentials_of
 from .._plugin.options import http_options_of, region_of
-from .._transport.credentials import CredentialSource
+from .._transport.credential import CredentialSource
 from .._transport.endpoints import known_region
 
 
