@@ -61,26 +61,26 @@ class ModuleDocFragment:
 options:
   region:
     description:
-      - The ID of the region in which the instances are, for example V(cn-hangzhou). C(RegionCode) in the API.
-      - If neither this nor E(APSARADB_BACKUP_REGION) is set, the environment variables E(ALIBABA_CLOUD_REGION_ID),
-        E(ALICLOUD_REGION) and E(ALICLOUD_REGION_ID) are used, in this order, and then C(region_id) in the profile of the
-        command line tool that the credential is taken from. It must be set one way or another.
+      - The ID of the region of the instances, for example V(cn-hangzhou). It must be set here or in the environment. C(RegionCode) in the
+        API.
+      - If this is not set, the environment variables E(APSARADB_BACKUP_REGION), E(ALIBABA_CLOUD_REGION_ID), E(ALICLOUD_REGION) and
+        E(ALICLOUD_REGION_ID) are used, in this order, and then C(region_id) of the command line tool's profile that the credential is
+        taken from.
     type: str
     aliases: [region_id, region_code, alicloud_region]
   access_key_id:
     description:
       - The ID of the access key that signs the requests. Needs O(access_key_secret).
-      - If neither this nor O(profile) is set, the credential is taken whole from the first of these that has one -
-        the environment variables E(ALIBABA_CLOUD_ACCESS_KEY_ID), E(ALIBABA_CLOUD_ACCESS_KEY_SECRET) and
-        E(ALIBABA_CLOUD_SECURITY_TOKEN);
-        the older E(ALICLOUD_ACCESS_KEY) (or E(ALICLOUD_ACCESS_KEY_ID)), E(ALICLOUD_SECRET_KEY) (or
-        E(ALICLOUD_SECRET_ACCESS_KEY), or E(ALICLOUD_ACCESS_KEY_SECRET)) and E(ALICLOUD_SECURITY_TOKEN);
-        the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
-        the module (OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials
-        URI).
-      - A role that older tools would assume with these is not assumed. If E(ALICLOUD_ASSUME_ROLE_ARN) is set, or
-        E(ALIBABA_CLOUD_ROLE_ARN) without the variables of OIDC, and neither this nor O(profile), the request is refused, as
-        it would be signed as another user. A O(profile) with the mode C(RamRoleArn) assumes its role.
+      - If neither this nor O(profile) is set, the whole credential is taken from the first of three sources that has one.
+      - The first source is the environment variables E(ALIBABA_CLOUD_ACCESS_KEY_ID), E(ALIBABA_CLOUD_ACCESS_KEY_SECRET) and
+        E(ALIBABA_CLOUD_SECURITY_TOKEN).
+      - The second one is the older variables E(ALICLOUD_ACCESS_KEY) (or E(ALICLOUD_ACCESS_KEY_ID)), E(ALICLOUD_SECRET_KEY) (or
+        E(ALICLOUD_SECRET_ACCESS_KEY), or E(ALICLOUD_ACCESS_KEY_SECRET)) and E(ALICLOUD_SECURITY_TOKEN).
+      - The third one is the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
+        the module - OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials URI.
+      - Roles in environment variables are not assumed. If E(ALICLOUD_ASSUME_ROLE_ARN), or E(ALIBABA_CLOUD_ROLE_ARN) without the variables
+        of OIDC, is set, and neither this nor O(profile) is, the module fails, because it would sign as another user. A
+        O(profile) with the mode C(RamRoleArn) assumes its role.
     type: str
     aliases: [access_key, alicloud_access_key]
   access_key_secret:
@@ -109,47 +109,46 @@ options:
         and O(network).
       - Needed for a region that is newer than this collection.
       - Plain C(http://) is accepted for loopback addresses only.
-      - A loopback address is that of RDS and OSS as well, where no other is set for them. In the same way, a loopback address of one
-        of those is that of all.
+      - A loopback address is also used for RDS and OSS, unless O(rds_endpoint) or O(oss_endpoint) is set. The same holds for a loopback
+        address in one of these.
     type: str
   rds_endpoint:
     description:
-      - The host of RDS, as O(endpoint) is that of DBS.
+      - The host of RDS. It is given in the same way as O(endpoint), the host of DBS.
       - Used by M(apsaradb.backup.dbs_backup_set_info) for RDS instances, and by M(apsaradb.backup.dbs_download_task) to find
         the newest backup set, and in check mode the size of one.
     type: str
   oss_endpoint:
     description:
       - The address of OSS for links to objects in a bucket, in place of the one that belongs to O(oss_region) and O(network). It is
-        given as O(endpoint) is.
+        given in the same way as O(endpoint).
       - Used by P(apsaradb.backup.dbs_download_location#lookup), M(apsaradb.backup.dbs_download_location_info) and
         M(apsaradb.backup.dbs_download_file).
     type: str
   oss_region:
     description:
       - The region of the bucket for links to its objects, for example V(cn-hangzhou); by default O(region).
-      - Used where O(oss_endpoint) is.
+      - Used by the same plugins as O(oss_endpoint).
     type: str
   network:
     description:
-      - Which addresses to use, of the service and of files - those on the Internet (V(public)), or those in the virtual private
-        cloud (V(vpc)), which resolve only there.
-      - With V(auto), which is the default, the service is asked on the Internet, unless O(endpoint) says otherwise. Links to files
-        are for the virtual private cloud if O(endpoint) is a host of it (its name has C(-vpc) before the first dot), and else for
-        the Internet.
-      - A link for the virtual private cloud works only there, and costs no traffic.
+      - Which addresses of services and files to use - those on the Internet (V(public)), or those in the virtual private cloud (V(vpc)),
+        which work only there. Traffic within the virtual private cloud is free.
+      - With V(auto), the default, the services are called on the Internet, unless O(endpoint) says otherwise. Links to files are for the
+        virtual private cloud if O(endpoint) is a host of it (its name has C(-vpc) before the first dot), and otherwise for the
+        Internet.
     type: str
     choices: [auto, public, vpc]
   validate_certs:
     description:
-      - Whether to check the certificate of the service, and of the storage. Set to V(false) only to find out what is wrong with it.
-        By default it is checked.
+      - Whether to check the certificates of the services and of the storage. By default they are checked. Set this to V(false) only to
+        find out what is wrong with a certificate.
     type: bool
   ca_path:
     description:
       - A file or directory of CA certificates to trust in place of the default ones.
       - If neither this nor E(APSARADB_BACKUP_CA_PATH) is set, the environment variables E(REQUESTS_CA_BUNDLE) and
-        E(CURL_CA_BUNDLE) are used, in this order, for whatever is asked - DBS, RDS, OSS, STS and the files.
+        E(CURL_CA_BUNDLE) are used, in this order, for DBS, RDS, OSS, STS and the files.
     type: path
   connect_timeout:
     description:
@@ -157,7 +156,7 @@ options:
     type: float
   read_timeout:
     description:
-      - How long to wait for an answer until its end, in seconds, from V(0.1) to V(3600). By default V(30).
+      - How long to wait for a complete response, in seconds, from V(0.1) to V(3600). By default V(30).
     type: float
   max_retries:
     description:
@@ -165,7 +164,7 @@ options:
         the service, unreadable answers. Throttled requests are repeated until O(request_timeout) is over, unless this is V(0).
         By default V(5).
       - Pauses follow an exponential backoff with jitter, capped at 20 seconds. What the service asks for is added.
-      - A wrong clock, a used nonce and an expired token are corrected, and the request repeated, whatever this is.
+      - After a wrong clock, a used nonce or an expired token, the request is corrected and repeated even if this is V(0).
     type: int
   request_timeout:
     description:
@@ -177,13 +176,16 @@ options:
       - How many requests to the services may be under way at the same time, from V(1) to V(64). By default V(8).
     type: int
 requirements:
-  - Python 3.9 or newer, on the host that runs the module
-  - requests
-  - alibabacloud-credentials, if O(profile) or the default chain is to be used
+  - On the host that runs the module - Python 3.9 or newer, with the Python package requests
+  - On the host that runs the module - alibabacloud-credentials, if O(profile) or the default chain is used
 notes:
-  - Options of the connection can also be given by environment variables, those of the host that runs the module with what
-    the task's C(environment) adds. The option wins over the variable, and the variable over the default. An empty variable is
-    not set.
+  - >-
+    Options of the connection by topic. Who asks: O(access_key_id), O(access_key_secret), O(security_token), O(profile). Which addresses:
+    O(region), O(network), O(endpoint), O(rds_endpoint), O(oss_endpoint), O(oss_region). Certificates: O(validate_certs),
+    O(ca_path). How long and how often: O(connect_timeout), O(read_timeout), O(request_timeout), O(max_retries),
+    O(max_connections).
+  - Options of the connection can also be set by environment variables of the host that runs the module, and by the task's
+    C(environment). The option wins over the variable, and the variable over the default. An empty variable is not set.
   - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback
     addresses.
   - Give keys by the environment or by a vaulted variable, not on a command line, where other users can read them.

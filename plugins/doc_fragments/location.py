@@ -24,17 +24,17 @@ options:
     type: int
   force_https:
     description:
-      - Whether to make C(https://) of links, which the service gives as C(http://). By default it is done, but for links that lead
-        to a loopback address.
+      - Whether to change links from C(http://), as the service may give them, to C(https://). By default they are changed. Links to a
+        loopback address are left as they are.
     type: bool
     aliases: [https]
   bucket:
     description:
-      - The bucket that tasks with the target OSS write to. The service returns the path in it, but never its name.
-      - If set, the path is given as C(oss://bucket/path).
+      - The bucket that tasks with the target OSS write to. The service returns the path, but never the name of the bucket.
+      - If this is set, the path is returned as C(oss://bucket/path).
     type: str
 requirements:
-  - alibabacloud-oss-v2, if links to objects in a bucket are to be signed
+  - On the host that signs - alibabacloud-oss-v2, if links to objects in a bucket are signed
 """)
 
     # Of those that say it, and do nothing with it.
@@ -48,15 +48,15 @@ options:
     default: false
   on_missing:
     description:
-      - What to do about a task that does not exist - fail (V(error)), leave it out with a warning (V(warn)), or without one
+      - What to do about a task that does not exist - fail (V(error)), leave it out with a warning (V(warn)), or leave it out without one
         (V(skip)).
     type: str
     choices: [error, warn, skip]
     default: error
   on_unfinished:
     description:
-      - What to do about a task that is not finished, or no longer - fail (V(error)), leave it out with a warning (V(warn)), or
-        without one (V(skip)).
+      - What to do about a task that is not finished, or that has expired - fail (V(error)), leave it out with a warning (V(warn)), or
+        leave it out without one (V(skip)).
     type: str
     choices: [error, warn, skip]
     default: error

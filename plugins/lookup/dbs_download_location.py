@@ -11,15 +11,18 @@ author:
 short_description: Give the download links or OSS paths of download tasks
 version_added: 1.0.0
 description:
-  - Gives the link to the files of a finished download task of Alibaba Cloud Database Backup (DBS), or the path in a bucket of
+  - Returns the link to the files of a finished download task of Alibaba Cloud Database Backup (DBS), or the path in a bucket of
     the Object Storage Service (OSS) if the task wrote there.
   - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
     target URL, and C(DescribeDownloadTask) once for each instance if IDs are given with O(instance_name). Needs the RAM actions
     of these names, C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
   - A lookup does not see C(module_defaults), nor the keyword C(environment) of a task. Give it options, or set environment variables for
     the controller, or the section C(apsaradb_backup) of C(ansible.cfg).
-  - A link is as good as a password for as long as it is valid. This plugin shows it in no message; use C(no_log) where a task
-    would.
+  - Whoever has a link can download the files until it expires. This plugin shows links in no message. Use C(no_log) for tasks that
+    would show them.
+  - >-
+    Options by topic. Which tasks: O(_terms), O(instance_name), O(cluster_name). What to return: O(want), O(bucket), O(presign),
+    O(duration), O(force_https). If there are no files: O(on_missing), O(on_unfinished). Connection: see the notes.
 options:
   _terms:
     description:
@@ -30,8 +33,8 @@ options:
     required: true
   instance_name:
     description:
-      - The IDs of the instances that the tasks belong to, if IDs are given. C(InstanceName) in the API.
-      - Without it, tasks are taken to be finished ones with the target URL, and the service is asked for their links at once.
+      - Required for IDs of tasks with the target OSS. Without it, each ID is taken for that of a finished task with the target URL.
+      - The IDs of the instances that the tasks belong to. C(InstanceName) in the API.
     type: list
     elements: str
     vars:
@@ -69,7 +72,7 @@ seealso:
   - module: apsaradb.backup.dbs_download_task_info
   - name: DescribeDownloadBackupSetStorageInfo
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadbackupsetstorageinfo
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describedownloadbackupsetstorageinfo
 """
 
 EXAMPLES = r"""

@@ -15,6 +15,10 @@ description:
   - Calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, for RDS instances, and C(DescribeBackupDataList) of
     the DBS API, version 2021-01-01, for PolarDB clusters, until all pages are read. Needs the RAM action C(rds:DescribeBackups) or
     C(dbs:DescribeBackupDataList).
+  - >-
+    Options by topic. Which backup sets: O(instance_name), O(source), O(backup_set_id), O(status), O(mode), O(method), O(start_time),
+    O(end_time), O(latest), O(limit). If there is none: O(on_missing). Result: O(recoverable), O(query), O(query_only).
+    Connection: see the notes.
 options:
   instance_name:
     description:
@@ -56,56 +60,55 @@ options:
     aliases: [backup_method]
   start_time:
     description:
-      - Only backup sets that were begun at this time or later. C(StartTime) in the APIs.
-      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
-        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
-        days (V(d)) or weeks (V(w)).
-      - A backup set that tells no time of its start is kept.
+      - Only backup sets that began at this time or later. C(StartTime) in the APIs.
+      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
+        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
+        weeks (V(w)).
+      - A backup set without a start time is kept.
     type: str
   end_time:
     description:
-      - Only backup sets that were begun at this time or earlier, written as O(start_time) is, but that a
-        date alone is its end. C(EndTime) in the APIs.
-      - A backup set that tells no time of its start is kept.
+      - Only backup sets that began at this time or earlier. C(EndTime) in the APIs.
+      - Written as O(start_time), except that a date alone is its end. A backup set without a start time is kept.
     type: str
   latest:
     description:
-      - Return only the newest backup set of each instance that fits - of those that succeeded, the newest full one that can be used.
-      - It fails where nobody can say which that is - the service gives fewer backup sets than it announces, or one that fits tells
-        no time of its start, and did not end before the others began.
+      - Whether to return only the newest backup set of each instance. Of backup sets that succeeded, it is the newest full one that
+        can be used.
+      - Fails if it is not certain which one that is. So it is if the service returns fewer backup sets than it announces, or if one
+        that fits has no start time, and did not end before the others began.
     type: bool
     default: false
   on_missing:
     description:
-      - What to do if there is no backup set that fits, of any one of the instances - fail (V(error)), or go on with those there are
-        (V(skip)).
+      - What to do if an instance has no backup set that fits - fail (V(error)), or return those of the other instances (V(skip)).
     type: str
     choices: [error, skip]
     default: skip
   limit:
     description:
-      - Return this many backup sets at the most, from V(1) to V(1000000), the newest of all instances together.
+      - Return at most this many backup sets, from V(1) to V(1000000), the newest of all instances together.
     type: int
   query:
     description:
-      - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
-      - If its value is V(null), a warning says so, as that is also what a name gives that does not exist.
+      - A JMESPath expression that is applied to the result. Its value is RV(query_result).
+      - If its value is V(null), there is a warning, because a wrong name also gives V(null).
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:
     description:
-      - Whether to return only RV(query_result) (and C(changed)), for an answer that is brief. Needs O(query).
+      - Whether to return nothing but RV(query_result) and C(changed), for a short result. Needs O(query).
     type: bool
     default: false
   recoverable:
     description:
-      - Whether to find out from when until when the state of each instance can be restored, for RV(recoverable).
-      - For RDS instances this is a call of C(DescribeLocalAvailableRecoveryTime), with the RAM action of that name, which knows
-        MySQL, PostgreSQL and MariaDB. For PolarDB clusters, all backup sets that succeeded are listed.
+      - Whether to find out to which points in time each instance can be restored, for RV(recoverable).
+      - For RDS instances, this calls C(DescribeLocalAvailableRecoveryTime), and needs the RAM action of that name. It works for MySQL,
+        PostgreSQL and MariaDB. For PolarDB clusters, all backup sets that succeeded are listed.
     type: bool
     default: false
 requirements:
-  - jmespath, if O(query) is set
+  - On the host that runs the module - jmespath, if O(query) is set
 extends_documentation_fragment:
   - apsaradb.backup.connection
   - apsaradb.backup.attributes
@@ -115,12 +118,13 @@ author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
   - module: apsaradb.backup.dbs_download_task
+    description: Creates a download task for a backup set.
   - name: DescribeBackups
     description: The operation in the API reference of RDS.
-    link: https://www.alibabacloud.com/help/en/rds/developer-reference/api-rds-2014-08-15-describebackups
+    link: https://www.alibabacloud.com/help/en/rds/apsaradb-rds-for-mysql/api-rds-2014-08-15-describebackups-mysql
   - name: DescribeBackupDataList
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describebackupdatalist
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describebackupdatalist
 """
 
 EXAMPLES = r"""
@@ -168,8 +172,8 @@ EXAMPLES = r"""
 RETURN = r"""
 backup_sets:
   description:
-    - The backup sets, the newest first. Those that tell no time of their start come last, and a warning names them. Another warning
-      says so if the service gives fewer than it announces.
+    - The backup sets, the newest first. Those without a start time come last, and a warning names them. There is also a warning if
+      the service returns fewer than it announces.
     - Further fields of the APIs are there with their names in snake case. Links to backup files, which the services return as well,
       are left out, as they are as good as passwords.
   returned: success, without O(query_only=true)
@@ -213,7 +217,7 @@ backup_sets:
       type: int
       sample: 1073741824
     backup_start_time:
-      description: When the backup was begun, in ISO 8601, in UTC. C(BackupStartTime) in the APIs.
+      description: When the backup began, in ISO 8601, in UTC. C(BackupStartTime) in the APIs.
       type: str
       sample: "2026-01-31T00:00:00Z"
     backup_end_time:
@@ -270,10 +274,10 @@ count_by_instance:
     rm-bp1a2b3c4d5e6f7g8: 1
 recoverable:
   description:
-    - By instance, from when (C(earliest)) until when (C(latest)) its state can be restored, in ISO 8601, in UTC; V(null) if nothing can
-      be, as when there are no backup sets. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
+    - By instance, the first (C(earliest)) and the last (C(latest)) point in time to which it can be restored, in ISO 8601, in UTC.
+      Both are V(null) if there is none, for example without backup sets. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
     - If C(told_by) is V(service), the service says so, by backup sets and logs together. If it is V(backup_sets), these are the times of
-      the oldest and the newest full backup set that can be used; logs may reach further than the newest, which nobody tells.
+      the oldest and the newest full backup set that can be used. Logs may reach further, but the service does not say so.
     - An answer that holds one of the two times and not the other, or something else than times, is an error.
     - V(null) without O(recoverable=true).
   returned: success, without O(query_only=true)

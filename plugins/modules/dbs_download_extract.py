@@ -11,36 +11,39 @@ short_description: Unpack a downloaded database backup from Alibaba Cloud
 version_added: 1.0.0
 description:
   - Unpacks the archive of a download task of Alibaba Cloud Database Backup (DBS) on the host where it lies.
-  - Takes C(.tar.gz), C(.tar.zst) and C(.tar), told apart by what is in the file, whatever its name.
-  - Such an archive can be several tars, one after the other, of which C(tar -xzf) without C(--ignore-zeros) and
-    M(ansible.builtin.unarchive) unpack the first, and report success. This module unpacks all of them.
-  - It unpacks all or nothing. The content grows in a directory beside O(dest), named like it with C(.part) at the end, and is
-    renamed to O(dest) when it is complete. After a failure O(dest) is as it was. What a run that was killed left behind is
-    removed by the next one.
-  - An archive that is truncated or damaged is refused, and the message says where. So is one whose content would get out of
-    O(dest), also by way of links, and one that holds devices, named pipes or sparse files.
+  - Takes C(.tar.gz), C(.tar.zst) and C(.tar). The content of the file decides, not its name.
+  - Such an archive can consist of several tars, one after the other. This module unpacks all of them. C(tar -xzf) without
+    C(--ignore-zeros) and M(ansible.builtin.unarchive) unpack only the first one, and report success.
+  - It unpacks all or nothing, in a directory beside O(dest) whose name ends with C(.part), and renames this to O(dest) when it is
+    complete. After a failure, O(dest) is as it was. If a run was killed, the next one removes its remains.
+  - An archive that is truncated or damaged is refused, and the message says where. An archive is also refused if its content would
+    be written outside of O(dest), also through links, or if it holds devices, named pipes or sparse files.
   - A C(.tar.zst) whose window is larger than 128 MiB, as C(zstd --long) makes it, is unpacked if twice the memory of the window is
     available. Otherwise it is refused, and the message says how much it needs.
   - While it works, it prints a line on the controller about every O(progress_interval), with how much of the archive is read,
-    rate, files and estimated time. The lines are on the standard output, as all that Ansible displays.
+    rate, files and estimated time.
+  - >-
+    Options by topic. What and where to: O(src), O(dest), O(force), O(keep_archive), O(sync). Owner and mode: O(owner), O(group), O(mode),
+    O(directory_mode). Limits: O(max_files), O(max_size). Progress: O(progress), O(progress_interval). The options of the
+    connection have no effect.
 options:
   src:
     description:
-      - The archive, a path on the host. A relative path starts from where modules run, so better give an absolute one.
+      - The archive, a path on the host. Give an absolute path. A relative one starts from the directory where modules run.
     type: path
     required: true
   dest:
     description:
-      - The directory that shall hold the content, and nothing else. The directory that it is in must exist.
-      - It must not exist, or be empty, or hold what O(src) gave in an earlier run. For anything else see O(force).
+      - The directory for the content, and nothing else. Its parent directory must exist.
+      - It must not exist, be empty, or hold the content of O(src) from an earlier run. Otherwise, see O(force).
       - It must not be a mount point, nor contain O(src).
       - A file named C(.apsaradb-backup.json) in it records what was unpacked.
     type: path
     required: true
   force:
     description:
-      - Whether to replace whatever O(dest) holds, if it is not what O(src) gave, or was altered since. It is replaced when the
-        new content is complete, and B(lost) then.
+      - Whether to replace whatever O(dest) holds if it is not the content of O(src), or was changed since. The old content is replaced
+        when the new content is complete, and is then B(lost).
     type: bool
     default: false
   keep_archive:
@@ -50,16 +53,16 @@ options:
     default: true
   owner:
     description:
-      - Whose files and directories become, a name or a number of the host. By default the user's that runs the module.
+      - The owner of the extracted files and directories, a user name or ID of the host. By default the user that runs the module.
     type: str
   group:
     description:
-      - The group of files and directories, a name or a number of the host.
+      - The group of the extracted files and directories, a group name or ID of the host.
     type: str
   mode:
     description:
-      - The mode of files, as an octal number in quotes, from V('0000') to V('0777'). What the archive says of modes, owners and
-        times is not taken over.
+      - The mode of files, as an octal number in quotes, from V('0000') to V('0777'). Modes, owners and times in
+        the archive are ignored.
     type: raw
     default: '0600'
   directory_mode:
@@ -69,20 +72,19 @@ options:
     default: '0700'
   max_files:
     description:
-      - How many files, directories and links an archive may hold, from V(1) to V(1000000000). One that holds more is refused
-        when that shows.
+      - The largest number of files, directories and links in an archive, from V(1) to V(1000000000). An archive with more is refused.
     type: int
     default: 1000000
   max_size:
     description:
-      - How much its files may hold together, in bytes, or with a unit such as V(10GB), which is 10 times 1024³ bytes; from V(1) to
-        2⁶⁰ bytes. An archive that holds more is refused before that much is written.
-      - By default, what is free in the file system of O(dest).
+      - The largest total size of the files in an archive, in bytes, or with a unit such as V(10GB), which is 10 times 1024³ bytes; from
+        V(1) to 2⁶⁰ bytes. An archive with more is refused before so much is written.
+      - By default, the free space in the file system of O(dest).
     type: bytes
   sync:
     description:
-      - Whether to bring all to the disk before O(dest) is put in place, so that it is complete after a power failure, too.
-      - It is done once for the file system, and so takes longer while others write much to it.
+      - Whether to write all to the disk before O(dest) is put in place, so that it is complete even after a power failure.
+      - This is done once for the whole file system, and takes longer while others write much to it.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -96,7 +98,7 @@ attributes:
     support: full
     details:
       - It reads the beginning of the archive, or all of it if O(dest) may hold the same already, and writes nothing.
-      - If O(src) does not exist, as where the task that fetches it only says that it would, that is a warning, and RV(format) and
+      - If O(src) does not exist, for example because the step that downloads it ran in check mode, there is a warning, and RV(format) and
         RV(archive_size) are V(null).
   diff_mode:
     support: none
@@ -110,13 +112,14 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: full
 requirements:
-  - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
-  - fastcrc is optional - it computes a CRC-64 about five times as fast as liblzma
+  - On the managed host - Python 3.9 or newer
+  - On the managed host - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
+  - On the managed host - fastcrc is optional. It computes a CRC-64 about five times as fast as liblzma
 notes:
-  - For a while O(dest) takes the room of both its old and its new content.
-  - Of two entries of one name the later one wins, as in a tar that was appended to.
-  - If Ansible is ended on the controller, by Ctrl-C for example, the work on the host ends by itself within two minutes, and
-    leaves nothing behind.
+  - For some time, the old and the new content of O(dest) both need disk space.
+  - If two entries have the same name, the later one wins, as in a tar with appended entries.
+  - If Ansible is stopped on the controller, for example by Ctrl-C, the work on the host ends by itself within two minutes, and leaves
+    nothing behind.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -177,7 +180,7 @@ archive_crc64:
   type: str
   sample: "11051210869376104954"
 archives:
-  description: How many tars, one after the other, the archive is made of.
+  description: The number of tars, one after the other, in the archive.
   returned: success, in check mode only if nothing has to be unpacked
   type: int
   sample: 2
@@ -197,7 +200,7 @@ links:
   type: int
   sample: 0
 unpacked_size:
-  description: What the files hold together, in bytes.
+  description: The total size of the files, in bytes.
   returned: success, in check mode only if nothing has to be unpacked
   type: int
   sample: 1073741824

@@ -15,7 +15,10 @@ description:
   - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
     target URL, and C(DescribeDownloadTask) once for each instance. Needs the RAM actions
     C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
-  - A link is as good as a password for as long as it is valid. The result holds it; use C(no_log) on the task.
+  - The result holds links. Whoever has a link can download the files until it expires, so use C(no_log) on the task.
+  - >-
+    Options by topic. Which tasks: O(instance_name), O(task_ids), O(cluster_name). Links and paths: O(bucket), O(presign),
+    O(duration), O(force_https). If there are no files: O(on_missing), O(on_unfinished). Connection: see the notes.
 options:
   instance_name:
     description:

@@ -10,10 +10,12 @@ module: dbs_download_support_info
 short_description: Find out whether database instances on Alibaba Cloud have advanced downloads
 version_added: 1.0.0
 description:
-  - Finds out whether backup sets of instances can be converted and downloaded by the I(advanced download) feature of Alibaba Cloud
-    Database Backup (DBS), and the reason if the service gives one why not.
+  - Finds out whether the I(advanced download) feature of Alibaba Cloud Database Backup (DBS) can convert and download the backup
+    sets of instances. If not, the reason is returned, if the service gives one.
   - Calls the operation C(DescribeDownloadSupport) of the DBS API, version 2021-01-01. Needs the RAM action
     C(dbs:DescribeDownloadSupport).
+  - >-
+    Options by topic. Which instances: O(instance_name), O(cluster_name). Connection: see the notes.
 options:
   instance_name:
     description:
@@ -37,7 +39,7 @@ seealso:
   - module: apsaradb.backup.dbs_download_task
   - name: DescribeDownloadSupport
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadsupport
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describedownloadsupport
 """
 
 EXAMPLES = r"""

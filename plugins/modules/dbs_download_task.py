@@ -10,23 +10,29 @@ module: dbs_download_task
 short_description: Create or retry a download task of a database backup on Alibaba Cloud
 version_added: 1.0.0
 description:
-  - Makes sure that there is a download task of Alibaba Cloud Database Backup (DBS) for a backup set or a point in time, in a format
-    and at a target; or that a failed one is retried.
-  - A task for the same source, format and target that is live, or finished and not expired, is returned as it is, whoever created
-    it. Of a target in OSS the service tells the path but not the bucket, so tasks for two buckets with the same path are the same.
-    Neither are O(use_zstd) and the options for MongoDB told.
-  - Where what the service lists of a task does not tell whether it is the same, O(on_uncertain) decides, and a warning and
-    RV(uncertain_fields) say so. Of the formats, only V(CSV), V(SQL) and V(Parquet) are documented in lists; a task with the
-    format V(csv-with-header) may be listed as V(csv), and one with V(qp.xb) or V(Bson) by another word. A task that is listed as
-    V(csv) is taken for one with the format V(CSV).
-  - Creating a task costs money. It is created once - the API knows no token for that, so the tasks that exist are listed before,
-    and where the answer to the creation is lost, the tasks are listed again until the new one shows up. The creation is never
-    sent a second time, but where the service certainly did nothing.
-  - A task of a point in time is known by its C(backup_set_time), to the second.
-  - Of two controllers that do the same at the same moment, the service refuses the second as long as the first task is live, and
-    this module then returns that task. Nothing prevents a second task if the first is finished within that moment.
+  - Makes sure that a download task of Alibaba Cloud Database Backup (DBS) exists for a backup set or a point in time, or retries a
+    task that failed.
+  - Creating a task costs money, so it is created exactly once. A task for the same source, format and target is used, whoever created
+    it, unless it has expired. If the response to the creation is lost, the module lists the tasks until the new one shows up. It
+    never sends the creation again, unless it is certain that the service did nothing.
+  - The service does not list all that a task was created with. For a target in OSS, it lists the path but not the bucket, so tasks for
+    two buckets with the same path are the same. It lists neither O(use_zstd) nor the options for MongoDB.
+  - If the list does not tell whether a task is the same, O(on_uncertain) decides, and a warning and RV(uncertain_fields) say so.
+    Only the formats V(CSV), V(SQL) and V(Parquet) are documented in lists. A task with the format V(csv-with-header) may be listed
+    as V(csv), and one with V(qp.xb) or V(Bson) by another word. A task that is listed as V(csv) is taken for one with the format
+    V(CSV).
+  - A task of a point in time is recognised by its C(backup_set_time), to the second.
+  - If two controllers create the same task at the same moment, the service refuses the second as long as the first task is under way,
+    and the module then returns that task. Nothing prevents a second task if the first one finishes within that moment.
   - Calls the operations C(DescribeDownloadTask), C(CreateDownload) and C(RetryDownloadTask) of the DBS API, version 2021-01-01.
     Needs the RAM actions of these names, such as C(dbs:CreateDownload).
+  - >-
+    Options by topic. What to download: O(instance_name), O(backup_set_id), O(point_in_time), O(backup_set_size). What to do: O(state),
+    O(task_id). Format: O(format), O(use_zstd), O(is_physical). Target: O(target_type), O(target_bucket), O(target_path),
+    O(target_oss_region). MongoDB: O(primary_key_type_only), O(is_cluster), O(admin_database), O(cluster_name). Tasks that exist:
+    O(on_failed), O(on_expired), O(on_uncertain), O(on_blocked). Waiting: O(wait), O(wait_for_slot), O(wait_timeout),
+    O(poll_interval), O(poll_interval_max), O(confirm_timeout), O(outage_timeout). Cost: O(fee_per_gib). Progress: O(progress),
+    O(progress_interval). Connection: see the notes.
 options:
   instance_name:
     description:
@@ -36,9 +42,9 @@ options:
     aliases: [instance_id, db_instance_id]
   state:
     description:
-      - With V(present), there is a task for O(backup_set_id) or O(point_in_time).
-      - With V(retried), a failed task is started again by C(RetryDownloadTask). A task that is live or finished is left as it is.
-        Options that describe a new task are refused then, but for O(backup_set_id).
+      - With V(present), a task for O(backup_set_id) or O(point_in_time) is created, unless there is one.
+      - With V(retried), a failed task is retried by C(RetryDownloadTask). A task that is under way or finished is left as it is.
+        Options that describe a new task are then refused, except O(backup_set_id).
     type: str
     choices: [present, retried]
     default: present
@@ -51,24 +57,25 @@ options:
     description:
       - The ID of the backup set to download. Mutually exclusive with O(point_in_time), and one of them is required with
         O(state=present). C(BakSetId) in the API.
-      - With V(latest), in small letters, the newest full one of an RDS instance or PolarDB cluster that succeeded and can be used. It is found as
-        M(apsaradb.backup.dbs_backup_set_info) does, with the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList),
-        and O(backup_set_size) is then known. Once there is a newer one, another task is created.
-      - Where nobody can say which is the newest, it fails, as O(apsaradb.backup.dbs_backup_set_info#module:latest) does.
+      - V(latest), in small letters, is the newest full backup set of an RDS instance or PolarDB cluster that can be used. To find it, the
+        module lists the backup sets, which needs the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList). It then
+        also knows O(backup_set_size). As soon as there is a newer backup set, the next run creates another task.
+      - V(latest) fails if it is not certain which backup set is the newest, as
+        O(apsaradb.backup.dbs_backup_set_info#module:latest) does.
     type: str
     aliases: [bak_set_id, backup_id]
   point_in_time:
     description:
       - The point in time to download. C(DownloadPointInTime) in the API.
-      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
-        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
-        days (V(d)) or weeks (V(w)).
-      - So long before now is another point in time, and so another task, in each run.
+      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
+        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
+        weeks (V(w)).
+      - A time before now is another point in time in each run, and so another task.
     type: str
     aliases: [download_point_in_time, restore_time]
   backup_set_size:
     description:
-      - The size of the backup set in bytes, to be told to the service, and to estimate the fee. C(BakSetSize) in the API.
+      - The size of the backup set in bytes. It is sent to the service, and used to estimate the fee. C(BakSetSize) in the API.
     type: int
     aliases: [bak_set_size]
   format:
@@ -107,15 +114,18 @@ options:
     type: bool
   primary_key_type_only:
     description:
-      - For MongoDB instances. C(PrimaryKeyTypeOnly) in the API.
+      - For MongoDB instances, whether the primary keys are unique. The API documents it as required for them. C(PrimaryKeyTypeOnly) in
+        the API.
     type: bool
   is_cluster:
     description:
-      - For MongoDB instances, whether it is a sharded cluster. C(IsCluster) in the API.
+      - For MongoDB instances, whether the instance is a sharded cluster. The API documents it as required for them. C(IsCluster) in
+        the API.
     type: bool
   admin_database:
     description:
-      - For MongoDB instances, the database to authenticate against. C(AdminDatabase) in the API.
+      - For MongoDB instances, the name of the authentication database, for example V(admin). The API documents it as required for
+        them. C(AdminDatabase) in the API.
     type: str
   cluster_name:
     description:
@@ -137,42 +147,41 @@ options:
     default: create
   on_uncertain:
     description:
-      - With O(state=present), what to do about a task of which what the service lists does not tell whether it has the same source,
-        format and target - use it with a warning (V(reuse)), fail (V(error)), or take it for another one (V(create)), which can mean
-        to pay twice for the same.
+      - With O(state=present), what to do if the list does not tell whether a task has the same source, format and target - use it with a
+        warning (V(reuse)), fail (V(error)), or create another task (V(create)), which can mean to pay twice for the same.
       - V(auto) is V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), whose files would be of no
         use if it really has that format. Otherwise it is V(reuse).
-      - It does not matter where the task has expired and O(on_expired=create).
-      - Where the service gives fewer tasks than it announces, and none of them will do, there may be one that it did not give. The
-        module fails then, unless this is V(create).
+      - It does not matter if the task has expired and O(on_expired=create).
+      - If the service returns fewer tasks than it announces, and none of them fits, one may exist that it did not return. The module
+        then fails, unless this is V(create).
     type: str
     choices: [auto, reuse, error, create]
     default: auto
   on_blocked:
     description:
-      - An instance has one running or failed task at a time. What to do about a failed one that is not for the same source, format
-        and target, and keeps a new one from being created - fail (V(error)), or start it again once, and wait until it is done
-        (V(retry)). That needs O(wait_for_slot=true).
+      - What to do if a failed task for another source, format or target blocks the new one - fail (V(error)), or retry it once and wait
+        until it is done (V(retry)). V(retry) needs O(wait_for_slot=true).
+      - An instance has one running or failed task at a time.
       - A task that is retried and finishes has to be paid for.
     type: str
     choices: [error, retry]
     default: error
   wait_for_slot:
     description:
-      - An instance has one running or failed task at a time. Whether to wait, at most O(wait_timeout), until another one that is
-        running is done, and then to create the task.
-      - A new task is created only while the controller waits for it. If it is gone, the module ends within 90 seconds, and creates
-        nothing.
+      - Whether to wait, at most O(wait_timeout), until another task of the instance is done, and then to create the new one. An instance
+        has one running or failed task at a time.
+      - A task is created only while the controller waits for it. If the controller is gone, the module ends within 90 seconds, and
+        creates nothing.
     type: bool
     default: false
   wait:
     description:
-      - Whether to wait until the task is finished, at most O(wait_timeout), which begins anew after O(wait_for_slot).
+      - Whether to wait until the task is finished, at most O(wait_timeout), which begins again after O(wait_for_slot).
     type: bool
     default: false
   wait_timeout:
     description:
-      - How long to wait, in seconds, from V(0) to V(2592000); for the slot, and then once more for the task.
+      - How long to wait for the slot, and then again for the task, in seconds, from V(0) to V(2592000).
     type: float
     default: 3600.0
   poll_interval:
@@ -187,8 +196,8 @@ options:
     default: 60.0
   confirm_timeout:
     description:
-      - How long to look for the effect of a creation or retry, or for the task because of which it was refused, in seconds, from
-        V(0) to V(3600). The list of tasks may lag behind.
+      - How long to look for the effect of a creation or retry, or for the task that blocks it, in seconds, from V(0) to V(3600). A new
+        task may be listed late.
     type: float
     default: 60.0
   outage_timeout:
@@ -199,8 +208,8 @@ options:
     default: 120.0
   fee_per_gib:
     description:
-      - The fee for converting a gibibyte, in the currency in which RV(estimated_fee) is to be. The default is the documented one in
-        United States dollars.
+      - The fee for the conversion of a gibibyte, in the currency of RV(estimated_fee). The default is the documented fee in United
+        States dollars.
     type: float
     default: 0.03125
 extends_documentation_fragment:
@@ -212,8 +221,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It lists the tasks, and returns what would be created with its size and fee. Its ID is V(dt-would-be-created), which
-      the modules and the lookup that come after it understand in check mode.
+    details: It lists the tasks, and returns the task that would be created, with its size and fee. Its ID is V(dt-would-be-created),
+      which the modules and the lookup of later steps understand in check mode.
   diff_mode:
     support: full
   idempotent:
@@ -226,10 +235,10 @@ seealso:
   - module: apsaradb.backup.dbs_download_location_info
   - name: CreateDownload
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-createdownload
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-createdownload
   - name: RetryDownloadTask
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-retrydownloadtask
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-retrydownloadtask
 """
 
 EXAMPLES = r"""

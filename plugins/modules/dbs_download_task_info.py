@@ -12,9 +12,13 @@ version_added: 1.0.0
 description:
   - Lists the tasks of the I(advanced download) feature of Alibaba Cloud Database Backup (DBS), which convert a backup set of
     an RDS MySQL, RDS PostgreSQL, PolarDB for MySQL or MongoDB instance into files that can be downloaded.
-  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01, until all its pages are read. Tasks that
-    are created meanwhile neither hide nor repeat others.
+  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01, until all its pages are read. Tasks that are
+    created in the meantime neither hide nor repeat others.
   - Needs the RAM action C(dbs:DescribeDownloadTask).
+  - >-
+    Options by topic. Which tasks: O(instance_name), O(task_ids), O(status), O(backup_set_id), O(datasource_id), O(cluster_name),
+    O(task_type), O(start_time), O(end_time), O(target_type), O(format). Order and number: O(order), O(order_column), O(limit),
+    O(page_size), O(current_page). Result: O(query), O(query_only). Connection: see the notes.
 options:
   instance_name:
     description:
@@ -26,7 +30,7 @@ options:
     aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
   task_ids:
     description:
-      - Only tasks with these IDs. Reading ends when all are found; those that are not come back in
+      - Only tasks with these IDs. Reading ends when all are found. IDs that are not found are in
         RV(missing_task_ids).
       - An empty list is no filter, as with the other lists.
     type: list
@@ -61,16 +65,15 @@ options:
   start_time:
     description:
       - Only tasks that were created at this time or later. C(StartTime) in the API.
-      - Milliseconds since 1970, or ISO 8601 with a time zone, for example V(2026-01-31T00:00:00Z); a date alone, for example
-        V(2026-01-31), which is its beginning in UTC; or so long before now, as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)),
-        days (V(d)) or weeks (V(w)).
-      - The service is asked for a millisecond more, and what it gives is filtered again. A task that tells no time is kept.
+      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
+        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
+        weeks (V(w)).
+      - A task for which the service gives no time is kept.
     type: str
   end_time:
     description:
-      - Only tasks that were created at this time or earlier, written as O(start_time) is, but that a
-        date alone is its end. C(EndTime) in the API.
-      - A task that tells no time is kept.
+      - Only tasks that were created at this time or earlier. C(EndTime) in the API.
+      - Written as O(start_time), except that a date alone is its end. A task for which the service gives no time is kept.
     type: str
   target_type:
     description:
@@ -104,7 +107,7 @@ options:
     description:
       - How many tasks to ask for in one request, from V(1) to V(1000). C(PageSize) in the API.
       - Changes the number of requests, and not the result, unless O(current_page) is set. The service may give fewer.
-      - By default V(100), or what the service gives by itself if it refuses that.
+      - By default V(100). If the service refuses that, its own default is used.
     type: int
   current_page:
     description:
@@ -116,22 +119,22 @@ options:
     aliases: [page_number]
   limit:
     description:
-      - Return this many tasks at the most, from V(1) to V(1000000), in the order of O(order), of all instances together.
+      - Return at most this many tasks, from V(1) to V(1000000), in the order of O(order), of all instances together.
         Reading ends when they are found.
     type: int
   query:
     description:
-      - A JMESPath expression on the result, whose value comes back in RV(query_result). It sees all other return values.
-      - If its value is V(null), a warning says so, as that is also what a name gives that does not exist.
+      - A JMESPath expression that is applied to the result. Its value is RV(query_result).
+      - If its value is V(null), there is a warning, because a wrong name also gives V(null).
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:
     description:
-      - Whether to return only RV(query_result) (and C(changed)), for an answer that is brief. Needs O(query).
+      - Whether to return nothing but RV(query_result) and C(changed), for a short result. Needs O(query).
     type: bool
     default: false
 requirements:
-  - jmespath, if O(query) is set
+  - On the host that runs the module - jmespath, if O(query) is set
 extends_documentation_fragment:
   - apsaradb.backup.connection
   - apsaradb.backup.attributes
@@ -142,7 +145,7 @@ author:
 seealso:
   - name: DescribeDownloadTask
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadtask
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describedownloadtask
 """
 
 EXAMPLES = r"""
@@ -377,7 +380,8 @@ error:
       description:
         - V(configuration) if the options cannot work, V(connection) if there was no answer, V(answer) if it could not be read,
           V(service) if the service refused, V(interruption) if a signal ended the module.
-        - All options are checked before the service is asked, but for an O(query) that does not fit the result.
+        - All options are checked before the service is asked, except whether O(query) fits the result.
+        - The README of the collection lists all kinds that its modules have.
       type: str
       sample: service
     action:

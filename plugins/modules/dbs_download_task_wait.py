@@ -11,16 +11,19 @@ short_description: Wait until download tasks of database backups on Alibaba Clou
 version_added: 1.0.0
 description:
   - Waits until download tasks of Alibaba Cloud Database Backup (DBS) are done, and fails if one of them fails or expires.
-  - With O(retries), starts tasks that failed again, and goes on waiting for them.
-  - All tasks of an instance are asked for with one request at a time. Nothing is asked of instances whose tasks are done.
+  - With O(retries), retries tasks that failed, and continues to wait for them.
+  - Each poll is one request per instance. Instances whose tasks are done are no longer polled.
   - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action
     C(dbs:DescribeDownloadTask), and with O(retries) the operation and RAM action C(RetryDownloadTask),
     C(dbs:RetryDownloadTask).
   - While it waits, it prints a line on the controller when a task changes its state, and about every O(progress_interval), with
-    finished tables, rate and estimated time; of more than ten tasks, ten lines and a summary. The lines are on the standard
-    output, as all that Ansible displays.
+    finished tables, rate and estimated time. For more than ten tasks, it prints ten lines and a summary.
   - Transient errors are retried. Once the service has answered, an outage may last as long as O(outage_timeout). A service
     that does not answer the first request is an error, as in other modules.
+  - >-
+    Options by topic. Which tasks: O(instance_name), O(task_ids), O(backup_set_ids), O(cluster_name). Until when: O(until), O(timeout),
+    O(fail_fast), O(retries). If tasks are missing: O(appear_timeout), O(on_missing), O(on_nothing). Polling: O(poll_interval),
+    O(poll_interval_max), O(outage_timeout). Progress: O(progress), O(progress_interval). Connection: see the notes.
 options:
   instance_name:
     description:
@@ -32,16 +35,17 @@ options:
   task_ids:
     description:
       - The IDs of the tasks to wait for.
-      - If neither this nor O(backup_set_ids) is set, all tasks are waited for that are live at the start; if there are none, see
-        O(on_nothing). Name the task or the backup set where it may be finished already.
+      - If neither this nor O(backup_set_ids) is set, the module waits for all tasks that are under way at the start. A task that is
+        finished already is not among them, so name the task or the backup set if that may be. If none is under way, see
+        O(on_nothing).
       - Mutually exclusive with O(backup_set_ids).
     type: list
     elements: str
     aliases: [task_id]
   backup_set_ids:
     description:
-      - The IDs of backup sets. The newest task of each is waited for. While O(appear_timeout) is not over, one that has expired
-        is not taken for it, and a newer one may show up.
+      - The IDs of backup sets. The module waits for the newest task of each. If that has expired, it waits for a newer one until
+        O(appear_timeout) is over.
       - Mutually exclusive with O(task_ids).
     type: list
     elements: str
@@ -82,8 +86,8 @@ options:
     default: 120.0
   appear_timeout:
     description:
-      - How long a task may be missing, in seconds, from V(0) to V(86400); it can take a moment after its creation until it shows
-        up. So long, a task that was retried may be listed as failed before that counts as another failure.
+      - How long a task may be missing from the list, in seconds, from V(0) to V(86400). A new task may be listed late.
+      - For the same time, a task that was retried may still be listed as failed. After it, that is another failure.
     type: float
     default: 120.0
   on_missing:
@@ -95,22 +99,22 @@ options:
     default: error
   on_nothing:
     description:
-      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is live - fail (V(error)), or return no task
+      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is under way - fail (V(error)), or return no task
         (V(skip)).
-      - In check mode, it is a warning, as what an earlier step would create is not there.
+      - In check mode, it is a warning, because a task that an earlier step would create does not exist.
     type: str
     choices: [error, skip]
     default: error
   fail_fast:
     description:
-      - Whether to fail as soon as one task fails, or to wait for the others before. A task that is retried has not failed yet.
+      - Whether to fail as soon as one task fails. With V(false), the module waits for the others first. A task that is retried has
+        not failed yet.
     type: bool
     default: true
   retries:
     description:
       - How often each task that failed is retried, from V(0) to V(100). C(RetryDownloadTask) in the API.
-      - It is sent at most so often for each task, also where its answer is lost; then, the state of the task shows whether it had an
-        effect. A task that was retried so often and fails again is a failure.
+      - A task is never retried more often than this, also if a response is lost. A task that then fails again is a failure.
       - Alibaba Cloud does not document whether a retry is charged.
     type: int
     default: 0
@@ -128,8 +132,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - It answers with the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
-      - One of O(task_ids) that has expired is a failure, as without check mode. What an earlier step could change, as a task that failed
+      - It returns the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
+      - If one of O(task_ids) has expired, it fails, as without check mode. What an earlier step could change, such as a task that failed
         or does not exist, is a warning.
       - The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, is taken for that of a task
         that is finished.
@@ -143,10 +147,10 @@ attributes:
     description: Supports being used with the C(async) keyword.
     support: full
 notes:
-  - A signal ends the module at once, and its result says what was known. If Ansible itself is ended on the controller, by Ctrl-C
-    for example, nobody reads that result; the last lines of progress say what was known.
+  - A signal ends the module at once, and its result holds what was known. If Ansible itself is stopped on the controller, for
+    example by Ctrl-C, nobody reads that result, but the lines of progress remain.
   - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after
-    it is finished, then it is expired.
+    it finished. Then it is expired.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -155,7 +159,7 @@ seealso:
     description: A role on this module, for runbooks.
   - name: DescribeDownloadTask
     description: The operation in the API reference of DBS.
-    link: https://www.alibabacloud.com/help/en/dbs/developer-reference/api-dbs-2021-01-01-describedownloadtask
+    link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describedownloadtask
 """
 
 EXAMPLES = r"""
@@ -266,12 +270,12 @@ retried:
   type: dict
   sample: {}
 elapsed:
-  description: How long it waited, in seconds.
+  description: How long the module waited, in seconds.
   returned: always, once the options are accepted
   type: float
   sample: 312.402
 polls:
-  description: How often it asked.
+  description: The number of polls.
   returned: always, once the options are accepted
   type: int
   sample: 17

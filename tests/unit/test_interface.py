@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.apsaradb.backup.plugins.doc_fragments import attributes
+from ansible_collections.apsaradb.backup.plugins.doc_fragments import attributes, connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, RefusedError
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.wait_state import WaitOutcome
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.checks import Choices, check_choice
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import CONNECTION_SPEC
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -216,3 +217,29 @@ def test_policies_have_the_same_words_everywhere() -> None:
     for (name, place), spec in policies.items():
         if place == "role":
             assert spec["choices"] == spec_of("dbs_download_task_wait")[name]["choices"]
+
+
+# Documentation
+
+
+def by_topic(*texts: str) -> set[str]:
+    """The options that the paragraphs list that order them by topic."""
+    paragraphs = [text for text in texts if re.match("Options (of the connection )?by topic", text)]
+    assert paragraphs
+    return set(re.findall(r"O\((\w+)\)", " ".join(paragraphs)))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_option_has_a_topic(module: str) -> None:
+    """ansible-doc sorts options by name, so the description says which belong together."""
+    documented = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{module}").DOCUMENTATION)
+    notes = yaml.safe_load(connection.ModuleDocFragment.DOCUMENTATION)["notes"]
+    own = {name for name in spec_of(module) if name not in CONNECTION_SPEC and not name.startswith("_")}
+    assert by_topic(*documented["description"]) >= own
+    assert by_topic(*notes) == set(CONNECTION_SPEC)
+
+
+def test_every_option_of_the_lookup_has_a_topic() -> None:
+    lookup = importlib.import_module(f"{PACKAGE}.lookup.dbs_download_location")
+    documented = yaml.safe_load(lookup.DOCUMENTATION)["description"]
+    assert by_topic(*documented) == {"_terms", "want", *lookup.LOOKUP_SPEC} - set(CONNECTION_SPEC)
