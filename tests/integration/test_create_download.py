@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_protocol import HIDDEN_OPTIONS
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 CLUSTER = "pc-bp9z8y7x6w5v4u3t2"
@@ -96,9 +98,33 @@ def test_no_progress_is_shown(stocked: Any, keywords: str) -> None:
     assert len(stocked.service.created) == ("check" not in keywords)
 
 
+FOLLOWED = ["dbs_download_task", "dbs_download_task_wait", "dbs_download_file", "dbs_download_extract"]
+
+
 def test_what_is_between_module_and_action_plugin_is_no_option(stocked: Any) -> None:
-    output = stocked.play(PLAYBOOK.replace("wait: true", 'job: {"seconds": 1}'), check=False)
-    assert "Unsupported parameters for (apsaradb.backup.dbs_download_task) module: job" in output
+    """Nor do the errors for other options name it."""
+    play = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+"""
+    for module in FOLLOWED:
+        for option in (*HIDDEN_OPTIONS, "nonsense"):
+            play += f"""
+    - apsaradb.backup.{module}:
+        {option}: {{}}
+      ignore_errors: true
+"""
+    output = stocked.play(play)
+    for module in FOLLOWED:
+        for option in (*HIDDEN_OPTIONS, "nonsense"):
+            said = f"Unsupported parameters for (apsaradb.backup.{module}) module: {option}. Supported parameters include: "
+            found = [line for line in output.splitlines() if said in line]
+            assert found, said
+            supported = found[0].partition("Supported parameters include: ")[2].partition(")")[0]
+            assert "progress_interval" in supported
+            assert not set(HIDDEN_OPTIONS) & set(re.findall(r"\w+", supported))
+    assert not stocked.service.calls
 
 
 CHAIN = """

@@ -12,13 +12,12 @@ import json
 import os
 import signal
 import time
-import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Process, started, until
+from jobs import JobController
+from processes import started, until
 from stand_in import Fault, StandIn
 
 INSTANCE = "rm-bp1abc"
@@ -26,56 +25,6 @@ MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_task"
 LONG = [("running", 1e6), ("finished", None)]
 
 Result = dict[str, Any]
-
-
-class Controller:
-    """Does to the module what its action plugin does."""
-
-    def __init__(self, arguments: dict[str, Any], directory: Path) -> None:
-        self.remote_tmp = directory / "tmp"
-        self.arguments = {**arguments, "_ansible_remote_tmp": str(self.remote_tmp)}
-        self.directory: str | None = None
-        self.begin: dict[str, Any] = {"id": uuid.uuid4().hex}
-        self.progress: list[dict[str, Any]] = []
-
-    def start(self, seconds: float) -> Process:
-        job = {"seconds": seconds, "directory": self.directory, **self.begin}
-        return started(MODULE, {**self.arguments, "_job": job})
-
-    def take(self, process: Process) -> Result:
-        """What a run of the module says."""
-        with process:
-            result: Result = json.loads(process.outputs()[0])
-        state = result.get("_job")
-        if state:
-            self.directory = state["directory"]
-            if self.directory is None:
-                self.begin = {"id": uuid.uuid4().hex, "notes": state["notes"], "is_restarted": True}
-            elif state["progress"]:
-                self.progress.append(state["progress"])
-        return result
-
-    def step(self, seconds: float = 0.1) -> Result:
-        return self.take(self.start(seconds))
-
-    def run(self) -> Result:
-        """The module's result."""
-        result: Result = {"_job": None}
-        while "_job" in result:
-            result = self.step()
-        return result
-
-    def kill(self) -> None:
-        """End the process that works: of those that have its pipe, the one with a session of its own."""
-        (directory,) = self.remote_tmp.iterdir()
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                number = int(process.name)
-                links = map(os.readlink, (process / "fd").iterdir())
-                if os.getsid(number) == number and str(directory / "alive") in links:
-                    os.kill(number, signal.SIGKILL)
-                    return
-        raise AssertionError("there is no such process")
 
 
 @pytest.fixture
@@ -102,7 +51,7 @@ def finish(service: StandIn) -> None:
 
 def test_it_says_how_far_it_is(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
     service.add_task(INSTANCE, task_id="dt-other", schedule=LONG, backup_set_id="7")
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     while not controller.progress:
         controller.step()
     (task,) = controller.progress[-1]["live"]
@@ -129,14 +78,14 @@ def test_it_says_how_far_it_is(service: StandIn, asked: dict[str, Any], tmp_path
 def test_warnings_are_not_lost(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
     service.habits.formats = "documented"
     service.add_task(INSTANCE)
-    result = Controller({**asked, "format": "csv-with-header"}, tmp_path).run()
+    result = JobController(MODULE, {**asked, "format": "csv-with-header"}, tmp_path).run()
     assert result["action"] == "none"
     assert "which does not tell" in str(result["warnings"])
 
 
 def test_a_process_that_is_lost_while_it_waits(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
     """What takes its place knows that the task was created, and says so."""
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     while not controller.progress:
         controller.step()
     controller.kill()
@@ -152,7 +101,7 @@ def test_a_process_that_is_lost_while_the_slot_is_taken(
     service: StandIn, asked: dict[str, Any], tmp_path: Path
 ) -> None:
     service.add_task(INSTANCE, task_id="dt-other", schedule=LONG, backup_set_id="7")
-    controller = Controller({**asked, "wait": False}, tmp_path)
+    controller = JobController(MODULE, {**asked, "wait": False}, tmp_path)
     while not controller.progress:
         controller.step()
     controller.kill()
@@ -167,7 +116,7 @@ def test_a_process_that_is_lost_while_the_service_creates(
 ) -> None:
     """What takes its place creates nothing: the task may not be in the list yet."""
     service.inject(Fault("slow", seconds=1.0, executed=executed, action="CreateDownload"))
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     with controller.start(60.0) as process:
         until(lambda: creations(service))
         controller.kill()
@@ -178,12 +127,12 @@ def test_a_process_that_is_lost_while_the_service_creates(
     assert "run it again" in result["msg"]
     until(lambda: service.created)
     assert (len(service.created), creations(service)) == (1, 1)
-    again = Controller({**asked, "wait": False}, tmp_path).run()
+    again = JobController(MODULE, {**asked, "wait": False}, tmp_path).run()
     assert (again["action"], again["task"]["task_id"]) == ("none", service.created[0].task_id)
 
 
 def test_a_process_whose_notes_are_lost_as_well(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     while not controller.progress:
         controller.step()
     controller.begin = {"id": "another", "notes": None, "is_restarted": True}
@@ -197,7 +146,7 @@ def test_a_start_that_comes_twice(service: StandIn, asked: dict[str, Any], tmp_p
     """As where the connection breaks when the module was started already, and its plugin tries again."""
     service.habits.one_task = False
     service.inject(Fault("slow", seconds=0.5, executed=False, action="CreateDownload"))
-    controller = Controller({**asked, "wait": False}, tmp_path)
+    controller = JobController(MODULE, {**asked, "wait": False}, tmp_path)
     with controller.start(60.0) as first:
         until(lambda: creations(service))
         with controller.start(60.0) as second:
@@ -209,7 +158,7 @@ def test_a_start_that_comes_twice(service: StandIn, asked: dict[str, Any], tmp_p
 def test_a_controller_that_is_gone(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
     """Nobody pays for a task that he does not wait for any more: none is created before the next look of a controller."""
     service.add_task(INSTANCE, task_id="dt-other", schedule=LONG, backup_set_id="7")
-    controller = Controller({**asked, "wait": False}, tmp_path)
+    controller = JobController(MODULE, {**asked, "wait": False}, tmp_path)
     while not controller.progress:
         controller.step()
 
@@ -226,7 +175,7 @@ def test_a_controller_that_is_gone(service: StandIn, asked: dict[str, Any], tmp_
     with started(MODULE, {**controller.arguments, "_job": job}) as process:
         assert "told to stop" in json.loads(process.outputs()[0])["msg"]
     assert not service.created
-    assert Controller({**asked, "wait": False}, tmp_path).run()["action"] == "created"
+    assert JobController(MODULE, {**asked, "wait": False}, tmp_path).run()["action"] == "created"
 
 
 def test_a_follower_that_is_interrupted_while_the_service_creates(
@@ -234,7 +183,7 @@ def test_a_follower_that_is_interrupted_while_the_service_creates(
 ) -> None:
     service.inject(Fault("slow", seconds=20, executed=True, action="CreateDownload"))
     before = "from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import job_directory; job_directory.GRACE = 0.1"
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     job = {"seconds": 60.0, "directory": None, "id": "one"}
     with started(MODULE, {**controller.arguments, "_job": job}, before=before) as process:
         until(lambda: service.created)
@@ -249,7 +198,7 @@ def test_a_follower_that_is_interrupted_while_the_service_creates(
 def test_a_follower_that_is_interrupted_after_the_creation(
     service: StandIn, asked: dict[str, Any], tmp_path: Path
 ) -> None:
-    controller = Controller(asked, tmp_path)
+    controller = JobController(MODULE, asked, tmp_path)
     while not controller.progress:
         controller.step()
     # The first poll comes after the notes.
@@ -328,7 +277,7 @@ def test_a_retry_of_another_task_is_known_to_what_takes_the_place(
 ) -> None:
     """So that none is retried again and again."""
     failed = service.add_task(INSTANCE, task_id="dt-bad", state="failed", backup_set_id="7")
-    controller = Controller({**asked, "on_blocked": "retry", "wait": False}, tmp_path)
+    controller = JobController(MODULE, {**asked, "on_blocked": "retry", "wait": False}, tmp_path)
     while not controller.progress:
         controller.step()
     controller.kill()

@@ -18,10 +18,12 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.wait_state im
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.waiting import Waiter
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import DownloadTaskWait
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import TaskLines, duration
-from processes import started
+from jobs import JobController
+from processes import started, until
 from stand_in import Fault, StandIn
 
 INSTANCE = "rm-bp1abc"
+MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_task_wait"
 OTHER = "rm-bp1other"
 BEGINNING = 1_663_321_957_000
 QUICK = [("initializing", 2.0), ("queuing", 2.0), ("running", 6.0), ("finished", None)]  # half a second of ours
@@ -459,33 +461,87 @@ def test_lines_for_people() -> None:
     assert list(lines.last({}, 250.0)) == []
 
 
-def test_lines_for_many_tasks(wait: Any, asked: dict[str, Any], service: StandIn, tmp_path: Path) -> None:
+@pytest.fixture
+def controller(asked: dict[str, Any], tmp_path: Path) -> JobController:
+    return JobController(MODULE, {**asked, "timeout": 1000, "poll_interval_max": 0.1, "appear_timeout": 0}, tmp_path)
+
+
+def test_lines_for_many_tasks(controller: JobController, service: StandIn) -> None:
     """A report stays small, and what is not named in it is counted."""
     instances = [f"rm-{number}" for number in range(30)]
     for name in instances:
         service.add_task(name, task_id=f"dt-{name}", schedule=SLOW)
-    job = {"seconds": 0, "news_after": 0.0}
-    arguments = {**asked, "instance_name": instances, "timeout": 1000, "_ansible_remote_tmp": str(tmp_path)}
-    with started(wait.name, {**arguments, "_job": {**job, "seconds": 600}}) as process:
-        state = json.loads(process.outputs()[0])["_job"]
-    try:
-        lines = TaskLines()
-        first = list(lines.of(state["progress"], 10.0))
-        assert lines.news == state["news"] == 30
-        assert len(first) == 12
-        assert first[-2:] == [
-            "and 20 more download tasks changed their state",
-            "30 of 30 download tasks are not done, 10s elapsed",
-        ]
-        assert list(lines.of(state["progress"], 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
-        assert list(lines.last(state["progress"], 80.0)) == []
-    finally:
-        with started(
-            wait.name, {**arguments, "_job": {**job, "directory": state["directory"], "stop": True}}
-        ) as process:
-            result = json.loads(process.outputs()[0])
+    controller.arguments["instance_name"] = instances
+    controller.begin["news_after"] = 0.0
+    state = controller.step(600.0)["_job"]
+    lines = TaskLines()
+    first = list(lines.of(state["progress"], 10.0))
+    assert lines.news == state["news"] == 30
+    assert len(first) == 12
+    assert first[-2:] == [
+        "and 20 more download tasks changed their state",
+        "30 of 30 download tasks are not done, 10s elapsed",
+    ]
+    assert list(lines.of(state["progress"], 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
+    assert list(lines.last(state["progress"], 80.0)) == []
+    controller.begin["stop"] = True
+    result = controller.step()
     assert result["count"] == len(result["pending_task_ids"]) == 30
-    assert not list(tmp_path.iterdir())
+    assert not list(controller.remote_tmp.iterdir())
+
+
+def test_news_end_a_run_that_follows_and_what_was_shown_does_not(controller: JobController, service: StandIn) -> None:
+    task = service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
+    controller.begin["news_after"] = 0.0
+    assert controller.step(600.0)["_job"]["news"] == 1
+    controller.begin["news"] = 1
+    assert controller.step(0.3)["_job"]["followed"] >= 0.3
+    process = controller.start(600.0)
+    task.follow([("queuing", None)], service.clock.now())
+    assert controller.take(process)["_job"]["news"] == 2
+    # Put off, they are not lost.
+    controller.begin.update(news=2, news_after=600.0)
+    task.follow([("running", 1e6), ("finished", None)], service.clock.now())
+    assert controller.step(0.5)["_job"]["followed"] >= 0.5
+    task.follow([("finished", None)], service.clock.now())
+    result = controller.run()
+    assert [task["status"] for _unused, task in result["_progress"]["changes"]][-1] == "finished"
+    assert result["count_by_status"]["finished"] == 1
+
+
+def test_a_job_that_is_killed_is_waited_on(controller: JobController, service: StandIn) -> None:
+    """What was live at the start is waited for, also if it is done before another job takes its place."""
+    first = service.add_task(INSTANCE, task_id="dt-one", schedule=SLOW)
+    service.add_task(OTHER, task_id="dt-two", schedule=SLOW)
+    controller.arguments["instance_name"] = [INSTANCE, OTHER]
+    until(lambda: controller.step()["_job"]["progress"].get("count") == 2)
+    controller.kill()
+    assert controller.step()["_job"]["directory"] is None
+    first.follow([("finished", None)], service.clock.now())
+    until(lambda: controller.step()["_job"]["progress"].get("live_count") == 1)
+    for task in service.account.tasks():
+        task.follow([("finished", None)], service.clock.now())
+    result = controller.run()
+    assert result["count_by_status"]["finished"] == 2
+
+
+@pytest.mark.parametrize("loses_notes", [False, True])
+def test_a_job_that_is_killed_has_retried_once(controller: JobController, service: StandIn, loses_notes: bool) -> None:
+    service.habits.retry_life_cycle = SLOW
+    service.add_task(INSTANCE, task_id="dt-one", state="failed")
+    controller.arguments.update(task_ids=["dt-one"], retries=1)
+    until(lambda: "dt-one" in str(controller.step()["_job"]["progress"].get("live")))
+    controller.kill()
+    assert controller.step()["_job"]["directory"] is None
+    if loses_notes:
+        controller.begin["notes"] = None
+    for task in service.account.tasks():
+        task.follow([("failed", None)], service.clock.now())
+    result = controller.run()
+    assert result["failed_task_ids"] == ["dt-one"]
+    assert result["retried"] == ({} if loses_notes else {"dt-one": 1})
+    assert ("nobody knows what it retried" in str(result.get("warnings"))) is loses_notes
+    assert len(service.calls_of("RetryDownloadTask")) == 1
 
 
 @pytest.mark.parametrize(
