@@ -19,6 +19,8 @@ PORT := 8000
 
 export NO_COLOR := 1
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
+# Each of the many processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 TREE := .cache/collections/ansible_collections/apsaradb/backup
 STEP = python3 tests/ci/steps.py run $@
 in = PATH="$$PWD/.cache/venv-$(1)/bin:$$PATH"

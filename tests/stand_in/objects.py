@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -74,12 +75,17 @@ class _MadeUp:
         return f"{self._seed} {self.size}".encode()
 
 
+@functools.lru_cache(maxsize=2)  # tests put the same bytes into many services, each time after a small archive
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest().upper()
+
+
 class StoredObject:
     def __init__(self, content: Content) -> None:
         self._content = content
         self.size = content.size
         self.modified = time.time()
-        digest = hashlib.md5(content.identity(), usedforsecurity=False).hexdigest().upper()
+        digest = _md5(content.identity())
         parts = -(-self.size // PART)
         self.etag = f'"{digest}"' if isinstance(content, _Bytes) else f'"{digest}-{parts}"'
         self.version = f"CAEQ{uuid.uuid4().hex}"

@@ -153,6 +153,7 @@ class StandIn:
 
     def __exit__(self, *reason: object) -> None:
         self._stopped.set()
+        self._server.wake()
         self._server.shutdown()
         self._server.server_close()
         self._server.close_connections()

@@ -131,6 +131,11 @@ class WebServer(ThreadingHTTPServer):
     def number_of(self, connection: socket.socket) -> int:
         return self._numbers[connection]
 
+    def wake(self) -> None:
+        """Have what waits for connections look at once whether it is to end."""
+        with suppress(OSError):  # where a socket that listens cannot be shut down, it looks in a moment
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def close_connections(self) -> None:
         with self._lock:
             connections = list(self._numbers)

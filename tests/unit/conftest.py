@@ -194,7 +194,7 @@ def extract() -> Module:
     return Module("dbs_download_extract")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(request: pytest.FixtureRequest) -> bytes:
     """What there is to download, of the size that the test's file says."""
     return random.Random(7).randbytes(request.module.SIZE)
