@@ -70,6 +70,7 @@ bench: .cache/venv-newest/.ready $(TREE) ## the benchmarks
 .PHONY: clean
 clean: ## remove everything that the other targets made
 	@rm -rf .cache .ansible dist tests/output "$${XDG_CACHE_HOME:-$$HOME/.cache}/apsaradb.backup"
+	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: help
 help:

@@ -143,7 +143,7 @@ class StandIn:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._server = WebServer(host, port, tls, self._answer)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="stand-in", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve, name="stand-in", daemon=True)
         name = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if tls else 'http'}://{name}:{self._server.server_port}"
 
@@ -153,11 +153,10 @@ class StandIn:
 
     def __exit__(self, *reason: object) -> None:
         self._stopped.set()
-        self._server.wake()
-        self._server.shutdown()
+        self._server.end()
+        self._thread.join()
         self._server.server_close()
         self._server.close_connections()
-        self._thread.join()
 
     # what there is
 

@@ -99,10 +99,12 @@ class WebServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+    timeout = 0.1
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, application: Application) -> None:
         self.application = application
         self.connections = 0
+        self._ended = False
         self._tls = tls
         self._numbers: dict[socket.socket, int] = {}
         self._lock = threading.Lock()
@@ -131,9 +133,14 @@ class WebServer(ThreadingHTTPServer):
     def number_of(self, connection: socket.socket) -> int:
         return self._numbers[connection]
 
-    def wake(self) -> None:
-        """Have what waits for connections look at once whether it is to end."""
-        with suppress(OSError):  # where a socket that listens cannot be shut down, it looks in a moment
+    def serve(self) -> None:
+        """Serve until the end, which serve_forever would notice only after its interval."""
+        while not self._ended:
+            self.handle_request()
+
+    def end(self) -> None:
+        self._ended = True
+        with suppress(OSError):  # where a socket that listens cannot be shut down, the time-out ends the wait
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def close_connections(self) -> None:

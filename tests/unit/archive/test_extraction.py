@@ -732,7 +732,7 @@ def test_an_archive_that_is_being_written(place: Place) -> None:
 
 @pytest.mark.parametrize("calls", [1, 3, 6])
 def test_nobody_waits_any_more(place: Place, calls: int) -> None:
-    place.src.write_bytes(gzip.compress(tar(("big", random.Random(2).randbytes(9 << 20))), 1))
+    place.src.write_bytes(gzip.compress(tar(("big", random.Random(2).randbytes(9 << 20))), 0))
     before = threading.enumerate()
 
     def watch(progress: Progress) -> None:
@@ -819,7 +819,7 @@ def test_a_signal_between_any_two_instructions(place: Place, replace: bool) -> N
 
 
 def test_progress_is_by_what_is_read_of_the_archive(place: Place) -> None:
-    data = gzip.compress(tar(*[(str(number), random.Random(number).randbytes(1 << 20)) for number in range(40)]), 1)
+    data = gzip.compress(tar(*[(str(number), random.Random(number).randbytes(1 << 20)) for number in range(40)]), 0)
     place.unpack(data)
     reads = [progress.read for progress in place.seen]
     assert reads == sorted(reads)

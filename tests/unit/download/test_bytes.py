@@ -249,7 +249,7 @@ def test_a_slow_connection_is_kept_where_another_would_not_be_quicker(
     service: StandIn, tmp_path: Path, reason: str
 ) -> None:
     crawl = Crawl(service)
-    size = 300 if reason == "little is left" else 20_000
+    size = 300 if reason == "little is left" else 10_500
     if reason == "one answer":
         service.inject(Fault("whole", times=100))
     limit = {"limit_rate": 64 * KIB} if reason == "the limit" else {}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.crc64 import crc64
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.file_names import name_of, relative_name
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import ORPHAN_TIMEOUT
@@ -698,7 +699,10 @@ def test_what_passes(fetch: Callable[..., Result], service: StandIn, data: bytes
     assert (tmp_path / "file").read_bytes() == data
 
 
-def test_what_does_not_pass(fetch: Callable[..., Result], service: StandIn, tmp_path: Path) -> None:
+def test_what_does_not_pass(
+    fetch: Callable[..., Result], service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "pause", lambda policy, repetition, given=None: 0.1)
     service.inject(Fault("unavailable", action="GetObject", times=10**9, after=1))
     began = time.monotonic()
     result = fetch(stall_timeout=2, outage_timeout=2)

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from alibabacloud_dbs20210101 import models as dbs_models
-from alibabacloud_rds20140815 import models as rds_models
-from alibabacloud_rds20140815.client import Client as RdsClient
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
-from stand_in import StandIn
+from stand_in import AccessKey, StandIn
 
 INSTANCE = "rm-bp1abc"
 CLUSTER = "pc-bp1abc"
@@ -22,24 +20,30 @@ START = 1_700_000_000_000  # 2023-11-14T22:13:20Z
 Call = Callable[..., Any]
 
 
-@pytest.fixture
-def rds(service: StandIn) -> Call:
-    """RDS DescribeBackups: parameters in, the answer's body out."""
-    client = RdsClient(
+def rds_of(service: StandIn, key: AccessKey) -> Call:
+    """RDS DescribeBackups by that key: parameters in, the answer's body out."""
+    # Each worker imports this file, and few of them run these tests: this takes half a second.
+    from alibabacloud_rds20140815 import models
+    from alibabacloud_rds20140815.client import Client
+
+    client = Client(
         Config(
-            access_key_id=service.key.id,
-            access_key_secret=service.key.secret,
+            access_key_id=key.id,
+            access_key_secret=key.secret,
             protocol="HTTP",
             endpoint=service.url.removeprefix("http://"),
         )
     )
 
     def call(**parameters: Any) -> Any:
-        return client.describe_backups(
-            rds_models.DescribeBackupsRequest(**{"dbinstance_id": INSTANCE, **parameters})
-        ).body
+        return client.describe_backups(models.DescribeBackupsRequest(**{"dbinstance_id": INSTANCE, **parameters})).body
 
     return call
+
+
+@pytest.fixture
+def rds(service: StandIn) -> Call:
+    return rds_of(service, service.key)
 
 
 @pytest.fixture
@@ -166,11 +170,9 @@ def test_pages_of_rds(service: StandIn, rds: Call) -> None:
 def test_rds_has_permissions_of_its_own(service: StandIn) -> None:
     service.add_instance(INSTANCE)
     key = service.add_key(may={"dbs:DescribeBackups"})
-    endpoint = service.url.removeprefix("http://")
-    config = Config(access_key_id=key.id, access_key_secret=key.secret, protocol="HTTP", endpoint=endpoint)
 
     with pytest.raises(ClientException) as error:
-        RdsClient(config).describe_backups(rds_models.DescribeBackupsRequest(dbinstance_id=INSTANCE))
+        rds_of(service, key)()
 
     assert error.value.access_denied_detail["AuthAction"] == "rds:DescribeBackups"
 
