@@ -20,6 +20,7 @@ import pytest
 import trustme
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings
+from ansible_collections.apsaradb.backup.plugins.module_utils._base import text
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options import HttpOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.service import DBS
@@ -47,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = {*code.co_names, *code.co_freevars} if code else set()
         if STARTERS & names or STARTING_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("process")
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    """What one test hides is not hidden in the next."""
+    text._hidden.clear()
 
 
 @pytest.fixture

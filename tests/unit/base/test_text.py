@@ -9,11 +9,10 @@ import base64
 import html
 import json
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import parse_qsl, quote
 
 import pytest
-from ansible_collections.apsaradb.backup.plugins.module_utils._base import text
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
     MASK,
     hide,
@@ -37,16 +36,6 @@ V4 = (
 )
 #: What must not be left of a link, in any encoding.
 PARTS = ("TESTkeyid", "vjbyPxybdZaNmGa", "CAIStoken", "77dc0ffee")
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """What one test hides is not hidden in the next."""
-    before = dict(text._hidden)
-    text._hidden.clear()
-    yield
-    text._hidden.clear()
-    text._hidden.update(before)
 
 
 def twice(value: str) -> str:
