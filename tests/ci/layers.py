@@ -13,6 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from figures import code_lines
+
 ROOT = Path("plugins/module_utils")
 
 #: What each room may import from, besides itself. A room that is not listed here has no place in the house yet.
@@ -90,17 +92,7 @@ def circles(graph: dict[str, set[str]]) -> Iterator[str]:
 
 
 def too_long(path: Path, tree: ast.Module) -> Iterator[str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    docstrings = {
-        number
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None
-        for number in range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
-    }
-    code = sum(
-        bool(line.strip()) and not line.lstrip().startswith("#") and number not in docstrings
-        for number, line in enumerate(lines, 1)
-    )
+    code = len(code_lines(tree, path.read_text(encoding="utf-8").splitlines()))
     if code > MAX_LINES:
         yield f"{path}: {code} lines of code, at most {MAX_LINES}"
 
