@@ -135,6 +135,7 @@ class FollowedJob(Job):
     def take_links(self) -> t.Optional[list[str]]:
         links = self._directory.read("links.json")
         if links is not None:
+            # Said before the file is gone: otherwise a follower would ask for links once more.
             self._state = self._state._replace(needs_links=False)
             self._write()
             self._directory.keep_room("links.json")
@@ -167,7 +168,9 @@ class ParentWatch:
     def __init__(self) -> None:
         self._parent = os.getppid()
         self._output = select.poll()
+        # Errors alone: the reader of the standard output has gone, as where a connection broke.
         self._output.register(1, 0)
 
     def is_gone(self) -> bool:
+        # A process whose parent ended gets another parent.
         return os.getppid() != self._parent or bool(self._output.poll(0))

@@ -18,7 +18,7 @@ import typing as t
 
 from .._files.note import Note
 
-#: Seconds that a job has to end in when it is told to.
+#: Seconds that a job has to end after it was told to: enough for a request that is under way.
 GRACE = 10.0
 
 #: Bytes that a note has on the disk from the start, so that it can be written when the disk is full.
@@ -28,7 +28,7 @@ NOTES = "notes.json"
 
 
 class JobDirectory:
-    """What a job and its followers tell each other. What is gone from it reads as nothing."""
+    """The files by which a job and its followers talk. A file that is gone reads as None."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -42,10 +42,10 @@ class JobDirectory:
             return None
 
     def write(self, name: str, value: t.Any) -> None:
-        """Whole, or not at all."""
+        """Write a file whole, or not at all. Raise OSError."""
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
-            # Over what is there, which gives no room away that was reserved.
+            # Over the reserved file, without truncating it first: that would free its blocks.
             with open(
                 os.open(path + "~", os.O_CREAT | os.O_WRONLY, 0o600),
                 "w",
@@ -56,17 +56,18 @@ class JobDirectory:
             os.replace(path + "~", path)
 
     def reserve(self, name: str, room: int = RESERVED_BYTES) -> None:
-        """Have room for it, also where the disk is full by then."""
+        """Take blocks on the disk for a file, so that it can be written when the disk is full."""
         with open(os.path.join(self.path, name + "~"), "wb") as file:
             file.write(bytes(room))
 
     def keep_room(self, name: str) -> None:
-        """Delete it, and have its room for the next of the name."""
+        """Delete a file, and keep its blocks for the next one of the name."""
         with contextlib.suppress(FileNotFoundError):
             path = os.path.join(self.path, name)
             os.replace(path, path + "~")
 
     def touch(self, name: str) -> None:
+        """Create a file, or set its time."""
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -79,31 +80,37 @@ class JobDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def heartbeat(self) -> t.Optional[int]:
-        """Differs each time that it was followed; none once all is gone."""
+        """Return a number that changes each time that somebody follows; None once all is gone."""
         try:
             return os.stat(os.path.join(self.path, "followed")).st_mtime_ns
         except FileNotFoundError:
             return None
 
     def live(self) -> int:
-        """Open the pipe that tells others when this process ends."""
+        """Open the pipe that tells others when this process ends.
+
+        The system closes it at any end, also by SIGKILL. A number of the process would not do:
+        it may belong to another process by then, and processes of other sessions are hard to wait for.
+        """
         path = os.path.join(self.path, "alive")
         os.mkfifo(path, 0o600)
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def is_over_within(self, seconds: float) -> bool:
-        """Whether the job ends, or has ended; waits for that so long."""
+        """Return whether the job has ended; wait for that at most ``seconds``."""
         try:
             pipe = os.open(
                 os.path.join(self.path, "alive"),
                 os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC,
             )
         except OSError as error:
+            # Nobody reads from the pipe any more, or it was removed with the directory.
             if error.errno in (errno.ENXIO, errno.ENOENT):
                 return True
             raise
         try:
             reader = select.poll()
+            # Errors are always reported: the end of the last reader is one.
             reader.register(pipe, 0)
             return bool(reader.poll(1000 * seconds))
         finally:

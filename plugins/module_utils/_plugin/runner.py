@@ -24,6 +24,7 @@ from .options import completed
 Facts = t.Mapping[str, t.Any]
 
 
+#: Ctrl-C, the end of a session, and the usual way to end a process.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -96,13 +97,13 @@ def run_module(runner_class: type[Runner]) -> t.NoReturn:
 
 
 def outcome(
-    answer: t.Callable[[], Facts],
+    run: t.Callable[[], Facts],
     partial_result: t.Callable[[], Facts] = dict,
     interruption_note: t.Callable[[], str] = str,
 ) -> dict[str, t.Any]:
-    """The module's result; ``failed`` is set in it if there is no answer. No secrets are in a failure."""
+    """Return what ``run`` returns, or a result with ``failed`` for an error, without secrets."""
     try:
-        return dict(answer())
+        return dict(run())
     except MissingLibraryError as error:
         message = missing_required_lib(error.library, reason=error.reason)
         return _failure(message, error.to_dict(), exception=error.trace)
@@ -114,13 +115,13 @@ def outcome(
 
 
 def whole_outcome(
-    answer: t.Callable[[], Facts],
+    run: t.Callable[[], Facts],
     partial_result: t.Callable[[], Facts] = dict,
     interruption_note: t.Callable[[], str] = str,
 ) -> dict[str, t.Any]:
-    """The same of a module, which nobody catches errors of: one that was not foreseen may quote secrets, too."""
+    """Do the same in a process of its own, also for unexpected errors: Ansible would print them with secrets."""
     try:
-        return outcome(answer, partial_result, interruption_note)
+        return outcome(run, partial_result, interruption_note)
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
         message = f"The module failed in a way that was not foreseen: {type(error).__name__}: {error}"
         return _failure(
@@ -136,11 +137,12 @@ def _failure(message: str, error: Facts, **more: t.Any) -> dict[str, t.Any]:
 
 
 def warner(module: AnsibleModule) -> t.Callable[[str], None]:
-    """A function that gives warnings of the module."""
+    """Return a function that prints warnings of the module."""
     return lambda text: module.warn(safe(text))
 
 
 def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
+    """Print the result, and end the process."""
     for warning in result.pop("warnings", ()):
         warner(module)(warning)
     if not result.pop("failed", False):
@@ -149,22 +151,22 @@ def finish(module: AnsibleModule, result: dict[str, t.Any]) -> t.NoReturn:
         module.fail_json(**result)
     finally:
         if result["error"]["kind"] == "interruption":
-            # Requests of other threads are not waited for.
+            # Without waiting for the requests of other threads, which can take minutes.
             sys.stdout.flush()
             os._exit(1)
 
 
-def until_signalled(answer: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
-    """The same, but ended by Interrupted when a signal asks for it.
+def until_signalled(run: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
+    """Return a function that does the same, and raises InterruptedRunError at a signal.
 
-    None disturbs what is done thereafter, which is to clear up, and to say what came of it.
+    Later signals are ignored: they must not disturb the cleanup, nor the output of the result.
     """
 
     def interruptible() -> Facts:
         for number in _SIGNALS:
             signal.signal(number, _interrupt)
         try:
-            return answer()
+            return run()
         finally:
             _ignore_signals()
 
@@ -172,7 +174,7 @@ def until_signalled(answer: t.Callable[[], Facts]) -> t.Callable[[], Facts]:
 
 
 def _ignore_signals() -> None:
-    """By a function that does nothing: Python complains of those that are under way when SIG_IGN is set."""
+    # By a function that does nothing: with SIG_IGN, Python complains of signals that just arrived.
     for number in _SIGNALS:
         signal.signal(number, lambda *_unused: None)
 
