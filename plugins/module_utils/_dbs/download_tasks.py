@@ -144,6 +144,7 @@ def ask_instances(
     At most ``client.max_connections`` requests are under way at a time. Raises the first error that is not tolerated.
     """
     executors: list[ThreadPoolExecutor] = []
+    #: Guards the list of executors: threads of several instances may need the first one at once.
     lock = threading.Lock()
     found_ids: set[t.Any] = set()
 

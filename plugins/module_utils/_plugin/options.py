@@ -82,6 +82,7 @@ SHARED: dict[str, dict[str, t.Any]] = {
     if not option.get("no_log") and name != "cluster_name"
 }
 
+#: Not in the specification: Ansible would take a default for a value that the task sets.
 _DEFAULTS: dict[str, t.Any] = {
     "network": "auto",
     "validate_certs": True,
@@ -94,8 +95,10 @@ _DEFAULTS: dict[str, t.Any] = {
     "force_https": True,
 }
 
+#: A loopback address in one of them stands for the others, too.
 _ENDPOINTS = ("endpoint", "rds_endpoint", "oss_endpoint")
 
+#: The least and the largest value, and their unit. The largest ones keep a slip of the keyboard from waiting for years.
 _BOUNDS: dict[str, tuple[float, float, str]] = {
     "connect_timeout": (0.1, 300, " seconds"),
     "read_timeout": (0.1, 3600, " seconds"),
@@ -111,6 +114,7 @@ _OTHER_VARIABLES = {
     "ca_path": ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 }
 
+#: By type: how the text of a variable becomes a value, and what is allowed, for errors.
 _FROM_TEXT: dict[str, tuple[t.Callable[[str], t.Any], str]] = {
     "bool": (check_type_bool, "true or false"),
     "float": (check_type_float, "a number"),

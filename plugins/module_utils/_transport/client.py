@@ -58,8 +58,11 @@ class Client:
         self.max_connections = options.max_connections
         self._credentials = credentials
         self._options = options
+        #: Held while an expired credential is replaced: by one thread, for all of them.
         self._lock = threading.Lock()
+        #: Seconds of the monotonic clock after which nothing is requested any more.
         self.deadline = math.inf
+        #: Seconds that the service's clock is ahead. Threads may set it at the same time: to the same.
         self._clock_offset = 0.0
         self._cancelled = threading.Event()
         self._session = Session(
@@ -67,7 +70,7 @@ class Client:
         )
 
     def cancel(self) -> None:
-        """Let calls of other threads end: nothing is asked any more."""
+        """End the calls of other threads: they request nothing any more, and pauses are cut short."""
         self._cancelled.set()
 
     def close(self) -> None:

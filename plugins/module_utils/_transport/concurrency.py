@@ -55,4 +55,5 @@ def _in_threads(
                 future.result()
         return [future.result() for future in under_way]
     finally:
+        # After an error, requests that are under way end by themselves: nobody waits for them.
         executor.shutdown(wait=False, cancel_futures=True)

@@ -37,6 +37,7 @@ class ChainSource:
         self._make_provider = make_provider
         self._connection = connection
         self._described = described
+        #: Guards the provider, which is made once, and may ask a service for long.
         self._lock = threading.Lock()
         self._provider: t.Any = None
 

@@ -23,7 +23,9 @@ if t.TYPE_CHECKING:
     from .endpoints import Service
 
 
+#: A page of tasks has some hundred kilobytes; a body larger than this would fill the memory of a small host.
 MAX_BYTES = 64 * 1024 * 1024
+#: Bytes that are read at a time, so that the limit is noticed soon after it is passed.
 _STEP = 65536
 
 _SUCCESS_CODES = ("", "Success", "200")
