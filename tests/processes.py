@@ -111,6 +111,7 @@ def started(
 
 
 @functools.cache
+@functools.cache
 def can_mount() -> bool:
     command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0

@@ -30,7 +30,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import FixedSource
 from downloads import still
-from processes import Process, environment_for_modules, same_signals
+from processes import Process, can_mount, environment_for_modules, mounted, same_signals
 from stand_in import StandIn, exports
 from stand_in.model import Task
 
@@ -205,6 +205,17 @@ def extract() -> Module:
 def data(request: pytest.FixtureRequest) -> bytes:
     """What there is to download, of the size that the test's file says."""
     return random.Random(7).randbytes(request.module.SIZE)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MiB."""
+    if not can_mount():
+        pytest.skip("no right to mount")
+    place = tmp_path / "small"
+    place.mkdir()
+    with mounted(place):
+        yield place
 
 
 @pytest.fixture

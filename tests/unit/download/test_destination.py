@@ -33,21 +33,12 @@ HELD = 50e3
 
 Result = dict[str, Any]
 
-needs_mount = pytest.mark.skipif(not can_mount(), reason="no right to mount")
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    with mounted(place):
-        yield place
-
 
 @pytest.fixture
 def plain_disk(tmp_path: Path) -> Iterator[Path]:
     """One of 24 MiB that can set no blocks aside."""
+    if not can_mount():
+        pytest.skip("no right to mount")
     memory, place = tmp_path / "memory", tmp_path / "plain"
     memory.mkdir()
     place.mkdir()
@@ -77,23 +68,22 @@ def leave(place: Path, room: int) -> Path:
 # free space
 
 
-@needs_mount
-def test_no_byte_comes_in_vain(fetch: Callable[..., Result], data: bytes, disk: Path) -> None:
+def test_no_byte_comes_in_vain(fetch: Callable[..., Result], data: bytes, small_disk: Path) -> None:
     """Whatever is free: there is room for all, or it is said before."""
     outcomes = []
     for pages in range(-1, 12):
-        other = leave(disk, SIZE + pages * PAGE)
-        checked = fetch(disk / "file", _ansible_check_mode=True)
-        result = fetch(disk / "file")
+        other = leave(small_disk, SIZE + pages * PAGE)
+        checked = fetch(small_disk / "file", _ansible_check_mode=True)
+        result = fetch(small_disk / "file")
         outcomes.append(not result.get("failed"))
         if result.get("failed"):
             assert f"bytes more, and {SIZE + pages * PAGE} are free" in result["msg"]
             assert "bytes_transferred" not in result
-            assert os.listdir(disk) == ["other"]
+            assert os.listdir(small_disk) == ["other"]
         else:
-            assert (disk / "file").read_bytes() == data
+            assert (small_disk / "file").read_bytes() == data
             assert (result["resumes"], result["bytes_resumed"]) == (0, 0)
-            (disk / "file").unlink()
+            (small_disk / "file").unlink()
         assert bool(checked.get("failed")) is bool(result.get("failed"))
         other.unlink()
     assert outcomes == sorted(outcomes)
@@ -101,36 +91,34 @@ def test_no_byte_comes_in_vain(fetch: Callable[..., Result], data: bytes, disk: 
     assert outcomes[-1] is True
 
 
-@needs_mount
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_came_is_kept_where_the_room_is_gone(
     fetch: Callable[..., Result],
     link: Callable[[], str],
     service: StandIn,
     data: bytes,
-    disk: Path,
+    small_disk: Path,
     number: signal.Signals,
 ) -> None:
     service.habits.rate = HELD
-    process = process_of(link(), str(disk / "file"))
+    process = process_of(link(), str(small_disk / "file"))
     # Once something is journalled, all room is taken, that of the journal's spare file included.
-    until(lambda: journalled(disk / "file"))
-    other = leave(disk, 0)
-    before = journalled(disk / "file")
+    until(lambda: journalled(small_disk / "file"))
+    other = leave(small_disk, 0)
+    before = journalled(small_disk / "file")
     # It is written again, as often as it takes.
-    until(lambda: journalled(disk / "file") > before)
-    assert free(disk) == 0
+    until(lambda: journalled(small_disk / "file") > before)
+    assert free(small_disk) == 0
     process.send_signal(number)
     process.outputs()
     service.habits.rate = None
-    result = fetch(disk / "file")
-    assert (disk / "file").read_bytes() == data
+    result = fetch(small_disk / "file")
+    assert (small_disk / "file").read_bytes() == data
     assert result["bytes_resumed"] > 0
-    assert sorted(os.listdir(disk)) == ["file", "other"]
+    assert sorted(os.listdir(small_disk)) == ["file", "other"]
     other.unlink()
 
 
-@needs_mount
 def test_what_came_is_kept_where_no_room_can_be_taken(
     fetch: Callable[..., Result], link: Callable[[], str], service: StandIn, data: bytes, plain_disk: Path
 ) -> None:
@@ -150,42 +138,40 @@ def test_what_came_is_kept_where_no_room_can_be_taken(
     assert result["bytes_resumed"] + result["bytes_transferred"] == SIZE
 
 
-@needs_mount
 def test_a_copy_of_what_was_there_has_its_room(
-    fetch: Callable[..., Result], service: StandIn, data: bytes, disk: Path, monkeypatch: pytest.MonkeyPatch
+    fetch: Callable[..., Result], service: StandIn, data: bytes, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there are no hard links, as on some file systems."""
 
     def refused(*_unused: Any, **more: Any) -> None:
         raise OSError(errno.EPERM, "")
 
-    (disk / "file").write_bytes(bytes(3 * MIB))
-    leave(disk, SIZE + MIB)
+    (small_disk / "file").write_bytes(bytes(3 * MIB))
+    leave(small_disk, SIZE + MIB)
     monkeypatch.setattr(os, "link", refused)
-    failed = fetch(disk / "file", backup=True)
+    failed = fetch(small_disk / "file", backup=True)
     assert f"it takes {SIZE + 3 * MIB + 4 * PAGE} bytes more" in failed["msg"]
     assert "bytes_transferred" not in failed
-    assert sorted(os.listdir(disk)) == ["file", "other"]
+    assert sorted(os.listdir(small_disk)) == ["file", "other"]
     monkeypatch.undo()
-    result = fetch(disk / "file", backup=True)
+    result = fetch(small_disk / "file", backup=True)
     assert os.stat(result["files"][0]["backup_file"]).st_size == 3 * MIB
-    assert (disk / "file").read_bytes() == data
+    assert (small_disk / "file").read_bytes() == data
 
 
-@needs_mount
 def test_notes_of_a_job_have_their_room(
-    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path, disk: Path
+    link: Callable[[], str], service: StandIn, data: bytes, tmp_path: Path, small_disk: Path
 ) -> None:
     """Links are asked for, and come, though the disk of the notes is full."""
     service.habits.rate = 0.3e6
     for after in (1, 0):
         service.inject(Fault("truncated", action="GetObject", at=MIB, after=after), Fault("expired"))
-    controller = Controller(link, dest=f"{tmp_path}/file", connections=1, _ansible_remote_tmp=str(disk))
+    controller = Controller(link, dest=f"{tmp_path}/file", connections=1, _ansible_remote_tmp=str(small_disk))
     job = {"seconds": 0.3, "directory": None, "renews_links": True}
     with controller.start(_links=[link()], _job=job) as process:
         assert process.stdout
         controller.directory = json.loads(process.stdout.read())["_job"]["directory"]
-    leave(disk, 0)
+    leave(small_disk, 0)
     service.habits.rate = None
     result = controller.run()
     assert not result.get("failed"), result
@@ -195,32 +181,30 @@ def test_notes_of_a_job_have_their_room(
     assert (tmp_path / "file").read_bytes() == data
 
 
-@needs_mount
-def test_links_that_were_taken_leave_their_room_to_the_next(disk: Path) -> None:
-    directory = JobDirectory(str(disk))
+def test_links_that_were_taken_leave_their_room_to_the_next(small_disk: Path) -> None:
+    directory = JobDirectory(str(small_disk))
     directory.reserve("links.json")
     for links in (["one"], ["two"]):
         directory.write("links.json", links)
         assert directory.read("links.json") == links
         directory.keep_room("links.json")
-        leave(disk, 0)
+        leave(small_disk, 0)
     assert directory.read("links.json") is None
 
 
-@needs_mount
-def test_a_journal_that_outgrows_its_room_says_less_and_nothing_wrong(disk: Path) -> None:
+def test_a_journal_that_outgrows_its_room_says_less_and_nothing_wrong(small_disk: Path) -> None:
     info = ObjectInfo(SIZE, '"e"', None, "")
-    partial = PartialFile(str(disk / "file"))
+    partial = PartialFile(str(small_disk / "file"))
     partial.resume(info, lambda: None)
     partial.new_extent(0).known = (10, 0)
     partial.save()
-    leave(disk, 0)
+    leave(small_disk, 0)
     for start in range(20, 20_000, 20):
         partial.new_extent(start).known = (10, 0)
     partial.save(close=True)
     partial.close()
-    assert journalled(disk / "file") == 10
-    assert sorted(os.listdir(disk)) == ["file.part", "file.part.json", "other"]
+    assert journalled(small_disk / "file") == 10
+    assert sorted(os.listdir(small_disk)) == ["file.part", "file.part.json", "other"]
 
 
 def test_the_spare_note_of_another_run_is_left_alone(tmp_path: Path) -> None:
@@ -294,12 +278,13 @@ def test_a_file_of_another_user_that_cannot_be_replaced(
     assert (place / name).read_text() == "of root"
 
 
-@needs_mount
-def test_a_file_that_is_mounted(fetch: Callable[..., Result], service: StandIn, tmp_path: Path, disk: Path) -> None:
+def test_a_file_that_is_mounted(
+    fetch: Callable[..., Result], service: StandIn, tmp_path: Path, small_disk: Path
+) -> None:
     """As containers have it: nothing can be put in its place."""
-    (disk / "inner").write_text("mounted")
+    (small_disk / "inner").write_text("mounted")
     (tmp_path / "file").touch()
-    subprocess.run(["mount", "--bind", str(disk / "inner"), str(tmp_path / "file")], check=True)
+    subprocess.run(["mount", "--bind", str(small_disk / "inner"), str(tmp_path / "file")], check=True)
     try:
         result = fetch(tmp_path / "file")
     finally:

@@ -417,17 +417,6 @@ def test_a_partial_file_that_somebody_takes_away(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 12 MiB."""
-    if not can_mount():
-        pytest.skip("no right to mount")
-    place = tmp_path / "small"
-    place.mkdir()
-    with mounted(place):
-        yield place
-
-
-@pytest.fixture
 def broken_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that takes what is written to it, and cannot bring more than some of it to the disk."""
     if not can_mount() or not shutil.which("mkfs.ext4"):

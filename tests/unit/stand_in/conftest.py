@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -20,12 +20,6 @@ from darabonba.request import DaraRequest
 from stand_in import AccessKey, StandIn
 
 INSTANCE = "rm-bp1abc"
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as service:
-        yield service
 
 
 @pytest.fixture
