@@ -46,17 +46,28 @@ class BackupError(Exception):
         action: str = "",
         attempts: int = 0,
         elapsed: float = 0.0,
+        hint: str = "",
     ) -> BackupError:
-        """Return this error with what only its caller knows. An operation that it names already stays."""
+        """Return this error with what only its caller knows.
+
+        An operation that it names already stays, and the hint comes after its own.
+        """
         self.operation = self.operation or operation
         self.action = action or self.action
         self.attempts = attempts or self.attempts
         self.elapsed = elapsed or self.elapsed
+        if hint:
+            self.hint = f"{self.hint.rstrip('.')}. {hint}" if self.hint else hint
         return self
 
     def __str__(self) -> str:
-        said = self._said()
-        parts = [f"Failed to {self.operation}: {said}" if self.operation else said]
+        operation = f"Failed to {self.operation}: " if self.operation else ""
+        return safe(f"{operation}{self.explanation}")
+
+    @property
+    def explanation(self) -> str:
+        """The text without the operation, for errors that this one leads to."""
+        parts = [self._said()]
         if self.hint:
             parts.append(self.hint)
         if self.attempts > 1:

@@ -206,9 +206,9 @@ class DownloadTasks:
             hint = "Retry it with state=retried: until then it blocks new ones"
             if is_live(task):
                 hint = "Wait until it is done, for example with wait_for_slot"
-        error = SlotTakenError(said, task, hint=hint)
-        error.operation, error.action = refusal.operation, refusal.action
-        raise error
+        raise SlotTakenError(said, task, hint=hint).in_context(
+            refusal.operation, action=refusal.action
+        )
 
     def _found_out(
         self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError
@@ -298,17 +298,13 @@ class DownloadTasks:
         return self._look(restarted) or task
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> AmbiguousResultError:
-        error.operation, operation = "", error.operation
         if self._look_error:
             seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')}), so that {seen}"
         unknown = AmbiguousResultError(
-            f"the answer was lost ({str(error).rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
+            f"the answer was lost ({error.explanation.rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
             hint=f"Run it again: {then}. Nothing was sent twice",
         )
-        unknown.operation, unknown.action, unknown.attempts, unknown.elapsed = (
-            operation,
-            error.action,
-            1,
-            error.elapsed,
+        unknown.in_context(
+            error.operation, action=error.action, attempts=1, elapsed=error.elapsed
         )
         return unknown

@@ -286,9 +286,9 @@ class Waiter:
         )
         out = self.known.elapsed - since
         if out >= self._policy.outage_timeout:
-            error.hint = f"{error.hint.rstrip('.')}. " if error.hint else ""
-            error.hint += f"This went on for {out:.0f} seconds while waiting: raise outage_timeout to live through more"
-            raise error
+            raise error.in_context(
+                hint=f"This went on for {out:.0f} seconds while waiting: raise outage_timeout to live through more"
+            )
 
     def _outcome(self) -> t.Optional[WaitOutcome]:
         """Why it is over now; none if it is not."""
