@@ -16,6 +16,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
+    HOST_SPEC,
     DownloadFile,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.download_settings import (
@@ -41,28 +42,11 @@ from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
 #: Seconds that links may take to be renewed, and each service that is asked: a work that nobody follows meanwhile ends itself.
 _RENEWAL_TIMEOUT = ORPHAN_TIMEOUT / 4
 
-#: What the module needs of the options; the others say where files are, and are for the controller alone.
-HOST_OPTIONS = {
-    "dest",
-    "force",
-    "backup",
-    "checksum",
-    "connections",
-    "limit_rate",
-    "sync",
-    "keep_partial",
-    "progress",
-    "progress_interval",
-    "validate_certs",
-    "ca_path",
-    "connect_timeout",
-    "read_timeout",
-    "max_retries",
-    "request_timeout",
-    "outage_timeout",
-    "stall_timeout",
-    *FILE_COMMON_ARGUMENTS,
-    "attr",  # its alias of attributes
+#: Options that are handed to the module, by any of their names.
+_OF_HOST = {
+    name
+    for option, spec in t.cast(Facts, {**HOST_SPEC, **FILE_COMMON_ARGUMENTS}).items()
+    for name in (option, *spec.get("aliases", ()))
 }
 
 
@@ -71,7 +55,7 @@ class ActionModule(FollowingAction):
 
     def _run(self, options: Facts, task_vars: Facts) -> Facts:
         arguments = {
-            name: value for name, value in self._task.args.items() if name in HOST_OPTIONS
+            name: value for name, value in self._task.args.items() if name in _OF_HOST
         }
         if options["url"]:
             with task_environment(self):

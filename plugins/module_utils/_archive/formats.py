@@ -27,9 +27,9 @@ ENCODING = sys.getfilesystemencoding()
 class Format(enum.Enum):
     """A format that can be unpacked."""
 
-    TAR = "tar"
     TAR_GZ = "tar.gz"
     TAR_ZST = "tar.zst"
+    TAR = "tar"
 
 
 #: The first bytes of a gzip member, of a Zstandard frame, and of a frame that its decoders skip.
@@ -60,9 +60,9 @@ def detect_format(beginning: bytes) -> Format:
         tarfile.TarInfo.frombuf(beginning[:BLOCK], ENCODING, "surrogateescape")
         return Format.TAR
     what, hint = describe_content(beginning)
-    raise InvalidArchiveError(
-        f"it is not a .tar.gz, .tar.zst or .tar: it {what}", hint=hint
-    )
+    *others, last = (f".{format.value}" for format in Format)
+    known = f"{', '.join(others)} or {last}"
+    raise InvalidArchiveError(f"it is not a {known}: it {what}", hint=hint)
 
 
 _RESPONSE_HINT = "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""TODO"""
+"""The version of the collection, for the user agent."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 
 from .._base.text import MAX_NAME, printable, safe
 from .._transport.endpoints import Service
+from .instances import kind_of
 from .lists import Expected, IncompleteListError, Page
 from .paging import Paginator, tell_gap
 from .service import DBS, RDS
@@ -131,20 +132,11 @@ _SOURCES = {
     ),
 }
 
-#: What the IDs of instances begin with, as far as it tells the service.
-_PREFIXES = {"pc-": "polardb", "rm-": "rds", "rr-": "rds", "pgm-": "rds", "pgr-": "rds"}
-
 
 def source_of(instance_name: str) -> t.Optional[str]:
-    """``rds`` or ``polardb``; none where the ID does not tell."""
-    return next(
-        (
-            source
-            for prefix, source in _PREFIXES.items()
-            if instance_name.startswith(prefix)
-        ),
-        None,
-    )
+    """Return ``rds`` or ``polardb``; none where the ID does not tell, or neither lists them."""
+    kind = kind_of(instance_name)
+    return kind if kind in _SOURCES else None
 
 
 def service_of(source: str) -> Service:

@@ -21,6 +21,7 @@ from .._dbs.backup_sets import (
     service_of,
     source_of,
 )
+from .._dbs.instances import kind_of
 from .._dbs.lists import refuse_gap
 from .._plugin.checks import Options
 from .._plugin.client import client_of
@@ -104,7 +105,7 @@ def source_for(
     found = source_of(instance_name)
     if found:
         return found
-    if instance_name.startswith("dds-"):
+    if kind_of(instance_name) == "mongodb":
         raise ConfigurationError(
             f"instance_name {instance_name!r} is a MongoDB instance, whose backup sets cannot be listed: take the ID of a"
             " backup set from the console, and give it to dbs_download_task."

@@ -31,17 +31,19 @@ from .._files.file_names import name_of, relative_name
 from .._plugin.checks import Options
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner, remote_tmp_of
-from .._plugin.options import CONNECTION_SPEC, FILES_SPEC, INSTANCE_NAME_SPEC
+from .._plugin.options import (
+    CONNECTION_SPEC,
+    FILES_SPEC,
+    HTTP_SPEC,
+    INSTANCE_NAME_SPEC,
+)
 from .._plugin.runner import ModuleSpec
 from .download_settings import Settings, settings_of
 from .file_download import FileDownload
 from .file_placement import FilePlacement
 
-ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "task_id": {"type": "str"},
-    "instance_name": {**INSTANCE_NAME_SPEC, "required": False},
-    "url": {"type": "str", "no_log": True},
-    "oss_path": {"type": "str"},
+#: What the module needs on the host: how to download, and where to.
+HOST_SPEC: dict[str, dict[str, t.Any]] = {
     "dest": {"type": "path", "required": True},
     "force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
@@ -53,6 +55,16 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "sync": {"type": "bool", "default": True},
     "keep_partial": {"type": "bool", "default": True},
     **JOB_SPEC,
+    **HTTP_SPEC,
+}
+
+#: The others say where the files are. The action plugin keeps them on the controller, keys among them.
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "task_id": {"type": "str"},
+    "instance_name": {**INSTANCE_NAME_SPEC, "required": False},
+    "url": {"type": "str", "no_log": True},
+    "oss_path": {"type": "str"},
+    **HOST_SPEC,
     "_links": {"type": "list", "elements": "str", "no_log": True},
     "_names": {"type": "list", "elements": "str"},
     **CONNECTION_SPEC,

@@ -13,6 +13,7 @@ import typing as t
 
 from .._base.errors import ConfigurationError
 from .._dbs.download_request import DownloadRequest
+from .._dbs.instances import kind_of
 from .._dbs.task import FORMATS, TARGET_TYPES
 from .._dbs.values import iso8601
 from .._plugin.checks import Choices, Options, check_choice, check_identifier, parse_time
@@ -30,9 +31,6 @@ MONGODB_OPTIONS = {
 FORMAT_CHOICES = Choices(FORMATS)
 TARGET_TYPE_CHOICES = Choices(TARGET_TYPES)
 OSS_OPTIONS = ("target_bucket", "target_path", "target_oss_region")
-
-#: What the IDs of instances begin with that are not of MongoDB.
-_NOT_MONGODB = ("rm-", "rr-", "pgm-", "pgr-", "pc-")
 
 #: In place of the ID of a backup set: the newest one that can be used.
 LATEST = "latest"
@@ -164,7 +162,7 @@ def _check_format(options: Options, instance_name: str, format: str) -> None:
         raise ConfigurationError(
             "format qp.xb is a physical one: leave is_physical out, or set it to true."
         )
-    if instance_name.startswith(_NOT_MONGODB):
+    if kind_of(instance_name) not in ("mongodb", None):
         given = [name for name in MONGODB_OPTIONS if options[name] is not None]
         if given or format == "Bson":
             what = ", ".join(given) if given else "format Bson"

@@ -32,7 +32,8 @@ from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION
 from .._transport.endpoints import address, is_loopback_url
 from .checks import Choices, Options, check_choice, check_identifier, check_range
 
-CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
+#: Which service is asked, and as whom.
+_SERVICE_SPEC: dict[str, dict[str, t.Any]] = {
     "region": {
         "type": "str",
         "aliases": ["region_id", "region_code", "alicloud_region"],
@@ -58,6 +59,10 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "oss_endpoint": {"type": "str"},
     "oss_region": {"type": "str"},
     "network": {"type": "str", "choices": ["auto", "public", "vpc"]},
+}
+
+#: How any host is asked.
+HTTP_SPEC: dict[str, dict[str, t.Any]] = {
     "validate_certs": {"type": "bool"},
     "ca_path": {"type": "path"},
     "connect_timeout": {"type": "float"},
@@ -66,6 +71,9 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "request_timeout": {"type": "float"},
     "max_connections": {"type": "int"},
 }
+
+#: Options of each module; documented in the doc fragment ``connection``.
+CONNECTION_SPEC = {**_SERVICE_SPEC, **HTTP_SPEC}
 
 #: Of what tells where files are; documented in the doc fragment ``location``.
 FILES_SPEC: dict[str, dict[str, t.Any]] = {
