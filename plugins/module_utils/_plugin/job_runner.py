@@ -8,13 +8,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib
 import json
 import os
+import pkgutil
 import tempfile
 import time
 import typing as t
 import uuid
+import zipimport
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -109,6 +113,7 @@ class JobRunner(Runner):
             directory.write(NOTES, request.notes if request.is_restarted else {})
             alive = directory.live()
             directory.touch("followed")
+            _import_rest()
             # The child is the job. It inherits the pipe that tells others of its end.
             is_child = os.fork() == 0
         except OSError as error:
@@ -225,6 +230,22 @@ class _Follower:
 
 def _visible(result: Facts) -> Facts:
     return {name: result[name] for name in result if name != "_interruption_note"}
+
+
+def _import_rest() -> None:
+    """Import all that the work may import later, if Ansible packed this code into an archive.
+
+    Ansible removes the archive when the run ends that starts the job, and the job goes on.
+    """
+    if isinstance(globals()["__loader__"], zipimport.zipimporter):
+        house = (__package__ or "").rpartition(".")[0]
+        found = pkgutil.walk_packages(
+            importlib.import_module(house).__path__, f"{house}."
+        )
+        for module in found:
+            # What needs a package that is not installed is of no use later either.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
 
 
 def remote_tmp_of(module: AnsibleModule) -> str:
