@@ -1130,6 +1130,11 @@ def test_an_intact_archive_is_unpacked(place: Place, name: str) -> None:
     assert contents.tree.size == len(CSV)
 
 
+def test_settings_for_all_are_for_those_of_one_tar(place: Place) -> None:
+    place.unpack(for_all({"path": "root/all"}) + tar(("root/a", CSV)) + tar(("root/b", CSV)))
+    assert sorted(os.listdir(place.dest / "root")) == ["all", "b"]
+
+
 REFUSED_THOUGH_INTACT: dict[str, tuple[bytes, str]] = {
     "a window of 3.75 TiB": (frame(ONE, 41, 7), "it needs a window of 3932160 MiB"),
     "a window of 2.25 GiB": (frame(ONE, 31, 1), "it needs a window of 2304 MiB"),

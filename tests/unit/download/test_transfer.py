@@ -26,6 +26,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
     InvalidResponseError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.http_options import HttpOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.attempt import Attempt
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.connection import Connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.errors import (
     ObjectChangedError,
@@ -37,6 +38,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._download.object_i
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.pacing import FairSemaphore
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.partial_file import PartialFile
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.response import redirection_target
+from ansible_collections.apsaradb.backup.plugins.module_utils._download.types import TransferOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._files import crc64 as sums
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.crc64 import combined, crc64, crc64_of_file
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import (
@@ -306,6 +308,26 @@ def test_a_file_system_that_does_not_say_how_large_it_is(tmp_path: Path) -> None
         assert partial.resume(content()[1], nothing) == 0
         assert os.fstat(partial.file).st_size == SIZE
         partial.close()
+
+
+def test_the_first_error_of_an_attempt_counts() -> None:
+    """Later ones may be of connections that were aborted for it."""
+    unused: Any = None
+    attempt = Attempt(TransferOptions(), unused, unused, unused, unused, time.monotonic)
+    first, second = Enough(), Enough()
+    for error in (first, second):
+        attempt.fail(error)
+    assert attempt.error is first
+    assert attempt.is_over.is_set()
+
+
+def test_no_error_counts_after_the_end_of_an_attempt() -> None:
+    unused: Any = None
+    attempt = Attempt(TransferOptions(), unused, unused, unused, unused, time.monotonic)
+    attempt.enter()
+    attempt.leave()
+    attempt.fail(Enough())
+    assert attempt.error is None
 
 
 def test_only_one_writes(dest: str) -> None:

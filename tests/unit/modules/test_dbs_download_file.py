@@ -696,6 +696,7 @@ def test_what_does_not_pass(
     began = time.monotonic()
     result = fetch(stall_timeout=2, outage_timeout=2)
     assert time.monotonic() - began > 1.5
+    assert result["msg"].startswith("Failed to download 127.0.0.1:")
     assert "the storage answered ServiceUnavailable" in result["msg"]
     assert "Gave up after" in result["msg"]
     assert "bytes_transferred" not in result
@@ -706,6 +707,7 @@ def test_an_object_that_is_gone(fetch: Callable[..., Result], service: StandIn, 
     service.objects.delete(exports.bucket_of(export), exports.keys_of(export)[0])
     result = fetch(url=url)
     assert result["error"]["code"] == "NoSuchKey"
+    assert result["msg"].startswith("Failed to download 127.0.0.1:")
     assert "create a new task" in result["msg"]
     assert len(service.transfers) == 1
 
