@@ -609,6 +609,7 @@ def test_a_retry_that_did_not_arrive(task: Any, retried: dict[str, Any], service
     result = task(retried)
     assert result["error"]["kind"] == "outcome_unknown"
     assert "Failed to retry download task 'dt-bad'" in result["msg"]
+    assert result["msg"].count("Failed to") == 1
     assert "Run it again" in result["msg"]
 
 
