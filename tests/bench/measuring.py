@@ -111,13 +111,15 @@ def alternate(measures: Mapping[str, Callable[[], Run | None]], rounds: int) -> 
     return Rounds(done)
 
 
-def spread(values: list[float]) -> str:
+def spread(values: list[float], unit: str = " x") -> str:
     """The median, and the least and the most of several."""
     between = f" ({min(values):.2f}-{max(values):.2f}, {len(values)} pairs)" if len(values) > 1 else " (1 pair)"
-    return f"{statistics.median(values):.2f} x{between}"
+    return f"{statistics.median(values):.2f}{unit}{between}"
 
 
-def goal(text: str, values: list[float], *, at_most: float | None = None, at_least: float | None = None) -> None:
+def goal(
+    text: str, values: list[float], *, at_most: float | None = None, at_least: float | None = None, unit: str = " x"
+) -> None:
     """Say whether the median is within the limit."""
     value = statistics.median(values)
     met = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
@@ -126,4 +128,4 @@ def goal(text: str, values: list[float], *, at_most: float | None = None, at_lea
         f"at least {at_least:g}" if at_least is not None else "",
     ]
     told = f"{text}, goal {' and '.join(filter(None, limits))}"
-    print(f"  {told}: {spread(values)}  {'(goal met)' if met else '(GOAL MISSED)'}", flush=True)
+    print(f"  {told}: {spread(values, unit)}  {'(goal met)' if met else '(GOAL MISSED)'}", flush=True)
