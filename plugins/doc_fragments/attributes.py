@@ -28,13 +28,13 @@ options: {}
 attributes:
   check_mode:
     support: full
-    details: It changes nothing, and does the same in check mode.
+    details: The module changes nothing. It does the same in check mode.
   diff_mode:
     support: N/A
-    details: It changes nothing.
+    details: The module changes nothing.
   idempotent:
     support: full
-    details: Two runs on an unchanged account return the same.
+    details: If nothing changes in the account, two runs return the same result.
 """
 
     ACTION_GROUP = r"""

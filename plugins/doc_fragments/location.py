@@ -11,7 +11,7 @@ from ansible_collections.apsaradb.backup.plugins.doc_fragments.connection import
 
 
 class ModuleDocFragment:
-    # Options of what tells where files are. Their code: module_utils/_modules/dbs_download_location_info.py
+    # Options of plugins that return locations of files. Their code: module_utils/_modules/dbs_download_location_info.py
     DOCUMENTATION: str = with_variables(r"""
 options:
   cluster_name:
@@ -20,24 +20,24 @@ options:
     type: str
   duration:
     description:
-      - How long links are valid, in seconds, from V(300) to V(86400), by default V(7200). C(Duration) in the API.
+      - How long links are valid, in seconds, from V(300) to V(86400). By default V(7200). C(Duration) in the API.
     type: int
   force_https:
     description:
-      - Whether to change links from C(http://), as the service may give them, to C(https://). By default they are changed. Links to a
-        loopback address are left as they are.
+      - Whether to change C(http://) links from the service to C(https://). By default V(true). Links to a loopback address are not
+        changed.
     type: bool
     aliases: [https]
   bucket:
     description:
-      - The bucket that tasks with the target OSS write to. The service returns the path, but never the name of the bucket.
+      - The name of the bucket of tasks with the target OSS. The service returns their path, but never the bucket.
       - If this is set, the path is returned as C(oss://bucket/path).
     type: str
 requirements:
   - On the host that signs - alibabacloud-oss-v2, if links to objects in a bucket are signed
 """)
 
-    # Of those that say it, and do nothing with it.
+    # Options of those that only return locations.
     LOCATING = r"""
 options:
   presign:
@@ -48,15 +48,14 @@ options:
     default: false
   on_missing:
     description:
-      - What to do about a task that does not exist - fail (V(error)), leave it out with a warning (V(warn)), or leave it out without one
-        (V(skip)).
+      - What to do if a task does not exist - fail (V(error)), omit it with a warning (V(warn)), or omit it without a warning (V(skip)).
     type: str
     choices: [error, warn, skip]
     default: error
   on_unfinished:
     description:
-      - What to do about a task that is not finished, or that has expired - fail (V(error)), leave it out with a warning (V(warn)), or
-        leave it out without one (V(skip)).
+      - What to do if a task is not finished or has expired - fail (V(error)), omit it with a warning (V(warn)), or omit it without a
+        warning (V(skip)).
     type: str
     choices: [error, warn, skip]
     default: error

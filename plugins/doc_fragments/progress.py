@@ -12,21 +12,21 @@ options:
   progress:
     description:
       - Whether to print progress on the controller. Each line begins with the name of the host in brackets.
-      - For tasks that do not set this, the environment variable E(APSARADB_BACKUP_PROGRESS) of the controller decides, or else
-        C(progress) in the section C(apsaradb_backup) of C(ansible.cfg).
+      - If not set, the environment variable E(APSARADB_BACKUP_PROGRESS) of the controller is used, and then C(progress) in the section
+        C(apsaradb_backup) of C(ansible.cfg).
       - Nothing is printed with C(async), C(no_log) or in check mode.
     type: bool
     default: true
 """
 
-    # And whose work goes on meanwhile. The code: module_utils/_plugin/job_protocol.py
+    # Of modules with a background job. The code: module_utils/_plugin/job_protocol.py
     JOB = r"""
 options:
   progress_interval:
     description:
       - How often to print progress, in seconds, from V(1) to V(86400).
-      - For tasks that do not set this, the environment variable E(APSARADB_BACKUP_PROGRESS_INTERVAL) of the controller decides,
-        or else C(progress_interval) in the section C(apsaradb_backup) of C(ansible.cfg).
+      - If not set, the environment variable E(APSARADB_BACKUP_PROGRESS_INTERVAL) of the controller is used, and then C(progress_interval)
+        in the section C(apsaradb_backup) of C(ansible.cfg).
     type: float
     default: 30.0
 """

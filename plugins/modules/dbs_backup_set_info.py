@@ -10,14 +10,14 @@ module: dbs_backup_set_info
 short_description: List the backup sets of database instances on Alibaba Cloud
 version_added: 1.0.0
 description:
-  - Lists the backup sets of RDS instances and PolarDB for MySQL clusters, from which to create download tasks, in one shape for
-    both.
-  - Calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, for RDS instances, and C(DescribeBackupDataList) of
-    the DBS API, version 2021-01-01, for PolarDB clusters, until all pages are read. Needs the RAM action C(rds:DescribeBackups) or
+  - Lists the backup sets of RDS instances and PolarDB for MySQL clusters, in the same form for both. Download tasks can be created from
+    these backup sets.
+  - Calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, for RDS instances, and C(DescribeBackupDataList) of the DBS
+    API, version 2021-01-01, for PolarDB clusters, and reads all pages. Needs the RAM action C(rds:DescribeBackups) or
     C(dbs:DescribeBackupDataList).
   - >-
     Options by topic. Which backup sets: O(instance_name), O(source), O(backup_set_id), O(status), O(mode), O(method), O(start_time),
-    O(end_time), O(latest), O(limit). If there is none: O(on_missing). Result: O(recoverable), O(query), O(query_only).
+    O(end_time), O(latest), O(limit). If none is found: O(on_missing). Result: O(recoverable), O(query), O(query_only).
     Connection: see the notes.
 options:
   instance_name:
@@ -29,8 +29,8 @@ options:
     aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
   source:
     description:
-      - Which service lists the backup sets. With V(auto), the beginning of the ID tells - V(pc-) is PolarDB; V(rm-), V(rr-), V(pgm-)
-        and V(pgr-) are RDS. The backup sets of MongoDB instances (V(dds-)) cannot be listed.
+      - The service that lists the backup sets. With V(auto), it depends on the beginning of the ID - V(pc-) is PolarDB, and V(rm-),
+        V(rr-), V(pgm-) and V(pgr-) are RDS. The backup sets of MongoDB instances (V(dds-)) cannot be listed.
     type: str
     choices: [auto, rds, polardb]
     default: auto
@@ -41,68 +41,70 @@ options:
     aliases: [bak_set_id, backup_id]
   status:
     description:
-      - Only backup sets that succeeded, or only those that failed; in any case. C(BackupStatus) in the APIs.
+      - Only backup sets that succeeded, or only those that failed, case-insensitive. C(BackupStatus) in the APIs.
       - With O(latest), V(success) by default.
     type: str
     choices: [success, failed]
     aliases: [backup_status]
   mode:
     description:
-      - Only backup sets that were made by schedule, or only those that were asked for; in any case. C(BackupMode) in the APIs.
+      - Only backup sets that were made by schedule (V(Automated)), or only those that a user started (V(Manual)), case-insensitive.
+        C(BackupMode) in the APIs.
     type: str
     choices: [Automated, Manual]
     aliases: [backup_mode]
   method:
     description:
-      - Only backup sets that were made this way, in any case. C(BackupMethod) in the APIs.
+      - Only backup sets that were made with this method, case-insensitive. C(BackupMethod) in the APIs.
     type: str
     choices: [Physical, Logical, Snapshot]
     aliases: [backup_method]
   start_time:
     description:
       - Only backup sets that began at this time or later. C(StartTime) in the APIs.
-      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
-        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
-        weeks (V(w)).
-      - A backup set without a start time is kept.
+      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
+        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
+        (V(w)).
+      - Backup sets without a start time pass this filter.
     type: str
   end_time:
     description:
       - Only backup sets that began at this time or earlier. C(EndTime) in the APIs.
-      - Written as O(start_time), except that a date alone is its end. A backup set without a start time is kept.
+      - Same formats as O(start_time), but a date means the end of that day in UTC. Backup sets without a start time pass this filter.
     type: str
   latest:
     description:
-      - Whether to return only the newest backup set of each instance. Of backup sets that succeeded, it is the newest full one that
-        can be used.
-      - Fails if it is not certain which one that is. So it is if the service returns fewer backup sets than it announces, or if one
-        that fits has no start time, and did not end before the others began.
+      - Whether to return only the newest backup set of each instance. With O(status=success), the default here, it is the newest usable
+        full backup set.
+      - The module fails if it is not certain which one that is. This happens if the service returns fewer backup sets than it announces,
+        or if a backup set that fits has no start time, and did not end before the others began.
     type: bool
     default: false
   on_missing:
     description:
-      - What to do if an instance has no backup set that fits - fail (V(error)), or return those of the other instances (V(skip)).
+      - What to do if an instance has no backup set that fits - fail (V(error)), or return the backup sets of the other instances
+        (V(skip)).
     type: str
     choices: [error, skip]
     default: skip
   limit:
     description:
-      - Return at most this many backup sets, from V(1) to V(1000000), the newest of all instances together.
+      - The maximum number of backup sets to return, from V(1) to V(1000000). The newest ones of all instances together are returned.
     type: int
   query:
     description:
-      - A JMESPath expression that is applied to the result. Its value is RV(query_result).
-      - If its value is V(null), there is a warning, because a wrong name also gives V(null).
+      - A JMESPath expression to apply to the result. Its value is RV(query_result).
+      - If the value is V(null), the module warns, because a wrong name also gives V(null).
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:
     description:
-      - Whether to return nothing but RV(query_result) and C(changed), for a short result. Needs O(query).
+      - Whether to return only RV(query_result) and C(changed), for a short result. Needs O(query).
     type: bool
     default: false
   recoverable:
     description:
-      - Whether to find out to which points in time each instance can be restored, for RV(recoverable).
+      - Whether to return in RV(recoverable) to which points in time each instance can be restored.
       - For RDS instances, this calls C(DescribeLocalAvailableRecoveryTime), and needs the RAM action of that name. It works for MySQL,
         PostgreSQL and MariaDB. For PolarDB clusters, all backup sets that succeeded are listed.
     type: bool
@@ -136,7 +138,7 @@ EXAMPLES = r"""
     recoverable: true
   register: known
 
-- name: Say from when until when
+- name: Show from when until when
   ansible.builtin.debug:
     msg: "{{ item.value.earliest }} to {{ item.value.latest }}"
   loop: "{{ known.recoverable | dict2items }}"
@@ -151,14 +153,14 @@ EXAMPLES = r"""
     on_missing: error
   register: newest
 
-- name: Say which it is
+- name: Show which backup set that is
   ansible.builtin.debug:
     msg: "{{ item.backup_set_id }} of {{ item.backup_start_time }}, {{ item.backup_size | human_readable }}"
   loop: "{{ newest.backup_sets }}"
   loop_control:
     label: "{{ item.instance_name }}"
 
-- name: List what was backed up by hand in a month, of an instance and a cluster
+- name: List the manual backups of a month, of an instance and a cluster
   apsaradb.backup.dbs_backup_set_info:
     region: cn-hangzhou
     instance_name:
@@ -172,10 +174,10 @@ EXAMPLES = r"""
 RETURN = r"""
 backup_sets:
   description:
-    - The backup sets, the newest first. Those without a start time come last, and a warning names them. There is also a warning if
-      the service returns fewer than it announces.
-    - Further fields of the APIs are there with their names in snake case. Links to backup files, which the services return as well,
-      are left out, as they are as good as passwords.
+    - The backup sets, newest first. Backup sets without a start time come last, with a warning. The module also warns if the service
+      returns fewer backup sets than it announces.
+    - Other fields of the APIs are included with their names in snake case, except links to backup files. Such a link gives access like a
+      password.
   returned: success, without O(query_only=true)
   type: list
   elements: dict
@@ -197,7 +199,7 @@ backup_sets:
       type: str
       sample: cn-hangzhou
     backup_status:
-      description: V(success) or V(failed); another state of the service in lower case. C(BackupStatus) in the APIs.
+      description: V(success), V(failed), or another status of the service in lower case. C(BackupStatus) in the APIs.
       type: str
       sample: success
     backup_mode:
@@ -221,7 +223,7 @@ backup_sets:
       type: str
       sample: "2026-01-31T00:00:00Z"
     backup_end_time:
-      description: When the backup was done, in ISO 8601, in UTC. C(BackupEndTime) in the APIs.
+      description: When the backup ended, in ISO 8601, in UTC. C(BackupEndTime) in the APIs.
       type: str
       sample: "2026-01-31T00:05:00Z"
     consistent_time:
@@ -267,18 +269,19 @@ count:
   type: int
   sample: 1
 count_by_instance:
-  description: The number of backup sets in RV(backup_sets) by instance. All the instances asked for are there.
+  description: The number of backup sets in RV(backup_sets) by instance. All instances of O(instance_name) are included.
   returned: success, without O(query_only=true)
   type: dict
   sample:
     rm-bp1a2b3c4d5e6f7g8: 1
 recoverable:
   description:
-    - By instance, the first (C(earliest)) and the last (C(latest)) point in time to which it can be restored, in ISO 8601, in UTC.
-      Both are V(null) if there is none, for example without backup sets. A point in time for M(apsaradb.backup.dbs_download_task) lies between them.
-    - If C(told_by) is V(service), the service says so, by backup sets and logs together. If it is V(backup_sets), these are the times of
-      the oldest and the newest full backup set that can be used. Logs may reach further, but the service does not say so.
-    - An answer that holds one of the two times and not the other, or something else than times, is an error.
+    - For each instance, the first (C(earliest)) and the last (C(latest)) point in time to which it can be restored, in ISO 8601, in UTC.
+      Both are V(null) if there is no such time, for example without backup sets. A point in time for M(apsaradb.backup.dbs_download_task)
+      must lie between them.
+    - If C(told_by) is V(service), the service returned both times, from backup sets and logs. If it is V(backup_sets), these are the times
+      of the oldest and the newest usable full backup set. Logs may reach further, but the service does not return that.
+    - The module fails if a response has only one of the two times, or something else than times.
     - V(null) without O(recoverable=true).
   returned: success, without O(query_only=true)
   type: dict
@@ -288,14 +291,14 @@ recoverable:
       latest: "2026-01-31T08:41:29Z"
       told_by: service
 query_result:
-  description: The value of O(query), of whichever type that is.
+  description: The value of O(query). It can have any type.
   returned: success and O(query) is set
   type: raw
   sample: ["1482610001"]
 error:
   description:
-    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(missing), with O(on_missing=error).
+    - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind can also be V(missing), with O(on_missing=error).
   returned: failure
   type: dict
   sample:

@@ -10,12 +10,12 @@ module: dbs_download_location_info
 short_description: Get the download links or OSS paths of download tasks
 version_added: 1.0.0
 description:
-  - Gets the links to the files of finished download tasks of Alibaba Cloud Database Backup (DBS), or their paths in a bucket of
-    the Object Storage Service (OSS) if they wrote there.
+  - Returns the download links of finished download tasks of Alibaba Cloud Database Backup (DBS). For tasks with the target OSS, returns
+    the path in the bucket of the Object Storage Service (OSS).
   - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
     target URL, and C(DescribeDownloadTask) once for each instance. Needs the RAM actions
     C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
-  - The result holds links. Whoever has a link can download the files until it expires, so use C(no_log) on the task.
+  - Use C(no_log) on the task, because the result contains links. Anybody who has a link can download the files until it expires.
   - >-
     Options by topic. Which tasks: O(instance_name), O(task_ids), O(cluster_name). Links and paths: O(bucket), O(presign),
     O(duration), O(force_https). If there are no files: O(on_missing), O(on_unfinished). Connection: see the notes.
@@ -44,11 +44,11 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, is taken for that of a task
-      that is finished. The service is not asked for it, and its link leads nowhere.
+    details: The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, counts as the ID of a
+      finished task. The service is not called for it, and its link is only a placeholder.
   idempotent:
     support: full
-    details: It changes nothing; the service issues a new link each time.
+    details: The module changes nothing. The service issues a new link each time.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -66,11 +66,11 @@ EXAMPLES = r"""
   no_log: true
   register: found
 
-- name: Show until when it is valid
+- name: Show until when the link is valid
   ansible.builtin.debug:
     msg: "{{ found.locations[0].expiration_time }}"
 
-- name: Get what there is of two tasks
+- name: Get links or paths of two tasks, and omit unfinished tasks
   apsaradb.backup.dbs_download_location_info:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -84,7 +84,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 locations:
-  description: Where the files are, in the order of O(task_ids), without tasks that O(on_missing) or O(on_unfinished) leave out.
+  description: The locations of the files, in the order of O(task_ids), without tasks that O(on_missing) or O(on_unfinished) omit.
   returned: success
   type: list
   elements: dict
@@ -98,11 +98,11 @@ locations:
       type: str
       sample: rm-bp1a2b3c4d5e6f7g8
     target_type:
-      description: Where the files went, V(URL) or V(OSS).
+      description: The target of the files, V(URL) or V(OSS).
       type: str
       sample: OSS
     url:
-      description: The link by O(network), or the other one if there is none. V(null) if the target is OSS.
+      description: The link for O(network), or the other link if the service returned only that one. V(null) if the target is OSS.
       type: str
       sample: null
     public_url:
@@ -138,8 +138,8 @@ locations:
       oss_path: oss://my-backups/restore/orders
 error:
   description:
-    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(location) if a task does not exist, or has no files.
+    - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind can also be V(location), if a task does not exist or has no files.
   returned: failure
   type: dict
   sample:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dbs_download_support_info
-short_description: Find out whether database instances on Alibaba Cloud have advanced downloads
+short_description: Check whether database instances on Alibaba Cloud support advanced download
 version_added: 1.0.0
 description:
-  - Finds out whether the I(advanced download) feature of Alibaba Cloud Database Backup (DBS) can convert and download the backup
-    sets of instances. If not, the reason is returned, if the service gives one.
+  - Checks whether instances support the I(advanced download) feature of Alibaba Cloud Database Backup (DBS), which converts backup sets
+    into files for download. If an instance does not support it, the module returns the reason, if the service gives one.
   - Calls the operation C(DescribeDownloadSupport) of the DBS API, version 2021-01-01. Needs the RAM action
     C(dbs:DescribeDownloadSupport).
   - >-
@@ -43,7 +43,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Find out whether backup sets of two instances can be downloaded
+- name: Check whether two instances support advanced download
   apsaradb.backup.dbs_download_support_info:
     region: cn-hangzhou
     instance_name:
@@ -51,7 +51,7 @@ EXAMPLES = r"""
       - pc-bp9z8y7x6w5v4u3t2
   register: support
 
-- name: Stop if one of them has no advanced downloads
+- name: Stop if one of them does not support it
   ansible.builtin.assert:
     that: support.all_supported
     fail_msg: "{{ support.instances | rejectattr('supported') }}"
@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instances:
-  description: The instances in the order they were asked for.
+  description: The instances, in the order of O(instance_name).
   returned: success
   type: list
   elements: dict
@@ -73,11 +73,11 @@ instances:
       type: str
       sample: cn-hangzhou
     supported:
-      description: Whether it has advanced downloads. C(Data) in the API.
+      description: Whether the instance supports advanced download. C(Data) in the API.
       type: bool
       sample: true
     reason:
-      description: Why not - C(code) and C(message) of the service. V(null) if it gives none.
+      description: Why the instance is not supported - C(code) and C(message) of the service. V(null) if the service gives no reason.
       type: dict
       sample: null
   sample:
@@ -86,12 +86,12 @@ instances:
       supported: true
       reason: null
 all_supported:
-  description: Whether all of them have advanced downloads.
+  description: Whether all instances support advanced download.
   returned: success
   type: bool
   sample: true
 error:
-  description: What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+  description: The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
   returned: failure
   type: dict
   sample:

@@ -12,27 +12,25 @@ version_added: 1.0.0
 description:
   - Makes sure that a download task of Alibaba Cloud Database Backup (DBS) exists for a backup set or a point in time, or retries a
     task that failed.
-  - Creating a task costs money, so it is created exactly once. A task for the same source, format and target is used, whoever created
-    it, unless it has expired. If the response to the creation is lost, the module lists the tasks until the new one shows up. It
-    never sends the creation again, unless it is certain that the service did nothing.
-  - The service does not list all that a task was created with. For a target in OSS, it lists the path but not the bucket, so tasks for
-    two buckets with the same path are the same. It lists neither O(use_zstd) nor the options for MongoDB.
-  - If the list does not tell whether a task is the same, O(on_uncertain) decides, and a warning and RV(uncertain_fields) say so.
-    Only the formats V(CSV), V(SQL) and V(Parquet) are documented in lists. A task with the format V(csv-with-header) may be listed
-    as V(csv), and one with V(qp.xb) or V(Bson) by another word. A task that is listed as V(csv) is taken for one with the format
-    V(CSV).
-  - A task of a point in time is recognised by its C(backup_set_time), to the second.
-  - If two controllers create the same task at the same moment, the service refuses the second as long as the first task is under way,
-    and the module then returns that task. Nothing prevents a second task if the first one finishes within that moment.
+  - Creating a task costs money, so it is created exactly once. If a task for the same source, format and target exists and has not
+    expired, the module uses it, also if somebody else created it. If the response to the creation is lost, the module lists the tasks
+    until the new one is listed. It sends the creation again only if the service certainly did nothing.
+  - The service does not list all parameters of a task. For the target OSS, it lists the path but not the bucket, so the module cannot tell
+    apart tasks for two buckets with the same path. It lists neither O(use_zstd) nor the options for MongoDB.
+  - If the list does not tell whether a task is the same, O(on_uncertain) decides, and a warning and RV(uncertain_fields) say so. For lists
+    of tasks, only the formats V(CSV), V(SQL) and V(Parquet) are documented. A task with the format V(csv-with-header) may be listed as
+    V(csv). A task with V(qp.xb) or V(Bson) may be listed with another word. The module treats a task that is listed as V(csv) as V(CSV).
+  - The module recognises a task of a point in time by its C(backup_set_time), to the second.
+  - If two controllers create the same task at the same moment, the service refuses the second creation while the first task is in
+    progress. The module then returns the first task. If the first task finishes within that moment, a second task can be created.
   - Calls the operations C(DescribeDownloadTask), C(CreateDownload) and C(RetryDownloadTask) of the DBS API, version 2021-01-01.
     Needs the RAM actions of these names, such as C(dbs:CreateDownload).
   - >-
-    Options by topic. What to download: O(instance_name), O(backup_set_id), O(point_in_time), O(backup_set_size). What to do: O(state),
-    O(task_id). Format: O(format), O(use_zstd), O(is_physical). Target: O(target_type), O(target_bucket), O(target_path),
-    O(target_oss_region). MongoDB: O(primary_key_type_only), O(is_cluster), O(admin_database), O(cluster_name). Tasks that exist:
-    O(on_failed), O(on_expired), O(on_uncertain), O(on_blocked). Waiting: O(wait), O(wait_for_slot), O(wait_timeout),
-    O(poll_interval), O(poll_interval_max), O(confirm_timeout), O(outage_timeout). Cost: O(fee_per_gib). Progress: O(progress),
-    O(progress_interval). Connection: see the notes.
+    Options by topic. Source: O(instance_name), O(backup_set_id), O(point_in_time), O(backup_set_size). Action: O(state), O(task_id).
+    Format: O(format), O(use_zstd), O(is_physical). Target: O(target_type), O(target_bucket), O(target_path), O(target_oss_region).
+    MongoDB: O(primary_key_type_only), O(is_cluster), O(admin_database), O(cluster_name). Existing tasks: O(on_failed), O(on_expired),
+    O(on_uncertain), O(on_blocked). Waiting: O(wait), O(wait_for_slot), O(wait_timeout), O(poll_interval), O(poll_interval_max),
+    O(confirm_timeout), O(outage_timeout). Cost: O(fee_per_gib). Progress: O(progress), O(progress_interval). Connection: see the notes.
 options:
   instance_name:
     description:
@@ -42,35 +40,35 @@ options:
     aliases: [instance_id, db_instance_id]
   state:
     description:
-      - With V(present), a task for O(backup_set_id) or O(point_in_time) is created, unless there is one.
-      - With V(retried), a failed task is retried by C(RetryDownloadTask). A task that is under way or finished is left as it is.
-        Options that describe a new task are then refused, except O(backup_set_id).
+      - With V(present), a task for O(backup_set_id) or O(point_in_time) is created, unless one exists.
+      - With V(retried), a failed task is retried with C(RetryDownloadTask). A task that is in progress or finished is not changed. Options
+        for a new task are then not allowed, except O(backup_set_id).
     type: str
     choices: [present, retried]
     default: present
   task_id:
     description:
-      - With O(state=retried), the ID of the task; by default the newest failed task of the instance, or of O(backup_set_id) if that
-        is set. C(TaskId) in the API.
+      - With O(state=retried), the ID of the task. By default, the newest failed task of the instance, or of O(backup_set_id) if that is
+        set. C(TaskId) in the API.
     type: str
   backup_set_id:
     description:
-      - The ID of the backup set to download. Mutually exclusive with O(point_in_time), and one of them is required with
-        O(state=present). C(BakSetId) in the API.
-      - V(latest), in small letters, is the newest full backup set of an RDS instance or PolarDB cluster that can be used. To find it, the
-        module lists the backup sets, which needs the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList). It then
-        also knows O(backup_set_size). As soon as there is a newer backup set, the next run creates another task.
-      - V(latest) fails if it is not certain which backup set is the newest, as
-        O(apsaradb.backup.dbs_backup_set_info#module:latest) does.
+      - The ID of the backup set to download. With O(state=present), exactly one of this and O(point_in_time) is required. C(BakSetId) in
+        the API.
+      - V(latest), in lower case, is the newest usable full backup set of an RDS instance or PolarDB cluster. To find it, the module lists
+        the backup sets, which needs the RAM action C(rds:DescribeBackups) or C(dbs:DescribeBackupDataList). It also sets
+        O(backup_set_size). If there is a newer backup set at the next run, that run creates another task.
+      - With V(latest), the module fails if it is not certain which backup set is the newest, as with
+        O(apsaradb.backup.dbs_backup_set_info#module:latest).
     type: str
     aliases: [bak_set_id, backup_id]
   point_in_time:
     description:
       - The point in time to download. C(DownloadPointInTime) in the API.
-      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
-        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
-        weeks (V(w)).
-      - A time before now is another point in time in each run, and so another task.
+      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
+        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
+        (V(w)).
+      - A time before now is a different point in time in each run, so each run creates another task.
     type: str
     aliases: [download_point_in_time, restore_time]
   backup_set_size:
@@ -80,14 +78,15 @@ options:
     aliases: [bak_set_size]
   format:
     description:
-      - The format of the files, in any case - V(Bson) is for MongoDB, V(qp.xb) for a physical backup. Required with
-        O(state=present). C(FormatType) in the API.
+      - The format of the files, case-insensitive. V(Bson) is for MongoDB, V(qp.xb) for a physical backup. Required with O(state=present).
+        C(FormatType) in the API.
     type: str
     choices: [CSV, csv-with-header, SQL, Parquet, Bson, qp.xb]
     aliases: [format_type]
   target_type:
     description:
-      - Where the files go, in any case - V(URL), to be downloaded by a link, or V(OSS), a bucket of the Object Storage Service. C(TargetType) in the API.
+      - The target of the files, case-insensitive - V(URL), a download link, or V(OSS), a bucket of the Object Storage Service.
+        C(TargetType) in the API.
     type: str
     choices: [URL, OSS]
     default: URL
@@ -106,26 +105,24 @@ options:
     type: str
   use_zstd:
     description:
-      - Whether to compress with Zstandard in place of gzip. C(UseZstd) in the API.
+      - Whether to compress the files with Zstandard instead of gzip. C(UseZstd) in the API.
     type: bool
   is_physical:
     description:
-      - Whether to download the physical backup, which is what the format V(qp.xb) means. C(IsPhysical) in the API.
+      - Whether to download the physical backup, as the format V(qp.xb) does. C(IsPhysical) in the API.
     type: bool
   primary_key_type_only:
     description:
-      - For MongoDB instances, whether the primary keys are unique. The API documents it as required for them. C(PrimaryKeyTypeOnly) in
-        the API.
+      - For MongoDB instances, whether the primary keys are unique. The API requires it for MongoDB. C(PrimaryKeyTypeOnly) in the API.
     type: bool
   is_cluster:
     description:
-      - For MongoDB instances, whether the instance is a sharded cluster. The API documents it as required for them. C(IsCluster) in
-        the API.
+      - For MongoDB instances, whether the instance is a sharded cluster. The API requires it for MongoDB. C(IsCluster) in the API.
     type: bool
   admin_database:
     description:
-      - For MongoDB instances, the name of the authentication database, for example V(admin). The API documents it as required for
-        them. C(AdminDatabase) in the API.
+      - For MongoDB instances, the name of the authentication database, for example V(admin). The API requires it for MongoDB.
+        C(AdminDatabase) in the API.
     type: str
   cluster_name:
     description:
@@ -133,27 +130,27 @@ options:
     type: str
   on_failed:
     description:
-      - With O(state=present), what to do about a task for the same source, format and target that has failed - fail (V(error)), or
-        retry it (V(retry)). Failed tasks cost nothing, and block new ones of their instance.
+      - With O(state=present), what to do if a task for the same source, format and target has failed - fail (V(error)), or retry it
+        (V(retry)). A failed task costs nothing, but it blocks new tasks of its instance.
     type: str
     choices: [error, retry]
     default: error
   on_expired:
     description:
-      - With O(state=present), what to do about a task for the same source, format and target that has expired - create a new
-        one (V(create)), which has to be paid for again, or fail (V(error)).
+      - With O(state=present), what to do if a task for the same source, format and target has expired - create a new one (V(create)),
+        which costs money again, or fail (V(error)).
     type: str
     choices: [error, create]
     default: create
   on_uncertain:
     description:
-      - With O(state=present), what to do if the list does not tell whether a task has the same source, format and target - use it with a
-        warning (V(reuse)), fail (V(error)), or create another task (V(create)), which can mean to pay twice for the same.
-      - V(auto) is V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), whose files would be of no
-        use if it really has that format. Otherwise it is V(reuse).
-      - It does not matter if the task has expired and O(on_expired=create).
-      - If the service returns fewer tasks than it announces, and none of them fits, one may exist that it did not return. The module
-        then fails, unless this is V(create).
+      - With O(state=present), what to do if the list does not show whether a task has the same source, format and target - use it with a
+        warning (V(reuse)), fail (V(error)), or create another task (V(create)). With V(create), you may pay twice for the same files.
+      - V(auto) means V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), because the files are useless
+        if the task really has that format. Otherwise V(auto) means V(reuse).
+      - This option has no effect if the task has expired and O(on_expired=create).
+      - If the service returns fewer tasks than it announces, and no returned task fits, a fitting task may still exist. The module then
+        fails, unless this is V(create).
     type: str
     choices: [auto, reuse, error, create]
     default: auto
@@ -161,27 +158,27 @@ options:
     description:
       - What to do if a failed task for another source, format or target blocks the new one - fail (V(error)), or retry it once and wait
         until it is done (V(retry)). V(retry) needs O(wait_for_slot=true).
-      - An instance has one running or failed task at a time.
-      - A task that is retried and finishes has to be paid for.
+      - An instance can have only one running or failed task at a time.
+      - You pay for a retried task when it finishes.
     type: str
     choices: [error, retry]
     default: error
   wait_for_slot:
     description:
-      - Whether to wait, at most O(wait_timeout), until another task of the instance is done, and then to create the new one. An instance
-        has one running or failed task at a time.
-      - A task is created only while the controller waits for it. If the controller is gone, the module ends within 90 seconds, and
-        creates nothing.
+      - Whether to wait, at most O(wait_timeout), until another task of the instance is done, and then to create the new task. An instance
+        can have only one running or failed task at a time.
+      - The task is created only if the controller still waits for the result. If the controller is stopped, the module ends within 90
+        seconds, and creates nothing.
     type: bool
     default: false
   wait:
     description:
-      - Whether to wait until the task is finished, at most O(wait_timeout), which begins again after O(wait_for_slot).
+      - Whether to wait, at most O(wait_timeout), until the task is finished. The time spent for O(wait_for_slot) does not count.
     type: bool
     default: false
   wait_timeout:
     description:
-      - How long to wait for the slot, and then again for the task, in seconds, from V(0) to V(2592000).
+      - The maximum time of each wait, for the slot and for the task, in seconds, from V(0) to V(2592000), which is 30 days.
     type: float
     default: 3600.0
   poll_interval:
@@ -196,20 +193,20 @@ options:
     default: 60.0
   confirm_timeout:
     description:
-      - How long to look for the effect of a creation or retry, or for the task that blocks it, in seconds, from V(0) to V(3600). A new
-        task may be listed late.
+      - How long to look in the list for the effect of a creation or retry, or for the task that blocks it, in seconds, from V(0) to
+        V(3600). The service may list a new task late.
     type: float
     default: 60.0
   outage_timeout:
     description:
-      - How long the service may be out of reach while a task is waited for, in seconds, from V(0) to V(86400). After this
-        time, the module fails; the task itself goes on. Used with O(wait) and O(wait_for_slot).
+      - How long the service may be unreachable during O(wait) and O(wait_for_slot), in seconds, from V(0) to V(86400). After this time,
+        the module fails, but the task continues.
     type: float
     default: 120.0
   fee_per_gib:
     description:
-      - The fee for the conversion of a gibibyte, in the currency of RV(estimated_fee). The default is the documented fee in United
-        States dollars.
+      - The fee for the conversion of one gibibyte, for RV(estimated_fee). The default is the documented fee in US dollars. With a fee in
+        another currency, the estimate is in that currency.
     type: float
     default: 0.03125
 extends_documentation_fragment:
@@ -221,8 +218,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: It lists the tasks, and returns the task that would be created, with its size and fee. Its ID is V(dt-would-be-created),
-      which the modules and the lookup of later steps understand in check mode.
+    details: The module lists the tasks, and returns the task that would be created, with its size and fee. Its ID is
+      V(dt-would-be-created). In check mode, the other modules and the lookup accept that ID.
   diff_mode:
     support: full
   idempotent:
@@ -242,7 +239,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what a download task would cost
+- name: Find out what a download task would cost
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -255,7 +252,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ planned.backup_set_size }} bytes, {{ planned.estimated_fee }} USD"
 
-- name: Create it unless there is one, and wait until it is finished
+- name: Create the task unless it exists, and wait until it is finished
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -267,14 +264,14 @@ EXAMPLES = r"""
     wait: true
     wait_timeout: 14400
 
-- name: The same for the newest backup set
+- name: Create a task for the newest backup set
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
     backup_set_id: latest
     format: CSV
 
-- name: Write the state of an instance at a point in time to a bucket
+- name: Write the data of a point in time to a bucket
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
     instance_name: pc-bp9z8y7x6w5v4u3t2
@@ -285,7 +282,7 @@ EXAMPLES = r"""
     target_path: restore/orders
     target_oss_region: cn-hangzhou
 
-- name: Start the failed task of an instance again, if it has one
+- name: Retry the failed task of an instance, if there is one
   apsaradb.backup.dbs_download_task:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -296,9 +293,9 @@ RETURN = r"""
 task:
   description:
     - The task, with the fields that M(apsaradb.backup.dbs_download_task_info) returns.
-    - In check mode, what it would be. One that would be created has the C(task_id) V(dt-would-be-created), and V(null) where only the
-      service knows the value. With O(wait), it is V(finished).
-  returned: success, and failure if a task was created or found before
+    - In check mode, the task as it would be. A task that would be created has the C(task_id) V(dt-would-be-created), and V(null) for
+      values that only the service knows. With O(wait), its status is V(finished).
+  returned: success, and failure after a task was created or found
   type: dict
   sample:
     task_id: dt-a1b2c3d4e5f0
@@ -323,55 +320,55 @@ task:
     target_type: URL
     target_path: null
 action:
-  description: What was done - V(created), V(retried) or V(none); in check mode what would be, V(create), V(retry) or V(none).
-  returned: success, and failure if a task was created or found before
+  description: What was done - V(created), V(retried) or V(none). In check mode, what would be done - V(create), V(retry) or V(none).
+  returned: success, and failure after a task was created or found
   type: str
   sample: created
 uncertain_fields:
   description:
-    - The fields of RV(task) that leave open whether it has the source, format and target that were asked for, so that
-      O(on_uncertain) decided. Empty if nothing is left open.
-  returned: success, and failure if a task was created or found before
+    - The fields of RV(task) that do not show whether it has the requested source, format and target, so that O(on_uncertain) applied.
+      Empty if the task certainly has them.
+  returned: success, and failure after a task was created or found
   type: list
   elements: str
   sample: []
 backup_set_size:
   description:
-    - The size of the backup set in bytes. V(null) if it is not known, or nothing was created.
-    - For O(point_in_time) in check mode, that of the newest full backup set before it that can be used, which is about as large.
-  returned: success, and failure if a task was created or found before
+    - The size of the backup set in bytes. V(null) if it is not known, or if no task was created.
+    - For O(point_in_time) in check mode, an estimate - the size of the newest usable full backup set before that time.
+  returned: success, and failure after a task was created or found
   type: int
   sample: 1073741824
 backup_set_size_is_estimate:
-  description: Whether RV(backup_set_size), and so RV(estimated_fee), is that of another backup set, as with O(point_in_time).
-  returned: success, and failure if a task was created or found before
+  description: Whether RV(backup_set_size) and RV(estimated_fee) are those of another backup set, as with O(point_in_time).
+  returned: success, and failure after a task was created or found
   type: bool
   sample: false
 estimated_fee:
   description: RV(backup_set_size) in gibibytes times O(fee_per_gib). V(null) if the size is not known.
-  returned: success, and failure if a task was created or found before
+  returned: success, and failure after a task was created or found
   type: float
   sample: 0.0313
 retried_blocking_task_ids:
-  description: The IDs of the tasks that were in the way and that O(on_blocked=retry) started again; in check mode, would start again.
-  returned: success, and failure if there is one
+  description: The IDs of the blocking tasks that O(on_blocked=retry) retried, or would retry in check mode.
+  returned: success, and failure if a task was retried
   type: list
   elements: str
   sample: []
 blocking_task:
   description:
-    - In check mode, the running or failed task of the instance because of which the service may refuse to create another. V(null) if
-      there is none, or nothing would be created.
-  returned: success, and failure if a task was created or found before
+    - In check mode, the running or failed task of the instance that may block the new one. V(null) if there is no such task, or if no task
+      would be created.
+  returned: success, and failure after a task was created or found
   type: dict
   sample: null
 error:
   description:
-    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(slot_taken) if another task of the instance is in the way, which is then in C(blocking_task); V(state) if a
-      task has failed, has expired or is uncertain; V(missing) if there is no backup set for O(backup_set_id=latest); V(wait) as
-      M(apsaradb.backup.dbs_download_task_wait) returns it; and V(outcome_unknown) if the answer was lost and no effect has shown.
-      If the slot did not become free in time, the kind is V(wait), and C(blocking_task) is there.
+    - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - Further kinds are V(slot_taken) if another task of the instance blocks the new one, V(state) if a task has failed, has expired or is
+      uncertain, V(missing) if there is no backup set for O(backup_set_id=latest), V(wait) as M(apsaradb.backup.dbs_download_task_wait)
+      returns it, and V(outcome_unknown) if the response was lost and no effect was found.
+    - C(blocking_task) is the blocking task, with V(slot_taken) if it is known, and with V(wait) if the slot did not become free in time.
   returned: failure
   type: dict
   sample:

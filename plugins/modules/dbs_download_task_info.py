@@ -10,10 +10,10 @@ module: dbs_download_task_info
 short_description: List the download tasks of database backups on Alibaba Cloud
 version_added: 1.0.0
 description:
-  - Lists the tasks of the I(advanced download) feature of Alibaba Cloud Database Backup (DBS), which convert a backup set of
-    an RDS MySQL, RDS PostgreSQL, PolarDB for MySQL or MongoDB instance into files that can be downloaded.
-  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01, until all its pages are read. Tasks that are
-    created in the meantime neither hide nor repeat others.
+  - Lists the download tasks of Alibaba Cloud Database Backup (DBS). Such a task belongs to the I(advanced download) feature. It converts a
+    backup set of an RDS MySQL, RDS PostgreSQL, PolarDB for MySQL or MongoDB instance into files for download.
+  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01, and reads all its pages. The result is complete and has
+    no duplicates, also if tasks are created in the meantime.
   - Needs the RAM action C(dbs:DescribeDownloadTask).
   - >-
     Options by topic. Which tasks: O(instance_name), O(task_ids), O(status), O(backup_set_id), O(datasource_id), O(cluster_name),
@@ -32,13 +32,14 @@ options:
     description:
       - Only tasks with these IDs. Reading ends when all are found. IDs that are not found are in
         RV(missing_task_ids).
-      - An empty list is no filter, as with the other lists.
+      - An empty list means no filter, as in the other lists.
     type: list
     elements: str
     aliases: [task_id]
   status:
     description:
-      - Only tasks with one of these statuses, in any case, and also as V(queuing), V(queued) or V(initialising). C(State) in the API.
+      - Only tasks with one of these statuses, case-insensitive. V(queuing), V(queued) and V(initialising) are also allowed. C(State) in
+        the API.
     type: list
     elements: str
     choices: [initializing, queueing, running, finished, failed, expired]
@@ -59,78 +60,78 @@ options:
     type: str
   task_type:
     description:
-      - Only tasks of full backup sets (V(full)), or only those of points in time (V(pitr)). C(TaskType) in the API.
+      - Only tasks of full backup sets (V(full)), or only tasks of points in time (V(pitr)). C(TaskType) in the API.
     type: str
     choices: [full, pitr]
   start_time:
     description:
       - Only tasks that were created at this time or later. C(StartTime) in the API.
-      - Give milliseconds since 1970, ISO 8601 with a time zone such as V(2026-01-31T00:00:00Z), a date such as V(2026-01-31), which is
-        its beginning in UTC, or a time before now such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or
-        weeks (V(w)).
-      - A task for which the service gives no time is kept.
+      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
+        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
+        (V(w)).
+      - Tasks without a creation time pass this filter.
     type: str
   end_time:
     description:
       - Only tasks that were created at this time or earlier. C(EndTime) in the API.
-      - Written as O(start_time), except that a date alone is its end. A task for which the service gives no time is kept.
+      - Same formats as O(start_time), but a date means the end of that day in UTC. Tasks without a creation time pass this filter.
     type: str
   target_type:
     description:
-      - Only tasks with one of these targets, in any case - V(URL), a link, or V(OSS), a path in a bucket of the Object Storage Service.
+      - Only tasks with one of these targets, case-insensitive - V(URL), a download link, or V(OSS), a path in a bucket of the Object
+        Storage Service.
     type: list
     elements: str
     choices: [URL, OSS]
     aliases: [target_types]
   format:
     description:
-      - Only tasks with one of these formats, in any case.
+      - Only tasks with one of these formats, case-insensitive.
     type: list
     elements: str
     choices: [CSV, csv-with-header, SQL, Parquet, Bson, qp.xb]
     aliases: [formats, format_type]
   order:
     description:
-      - The order of RV(download_tasks) by creation - the newest first (V(desc)) or the oldest first (V(asc)).
-        C(OrderDirect) in the API.
+      - The order of RV(download_tasks) by creation time - newest first (V(desc)) or oldest first (V(asc)). C(OrderDirect) in the API.
     type: str
     choices: [asc, desc]
     default: desc
     aliases: [order_direct]
   order_column:
     description:
-      - What to order by; the service knows the time of creation only. C(OrderColumn) in the API.
+      - The field to order by. The service supports only the creation time. C(OrderColumn) in the API.
     type: str
     choices: [gmt_create]
     default: gmt_create
   page_size:
     description:
-      - How many tasks to ask for in one request, from V(1) to V(1000). C(PageSize) in the API.
-      - Changes the number of requests, and not the result, unless O(current_page) is set. The service may give fewer.
+      - The number of tasks per request, from V(1) to V(1000). C(PageSize) in the API.
+      - It changes the number of requests, not the result, unless O(current_page) is set. The service may return fewer tasks per request.
       - By default V(100). If the service refuses that, its own default is used.
     type: int
   current_page:
     description:
-      - Read only the page of this number, counted from V(1) in the order of O(order), instead of all pages.
-        C(CurrentPage) in the API.
-      - What the service does not filter by (O(task_ids), O(target_type), O(format), several or disputed states in O(status)) is
-        filtered within that page.
+      - Read only the page with this number, instead of all pages. Page V(1) is the first one in the order of O(order). C(CurrentPage) in
+        the API.
+      - Filters that the service does not have are applied within that page. These are O(task_ids), O(target_type), O(format), and
+        O(status) with several values or with a value that the service may spell in another way.
     type: int
     aliases: [page_number]
   limit:
     description:
-      - Return at most this many tasks, from V(1) to V(1000000), in the order of O(order), of all instances together.
-        Reading ends when they are found.
+      - The maximum number of tasks to return, from V(1) to V(1000000), in the order of O(order), for all instances together. Reading ends
+        when they are found.
     type: int
   query:
     description:
-      - A JMESPath expression that is applied to the result. Its value is RV(query_result).
-      - If its value is V(null), there is a warning, because a wrong name also gives V(null).
+      - A JMESPath expression to apply to the result. Its value is RV(query_result).
+      - If the value is V(null), the module warns, because a wrong name also gives V(null).
       - Needs the Python package C(jmespath) on the host that runs the module.
     type: str
   query_only:
     description:
-      - Whether to return nothing but RV(query_result) and C(changed), for a short result. Needs O(query).
+      - Whether to return only RV(query_result) and C(changed), for a short result. Needs O(query).
     type: bool
     default: false
 requirements:
@@ -155,7 +156,7 @@ EXAMPLES = r"""
     instance_name: rm-bp1a2b3c4d5e6f7g8
   register: tasks
 
-- name: Show what is under way
+- name: Show tasks that are in progress
   ansible.builtin.debug:
     msg: "{{ item.task_id }} is {{ item.download_status }}, {{ item.progress_done }} of {{ item.progress_total }} tables"
   loop: "{{ tasks.download_tasks | rejectattr('download_status', 'in', ['finished', 'failed', 'expired']) }}"
@@ -180,7 +181,7 @@ EXAMPLES = r"""
     start_time: "2026-10-01T00:00:00+08:00"
     end_time: "2026-11-01T00:00:00+08:00"
 
-- name: Find tasks of the last day, and return no more than their IDs
+- name: Find tasks of the last day, and return only their IDs
   apsaradb.backup.dbs_download_task_info:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -201,7 +202,7 @@ EXAMPLES = r"""
       region: cn-hangzhou
       network: public
   block:
-    - name: Look two tasks up
+    - name: Look up two tasks
       apsaradb.backup.dbs_download_task_info:
         instance_name: rm-bp1a2b3c4d5e6f7g8
         task_ids:
@@ -213,8 +214,8 @@ RETURN = r"""
 download_tasks:
   description:
     - The tasks, ordered by creation, then by instance and ID.
-    - Every field of the API is there, also one that is newer than this collection, with its name in snake case. Fields without
-      a value are V(null), and RV(download_tasks[].db_list) is empty.
+    - All fields of the API are returned with their names in snake case, also fields that are newer than this collection. Fields without a
+      value are V(null), but RV(download_tasks[].db_list) is an empty list.
   returned: success, without O(query_only=true)
   type: list
   elements: dict
@@ -233,28 +234,28 @@ download_tasks:
       sample: cn-hangzhou
     download_status:
       description:
-        - The state, in one spelling - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired); a state that
-          is newer than this collection in lower case. C(DownloadStatus) in the API.
+        - The status in a uniform spelling - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired). A status that
+          is newer than this collection is in lower case. C(DownloadStatus) in the API.
       type: str
       sample: running
     progress:
-      description: Finished tables and all tables, as the service writes them. C(Progress) in the API.
+      description: Finished tables and all tables, as the service returns them. C(Progress) in the API.
       type: str
       sample: 3/8
     progress_done:
-      description: The number of finished tables. V(null) if the service does not say.
+      description: The number of finished tables. V(null) if it is not known.
       type: int
       sample: 3
     progress_total:
-      description: The number of all tables. V(null) if the service does not say.
+      description: The number of all tables. V(null) if it is not known.
       type: int
       sample: 8
     progress_percent:
-      description: Finished tables in percent. V(null) while the task prepares and the service says V(0/0).
+      description: Finished tables in percent. V(null) while the task prepares and RV(download_tasks[].progress) is V(0/0).
       type: float
       sample: 37.5
     format:
-      description: The format of the files, as the service writes it. C(Format) in the API.
+      description: The format of the files, as the service returns it. C(Format) in the API.
       type: str
       sample: csv
     db_list:
@@ -288,11 +289,11 @@ download_tasks:
       sample: "2022-09-16T09:52:37Z"
     expires_at:
       description:
-        - Until when the files of a finished task are there for sure, in ISO 8601, in UTC.
-        - They are there for three days after the task finished. The service does not say when that was, so this is three days after
-          the creation; where M(apsaradb.backup.dbs_download_task) saw the task before it finished, three days after that.
-        - V(null) for a task that is not finished, or expired, and for the target V(OSS), whose files stay in the bucket.
-        - If it is less than a day ahead, the module warns.
+        - The files of a finished task are certainly available until this time, in ISO 8601, in UTC.
+        - Files are available for three days after the task finished. The service does not return that time, so this is three days after
+          the creation. If M(apsaradb.backup.dbs_download_task) saw the task before it finished, this is three days after that moment.
+        - V(null) for a task that is not finished or has expired. Also V(null) for the target V(OSS), because its files stay in the bucket.
+        - The module warns if less than a day is left.
       type: str
       sample: "2022-09-19T09:52:37Z"
     export_data_size:
@@ -309,7 +310,7 @@ download_tasks:
       sample: OSS
     target_path:
       description:
-        - For V(OSS), the path in the bucket; the service does not return the bucket's name. C(TargetPath) in the API.
+        - For V(OSS), the path in the bucket. The service does not return the name of the bucket. C(TargetPath) in the API.
       type: str
       sample: restore/orders
   sample:
@@ -341,8 +342,7 @@ count:
   sample: 1
 count_by_status:
   description:
-    - The number of tasks in RV(download_tasks) by state. The known states are always there; tasks for which the service gives no
-      state are V(unknown).
+    - The number of tasks in RV(download_tasks) by status. All known statuses are included. Tasks without a status count as V(unknown).
   returned: success, without O(query_only=true)
   type: dict
   sample:
@@ -353,35 +353,35 @@ count_by_status:
     failed: 0
     expired: 0
 count_by_instance:
-  description: The number of tasks in RV(download_tasks) by instance. All the instances asked for are there.
+  description: The number of tasks in RV(download_tasks) by instance. All instances of O(instance_name) are included.
   returned: success, without O(query_only=true)
   type: dict
   sample:
     rm-bp1a2b3c4d5e6f7g8: 1
 missing_task_ids:
   description:
-    - Those of O(task_ids) that are not in RV(download_tasks), sorted; they do not exist, belong to another instance or region,
-      or another filter, O(limit) or O(current_page) excludes them.
+    - The IDs of O(task_ids) that are not in RV(download_tasks), sorted. Such a task does not exist, belongs to another instance or region,
+      or is excluded by another filter, O(limit) or O(current_page).
   returned: success, without O(query_only=true)
   type: list
   elements: str
   sample: []
 query_result:
-  description: The value of O(query), of whichever type that is.
+  description: The value of O(query). It can have any type.
   returned: success and O(query) is set
   type: raw
   sample: [dt-a1b2c3d4e5f6]
 error:
-  description: What went wrong, for programs; RV(ignore:msg) says the same to people.
+  description: The error, for programs. RV(ignore:msg) is the same error as a text.
   returned: failure, unless Ansible itself refuses the options
   type: dict
   contains:
     kind:
       description:
-        - V(configuration) if the options cannot work, V(connection) if there was no answer, V(answer) if it could not be read,
-          V(service) if the service refused, V(interruption) if a signal ended the module.
-        - All options are checked before the service is asked, except whether O(query) fits the result.
-        - The README of the collection lists all kinds that its modules have.
+        - V(configuration) if an option is wrong or a package is missing, V(connection) if there was no response, V(answer) if the response
+          could not be read, V(service) if the service refused the request, V(interruption) if a signal ended the module.
+        - All options are checked before the first request, except whether O(query) fits the result.
+        - The README of the collection lists all kinds.
       type: str
       sample: service
     action:
@@ -393,27 +393,27 @@ error:
       type: str
       sample: Forbidden.InstanceNotFound
     message:
-      description: What the service said, for the kind V(service).
+      description: The error message of the service, for the kind V(service).
       type: str
       sample: The specified instance is not found.
     request_id:
-      description: The service's ID of the request, to be given to its support, if there was an answer that has one.
+      description: The request ID of the service, for its support, if the response had one.
       type: str
       sample: 5D285EB9-A443-592D-9F3D-A888FAC30001
     http_status:
-      description: The HTTP status of the answer, if there was one.
+      description: The HTTP status of the response, if there was one.
       type: int
       sample: 200
     access_denied_detail:
-      description: Which permission is missing and by which policy, if the service says so.
+      description: The missing permission and the policy that denied it, if the service returns them.
       type: dict
       sample: {}
     attempts:
-      description: How often the request that failed was sent.
+      description: How often the failed request was sent.
       type: int
       sample: 1
     elapsed:
-      description: How long that request took with its repetitions, in seconds.
+      description: The duration of the failed request with its repetitions, in seconds.
       type: float
       sample: 0.208
   sample:

@@ -11,15 +11,14 @@ short_description: Wait until download tasks of database backups on Alibaba Clou
 version_added: 1.0.0
 description:
   - Waits until download tasks of Alibaba Cloud Database Backup (DBS) are done, and fails if one of them fails or expires.
-  - With O(retries), retries tasks that failed, and continues to wait for them.
+  - With O(retries), the module retries failed tasks, and continues to wait for them.
   - Each poll is one request per instance. Instances whose tasks are done are no longer polled.
-  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action
-    C(dbs:DescribeDownloadTask), and with O(retries) the operation and RAM action C(RetryDownloadTask),
-    C(dbs:RetryDownloadTask).
-  - While it waits, it prints a line on the controller when a task changes its state, and about every O(progress_interval), with
-    finished tables, rate and estimated time. For more than ten tasks, it prints ten lines and a summary.
-  - Transient errors are retried. Once the service has answered, an outage may last as long as O(outage_timeout). A service
-    that does not answer the first request is an error, as in other modules.
+  - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action C(dbs:DescribeDownloadTask). With
+    O(retries), also calls C(RetryDownloadTask), which needs C(dbs:RetryDownloadTask).
+  - While the module waits, it prints a line on the controller when the status of a task changes, and about every O(progress_interval). A
+    line has the finished tables, the rate and the estimated time left. For more than ten tasks, the module prints ten lines and a summary.
+  - Requests are repeated after transient errors. After the first response of the service, an outage may last as long as O(outage_timeout).
+    If the service does not answer the first request, the module fails, as the other modules do.
   - >-
     Options by topic. Which tasks: O(instance_name), O(task_ids), O(backup_set_ids), O(cluster_name). Until when: O(until), O(timeout),
     O(fail_fast), O(retries). If tasks are missing: O(appear_timeout), O(on_missing), O(on_nothing). Polling: O(poll_interval),
@@ -35,8 +34,8 @@ options:
   task_ids:
     description:
       - The IDs of the tasks to wait for.
-      - If neither this nor O(backup_set_ids) is set, the module waits for all tasks that are under way at the start. A task that is
-        finished already is not among them, so name the task or the backup set if that may be. If none is under way, see
+      - If neither this nor O(backup_set_ids) is set, the module waits for all tasks that are in progress at the start. Tasks that are
+        already finished are not included. If a task may already be finished, set this or O(backup_set_ids). If no task is in progress, see
         O(on_nothing).
       - Mutually exclusive with O(backup_set_ids).
     type: list
@@ -44,8 +43,8 @@ options:
     aliases: [task_id]
   backup_set_ids:
     description:
-      - The IDs of backup sets. The module waits for the newest task of each. If that has expired, it waits for a newer one until
-        O(appear_timeout) is over.
+      - The IDs of backup sets. The module waits for the newest task of each. If that task has expired, the module waits for a newer one
+        until O(appear_timeout) is over.
       - Mutually exclusive with O(task_ids).
     type: list
     elements: str
@@ -56,15 +55,15 @@ options:
     type: str
   until:
     description:
-      - When a task is done - when it is V(finished), or when it has V(ended), be it finished, failed or expired.
-      - With V(finished), a failed or expired task is a failure.
+      - The status to wait for - V(finished), or V(ended), which means finished, failed or expired.
+      - With V(finished), the module fails if a task fails or expires.
     type: str
     choices: [finished, ended]
     default: finished
   timeout:
     description:
-      - How long to wait at most, in seconds, from V(0) to V(2592000), which is 30 days, retries included. With V(0), the tasks
-        must be done already.
+      - The maximum time to wait, in seconds, from V(0) to V(2592000), which is 30 days. Retries are included. With V(0), the tasks must
+        already be done.
     type: float
     default: 3600.0
   poll_interval:
@@ -75,52 +74,54 @@ options:
   poll_interval_max:
     description:
       - The longest pause between two polls, in seconds, from V(0.1) to V(3600).
-      - Pauses become longer while tasks prepare, and shorter when their progress says that the end is near.
+      - Pauses become longer while tasks prepare, and shorter when tasks are almost finished.
     type: float
     default: 60.0
   outage_timeout:
     description:
-      - How long the service may be out of reach while tasks are waited for, in seconds, from V(0) to V(86400). It is asked
-        again at the usual intervals; after this time, the wait fails.
+      - How long the service may be unreachable during the wait, in seconds, from V(0) to V(86400). The module continues to poll at the
+        usual intervals. After this time, it fails.
     type: float
     default: 120.0
   appear_timeout:
     description:
-      - How long a task may be missing from the list, in seconds, from V(0) to V(86400). A new task may be listed late.
-      - For the same time, a task that was retried may still be listed as failed. After it, that is another failure.
+      - How long a task may be missing from the list, in seconds, from V(0) to V(86400). The service may list a new task late.
+      - For the same time, a retried task may still be listed as failed. After that, it counts as failed again.
     type: float
     default: 120.0
   on_missing:
     description:
-      - What to do about a task that has not shown up within O(appear_timeout) - fail (V(error)), or go on without it
-        (V(skip)). Its ID is in RV(missing_ids) either way.
+      - What to do if a task is not listed within O(appear_timeout) - fail (V(error)), or continue without it (V(skip)). In both cases, its
+        ID is in RV(missing_ids).
     type: str
     choices: [error, skip]
     default: error
   on_nothing:
     description:
-      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is under way - fail (V(error)), or return no task
+      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is in progress - fail (V(error)), or return no tasks
         (V(skip)).
-      - In check mode, it is a warning, because a task that an earlier step would create does not exist.
+      - In check mode, it is only a warning, because a task that an earlier step would create does not exist yet.
     type: str
     choices: [error, skip]
     default: error
   fail_fast:
     description:
-      - Whether to fail as soon as one task fails. With V(false), the module waits for the others first. A task that is retried has
-        not failed yet.
+      - Whether to fail as soon as one task fails. With V(false), the module first waits for the others. A task that can still be retried
+        does not count as failed.
     type: bool
     default: true
   retries:
     description:
-      - How often each task that failed is retried, from V(0) to V(100). C(RetryDownloadTask) in the API.
-      - A task is never retried more often than this, also if a response is lost. A task that then fails again is a failure.
+      - How often to retry each failed task, from V(0) to V(100). C(RetryDownloadTask) in the API.
+      - A task is never retried more often than this, even if a response is lost. If it then fails again, the module fails.
       - Alibaba Cloud does not document whether a retry is charged.
     type: int
     default: 0
   progress_interval:
     description:
-      - How often to print progress if no state changes, in seconds, from V(1) to V(86400).
+      - How often to print progress while no status changes, in seconds, from V(1) to V(86400).
+      - If not set, the environment variable E(APSARADB_BACKUP_PROGRESS_INTERVAL) of the controller is used, and then C(progress_interval)
+        in the section C(apsaradb_backup) of C(ansible.cfg).
     type: float
     default: 60.0
 extends_documentation_fragment:
@@ -132,44 +133,44 @@ attributes:
   check_mode:
     support: full
     details:
-      - It returns the present states at once, neither waits nor retries, and says in RV(retried) what it would retry.
-      - If one of O(task_ids) has expired, it fails, as without check mode. What an earlier step could change, such as a task that failed
-        or does not exist, is a warning.
-      - The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, is taken for that of a task
-        that is finished.
+      - The module returns the current statuses at once. It neither waits nor retries. RV(retried) shows what it would retry.
+      - If one of O(task_ids) has expired, the module fails, as without check mode. A task that failed or does not exist is only a warning,
+        because an earlier step could change that.
+      - The ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, counts as the ID of a finished
+        task.
   diff_mode:
     support: full
-    details: It shows which tasks were retried.
+    details: The diff shows which tasks were retried.
   idempotent:
     support: full
-    details: It changes nothing without O(retries). Tasks that are finished are neither waited for nor retried.
+    details: The module changes nothing without O(retries). It neither waits for finished tasks nor retries them.
   async:
     description: Supports being used with the C(async) keyword.
     support: full
 notes:
-  - A signal ends the module at once, and its result holds what was known. If Ansible itself is stopped on the controller, for
-    example by Ctrl-C, nobody reads that result, but the lines of progress remain.
-  - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after
-    it finished. Then it is expired.
+  - A signal ends the module at once. The result then holds the last known statuses. If Ansible itself is stopped on the controller, for
+    example by Ctrl-C, that result is lost, but the printed lines of progress remain.
+  - A failed task blocks new tasks of its instance until it is retried. The files of a task can be downloaded for three days after it
+    finished. Then the task expires.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
   - module: apsaradb.backup.dbs_download_task_info
   - ref: wait_for_download_tasks role <ansible_collections.apsaradb.backup.wait_for_download_tasks_role>
-    description: A role on this module, for runbooks.
+    description: A role for runbooks that uses this module.
   - name: DescribeDownloadTask
     description: The operation in the API reference of DBS.
     link: https://www.alibabacloud.com/help/en/dms/developer-reference/api-dbs-2021-01-01-describedownloadtask
 """
 
 EXAMPLES = r"""
-- name: Wait for all download tasks of an instance that are under way
+- name: Wait for all download tasks of an instance that are in progress
   apsaradb.backup.dbs_download_task_wait:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
     timeout: 7200
 
-- name: Wait for the newest task of a backup set, and look less often
+- name: Wait for the newest task of a backup set, and poll less often
   apsaradb.backup.dbs_download_task_wait:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
@@ -177,14 +178,14 @@ EXAMPLES = r"""
     poll_interval: 30
     poll_interval_max: 300
 
-- name: Wait for all tasks that are under way, if any, and retry each that fails once
+- name: Wait for all tasks in progress, if any, and retry each failed task once
   apsaradb.backup.dbs_download_task_wait:
     region: cn-hangzhou
     instance_name: rm-bp1a2b3c4d5e6f7g8
     on_nothing: skip
     retries: 1
 
-- name: Wait until tasks of two instances have ended, well or not
+- name: Wait until tasks of two instances are finished, failed or expired
   apsaradb.backup.dbs_download_task_wait:
     region: cn-hangzhou
     instance_name:
@@ -196,7 +197,7 @@ EXAMPLES = r"""
     until: ended
   register: ended
 
-- name: Name those that did not finish
+- name: Show tasks that did not finish
   ansible.builtin.debug:
     msg: "{{ ended.download_tasks | rejectattr('download_status', 'equalto', 'finished') | map(attribute='task_id') }}"
 """
@@ -204,9 +205,8 @@ EXAMPLES = r"""
 RETURN = r"""
 download_tasks:
   description:
-    - The tasks that were waited for with their last states, the newest first, with the fields that
-      M(apsaradb.backup.dbs_download_task_info) returns.
-  returned: always, once the options are accepted
+    - The tasks with their last status, newest first. They have the fields that M(apsaradb.backup.dbs_download_task_info) returns.
+  returned: always, unless an option is wrong
   type: list
   elements: dict
   sample:
@@ -232,12 +232,12 @@ download_tasks:
       target_path: dt-a1b2c3d4e5f0/dbs_target_file_path
 count:
   description: The number of tasks in RV(download_tasks).
-  returned: always, once the options are accepted
+  returned: always, unless an option is wrong
   type: int
   sample: 1
 count_by_status:
-  description: The number of tasks in RV(download_tasks) by state. The known states are always there.
-  returned: always, once the options are accepted
+  description: The number of tasks in RV(download_tasks) by status. All known statuses are included.
+  returned: always, unless an option is wrong
   type: dict
   sample:
     initializing: 0
@@ -248,42 +248,42 @@ count_by_status:
     expired: 0
 failed_task_ids:
   description: The IDs of the tasks that failed or expired, unless O(until=ended).
-  returned: always, once the options are accepted
+  returned: always, unless an option is wrong
   type: list
   elements: str
   sample: []
 pending_task_ids:
   description: The IDs of the tasks that are not done.
-  returned: always, once the options are accepted
+  returned: always, unless an option is wrong
   type: list
   elements: str
   sample: []
 missing_ids:
-  description: Those of O(task_ids) or O(backup_set_ids) that have not shown up.
-  returned: always, once the options are accepted
+  description: The IDs of O(task_ids) or O(backup_set_ids) for which no task was listed.
+  returned: always, unless an option is wrong
   type: list
   elements: str
   sample: []
 retried:
-  description: How often each task was retried, by its ID; tasks that were not are left out. In check mode, those that would be.
-  returned: always, once the options are accepted
+  description: How often each retried task was retried, by its ID. In check mode, the tasks that would be retried.
+  returned: always, unless an option is wrong
   type: dict
   sample: {}
 elapsed:
   description: How long the module waited, in seconds.
-  returned: always, once the options are accepted
+  returned: always, unless an option is wrong
   type: float
   sample: 312.402
 polls:
   description: The number of polls.
-  returned: always, once the options are accepted
+  returned: always, unless an option is wrong
   type: int
   sample: 17
 error:
   description:
-    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(wait), with a C(reason) that is V(failed), V(timed_out) or V(nothing), if what was waited for did
-      not come, and V(interruption) if the module was told to end.
+    - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - The kind can also be V(wait) if the wait failed. Its C(reason) is V(failed), V(timed_out) or V(nothing). It is V(interruption) if a
+      signal ended the module.
   returned: failure
   type: dict
   sample:
