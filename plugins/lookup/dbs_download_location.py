@@ -8,18 +8,18 @@ DOCUMENTATION = r"""
 name: dbs_download_location
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
-short_description: Give the download links or OSS paths of download tasks
+short_description: Get the download links or OSS paths of download tasks
 version_added: 1.0.0
 description:
-  - Returns the link to the files of a finished download task of Alibaba Cloud Database Backup (DBS), or the path in a bucket of
-    the Object Storage Service (OSS) if the task wrote there.
-  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the
-    target URL, and C(DescribeDownloadTask) once for each instance if IDs are given with O(instance_name). Needs the RAM actions
-    of these names, C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
-  - A lookup does not see C(module_defaults), nor the keyword C(environment) of a task. Give it options, or set environment variables for
-    the controller, or the section C(apsaradb_backup) of C(ansible.cfg).
-  - Whoever has a link can download the files until it expires. This plugin shows links in no message. Use C(no_log) for tasks that
-    would show them.
+  - Returns the download link of a finished download task of Alibaba Cloud Database Backup (DBS). For a task with the target OSS, returns
+    the path in the bucket of the Object Storage Service (OSS).
+  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the target URL,
+    and C(DescribeDownloadTask) once for each instance if the terms are IDs and O(instance_name) is set. Needs the RAM actions
+    C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
+  - A lookup sees neither C(module_defaults) nor the keyword C(environment) of a task. Use its options, environment variables of the
+    controller, or the section C(apsaradb_backup) of C(ansible.cfg).
+  - Use C(no_log) for tasks that would show links. Anybody who has a link can download the files until it expires. The messages of this
+    plugin never contain links.
   - >-
     Options by topic. Which tasks: O(_terms), O(instance_name), O(cluster_name). What to return: O(want), O(bucket), O(presign),
     O(duration), O(force_https). If there are no files: O(on_missing), O(on_unfinished). Connection: see the notes.
@@ -33,7 +33,8 @@ options:
     required: true
   instance_name:
     description:
-      - Required for IDs of tasks with the target OSS. Without it, each ID is taken for that of a finished task with the target URL.
+      - Required for IDs of tasks with the target OSS. If not set, the plugin assumes that each ID belongs to a finished task with the
+        target URL.
       - The IDs of the instances that the tasks belong to. C(InstanceName) in the API.
     type: list
     elements: str
@@ -44,9 +45,9 @@ options:
         key: instance_name
   want:
     description:
-      - What to give for each task - its link or OSS path, whichever it has (V(location)), its link (V(url)), its OSS path
-        (V(oss_path)), or a dictionary with all that is known (V(details)).
-      - With O(presign), V(location) and V(url) give the links of all objects of a task with the target OSS, one after the other.
+      - What to return for each task - its link or its OSS path, depending on the target (V(location)), its link (V(url)), its OSS path
+        (V(oss_path)), or a dictionary with all values (V(details)).
+      - With O(presign), V(location) and V(url) return the links of all objects of a task with the target OSS, one after the other.
     type: str
     choices: [location, url, oss_path, details]
     default: location
@@ -57,16 +58,15 @@ extends_documentation_fragment:
   - apsaradb.backup.location.locating_controller
   - apsaradb.backup.connection.controller
 notes:
-  - A lookup runs on the controller, with the controller's credentials, each time the expression that holds it is evaluated; each
-    time, it asks the service for a new link, and the link before stays valid. Put it into a variable with
-    M(ansible.builtin.set_fact) if it is used more than once.
-  - Use M(apsaradb.backup.dbs_download_location_info) where the credentials are on the managed host, or where the task is to be
-    delegated, to be retried with C(until), or to report a failure as the result of a task.
-  - Ansible prints the items of a loop. A loop over C(query()) of this lookup prints links as items. Loop over the tasks, and call
-    the lookup within the task, with C(no_log), as in the examples.
-  - It cannot see the C(environment) of the task, as that is set for modules only. Options that it does not know are refused.
-  - With C(--check), the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns then, is taken for that of a task
-    that is finished. The service is not asked for it, and its link leads nowhere.
+  - A lookup runs on the controller, with the credentials of the controller. Each time Ansible evaluates its expression, it gets a new link
+    from the service. The earlier link stays valid. To use a link more than once, store it in a variable with M(ansible.builtin.set_fact).
+  - Use M(apsaradb.backup.dbs_download_location_info) if the credentials are on the managed host, to delegate the task, to repeat it with
+    C(until), or to have a failure as the result of a task.
+  - Do not loop over C(query()) of this lookup, because Ansible prints the items of a loop, and they contain links. Loop over the download
+    tasks, and call the lookup within the task, with C(no_log), as in the examples.
+  - Unknown options are refused.
+  - In check mode, the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) then returns, counts as the ID of a finished
+    task. The service is not called for it, and its link is only a placeholder.
 seealso:
   - module: apsaradb.backup.dbs_download_location_info
   - module: apsaradb.backup.dbs_download_task_info
@@ -90,7 +90,7 @@ EXAMPLES = r"""
     status: finished
   register: finished
 
-- name: Download the files of all that have a link, and print none
+- name: Download the files of all tasks with a link, and print no link
   ansible.builtin.get_url:
     url: "{{ lookup('apsaradb.backup.dbs_download_location', item, region='cn-hangzhou') }}"
     dest: "{{ playbook_dir }}/{{ item.task_id }}.tar.gz"
@@ -100,13 +100,13 @@ EXAMPLES = r"""
     label: "{{ item.task_id }}"
   no_log: true
 
-- name: Show where those are that wrote to OSS
+- name: Show the OSS paths of the other tasks
   ansible.builtin.debug:
     msg: "{{ query('apsaradb.backup.dbs_download_location', *paths, region='cn-hangzhou', bucket='my-backups') }}"
   vars:
     paths: "{{ finished.download_tasks | selectattr('target_type', 'equalto', 'OSS') }}"
 
-- name: Show until when the links of the others are valid, and over which network they lead
+- name: Show until when the links are valid
   ansible.builtin.debug:
     msg: "{{ details | map('dict2items') | map('rejectattr', 'key', 'search', 'url') | map('items2dict') }}"
   vars:
@@ -117,9 +117,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The links, paths or dictionaries, in the order of the terms. Tasks that O(on_missing) or O(on_unfinished) leave out are not
-      there.
-    - The dictionaries of O(want=details) have C(task_id), C(instance_name), C(target_type), C(url), C(public_url), C(private_url),
+    - The links, paths or dictionaries, in the order of the terms. Tasks that O(on_missing) or O(on_unfinished) omit are not included.
+    - With O(want=details), the dictionaries have C(task_id), C(instance_name), C(target_type), C(url), C(public_url), C(private_url),
       C(expiration_time) (ISO 8601 in UTC), C(oss_path), and with O(presign) the C(urls) of a task with the target OSS.
   type: list
   elements: raw

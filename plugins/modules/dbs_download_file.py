@@ -10,115 +10,116 @@ module: dbs_download_file
 short_description: Download the files of finished download tasks of database backups on Alibaba Cloud
 version_added: 1.0.0
 description:
-  - Downloads the file of a finished download task of Alibaba Cloud Database Backup (DBS) to a managed host, or all that a task wrote
-    to a bucket of the Object Storage Service (OSS).
-  - The file is downloaded over several connections at the same time. After a failure of a connection, the link, the module or the
-    host, the download continues where it was. The file is checked by the CRC-64 of the storage, and is put in place complete or
-    not at all.
-  - The keys stay on the controller. It calls the operations C(DescribeDownloadBackupSetStorageInfo) and C(DescribeDownloadTask) of the
-    DBS API, version 2021-01-01, or the operations of OSS, and gives links to the managed host. When a link expires before the end,
-    the controller gets another one.
-  - Needs the RAM actions C(dbs:DescribeDownloadBackupSetStorageInfo), C(dbs:DescribeDownloadTask) with O(instance_name), and
-    C(oss:ListObjects) and C(oss:GetObject) for files in a bucket of your own.
-  - While it works, it prints a line of progress on the controller about every O(progress_interval).
+  - Downloads the file of a finished download task of Alibaba Cloud Database Backup (DBS) to a managed host. Can also download all files
+    that a task wrote to a bucket of the Object Storage Service (OSS).
+  - The module downloads over several connections at the same time. If a connection, the link, the module or the host fails, the download
+    continues where it stopped. The module checks the file with the CRC-64 of the storage, and installs it completely or not at all.
+  - The keys stay on the controller. It calls the operations C(DescribeDownloadBackupSetStorageInfo) and C(DescribeDownloadTask) of the DBS
+    API, version 2021-01-01, or the operations of OSS, and sends links to the managed host. If a link expires before the end, the
+    controller gets a new one.
+  - Needs the RAM action C(dbs:DescribeDownloadBackupSetStorageInfo). With O(instance_name), also needs C(dbs:DescribeDownloadTask). For
+    files in your own bucket, needs C(oss:ListObjects) and C(oss:GetObject).
+  - During the download, the module prints a line of progress on the controller about every O(progress_interval).
   - >-
-    Options by topic. What to download: O(task_id), O(instance_name), O(cluster_name), O(url), O(oss_path), O(bucket). Where to: O(dest),
-    O(force), O(backup). Check: O(checksum). Speed: O(connections), O(limit_rate). If something breaks: O(keep_partial), O(sync),
-    O(stall_timeout), O(outage_timeout). Links: O(duration), O(force_https). Owner and mode: O(mode), O(owner), O(group),
-    O(attributes), O(selevel), O(serole), O(setype), O(seuser), O(unsafe_writes). Progress: O(progress), O(progress_interval).
+    Options by topic. Source: O(task_id), O(instance_name), O(cluster_name), O(url), O(oss_path), O(bucket). Destination: O(dest),
+    O(force), O(backup). Check: O(checksum). Speed: O(connections), O(limit_rate). Interruptions: O(keep_partial), O(sync),
+    O(stall_timeout), O(outage_timeout). Links: O(duration), O(force_https). Owner and mode: O(mode), O(owner), O(group), O(attributes),
+    O(selevel), O(serole), O(setype), O(seuser), O(unsafe_writes). Progress: O(progress), O(progress_interval).
     Connection: see the notes.
 options:
   task_id:
     description:
       - The ID of the download task whose files to download. C(TaskId) in the API.
-      - One of this, O(url) and O(oss_path) is required.
+      - Exactly one of this, O(url) and O(oss_path) is required.
     type: str
   instance_name:
     description:
-      - Without this option, the task is taken for a finished one with the target URL. With it, the module first asks the service for
-        the state and the target of the task.
+      - If not set, the module assumes that the task is finished and has the target URL. If set, the module first gets the status and the
+        target of the task from the service.
       - The ID of the instance that the task belongs to. C(InstanceName) in the API.
     type: list
     elements: str
     aliases: [instance_names, instance_id, instance_ids, db_instance_id, db_instance_ids]
   url:
     description:
-      - A link to a file, as P(apsaradb.backup.dbs_download_location#lookup) gives it, or any other that begins with C(http://) or
-        C(https://). It needs no keys, and is not renewed when it expires. If it redirects to another link, and that one expires or fails, the module
-        requests the first one again.
-      - Whoever has a signed link can download the file. Give it by a variable or a lookup, not on a command line, which recent versions
-        of ansible-core quote in errors.
+      - A link to a file, as P(apsaradb.backup.dbs_download_location#lookup) returns it, or any other link that begins with C(http://) or
+        C(https://). It needs no keys, and is not renewed when it expires. If it redirects to another link that expires or fails, the
+        module requests the first link again.
+      - Anybody who has a signed link can download the file. Use a variable or a lookup. Do not put the link on a command line, because
+        recent versions of ansible-core quote it in errors.
     type: str
   oss_path:
     description:
-      - What to download from your own bucket, where tasks with the target OSS write - an object, or all objects below a path, as
-        C(oss://bucket/path), or the whole bucket, as C(oss://bucket).
+      - The source in your own bucket, where tasks with the target OSS write. C(oss://bucket/path) is an object, or all objects below a
+        path. C(oss://bucket) is the whole bucket.
     type: str
   dest:
     description:
       - The path of the file, or of a directory if it ends with C(/) or is one. In a directory, the file has the name of the object,
-        without characters that could do harm. Several files go to a directory, and keep their paths below it.
+        without unsafe characters. Several files go to a directory, and keep their paths below it.
       - The directory of a file must exist, unless O(dest) ends with C(/), or several files are downloaded.
-      - During the download, the data is in a file beside it whose name ends with C(.part), and C(.part.json) records which parts are
-        there. They are kept after a failure. The next run checks them and continues, unless the object has changed.
-      - The file system must have space for the file, for C(.part.json) twice, and for a copy of the old file if O(backup) is set and
-        there are no hard links. The space is reserved or checked before the first byte arrives.
+      - During the download, the data is in a file with the same name and C(.part) at the end. A file with C(.part.json) at the end records
+        which parts are complete. After a failure, both files are kept. The next run checks them and continues, unless the object has
+        changed.
+      - The file system needs space for the file and for two copies of C(.part.json). If O(backup) is set and the file system has no hard
+        links, it also needs space for a copy of the old file. The module reserves or checks the space before the download.
     type: path
     required: true
   force:
     description:
-      - Whether to download a file that already exists with the right size and CRC-64, or the right O(checksum).
+      - Whether to download the file again if it already exists with the right size and CRC-64, or with the right O(checksum).
     type: bool
     default: false
   backup:
     description:
-      - Whether to keep the old file under another name, which is in the result.
+      - Whether to keep the old file with another name. The result contains that name.
     type: bool
     default: false
   checksum:
     description:
-      - The checksum that the file must have besides the CRC-64, as C(algorithm:digest), for example C(sha256:…). For one file only.
-      - A file that exists and has this checksum is not downloaded, and the storage is not asked.
+      - The expected checksum of the file, in addition to the CRC-64, as C(algorithm:digest), for example C(sha256:…). Only for a single
+        file.
+      - If the file exists and has this checksum, it is not downloaded, and no request is sent to the storage.
     type: str
   connections:
     description:
-      - The largest number of connections of a download, from V(1) to V(64). Small files use fewer.
-      - A download begins with two, and opens the others when it waits for the network, and not for the host itself.
-      - A connection that is much slower than the others is replaced by a new one, up to three times. With one or two connections, so is
-        one below 64 KiB per second, unless O(limit_rate) may be the reason.
+      - The maximum number of connections of a download, from V(1) to V(64). Small files use fewer.
+      - A download begins with two connections. It opens more if the network is the bottleneck, not the host.
+      - A connection that is much slower than the others is replaced by a new one, up to three times. With one or two connections, this is
+        also done below 64 KiB per second, unless O(limit_rate) may be the reason.
     type: int
     default: 8
   stall_timeout:
     description:
-      - How long nothing may arrive on any connection, in seconds, from V(1) to V(86400). Until then, failed requests are
-        repeated, unless O(max_retries) is V(0). After this time, the download fails.
+      - How long the download may receive no data, in seconds, from V(1) to V(86400). Until then, failed requests are repeated, unless
+        O(max_retries) is V(0). After this time, the download fails.
     type: float
     default: 120.0
   outage_timeout:
     description:
-      - How long the service may be out of reach when a new link is needed, in seconds, from V(0) to V(86400). It is asked again
-        in the meantime, and data that arrives on the old link is kept. After this time, the download fails.
+      - How long the service may be unreachable when a new link is needed, in seconds, from V(0) to V(86400). Until then, the request is
+        repeated, and data that arrives from the old link is kept. After this time, the download fails.
     type: float
     default: 120.0
   limit_rate:
     description:
-      - The largest rate of all connections together, in bytes per second, for example V(20M) or V(1048576), at least V(1K).
+      - The maximum rate of all connections together, in bytes per second, for example V(20M) or V(1048576). At least V(1K).
     type: str
   sync:
     description:
-      - Whether to write the file to the disk before it is put in place, so that it is complete even after a power failure. Most of it is
-        written during the download. If the disk reports an error, the next run downloads all of it again.
+      - Whether to write the file to the disk before it is installed, so that it is complete even after a power failure. Most of it is
+        written during the download. If the disk reports an error, the next run downloads the whole file again.
     type: bool
     default: true
   keep_partial:
     description:
-      - Whether to keep the data after a failure, so that the next run continues with it.
+      - Whether to keep the downloaded data after a failure, so that the next run can continue.
     type: bool
     default: true
   mode:
     description:
       - The mode of the file, as an octal number in quotes, such as V('0640'), or as a symbolic mode such as V(u=rw,g=r).
-      - Without it, only the owner can read a new file, and a file that is replaced keeps its mode and owner.
+      - By default, only the owner can read a new file, and a replaced file keeps its mode and owner.
     type: raw
 extends_documentation_fragment:
   - ansible.builtin.files
@@ -132,43 +133,42 @@ attributes:
   check_mode:
     support: full
     details:
-      - It gets the link, requests one byte of the file, and says what it would download.
-      - For the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, it asks nobody. It says
-        that it would download a file, of V(0) bytes, because the size is not known.
+      - The module gets the link, requests one byte of the file, and returns what it would download.
+      - For the ID V(dt-would-be-created), which M(apsaradb.backup.dbs_download_task) returns in check mode, the module sends no request.
+        It returns that it would download a file of V(0) bytes, because the size is not known.
   diff_mode:
     support: full
-    details: It shows size and CRC-64.
+    details: The diff shows the size and the CRC-64.
   idempotent:
     support: full
-    details: A file that exists and is right is not downloaded again. If the storage gives no CRC-64, this needs O(checksum).
+    details: A file that exists with the right content is not downloaded again. If the storage returns no CRC-64, this needs O(checksum).
   async:
     description: Supports being used with the C(async) keyword.
     support: full
-    details: The link is then not renewed. Choose O(duration) so long that the last part of the download begins within it.
+    details: With C(async), the link is not renewed. O(duration) must be long enough for the last part of the download to begin.
 requirements:
   - On the managed host - Python 3.9 or newer, and nothing else
   - On the managed host - fastcrc is optional. It computes a CRC-64 about five times as fast as liblzma, and many times as fast as
     Python without liblzma
 notes:
-  - O(connect_timeout), O(read_timeout), O(max_retries), O(validate_certs) and O(ca_path) are for both, the requests of the
-    controller and the downloads of the managed host. For a download, O(read_timeout) is how long an answer may take to begin, and
-    how long one connection may then send nothing. O(request_timeout) and O(max_connections) are for the controller alone;
-    O(connections), O(stall_timeout) and O(outage_timeout) for the download.
-  - Each of the two hosts takes what the task does not set from its own environment, such as proxies or E(APSARADB_BACKUP_CA_PATH).
-    The task's C(environment) is for both.
+  - O(connect_timeout), O(read_timeout), O(max_retries), O(validate_certs) and O(ca_path) apply to the requests of the controller and to
+    the downloads of the managed host. For a download, O(read_timeout) is the maximum time until a response begins, and the maximum time
+    without data on one connection. O(request_timeout) and O(max_connections) apply only to the controller. O(connections),
+    O(stall_timeout) and O(outage_timeout) apply only to the download.
+  - Each of the two hosts reads settings that the task does not have from its own environment, such as proxies or
+    E(APSARADB_BACKUP_CA_PATH). The task's C(environment) applies to both.
   - A link for the virtual private cloud works only there, and its traffic is free. Traffic over the Internet is charged.
-    RV(bytes_transferred) counts every byte that arrived, except the first one, which is requested to learn about the file.
-  - Every response with a part of a file must be of the same object, by its size, ETag, CRC-64, version, type and the time of its last
-    change. If the object was replaced, it is downloaded from the start. If the storage gives neither ETag, CRC-64, version nor the
-    time of the last change, the file is downloaded in one response over one connection, with a warning, and a later run cannot
-    continue it.
-  - If the storage refuses a link, the module gets a new one if that can help - up to five in a row if the link has expired, one if the
-    reason is not known, and none for an archived object, a policy or unpaid bills. The message says what to do.
-  - If the service that gives new links does not answer, or answers with an internal error, it is asked again until
-    O(outage_timeout) is over, and data that arrives in the meantime is kept. If it refuses, the module ends at once.
-  - A file is put in place by renaming, and the old one is never overwritten. O(unsafe_writes) has no effect.
-  - A signal to the module ends the download. So does the end of Ansible on the controller, for example by Ctrl-C, but this can take
-    two minutes, in which the download may finish. The data is kept. Until then, another run is refused.
+    RV(bytes_transferred) counts every received byte, except one byte that is requested first to get the size of the file.
+  - Every response with a part of a file must belong to the same object. The module compares size, ETag, CRC-64, version, type and last
+    modification time. If the object was replaced, it is downloaded from the start. If the storage returns no ETag, CRC-64, version or last
+    modification time, the module warns, and downloads the file in one response over one connection. A later run then cannot continue.
+  - If the storage refuses a link, the module gets a new one if that can help. It gets up to five in a row if the link has expired, and one
+    if the reason is not known. It gets none for an archived object, a policy or unpaid bills. The message says what to do.
+  - If the service does not answer a request for a new link, or returns an internal error, the request is repeated until O(outage_timeout)
+    is over. Data that arrives in the meantime is kept. If the service refuses the request, the module fails at once.
+  - The complete file is renamed to its final name. The old file is never overwritten. O(unsafe_writes) has no effect.
+  - A signal to the module ends the download. If Ansible is stopped on the controller, for example by Ctrl-C, the download ends within two
+    minutes, or finishes before that. Until then, another run is refused. The data is kept.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -179,22 +179,22 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Download the file of a task into a directory, under its own name
+- name: Download the file of a task into a directory, with its own name
   apsaradb.backup.dbs_download_file:
     region: cn-hangzhou
     task_id: dt-a1b2c3d4e5f0
     dest: "{{ playbook_dir }}/"
-  register: fetched
+  register: downloaded
 
-- name: Say what it is
+- name: Show its size
   ansible.builtin.debug:
-    msg: "{{ fetched.dest }} has {{ fetched.size }} bytes, of which {{ fetched.bytes_transferred }} were transferred now"
+    msg: "{{ downloaded.dest }} has {{ downloaded.size }} bytes, {{ downloaded.bytes_transferred }} of them transferred now"
 
-- name: Change its mode, without another download
+- name: Change its mode without another download
   apsaradb.backup.dbs_download_file:
     region: cn-hangzhou
     task_id: dt-a1b2c3d4e5f0
-    dest: "{{ fetched.dest }}"
+    dest: "{{ downloaded.dest }}"
     mode: "0640"
 
 - name: Download all that a task wrote to a bucket
@@ -215,28 +215,28 @@ EXAMPLES = r"""
 RETURN = r"""
 dest:
   description: The path of the file, or of the directory if there are several.
-  returned: success, and in a failure as far as it is known, and not zero
+  returned: success, and failure if the value is known and not zero
   type: str
   sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
 size:
   description: The size of the file, in bytes. Of several files, see RV(bytes_total).
-  returned: success, and in a failure as far as it is known, and not zero
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 268435456
 bytes_total:
   description: The size of all files together, in bytes.
-  returned: success, and in a failure as far as it is known, and not zero
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 268435456
 bytes_transferred:
-  description: The number of bytes that arrived in this run, also those that could not be used. The first byte, which is
-    requested to learn about the file, does not count.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The number of bytes that were received in this run, also unusable ones. The byte that is requested first, to get the size of
+    the file, does not count.
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 268435456
 bytes_resumed:
-  description: The number of bytes of an earlier run that were right and could be used.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The number of bytes of an earlier run that were correct and were used.
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 0
 bytes_to_transfer:
@@ -245,38 +245,38 @@ bytes_to_transfer:
   type: int
   sample: 268435456
 resumes:
-  description: How often the download continued after a connection or an earlier run was interrupted.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: How often the download continued after an interruption of a connection or of an earlier run.
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 0
 attempts:
-  description: How often the download began. It is more than once if the object changed, or if its CRC-64 was wrong.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: How often the download was started. More than once if the object changed, or if its CRC-64 was wrong.
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 1
 connections:
-  description: The largest number of connections at the same time, at most O(connections).
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The maximum number of connections at the same time, at most O(connections).
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 8
 elapsed:
-  description: How long it took, in seconds.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The duration of the download, in seconds.
+  returned: success, and failure if the value is known and not zero
   type: float
   sample: 2.514
 rate:
   description: The average throughput, in bytes per second.
-  returned: success, and in a failure as far as it is known, and not zero
+  returned: success, and failure if the value is known and not zero
   type: int
   sample: 106776236
 network:
-  description: Which network the link is for, V(public) or V(vpc).
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The network of the link, V(public) or V(vpc).
+  returned: success, and failure if the value is known and not zero
   type: str
   sample: public
 files:
-  description: The files.
-  returned: success, and in a failure as far as it is known, and not zero
+  description: The downloaded files, or the files that already existed.
+  returned: success, and failure if the value is known and not zero
   type: list
   elements: dict
   contains:
@@ -285,7 +285,7 @@ files:
       type: str
       sample: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
     changed:
-      description: Whether it was fetched, or its owner, group, mode and the like were changed.
+      description: Whether the file was downloaded, or its attributes, such as owner, group or mode, were changed.
       type: bool
       sample: true
     size:
@@ -297,11 +297,12 @@ files:
       type: int
       sample: null
     crc64:
-      description: Its CRC-64 in decimal digits, C(x-oss-hash-crc64ecma). V(null) if the storage does not give it, or was not asked.
+      description: Its CRC-64 as a decimal number, C(x-oss-hash-crc64ecma). V(null) if the storage did not return it, or received no
+        request.
       type: str
       sample: "11051210869376104954"
     etag:
-      description: The object's ETag. It is no MD5 if it has a hyphen.
+      description: The ETag of the object. An ETag with a hyphen is not an MD5 checksum.
       type: str
       sample: 5D41402ABC4B2A76B9719D911017C592-3
     verified_by:
@@ -309,14 +310,14 @@ files:
       type: str
       sample: crc64
     bytes_to_transfer:
-      description: How many bytes of it would be transferred.
+      description: The number of bytes of this file that would be transferred.
       type: int
-      returned: in check mode, if it would be fetched
+      returned: in check mode, if the file would be downloaded
       sample: 268435456
     backup_file:
-      description: The name of the old file.
+      description: The new path of the old file.
       type: str
-      returned: O(backup) is set, and something was there
+      returned: O(backup) is set, and an old file existed
       sample: /srv/restore/backup.tar.gz.4242.2026-01-31@02:00:00~
   sample:
     - dest: /srv/restore/dt-a1b2c3d4e5f0_1482610001.tar.gz
@@ -332,7 +333,7 @@ mode:
   type: str
   sample: "0600"
 owner:
-  description: The name of the user whom RV(dest) belongs to.
+  description: The name of the user who owns RV(dest).
   returned: if RV(dest) exists at the end
   type: str
   sample: mysql
@@ -342,12 +343,12 @@ group:
   type: str
   sample: mysql
 uid:
-  description: The number of the user whom RV(dest) belongs to.
+  description: The numeric ID of the user who owns RV(dest).
   returned: if RV(dest) exists at the end
   type: int
   sample: 999
 gid:
-  description: The number of the group of RV(dest).
+  description: The numeric ID of the group of RV(dest).
   returned: if RV(dest) exists at the end
   type: int
   sample: 999
@@ -358,12 +359,12 @@ state:
   sample: file
 error:
   description:
-    - What went wrong, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind is also V(location) if a task has no files, V(storage) if the storage refuses, V(object) if the object keeps
-      changing, V(verification) if the size or a checksum is wrong, V(destination) if the file cannot be written, and V(interruption)
-      if it was stopped.
-    - If the storage refused the link, and the service refuses a new one, this is the response of the service, and C(storage) in it is
-      that of the storage.
+    - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
+    - Further kinds are V(location) if a task has no files, V(storage) if the storage refuses the link, V(object) if the object keeps
+      changing, V(verification) if the size or a checksum is wrong, V(destination) if the file cannot be written, and V(interruption) if
+      the module was stopped.
+    - If the storage refused the link, and the service refused a new one, this is the response of the service. C(storage) in it is the
+      response of the storage.
   returned: failure
   type: dict
   sample:

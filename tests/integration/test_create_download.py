@@ -221,7 +221,7 @@ def test_from_an_instance_to_its_files(stocked: Any) -> None:
     assert f"Created task {task_id} for backup set 1482610009" in output
     assert f"{task_id}_1482610009.tar.gz until 20" in output
     again = create(stocked)
-    assert f"there is already task {task_id} for backup set 1482610009" in again
+    assert f"Nothing to create. Found task {task_id} for backup set 1482610009" in again
     assert "changed=0" in again
     assert len(stocked.service.created) == 1
     for secret in ("Signature=", stocked.service.key.secret):
@@ -278,5 +278,5 @@ def test_what_stops_it(stocked: Any) -> None:
         create(stocked, "-e", "instance_name=mysql-odd source=rds", check=False).split()
     )
     stocked.service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
-    assert "rm-local has no advanced downloads" in create(stocked, "-e", "instance_name=rm-local", check=False)
+    assert "rm-local does not support advanced download" in create(stocked, "-e", "instance_name=rm-local", check=False)
     assert not stocked.service.created
