@@ -59,6 +59,10 @@ test-fast: .cache/venv-newest/.ready $(TREE) ## most unit tests, on one Python, 
 lint: ## ruff, mypy, ansible-lint, and the linters of documentation and changelog
 	$(call all,$(LINT))
 
+.PHONY: map
+map: ## say what each file of the code is for
+	@python3 tests/ci/layers.py map
+
 .PHONY: sanity
 sanity: ## ansible-test sanity: the archive on the oldest ansible-core, the checkout on the newest
 	$(call all,sanity-oldest sanity-newest)

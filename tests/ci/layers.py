@@ -3,7 +3,8 @@
 
 """Checks which room of module_utils imports which, that no imports go in a circle, and how long files are.
 
-Fails with one line for each import that leads upwards or in a circle, and for each file over its limit.
+Fails with one line for each import that leads upwards or in a circle, for each file over its limit, and for each that does
+not say what it is. With the argument ``map``, it prints what each file is, by the first line of its docstring.
 """
 
 from __future__ import annotations
@@ -37,14 +38,31 @@ MAX_LINES = 300
 def main() -> int:
     modules = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
     trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in modules.items()}
+    if sys.argv[1:] == ["map"]:
+        return print_map(trees)
     graph = {name: set(imports_of(name, tree, modules)) for name, tree in trees.items()}
     findings = [*wrong_arrows(graph), *circles(graph)]
     for name, tree in trees.items():
         findings += too_long(modules[name], tree)
+        if tree.body and not first_line(tree):
+            findings.append(f"{modules[name]}: no docstring says what it is")
     for finding in findings:
         print(finding)
     print(f"{len(modules)} modules, {sum(map(len, graph.values()))} imports, {len(findings)} findings")
     return 1 if findings else 0
+
+
+def first_line(tree: ast.Module) -> str:
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def print_map(trees: dict[str, ast.Module]) -> int:
+    for room in ALLOWED:
+        print(f"\n{room}")
+        for name, tree in trees.items():
+            if name.startswith(f"{room}."):
+                print(f"  {name.removeprefix(f'{room}.'):26} {first_line(tree)}")
+    return 0
 
 
 def name_of(path: Path) -> str:

@@ -97,19 +97,6 @@ def test_the_option_between_the_role_and_the_plugin_is_nowhere_to_be_seen(world:
     assert "__role_options" not in output.replace("__wait_for", "")
 
 
-def test_every_variable_of_the_role_is_an_option_of_the_module() -> None:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_task_wait import ARGUMENT_SPEC
-
-    role = ROOT / "roles" / "wait_for_download_tasks"
-    spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    sent = yaml.safe_load((role / "vars" / "main.yml").read_text())["__wait_for_download_tasks_options"]
-    names = {name.removeprefix("wait_for_download_tasks_") for name in spec}
-    assert names == {*sent, "instance_name"}
-    for name, value in sent.items():
-        assert value == f"{{{{ wait_for_download_tasks_{name} | default('') }}}}"
-        assert spec[f"wait_for_download_tasks_{name}"]["type"] == ARGUMENT_SPEC[name]["type"]
-
-
 def test_no_variable_has_a_name_that_ansible_reserves() -> None:
     from ansible.vars.reserved import get_reserved_names
 

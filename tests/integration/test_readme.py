@@ -160,23 +160,3 @@ def start(clone: Path) -> subprocess.Popen[str]:
     announced = process.stdout.readline()
     assert announced.startswith("Listening on http://127.0.0.1:8000,"), "make service failed, see its output"
     return process
-
-
-def test_the_plugins_of_the_table_are_those_there_are() -> None:
-    table = set(re.findall(r"^\| `apsaradb\.backup\.(\w+)`", (ROOT / "README.md").read_text(), re.MULTILINE))
-    plugins = {
-        path.stem
-        for kind in ("modules", "lookup", "action", "playbooks")
-        for path in [*(ROOT / "plugins" / kind).glob("*.py"), *(ROOT / kind).glob("*.yml")]
-    }
-    roles = {path.name for path in (ROOT / "roles").glob("*")}
-    assert table == plugins | roles
-
-
-def test_every_module_is_in_the_action_group_and_the_versions_agree() -> None:
-    import yaml
-    from ansible_collections.apsaradb.backup.plugins.module_utils._base.version import VERSION
-
-    group = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())["action_groups"]["all"]
-    assert sorted(group) == sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-    assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == VERSION
