@@ -243,3 +243,13 @@ def test_every_option_of_the_lookup_has_a_topic() -> None:
     lookup = importlib.import_module(f"{PACKAGE}.lookup.dbs_download_location")
     documented = yaml.safe_load(lookup.DOCUMENTATION)["description"]
     assert by_topic(*documented) == {"_terms", "want", *lookup.LOOKUP_SPEC} - set(CONNECTION_SPEC)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_ansible_knows_no_hidden_option(module: str, module_of: Any) -> None:
+    """It names all options that it knows where one is not supported."""
+    required = {name: "x" for name, spec in spec_of(module).items() if spec.get("required")}
+    said = module_of(module)({**required, "nonsense": 1})["msg"]
+    assert "nonsense" in said
+    assert "Supported parameters include: " in said
+    assert not re.search(r"\b_\w+", said.partition("include: ")[2])

@@ -92,8 +92,30 @@ class Runner:
 
 def run_module(runner_class: type[Runner]) -> t.NoReturn:
     """End the process with the result of the module, or with the error that says why there is none."""
-    module = AnsibleModule(supports_check_mode=True, **runner_class.SPEC._asdict())
-    finish(module, runner_class.of(module).outcome(module.params))
+    module = _Module(runner_class.SPEC)
+    finish(module, runner_class.of(module).outcome({**module.params, **module.hidden}))
+
+
+class _Module(AnsibleModule):
+    """AnsibleModule without the hidden options, whose names begin with an underscore.
+
+    It would show them in errors and invocations, and the sanity tests want documentation of all
+    that it knows.
+    """
+
+    def __init__(self, spec: ModuleSpec) -> None:
+        options = spec.argument_spec
+        #: The hidden options and their values.
+        self.hidden = {name: None for name in options if name.startswith("_")}
+        shown = {name: options[name] for name in options if name not in self.hidden}
+        super().__init__(  # type: ignore[no-untyped-call]
+            supports_check_mode=True, **spec._replace(argument_spec=shown)._asdict()
+        )
+
+    def _load_params(self) -> None:
+        super()._load_params()  # type: ignore[no-untyped-call]
+        for name in self.hidden:
+            self.hidden[name] = self.params.pop(name, None)
 
 
 def outcome(
