@@ -100,7 +100,7 @@ class FollowingAction(ActionBase):
     def validate(self) -> Facts:
         """Return the options of the task with defaults. Raise ConfigurationError.
 
-        The module does that as well, but it would name hidden options in its errors.
+        The module does that as well, but only after a connection to its host.
         """
         spec = self.RUNNER.SPEC
         options: dict[str, t.Mapping[str, t.Any]] = {
@@ -150,7 +150,7 @@ class FollowingAction(ActionBase):
                 task_vars=task_vars,
                 wrap_async=self._task.async_val,
             )
-            return without_hidden(result)
+            return result
         default = self.RUNNER.SPEC.argument_spec["progress_interval"]["default"]
         interval = interval_of(self._task, default)
         is_shown = is_read(self._task)
@@ -168,15 +168,7 @@ class FollowingAction(ActionBase):
 
         links = module_args.pop("_links", None)
         follower = _Follower(execute, lines, display, interval, links, renew)
-        return without_hidden(follower.run())
-
-
-def without_hidden(result: Facts) -> Facts:
-    """Return a result without the options that are between the module and its action plugin."""
-    arguments = result.get("invocation", {}).get("module_args", {})
-    for name in HIDDEN_OPTIONS:
-        arguments.pop(name, None)
-    return result
+        return follower.run()
 
 
 class _Follower:

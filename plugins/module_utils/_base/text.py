@@ -106,11 +106,11 @@ def safe(value: T) -> T:
     elif isinstance(value, dict):
         result = {}
         # One look at all of its texts is far faster than one at each, and nearly always enough.
-        all_plain = _is_plain("|".join([x for x in value.values() if type(x) is str]))
+        all_plain = _is_plain("|".join([x for x in value.values() if isinstance(x, str)]))
         for name, inner in value.items():
             shown, is_secret = _shown_name(name)
             inner = _masked(inner) if is_secret else inner
-            result[shown] = inner if all_plain and type(inner) is str else safe(inner)
+            result[shown] = inner if all_plain and isinstance(inner, str) else safe(inner)
     elif isinstance(value, (list, tuple)):
         result = [safe(inner) for inner in value]
     return t.cast(T, result)

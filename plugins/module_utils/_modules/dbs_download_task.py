@@ -192,7 +192,7 @@ class DownloadTaskModule(JobRunner):
             return request
         backups = self._request.backups
         # Options that ask for the newest one are refused for other instances.
-        newest = t.cast("BackupSets", backups).newest()
+        newest = t.cast(BackupSets, backups).newest()
         self._size = self._size if self._size is not None else newest["backup_size"]
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
         return dataclasses.replace(
