@@ -214,7 +214,7 @@ SHOWN = dict(re.findall(r"`(\w+\.yml)`:\n\n```yaml\n(.*?)^```$", README, re.MULT
 
 
 def test_the_playbooks_of_the_readme(world: Any) -> None:
-    assert sorted(SHOWN) == ["create.yml", "fetch_backup.yml", "newest_download.yml"]
+    assert sorted(SHOWN) == ["create.yml", "download_backup.yml", "newest_download.yml"]
 
 
 @pytest.mark.parametrize("name", sorted(SHOWN))
@@ -224,9 +224,9 @@ def test_a_playbook_of_the_readme_with_and_without_check(world: Any, name: str, 
     service = world.service
     service.add_backup(INSTANCE, backup_id="7")
     service.habits.life_cycle = [("finished", None)]
-    if is_there or name == "fetch_backup.yml":
+    if is_there or name == "download_backup.yml":
         service.add_task(INSTANCE, task_id="dt-done", backup_set_id="7")
-    given = ["-e", "backup_set_id=7"] if name == "fetch_backup.yml" else []
+    given = ["-e", "backup_set_id=7"] if name == "download_backup.yml" else []
     checked = world.play(SHOWN[name], *given, "--check")
     assert not service.created
     assert not list(world.directory.glob("dt-*"))

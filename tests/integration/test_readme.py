@@ -43,7 +43,7 @@ EXPECTED = {
     "create.yml": ["for backup set 7 is finished", "changed=0"],
     "-m apsaradb.backup.dbs_download_task_wait": ['"download_status": "finished"'],
     "wait_and_locate": [".tar.gz until 20"],
-    "fetch_backup.yml": ["changed=2"],
+    "download_backup.yml": ["changed=2"],
     "dbs_download_location_info": ["Signature=", '"expiration_time"'],
     "ansible-doc": ["DescribeDownloadTask", "EXAMPLES", "RETURN"],
     "LTAI-demo": [
@@ -135,7 +135,7 @@ def test_every_command_block(world: Any, clone: Path, home: Path, services: list
         exports += "".join(line + "\n" for line in text.splitlines() if line.startswith("export "))
         # Each playbook can also be checked first, once all is installed and exported.
         plays = [line for line in text.splitlines() if line.startswith("ansible-playbook ") and "--check" not in line]
-        is_waited_for = "task_wait" in text or "wait_and" in text or "fetch" in text
+        is_waited_for = "task_wait" in text or "wait_and" in text or "download_backup" in text
         if is_waited_for:
             world.service.add_task(instance, schedule=FINISHED_AT_THE_SECOND_LOOK)
         if plays and not direct:
