@@ -9,7 +9,7 @@ import re
 #: Options whose values have no place in a configuration file.
 SECRETS = {"access_key_id", "access_key_secret", "security_token"}
 #: Options that belong to one task: no variable sets them for all.
-SUBJECTS = {"cluster_name", "presign", "on_missing", "on_unfinished"}
+SUBJECTS = {"cluster_name"}
 _OPTION = re.compile(
     r"^  (?P<name>\w+):\n    description:\n(?P<description>(?:      .*\n)+)(?P<rest>(?:    .*\n)+)",
     re.MULTILINE,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.apsaradb.backup.plugins.doc_fragments import connection, location
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive import decompression, formats
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.version import VERSION
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules import (
@@ -21,7 +22,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules import (
     dbs_download_task_wait,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import checks
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import CONNECTION_SPEC
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
+    CONNECTION_SPEC,
+    FILES_SPEC,
+    SHARED,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import QUERY_SPEC
 from ansible_collections.apsaradb.backup.plugins.modules import dbs_download_extract
 from stand_in import FAULTS
@@ -115,6 +120,14 @@ def test_playbooks_take_what_modules_take(name: str) -> None:
                 assert re.fullmatch(check["like"], choice), (variable, choice)
                 assert choice in check["allowed"]
     assert seen >= {"instance_name", "region"}
+
+
+def test_each_option_that_has_a_variable_names_it() -> None:
+    named = {}
+    for fragment in (connection.ModuleDocFragment, location.ModuleDocFragment):
+        for name, option in yaml.safe_load(fragment.DOCUMENTATION)["options"].items():
+            named[name] = f"E(APSARADB_BACKUP_{name.upper()})" in " ".join(option["description"])
+    assert named == {name: name in SHARED for name in {**CONNECTION_SPEC, **FILES_SPEC}}
 
 
 # Formats and faults

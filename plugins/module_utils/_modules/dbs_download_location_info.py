@@ -45,14 +45,15 @@ from .bucket_objects import BucketObjects, is_private
 
 POLICIES = ["error", "warn", "skip"]
 
-#: Options of both, but for what they name tasks by.
-LOCATION_SPEC: dict[str, dict[str, t.Any]] = {
-    **CONNECTION_SPEC,
-    **FILES_SPEC,
+#: Of what returns locations, and downloads nothing; documented in the doc fragment ``location.locating``.
+_LOCATING_SPEC: dict[str, dict[str, t.Any]] = {
     "presign": {"type": "bool", "default": False},
     "on_missing": {"type": "str", "choices": POLICIES, "default": "error"},
     "on_unfinished": {"type": "str", "choices": POLICIES, "default": "error"},
 }
+
+#: Options of the module and the lookup, but for what they name tasks by.
+LOCATION_SPEC = {**CONNECTION_SPEC, **FILES_SPEC, **_LOCATING_SPEC}
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
@@ -251,9 +252,9 @@ def files_of(
     """
     path = options["oss_path"]
     if not path:
-        policies = {"presign": False, "on_missing": "error", "on_unfinished": "error"}
+        defaults = {name: spec["default"] for name, spec in _LOCATING_SPEC.items()}
         request = LocationRequest.parse(
-            {**options, **policies}, [options["task_id"]], check_mode
+            {**options, **defaults}, [options["task_id"]], check_mode
         )
         (found,) = locate(request, warn)
         if found["url"] is not None:
