@@ -2,8 +2,8 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Queries the stand-in of the service the way a user would query the real one. Its time passes by requests, so that the task that is
-# under way is still so on a slow machine.
+# Queries the stand-in of the service as a user queries the real one. Its time passes with requests, so that the task in progress
+# does not finish too early on a slow machine.
 set -euo pipefail
 
 run=$(mktemp -d .cache/demo.XXXXXX)
@@ -27,13 +27,13 @@ show() {
 
 show "The newest download task of an instance" \
     "ansible localhost -m apsaradb.backup.dbs_download_task_info -a '$options limit=1'"
-show "All of them, as a table" \
+show "All download tasks, as a table" \
     "ansible-playbook apsaradb.backup.list_download_tasks -e '$options'"
-show "Wait for what is under way, and say where the files are" \
+show "Wait for tasks in progress, and show where the files are" \
     "ansible-playbook apsaradb.backup.wait_and_locate -e '$options poll_interval=1 progress_interval=4'"
-show "Fetch the file of a task, verified" \
+show "Download the file of a task, and verify it" \
     "ansible localhost -m apsaradb.backup.dbs_download_file -a 'task_id=dt-demo00000001 dest=$run/backup.tar.gz'"
-show "Unpack it" \
+show "Extract it" \
     "ansible localhost -m apsaradb.backup.dbs_download_extract -a 'src=$run/backup.tar.gz dest=$run/backup'"
-show "And there it is" \
+show "List the extracted files" \
     "find $run/backup -type f | sort"

@@ -28,7 +28,7 @@ def demonstrated(world: Any) -> Iterator[Any]:
     ) as process:
         assert process.stdout
         printed = []
-        while not (printed and printed[-1].startswith("End it")):
+        while not (printed and printed[-1].startswith("Stop it")):
             printed.append(process.stdout.readline())
         exports = dict(re.findall(r"^export (\w+)=(\S+)$", "".join(printed), re.MULTILINE))
         world.environment = {**world.environment, "REQUESTS_CA_BUNDLE": "", "SSL_CERT_FILE": "", **exports}

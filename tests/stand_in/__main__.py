@@ -28,25 +28,30 @@ class Parser(ArgumentParser):
 
 
 def arguments() -> Namespace:
-    parser = Parser(prog="stand_in", description="A stand-in of Alibaba Cloud DBS to try things on.")
+    parser = Parser(prog="stand_in", description="A stand-in of Alibaba Cloud DBS, to try the collection without an account.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--allow-remote", action="store_true", help="accept a --host that others can reach")
     parser.add_argument(
-        "--port", type=number(int, 0, 65535), default=8000, help="0 for any free one (default: %(default)s)"
+        "--port", type=number(int, 0, 65535), default=8000, help="0 for any free port (default: %(default)s)"
     )
     parser.add_argument(
-        "--speed", type=number(float, 0, 1_000_000), default=1.0, help="seconds of the service per second of ours"
+        "--speed",
+        type=number(float, 0, 1_000_000),
+        default=1.0,
+        help="seconds of the service for each real second (default: 1)",
     )
-    parser.add_argument("--latency", type=number(float, 0, 3600), default=0.0, help="seconds each answer takes longer")
-    parser.add_argument("--instance", default=demo.MYSQL, help=f"where --tasks go (default: {demo.MYSQL})")
+    parser.add_argument(
+        "--latency", type=number(float, 0, 3600), default=0.0, help="additional seconds for each response (default: 0)"
+    )
+    parser.add_argument("--instance", default=demo.MYSQL, help=f"the instance of --tasks (default: {demo.MYSQL})")
     parser.add_argument(
         "--account",
         type=account,
         metavar="FILE",
-        help='in place of the demonstration account, one from JSON: {"tasks": [{"instance": "rm-1", "state": "failed"}]}',
+        help='read the account from a JSON file instead of the demo account: {"tasks": [{"instance": "rm-1", "state": "failed"}]}',
     )
     parser.add_argument(
-        "--tasks", type=number(int, 0, 1_000_000), default=0, help="this many more finished tasks (default: 0)"
+        "--tasks", type=number(int, 0, 1_000_000), default=0, help="number of additional finished tasks (default: 0)"
     )
     parser.add_argument(
         "--fault",
@@ -54,7 +59,7 @@ def arguments() -> Namespace:
         action="append",
         default=[],
         metavar="KIND[:TIMES]",
-        help=f"have the next calls go wrong: {', '.join(FAULTS)}; may be given more than once",
+        help=f"make the next calls fail: {', '.join(FAULTS)}; may be given more than once",
     )
     parser.add_argument(
         "--habit",
@@ -62,10 +67,10 @@ def arguments() -> Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="have it behave otherwise where the real service varies, or nobody knows what it does; the names are those of "
+        help="change behaviour of the real service that varies or is not known; the names are those of "
         f"Habits in tests/stand_in/server.py: {', '.join(one.name for one in fields(Habits))}; may be given more than once",
     )
-    parser.add_argument("--ready-file", type=Path, help="write the URL here, as JSON, once there is one")
+    parser.add_argument("--ready-file", type=Path, help="write the URL to this file, as JSON, after the start")
     return parser.parse_args()
 
 
@@ -74,7 +79,7 @@ def log(entry: Call | Transfer) -> None:
 
 
 def announce(service: StandIn) -> None:
-    print(f"Listening on {service.url}, which every command uses after these lines. The keys are not real:\n")
+    print(f"Listening on {service.url}, with keys that are not real. To use it, run these lines:\n")
     print(f"export APSARADB_BACKUP_ENDPOINT={service.url}")
     print(f"export ALIBABA_CLOUD_ACCESS_KEY_ID={service.key.id}")
     print(f"export ALIBABA_CLOUD_ACCESS_KEY_SECRET={service.key.secret}")
@@ -83,7 +88,7 @@ def announce(service: StandIn) -> None:
     for instance in service.account.instances():
         counted = f"{len(instance.tasks)} tasks, {len(instance.backups)} backup sets"
         print(f"  {instance.region:15} {instance.name:20} {instance.engine:11} {counted}")
-    print("\nEnd it with Ctrl-C.", flush=True)
+    print("\nStop it with Ctrl-C.", flush=True)
 
 
 def write_ready_file(path: Path, url: str) -> None:
