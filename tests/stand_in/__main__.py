@@ -28,7 +28,9 @@ class Parser(ArgumentParser):
 
 
 def arguments() -> Namespace:
-    parser = Parser(prog="stand_in", description="A stand-in of Alibaba Cloud DBS, to try the collection without an account.")
+    parser = Parser(
+        prog="stand_in", description="A stand-in of Alibaba Cloud DBS, to try the collection without an account."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--allow-remote", action="store_true", help="accept a --host that others can reach")
     parser.add_argument(
