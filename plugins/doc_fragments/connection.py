@@ -80,7 +80,7 @@ options:
       - The second source is the older variables E(ALICLOUD_ACCESS_KEY) (or E(ALICLOUD_ACCESS_KEY_ID)), E(ALICLOUD_SECRET_KEY) (or
         E(ALICLOUD_SECRET_ACCESS_KEY), or E(ALICLOUD_ACCESS_KEY_SECRET)) and E(ALICLOUD_SECURITY_TOKEN).
       - The third source is the default chain of the Python package C(alibabacloud-credentials), if it is installed on the host that runs
-        the module - OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials URI.
+        the module. The chain is OIDC, profiles of the command line tool, credentials file, role of the ECS instance, credentials URI.
       - Roles in environment variables are not assumed. If E(ALICLOUD_ASSUME_ROLE_ARN) is set, or E(ALIBABA_CLOUD_ROLE_ARN) without the
         variables of OIDC, the module fails, because it would sign as another user. It does not fail if this or O(profile) is set. To
         assume a role, use a O(profile) with the mode C(RamRoleArn).
@@ -185,8 +185,7 @@ notes:
     Timeouts and limits: O(connect_timeout), O(read_timeout), O(request_timeout), O(max_retries), O(max_connections).
   - Options of the connection can also be set by environment variables of the host that runs the module, and by the task's C(environment).
     The option takes precedence over the variable, and the variable over the default. An empty variable counts as not set.
-  - Proxies are taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback
-    addresses.
+  - Proxies come from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY), but not for loopback addresses.
   - Set keys in the environment or in a vaulted variable. Do not put them on a command line, where other users can read them.
 """)
 

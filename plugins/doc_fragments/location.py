@@ -48,14 +48,14 @@ options:
     default: false
   on_missing:
     description:
-      - What to do if a task does not exist - fail (V(error)), omit it with a warning (V(warn)), or omit it without a warning (V(skip)).
+      - What to do if a task does not exist. V(error) fails. V(warn) omits the task with a warning. V(skip) omits it without a warning.
     type: str
     choices: [error, warn, skip]
     default: error
   on_unfinished:
     description:
-      - What to do if a task is not finished or has expired - fail (V(error)), omit it with a warning (V(warn)), or omit it without a
-        warning (V(skip)).
+      - What to do if a task is not finished or has expired. V(error) fails. V(warn) omits the task with a warning. V(skip) omits it
+        without a warning.
     type: str
     choices: [error, warn, skip]
     default: error

@@ -13,8 +13,8 @@ version_added: 1.0.0
 description:
   - Returns the download link of a finished download task of Alibaba Cloud Database Backup (DBS). For a task with the target OSS, returns
     the path in the bucket of the Object Storage Service (OSS).
-  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the target URL,
-    and C(DescribeDownloadTask) once for each instance if the terms are IDs and O(instance_name) is set. Needs the RAM actions
+  - Calls the operation C(DescribeDownloadBackupSetStorageInfo) of the DBS API, version 2021-01-01, once for each task with the target URL.
+    If the terms are IDs and O(instance_name) is set, also calls C(DescribeDownloadTask) once for each instance. Needs the RAM actions
     C(dbs:DescribeDownloadBackupSetStorageInfo) and C(dbs:DescribeDownloadTask).
   - A lookup sees neither C(module_defaults) nor the keyword C(environment) of a task. Use its options, environment variables of the
     controller, or the section C(apsaradb_backup) of C(ansible.cfg).
@@ -26,8 +26,8 @@ description:
 options:
   _terms:
     description:
-      - The tasks - their IDs, or the objects that M(apsaradb.backup.dbs_download_task_info) returns.
-      - A task with the target OSS must be given as an object, or with O(instance_name).
+      - The tasks, as IDs, or as objects that M(apsaradb.backup.dbs_download_task_info) returns.
+      - A task with the target OSS must be an object, unless O(instance_name) is set.
     type: list
     elements: raw
     required: true
@@ -45,8 +45,8 @@ options:
         key: instance_name
   want:
     description:
-      - What to return for each task - its link or its OSS path, depending on the target (V(location)), its link (V(url)), its OSS path
-        (V(oss_path)), or a dictionary with all values (V(details)).
+      - What to return for each task. V(location) is its link or its OSS path, depending on the target. V(url) is its link. V(oss_path) is
+        its OSS path. V(details) is a dictionary with all values.
       - With O(presign), V(location) and V(url) return the links of all objects of a task with the target OSS, one after the other.
     type: str
     choices: [location, url, oss_path, details]

@@ -12,12 +12,12 @@ version_added: 1.0.0
 description:
   - Lists the backup sets of RDS instances and PolarDB for MySQL clusters, in the same form for both. Download tasks can be created from
     these backup sets.
-  - Calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, for RDS instances, and C(DescribeBackupDataList) of the DBS
-    API, version 2021-01-01, for PolarDB clusters, and reads all pages. Needs the RAM action C(rds:DescribeBackups) or
-    C(dbs:DescribeBackupDataList).
+  - For RDS instances, calls the operation C(DescribeBackups) of the RDS API, version 2014-08-15, and needs the RAM action
+    C(rds:DescribeBackups). For PolarDB clusters, calls C(DescribeBackupDataList) of the DBS API, version 2021-01-01, and needs
+    C(dbs:DescribeBackupDataList). Reads all pages.
   - >-
     Options by topic. Which backup sets: O(instance_name), O(source), O(backup_set_id), O(status), O(mode), O(method), O(start_time),
-    O(end_time), O(latest), O(limit). If none is found: O(on_missing). Result: O(recoverable), O(query), O(query_only).
+    O(end_time), O(latest), O(limit). No result: O(on_missing). Result: O(recoverable), O(query), O(query_only).
     Connection: see the notes.
 options:
   instance_name:
@@ -62,9 +62,9 @@ options:
   start_time:
     description:
       - Only backup sets that began at this time or later. C(StartTime) in the APIs.
-      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
-        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
-        (V(w)).
+      - ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), milliseconds since 1970, a date, or a time before now. A date, such as
+        V(2026-01-31), means 00:00 UTC. A time before now, such as V(-24h), is in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d))
+        or weeks (V(w)).
       - Backup sets without a start time pass this filter.
     type: str
   end_time:
@@ -76,14 +76,13 @@ options:
     description:
       - Whether to return only the newest backup set of each instance. With O(status=success), the default here, it is the newest usable
         full backup set.
-      - The module fails if it is not certain which one that is. This happens if the service returns fewer backup sets than it announces,
-        or if a backup set that fits has no start time, and did not end before the others began.
+      - The module fails if it is not certain which one that is. This happens if the service returns fewer backup sets than it announces.
+        It also happens if a backup set has no start time, and did not end before the others began.
     type: bool
     default: false
   on_missing:
     description:
-      - What to do if an instance has no backup set that fits - fail (V(error)), or return the backup sets of the other instances
-        (V(skip)).
+      - What to do if an instance has no backup set that fits. V(error) fails. V(skip) returns the backup sets of the other instances.
     type: str
     choices: [error, skip]
     default: skip
@@ -176,8 +175,8 @@ backup_sets:
   description:
     - The backup sets, newest first. Backup sets without a start time come last, with a warning. The module also warns if the service
       returns fewer backup sets than it announces.
-    - Other fields of the APIs are included with their names in snake case, except links to backup files. Such a link gives access like a
-      password.
+    - Other fields of the APIs are included with their names in snake case, except links to backup files. Anybody who has such a link can
+      download the backup.
   returned: success, without O(query_only=true)
   type: list
   elements: dict

@@ -109,8 +109,8 @@ attributes:
   idempotent:
     support: full
     details:
-      - Nothing is done if O(dest) was extracted from an archive with the same size and CRC-64, and still has the same numbers of files,
-        directories, links and bytes. For this check, the archive is read once. Modes and owners of existing files are not changed.
+      - Nothing is done if O(dest) was extracted from an archive with the same size and CRC-64. It must still have the same numbers of
+        files, directories, links and bytes. For this check, the archive is read once. Modes and owners of existing files are not changed.
       - With O(keep_archive=false), nothing is also done if O(src) no longer exists and O(dest) still has its complete content.
   async:
     description: Supports being used with the C(async) keyword.
@@ -257,8 +257,10 @@ size:
 error:
   description:
     - The error, for programs. RV(ignore:msg) is the same error as a text.
-    - The kind is V(configuration) if an option is wrong or a package is missing, V(archive) if the archive cannot be read, is damaged or
-      has unsafe content, V(destination) if O(dest) cannot be written or has other content, V(interruption) if the module was stopped.
+    - V(configuration) - an option is wrong, or a package is missing.
+    - V(archive) - the archive cannot be read, is damaged or has unsafe content.
+    - V(destination) - O(dest) cannot be written or has other content.
+    - V(interruption) - the module was stopped.
   returned: failure, unless Ansible itself refuses the options
   type: dict
   contains:

@@ -159,16 +159,17 @@ notes:
     E(APSARADB_BACKUP_CA_PATH). The task's C(environment) applies to both.
   - A link for the virtual private cloud works only there, and its traffic is free. Traffic over the Internet is charged.
     RV(bytes_transferred) counts every received byte, except one byte that is requested first to get the size of the file.
-  - Every response with a part of a file must belong to the same object. The module compares size, ETag, CRC-64, version, type and last
-    modification time. If the object was replaced, it is downloaded from the start. If the storage returns no ETag, CRC-64, version or last
-    modification time, the module warns, and downloads the file in one response over one connection. A later run then cannot continue.
+  - All parts of a file must come from the same object. The module compares size, ETag, CRC-64, version, type and last modification time.
+    If the object was replaced, it is downloaded from the start. If the storage returns no ETag, CRC-64, version or last modification time,
+    the module warns, and downloads the file in one response over one connection. A later run cannot continue such a download.
   - If the storage refuses a link, the module gets a new one if that can help. It gets up to five in a row if the link has expired, and one
-    if the reason is not known. It gets none for an archived object, a policy or unpaid bills. The message says what to do.
+    if the reason is not known. It gets no new link if the reason is an archived object, a policy or unpaid bills. The message says what to
+    do.
   - If the service does not answer a request for a new link, or returns an internal error, the request is repeated until O(outage_timeout)
     is over. Data that arrives in the meantime is kept. If the service refuses the request, the module fails at once.
   - The complete file is renamed to its final name. The old file is never overwritten. O(unsafe_writes) has no effect.
   - A signal to the module ends the download. If Ansible is stopped on the controller, for example by Ctrl-C, the download ends within two
-    minutes, or finishes before that. Until then, another run is refused. The data is kept.
+    minutes, or finishes before that. Another run during this time is refused. The data is kept.
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)
 seealso:
@@ -360,9 +361,9 @@ state:
 error:
   description:
     - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - Further kinds are V(location) if a task has no files, V(storage) if the storage refuses the link, V(object) if the object keeps
-      changing, V(verification) if the size or a checksum is wrong, V(destination) if the file cannot be written, and V(interruption) if
-      the module was stopped.
+    - Its C(kind) can also be V(location) (a task has no files), V(storage) (the storage refuses the link), V(object) (the object keeps
+      changing), V(verification) (the size or a checksum is wrong), V(destination) (the file cannot be written) or V(interruption) (the
+      module was stopped).
     - If the storage refused the link, and the service refused a new one, this is the response of the service. C(storage) in it is the
       response of the storage.
   returned: failure

@@ -10,16 +10,17 @@ module: dbs_download_task
 short_description: Create or retry a download task of a database backup on Alibaba Cloud
 version_added: 1.0.0
 description:
-  - Makes sure that a download task of Alibaba Cloud Database Backup (DBS) exists for a backup set or a point in time, or retries a
-    task that failed.
+  - Creates a download task of Alibaba Cloud Database Backup (DBS) for a backup set or a point in time, unless the task exists. Can also
+    retry a failed task.
   - Creating a task costs money, so it is created exactly once. If a task for the same source, format and target exists and has not
     expired, the module uses it, also if somebody else created it. If the response to the creation is lost, the module lists the tasks
     until the new one is listed. It sends the creation again only if the service certainly did nothing.
   - The service does not list all parameters of a task. For the target OSS, it lists the path but not the bucket, so the module cannot tell
     apart tasks for two buckets with the same path. It lists neither O(use_zstd) nor the options for MongoDB.
-  - If the list does not tell whether a task is the same, O(on_uncertain) decides, and a warning and RV(uncertain_fields) say so. For lists
-    of tasks, only the formats V(CSV), V(SQL) and V(Parquet) are documented. A task with the format V(csv-with-header) may be listed as
-    V(csv). A task with V(qp.xb) or V(Bson) may be listed with another word. The module treats a task that is listed as V(csv) as V(CSV).
+  - If the list does not show whether a task is the same, O(on_uncertain) applies. The module then warns, and returns RV(uncertain_fields).
+    For lists of tasks, only the formats V(CSV), V(SQL) and V(Parquet) are documented. A task with the format V(csv-with-header) may be
+    listed as V(csv). A task with V(qp.xb) or V(Bson) may be listed with another word. The module treats a task that is listed as V(csv) as
+    V(CSV).
   - The module recognises a task of a point in time by its C(backup_set_time), to the second.
   - If two controllers create the same task at the same moment, the service refuses the second creation while the first task is in
     progress. The module then returns the first task. If the first task finishes within that moment, a second task can be created.
@@ -65,9 +66,9 @@ options:
   point_in_time:
     description:
       - The point in time to download. C(DownloadPointInTime) in the API.
-      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
-        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
-        (V(w)).
+      - ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), milliseconds since 1970, a date, or a time before now. A date, such as
+        V(2026-01-31), means 00:00 UTC. A time before now, such as V(-24h), is in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d))
+        or weeks (V(w)).
       - A time before now is a different point in time in each run, so each run creates another task.
     type: str
     aliases: [download_point_in_time, restore_time]
@@ -130,24 +131,24 @@ options:
     type: str
   on_failed:
     description:
-      - With O(state=present), what to do if a task for the same source, format and target has failed - fail (V(error)), or retry it
-        (V(retry)). A failed task costs nothing, but it blocks new tasks of its instance.
+      - What to do if a task for the same source, format and target has failed. V(error) fails. V(retry) retries the task. Only for
+        O(state=present). A failed task costs nothing, but it blocks new tasks of its instance.
     type: str
     choices: [error, retry]
     default: error
   on_expired:
     description:
-      - With O(state=present), what to do if a task for the same source, format and target has expired - create a new one (V(create)),
-        which costs money again, or fail (V(error)).
+      - What to do if a task for the same source, format and target has expired. V(create) creates a new task, which costs money again.
+        V(error) fails. Only for O(state=present).
     type: str
     choices: [error, create]
     default: create
   on_uncertain:
     description:
-      - With O(state=present), what to do if the list does not show whether a task has the same source, format and target - use it with a
-        warning (V(reuse)), fail (V(error)), or create another task (V(create)). With V(create), you may pay twice for the same files.
-      - V(auto) means V(error) for O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), because the files are useless
-        if the task really has that format. Otherwise V(auto) means V(reuse).
+      - What to do if the list does not show whether a task has the same source, format and target. V(reuse) uses the task, with a warning.
+        V(error) fails. V(create) creates another task, so you may pay twice for the same files. Only for O(state=present).
+      - V(auto) means V(reuse), with one exception. For O(format=qp.xb) and a task that is listed as V(csv), V(SQL) or V(Parquet), it means
+        V(error), because the files are useless if the task really has that format.
       - This option has no effect if the task has expired and O(on_expired=create).
       - If the service returns fewer tasks than it announces, and no returned task fits, a fitting task may still exist. The module then
         fails, unless this is V(create).
@@ -156,8 +157,8 @@ options:
     default: auto
   on_blocked:
     description:
-      - What to do if a failed task for another source, format or target blocks the new one - fail (V(error)), or retry it once and wait
-        until it is done (V(retry)). V(retry) needs O(wait_for_slot=true).
+      - What to do if a failed task for another source, format or target blocks the new one. V(error) fails. V(retry) retries the failed
+        task once, and waits until it is done. V(retry) needs O(wait_for_slot=true).
       - An instance can have only one running or failed task at a time.
       - You pay for a retried task when it finishes.
     type: str
@@ -193,8 +194,8 @@ options:
     default: 60.0
   confirm_timeout:
     description:
-      - How long to look in the list for the effect of a creation or retry, or for the task that blocks it, in seconds, from V(0) to
-        V(3600). The service may list a new task late.
+      - How long to look for a change in the list after a creation or retry, in seconds, from V(0) to V(3600). The service may list a new
+        task late. If another task blocks the new one, the module looks for that task for the same time.
     type: float
     default: 60.0
   outage_timeout:
@@ -365,9 +366,9 @@ blocking_task:
 error:
   description:
     - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - Further kinds are V(slot_taken) if another task of the instance blocks the new one, V(state) if a task has failed, has expired or is
-      uncertain, V(missing) if there is no backup set for O(backup_set_id=latest), V(wait) as M(apsaradb.backup.dbs_download_task_wait)
-      returns it, and V(outcome_unknown) if the response was lost and no effect was found.
+    - Its C(kind) can also be V(slot_taken) (another task of the instance blocks the new one), V(state) (a task has failed, has expired or
+      is uncertain), V(missing) (no backup set for O(backup_set_id=latest)), V(outcome_unknown) (the response was lost, and no effect was
+      found) or V(wait), as in M(apsaradb.backup.dbs_download_task_wait).
     - C(blocking_task) is the blocking task, with V(slot_taken) if it is known, and with V(wait) if the slot did not become free in time.
   returned: failure
   type: dict

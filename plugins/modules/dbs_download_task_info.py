@@ -66,9 +66,9 @@ options:
   start_time:
     description:
       - Only tasks that were created at this time or later. C(StartTime) in the API.
-      - Allowed are milliseconds since 1970, ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), a date, such as V(2026-01-31),
-        which means 00:00 UTC, or a time before now, such as V(-24h), in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d)) or weeks
-        (V(w)).
+      - ISO 8601 with a time zone, such as V(2026-01-31T00:00:00Z), milliseconds since 1970, a date, or a time before now. A date, such as
+        V(2026-01-31), means 00:00 UTC. A time before now, such as V(-24h), is in seconds (V(s)), minutes (V(m)), hours (V(h)), days (V(d))
+        or weeks (V(w)).
       - Tasks without a creation time pass this filter.
     type: str
   end_time:
@@ -235,7 +235,7 @@ download_tasks:
     download_status:
       description:
         - The status in a uniform spelling - V(initializing), V(queueing), V(running), V(finished), V(failed) or V(expired). A status that
-          is newer than this collection is in lower case. C(DownloadStatus) in the API.
+          this collection does not know is in lower case. C(DownloadStatus) in the API.
       type: str
       sample: running
     progress:
@@ -378,8 +378,11 @@ error:
   contains:
     kind:
       description:
-        - V(configuration) if an option is wrong or a package is missing, V(connection) if there was no response, V(answer) if the response
-          could not be read, V(service) if the service refused the request, V(interruption) if a signal ended the module.
+        - V(configuration) - an option is wrong, or a package is missing.
+        - V(connection) - there was no response.
+        - V(answer) - the response could not be read.
+        - V(service) - the service refused the request.
+        - V(interruption) - a signal ended the module.
         - All options are checked before the first request, except whether O(query) fits the result.
         - The README of the collection lists all kinds.
       type: str

@@ -12,7 +12,7 @@ version_added: 1.0.0
 description:
   - Waits until download tasks of Alibaba Cloud Database Backup (DBS) are done, and fails if one of them fails or expires.
   - With O(retries), the module retries failed tasks, and continues to wait for them.
-  - Each poll is one request per instance. Instances whose tasks are done are no longer polled.
+  - Each poll is one request per instance. An instance is no longer polled when its tasks are done.
   - Calls the operation C(DescribeDownloadTask) of the DBS API, version 2021-01-01. Needs the RAM action C(dbs:DescribeDownloadTask). With
     O(retries), also calls C(RetryDownloadTask), which needs C(dbs:RetryDownloadTask).
   - While the module waits, it prints a line on the controller when the status of a task changes, and about every O(progress_interval). A
@@ -86,20 +86,20 @@ options:
   appear_timeout:
     description:
       - How long a task may be missing from the list, in seconds, from V(0) to V(86400). The service may list a new task late.
-      - For the same time, a retried task may still be listed as failed. After that, it counts as failed again.
+      - For the same time, a retried task may still be listed as failed. After that, it counts as a new failure.
     type: float
     default: 120.0
   on_missing:
     description:
-      - What to do if a task is not listed within O(appear_timeout) - fail (V(error)), or continue without it (V(skip)). In both cases, its
+      - What to do if a task is not listed within O(appear_timeout). V(error) fails. V(skip) continues without the task. In both cases, its
         ID is in RV(missing_ids).
     type: str
     choices: [error, skip]
     default: error
   on_nothing:
     description:
-      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is in progress - fail (V(error)), or return no tasks
-        (V(skip)).
+      - What to do if neither O(task_ids) nor O(backup_set_ids) is set, and no task is in progress. V(error) fails. V(skip) returns no
+        tasks.
       - In check mode, it is only a warning, because a task that an earlier step would create does not exist yet.
     type: str
     choices: [error, skip]
@@ -282,8 +282,8 @@ polls:
 error:
   description:
     - The error, for programs, as M(apsaradb.backup.dbs_download_task_info) returns it.
-    - The kind can also be V(wait) if the wait failed. Its C(reason) is V(failed), V(timed_out) or V(nothing). It is V(interruption) if a
-      signal ended the module.
+    - Its C(kind) can also be V(wait) (the wait failed), with a C(reason) of V(failed), V(timed_out) or V(nothing), or V(interruption) (a
+      signal ended the module).
   returned: failure
   type: dict
   sample:
