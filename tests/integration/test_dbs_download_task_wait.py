@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from processes import Process, interrupt, until
+from stand_in import Fault
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE}"
@@ -58,6 +59,20 @@ def test_progress_is_printed(world: Any) -> None:
     assert result["count_by_status"]["finished"] == 2
     assert result["polls"] == len(world.service.calls)
     assert "first_progress" not in world.output
+
+
+def test_a_job_has_the_code_that_it_needs_when_the_run_that_started_it_is_over(world: Any) -> None:
+    """Only then a connection breaks, and what explains that is needed for the first time."""
+    task = world.service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 1e6), ("finished", None)])
+
+    def fail() -> None:
+        world.service.inject(Fault("reset", times=2))
+        task.follow([("finished", None)], world.service.clock.now())
+
+    # The second line is that of a later run.
+    world.once_said(lambda log: log.count("[localhost] dt-one of ") > 1, fail)
+    result = wait(world, f"{ASKED} poll_interval=0.2 poll_interval_max=0.2 progress_interval=1 max_retries=0")
+    assert result["count_by_status"]["finished"] == 1
 
 
 @pytest.mark.parametrize("options", [["progress=false"], ["progress_interval=0.1"], ["progress=maybe"]])
