@@ -62,17 +62,17 @@ def test_progress_is_printed(world: Any) -> None:
 
 
 def test_a_job_has_the_code_that_it_needs_when_the_run_that_started_it_is_over(world: Any) -> None:
-    """Only then a connection breaks, and what explains that is needed for the first time."""
-    task = world.service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 1e6), ("finished", None)])
+    """Only then the service refuses, and what knows the hints is needed for the first time."""
+    world.service.add_task(INSTANCE, task_id="dt-one", schedule=[("running", 1e6), ("finished", None)])
 
     def fail() -> None:
-        world.service.inject(Fault("reset", times=2))
-        task.follow([("finished", None)], world.service.clock.now())
+        world.service.inject(Fault("error", status=403, code="Forbidden.RAM", times=1000))
 
     # The second line is that of a later run.
     world.once_said(lambda log: log.count("[localhost] dt-one of ") > 1, fail)
-    result = wait(world, f"{ASKED} poll_interval=0.2 poll_interval_max=0.2 progress_interval=1 max_retries=0")
-    assert result["count_by_status"]["finished"] == 1
+    wait(world, f"{ASKED} poll_interval=0.2 poll_interval_max=0.2 progress_interval=1", check=False)
+    assert "Forbidden.RAM" in world.output
+    assert "not foreseen" not in world.output
 
 
 @pytest.mark.parametrize("options", [["progress=false"], ["progress_interval=0.1"], ["progress=maybe"]])
