@@ -232,13 +232,13 @@ def _wanted(found: t.Mapping[str, t.Any], want: str) -> list[t.Any]:
     if found["oss_path"] is None:
         if want == "oss_path":
             raise ConfigurationError(
-                f"task {found['task_id']!r} has the target URL, and so no OSS path: use want=location or want=url."
+                f"task {found['task_id']!r} has target_type URL and no OSS path: use want=location or want=url."
             )
         return [found["url"]]
     if "urls" in found and want != "oss_path":
         return list(found["urls"])
     if want == "url":
         raise ConfigurationError(
-            f"task {found['task_id']!r} has the target OSS, and so no link: use want=oss_path, or presign with bucket."
+            f"task {found['task_id']!r} has target_type OSS and no link: use want=oss_path, or presign with bucket."
         )
     return [found["oss_path"]]

@@ -62,7 +62,7 @@ NEWS_SHARE = 0.01
 #: The result of a task whose command has ended.
 ORPHANED: Facts = {
     "failed": True,
-    "msg": "Ansible, which waited for this, is gone.",
+    "msg": "the Ansible run that waited for this has ended.",
     "error": {"kind": "interruption"},
 }
 
@@ -286,7 +286,7 @@ class _Follower:
 def _lost() -> Facts:
     return {
         "failed": True,
-        "msg": f"The module's work was ended from outside {MAX_STARTS} times.",
+        "msg": f"The module's process was killed {MAX_STARTS} times.",
         "error": {"kind": "interruption"},
     }
 
@@ -331,10 +331,10 @@ class _Renewal:
         if not error or not result.get("failed") or before.get("kind") != "storage":
             return result
         said = describe_refusal("storage", before["code"], before["message"])
-        message = f"{error} A new link was needed, as {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
+        message = f"{error} A new link was needed because {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
         if self._failures:
             seconds = time.monotonic() - self._failed_at
-            message += f" There was none for {seconds:.0f} seconds: raise outage_timeout to live through more."
+            message += f" There was no new link for {seconds:.0f} seconds: raise outage_timeout to tolerate longer outages."
         return text.redacted(
             {**result, "msg": message, "error": {**error.to_dict(), "storage": before}}
         )

@@ -124,7 +124,7 @@ class TaskLines(ProgressLines):
             return
         before, outage = progress["prefix"], progress["outage"]
         if outage:
-            yield f"{before}no answer at the moment, {duration(elapsed)} elapsed: {outage}"
+            yield f"{before}service is unavailable, {duration(elapsed)} elapsed: {outage}"
         unseen = [task for number, task in progress["changes"] if number > self.news]
         more = progress["changed"] - self.news - len(unseen)
         self.news = progress["changed"]
@@ -136,9 +136,9 @@ class TaskLines(ProgressLines):
             line = task_line(task, elapsed)
             yield f"{before}last known: {line}" if outage else f"{before}{line}"
         if more > 0:
-            yield f"and {more} more download tasks changed their state"
+            yield f"{more} more download tasks changed their status"
         if progress["are_many"]:
-            yield f"{progress['live_count']} of {progress['count']} download tasks are not done, {duration(elapsed)} elapsed"
+            yield f"{progress['live_count']} of {progress['count']} download tasks are not finished, {duration(elapsed)} elapsed"
 
     def last(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
         if progress and progress["changed"] > self.news:
@@ -158,7 +158,7 @@ class TransferLines(ProgressLines):
             progress.get("rate"),
         )
         if progress.get("phase") == "checking":
-            parts.append("checking what is there")
+            parts.append("computing the checksum")
         elif size and done is not None:
             parts.append(f"{100 * done / size:.1f} % of {amount(size)}")
             if rate:
@@ -181,7 +181,7 @@ class ExtractionLines(ProgressLines):
             return
         read, total, spent = progress["read"], progress["total"], progress["elapsed"]
         parts = [f"{100 * read / total:.1f} %"]
-        if progress["step"] != "unpacking":
+        if progress["step"] != "extracting":
             parts.insert(0, progress["step"])
         if read and spent and read < total:
             parts.append(f"{amount(read / spent)}/s")

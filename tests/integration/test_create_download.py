@@ -80,10 +80,10 @@ def test_progress_while_it_waits(stocked: Any) -> None:
     def created_one_is_named(said: str) -> bool:
         return bool(service.created) and f"{service.created[0].task_id} of {INSTANCE}: running, " in said
 
-    stocked.once_said(lambda said: "in the way: dt-a1b2c3d4e5f2 of" in said, lambda: finish(blocking))
+    stocked.once_said(lambda said: "blocking: dt-a1b2c3d4e5f2 of" in said, lambda: finish(blocking))
     stocked.once_said(created_one_is_named, lambda: finish(service.created[0]))
     output = stocked.play(PLAYBOOK)
-    assert "\n[localhost] in the way: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
+    assert "\n[localhost] blocking: dt-a1b2c3d4e5f2 of rm-bp1a2b3c4d5e6f7g8: running, " in output
     (created,) = service.created
     assert f"\n[localhost] {created.task_id} of rm-bp1a2b3c4d5e6f7g8: running, " in output
     assert "changed=1" in output
@@ -255,7 +255,7 @@ def test_what_stops_it(stocked: Any) -> None:
     assert "give the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8, with -e instance_name=" in stocked.run(
         "ansible-playbook", "apsaradb.backup.create_download", check=False
     )
-    assert "there is no full backup set that can be used for" in " ".join(
+    assert "there is no usable full backup set for" in " ".join(
         create(stocked, "-e", "backup_set_id=1", check=False).split()
     )
     # What is said cures it: with an ID, it does not ask for one, and what it names creates the task.

@@ -114,7 +114,7 @@ def test_bad_input(large: Any, arguments: str, words: str) -> None:
 def test_what_the_service_says_of_a_task_without_files(large: Any) -> None:
     result = fetch(large, f"region=cn-hangzhou task_id=dt-none dest={large.dest}", check=False)
     assert result["error"]["kind"] == "location"
-    assert "there is no task 'dt-none'" in result["msg"]
+    assert "task 'dt-none' does not exist" in result["msg"]
 
 
 REFUSED = {
@@ -182,7 +182,7 @@ def test_an_outage_that_does_not_end(large: Any) -> None:
     calls = large.service.calls_of(ACTION)
     assert result["error"]["code"] == "DBS.InternalError"
     assert result["error"]["request_id"] in {call.request_id for call in calls[1:]}
-    assert "raise outage_timeout to live through more" in result["msg"]
+    assert "raise outage_timeout to tolerate longer" in result["msg"]
     assert result["bytes_transferred"] == 1 << 20
     assert not list((large.directory / "host").glob("apsaradb.backup-*"))
 

@@ -84,9 +84,9 @@ def test_options_from_everywhere(filled: Any) -> None:
     ("arguments", "said"),
     [
         ("'dt-a1b2c3d4e5f3', region='cn-hangzhou'", "task 'dt-a1b2c3d4e5f3' is failed, not finished. Retry it."),
-        ("'dt-gone', region='cn-hangzhou'", "there is no task 'dt-gone'"),
-        ("'dt-a1b2c3d4e5f1', region='cn-hangzhou', want='url'", "has the target OSS, and so no link"),
-        ("'dt-a1b2c3d4e5f0', region='cn-hangzhou', want='oss_path'", "has the target URL, and so no OSS path"),
+        ("'dt-gone', region='cn-hangzhou'", "task 'dt-gone' does not exist"),
+        ("'dt-a1b2c3d4e5f1', region='cn-hangzhou', want='url'", "has target_type OSS and no link"),
+        ("'dt-a1b2c3d4e5f0', region='cn-hangzhou', want='oss_path'", "has target_type URL and no OSS path"),
         (
             "'dt-a1b2c3d4e5f0', region='cn-hangzhou', duration=1",
             "duration 1 is out of range: give 300 to 86400 seconds.",
@@ -104,7 +104,7 @@ def test_failures(filled: Any, arguments: str, said: str) -> None:
 
 def test_a_warning(filled: Any) -> None:
     play(filled, "query(look, 'dt-a1b2c3d4e5f3', region='cn-hangzhou', on_unfinished='warn') == []")
-    assert "Left out: task 'dt-a1b2c3d4e5f3' is failed" in " ".join(filled.output.split())
+    assert "Skipped: task 'dt-a1b2c3d4e5f3' is failed" in " ".join(filled.output.split())
 
 
 def test_a_link_is_shown_nowhere(filled: Any) -> None:

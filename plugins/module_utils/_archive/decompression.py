@@ -35,7 +35,7 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
                 chunk = member.decompress(data, tuning.CHUNK_SIZE)
             except zlib.error as error:
                 raise damaged(
-                    f"its gzip stream, before byte {source.read} of the archive: {error}"
+                    f"the gzip stream cannot be read before byte {source.read}: {error}"
                 ) from None
             if chunk:
                 yield chunk

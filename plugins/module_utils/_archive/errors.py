@@ -17,13 +17,13 @@ class InvalidArchiveError(BackupError):
     kind = "archive"
 
 
-_DAMAGED_HINT = "Download it again; nothing of it was unpacked"
-_UNTRUSTED_HINT = "The backup service makes no such archives: find out where it comes from; nothing of it was unpacked"
+_DAMAGED_HINT = "Download it again. Nothing was extracted"
+_UNTRUSTED_HINT = "The backup service does not create such archives: check where it comes from. Nothing was extracted"
 
 
 def damaged(message: str) -> InvalidArchiveError:
     """The error for bytes that no tool writes."""
-    return InvalidArchiveError(f"it is damaged: {message}", hint=_DAMAGED_HINT)
+    return InvalidArchiveError(f"the archive is damaged: {message}", hint=_DAMAGED_HINT)
 
 
 def untrusted(message: str) -> InvalidArchiveError:
@@ -34,6 +34,6 @@ def untrusted(message: str) -> InvalidArchiveError:
 def truncated(size: int, what: str) -> InvalidArchiveError:
     """The error for an archive of that size that ends too early."""
     return InvalidArchiveError(
-        f"it is truncated: after {size} bytes it ends in the middle of a {what}",
+        f"the archive is truncated: it ends after {size} bytes, in the middle of a {what}",
         hint=_DAMAGED_HINT,
     )

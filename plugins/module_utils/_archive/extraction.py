@@ -37,10 +37,10 @@ from .writer import Writer
 
 
 class Step(enum.Enum):
-    """A step: comparing the archive with ``dest``, unpacking it, or bringing all files to the disk."""
+    """A step: comparing the archive with ``dest``, extracting it, or bringing all files to the disk."""
 
     COMPARE = "comparing"
-    UNPACK = "unpacking"
+    EXTRACT = "extracting"
     SYNC = "syncing"
 
 
@@ -128,7 +128,7 @@ def _hint(number: t.Optional[int], request: Request) -> t.Optional[str]:
     """The hint for an error of the system, where it is not the usual one: ``dest`` is created by the extraction itself."""
     parent = printable_name(os.path.dirname(request.dest))
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"Make room in {parent}, and run it again"
+        return f"Free some space in {parent} and run it again"
     if number in (errno.ENOENT, errno.ENOTDIR):
         return f"Create the directory {parent} first"
     return None
@@ -154,13 +154,15 @@ def _compare(
     dest = request.dest
     if os.path.ismount(dest):
         raise DestinationError(
-            f"{printable_name(dest)} is a mount point, which cannot be put in place as a whole",
-            hint="Give a directory below it as dest",
+            f"{printable_name(dest)} is a mount point, which cannot be replaced as a whole",
+            hint="Set dest to a directory below it",
         )
     if not _names_in(dest):
         return None, False
     there = read_marker(dest)
-    message = f"{printable_name(dest)} holds something else"
+    message = (
+        f"{printable_name(dest)} is not empty, and its content is not from this archive"
+    )
 
     def tick() -> None:
         watch(Progress(Step.COMPARE, source.read, source.size, 0, 0))
@@ -175,12 +177,12 @@ def _compare(
         if tree == there.tree:
             return dataclasses.replace(there, src=request.src), False
         message = (
-            f"{printable_name(dest)} holds what this archive gave, and was altered since: it is {_counted(tree)} now,"
-            f" and was {_counted(there.tree)}"
+            f"{printable_name(dest)} was changed since this archive was extracted: it "
+            f"holds {_counted(tree)} now, and held {_counted(there.tree)} before"
         )
     if not request.replace:
         raise DestinationError(
-            message, hint="Set force to true to have it replaced, or give another dest"
+            message, hint="Set force=true to replace it, or use another dest"
         )
     return None, True
 
@@ -197,7 +199,7 @@ def _names_in(dest: str) -> list[str]:
             raise
         raise DestinationError(
             f"{printable_name(dest)} is not a directory",
-            hint="Give another dest, or remove it",
+            hint="Remove it, or use another dest",
         ) from None
 
 
@@ -212,7 +214,7 @@ def _fill(
     root = staging.create()
     writer = Writer(root, request)
 
-    def tick(step: Step = Step.UNPACK) -> None:
+    def tick(step: Step = Step.EXTRACT) -> None:
         watch(Progress(step, source.read, source.size, writer.files, writer.size))
 
     source.rewind()

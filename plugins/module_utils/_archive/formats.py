@@ -62,32 +62,32 @@ def detect_format(beginning: bytes) -> Format:
     what, hint = describe_content(beginning)
     *others, last = (f".{format.value}" for format in Format)
     known = f"{', '.join(others)} or {last}"
-    raise InvalidArchiveError(f"it is not a {known}: it {what}", hint=hint)
+    raise InvalidArchiveError(f"the file is not a {known} archive: it {what}", hint=hint)
 
 
-_RESPONSE_HINT = "It may be the answer of a link that is expired, or of a proxy: look into it, and download the archive again"
+_RESPONSE_HINT = "It may be the error page of an expired link or of a proxy: look into it, and download the archive again"
 #: What else a file may be: the beginning of its content, the end of a sentence, and a hint.
 _SIGNATURES = (
     (
         rb"XBSTCK01",
         "is an xbstream, a physical backup",
-        "Unpack it with xbstream -x, then xtrabackup --decompress",
+        "Extract it with xbstream -x, then xtrabackup --decompress",
     ),
     (
         rb"qpress10",
         "is a qpress archive, a physical backup",
-        "Unpack it with qpress -d, then xbstream -x",
+        "Extract it with qpress -d, then xbstream -x",
     ),
     (rb"(?i)\s*<(!doctype html|html)", "is an HTML page", _RESPONSE_HINT),
     (rb"\s*<(\?xml|Error)", "is an XML document", _RESPONSE_HINT),
     (rb"\s*\{\s*\"", "is a JSON document", _RESPONSE_HINT),
-    (rb"\xfd7zXZ\0", "is compressed with xz", "Unpack it with tar -xJ"),
-    (rb"BZh[1-9]", "is compressed with bzip2", "Unpack it with tar -xj"),
+    (rb"\xfd7zXZ\0", "is compressed with xz", "Extract it with tar -xJ"),
+    (rb"BZh[1-9]", "is compressed with bzip2", "Extract it with tar -xj"),
     (rb"\x04\x22\x4d\x18", "is compressed with lz4", "Decompress it with lz4 -d first"),
-    (rb"PK\x03\x04", "is a ZIP archive", "Unpack it with unzip"),
-    (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive", "Unpack it with 7z x"),
-    (rb"LZIP", "is compressed with lzip", "Unpack it with tar --lzip -x"),
-    (rb"\x1f\x9d", "is compressed with compress", "Unpack it with tar -xZ"),
+    (rb"PK\x03\x04", "is a ZIP archive", "Extract it with unzip"),
+    (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive", "Extract it with 7z x"),
+    (rb"LZIP", "is compressed with lzip", "Extract it with tar --lzip -x"),
+    (rb"\x1f\x9d", "is compressed with compress", "Extract it with tar -xZ"),
     (rb"\xff\x06\0\0sNaPpY", "is compressed with Snappy", "Decompress it first"),
     (
         rb"[\x1e\x22-\x27]\xb5\x2f\xfd",
@@ -96,7 +96,7 @@ _SIGNATURES = (
     ),
     (
         rb"\x37\xa4\x30\xec",
-        "is a dictionary of zstd",
+        "is a zstd dictionary",
         "Give the archive that was compressed with it",
     ),
     (
@@ -107,7 +107,7 @@ _SIGNATURES = (
     (
         rb"\0{512}",
         "begins with zeros",
-        "The download of it may not have ended, or something else took its place",
+        "The download may be incomplete: download it again",
     ),
 )
 
@@ -121,6 +121,6 @@ def describe_content(beginning: bytes) -> tuple[str, str]:
             return what, hint
     # The content is not quoted: whoever sees the message may not be allowed to read the file.
     return (
-        "is in no format that is known here",
-        "Check that src names the archive of a download task",
+        "is in an unknown format",
+        "Check that src is the archive of a download task",
     )

@@ -36,7 +36,7 @@ def leads_outside(entry: Entry) -> InvalidArchiveError:
     what = entry.printable
     if entry.target:
         what += f", a {entry.kind.value} to {printable_name(entry.target)},"
-    return untrusted(f"{what} in it leads out of the destination")
+    return untrusted(f"{what} in the archive leads outside the destination")
 
 
 def check_link(root: int, path: Path) -> None:

@@ -37,7 +37,7 @@ class Source:
         if not stat.S_ISREG(self._status.st_mode):
             os.close(self._file)
             raise InvalidArchiveError(
-                "it is not a regular file", hint="Give the file that was downloaded"
+                "the archive is not a regular file", hint="Set src to the downloaded file"
             )
         self.size = self._status.st_size
         self.rewind()
@@ -97,8 +97,8 @@ class Source:
         now = os.fstat(self._file)
         if now.st_size != before.st_size or now.st_mtime_ns != before.st_mtime_ns:
             raise InvalidArchiveError(
-                "it was written to while it was read",
-                hint="Wait until its download is done, and run this again",
+                "the archive was changed while it was read",
+                hint="Wait until its download has finished, and run it again",
             )
 
     def _read_next(self) -> bytes:
@@ -112,7 +112,7 @@ class Source:
 
 
 def _unreadable(error: OSError) -> InvalidArchiveError:
-    hint = "Check src, and its file system"
+    hint = "Check src and its file system"
     if error.errno in (errno.EACCES, errno.EPERM):
-        hint = "Run it as a user that may read it, with become for example"
+        hint = "Run it as a user who can read it, for example with become"
     return InvalidArchiveError(f"the archive cannot be read: {error.strerror}", hint=hint)

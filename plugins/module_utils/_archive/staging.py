@@ -103,8 +103,8 @@ class Staging:
             except BlockingIOError:
                 os.close(lock)
                 raise DestinationBusyError(
-                    f"another run is unpacking into {printable_name(self._dest)}",
-                    hint="Wait until it is done",
+                    f"another run is extracting into {printable_name(self._dest)}",
+                    hint="Wait until it has finished",
                 ) from None
             except FileNotFoundError:
                 pass
@@ -113,8 +113,8 @@ class Staging:
     def _not_ours(self) -> DestinationError:
         """The error for something else where the directory would be."""
         return DestinationError(
-            f"{printable_name(self._path)}, where it would be written first, already exists, and was not left by a run like this",
-            hint="Move it away, or give another dest",
+            f"the temporary directory {printable_name(self._path)} already exists, and was not created by this module",
+            hint="Move it away, or use another dest",
         )
 
     def _recover(self) -> bool:
@@ -127,8 +127,8 @@ class Staging:
         except OSError as error:
             dest, old = printable_name(self._dest), printable_name(self._old)
             raise DestinationError(
-                f"what was in {dest} is now in {old}, and cannot go back: {error.strerror}",
-                hint="Put it back by hand",
+                f"the old content of {dest} is now in {old}, and cannot be moved back: {error.strerror}",
+                hint="Move it back manually",
             ) from None
         return True
 

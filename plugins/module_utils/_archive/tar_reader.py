@@ -151,12 +151,12 @@ class TarReader:
         """Refuse a stream that stops before the end of a tar, or holds no tar."""
         if not has_ended:
             raise damaged(
-                f"tar {self.archives} has no end, as if cut off after {offset} unpacked bytes"
+                f"tar {self.archives} ends after {offset} decompressed bytes, without an end marker"
             )
         if not self.archives:
             raise InvalidArchiveError(
-                "it holds no files",
-                hint="Check that src names the archive of a download task",
+                "the archive holds no files",
+                hint="Check that src is the archive of a download task",
             )
 
     def _header(self, block: bytes, offset: int) -> tarfile.TarInfo:
@@ -179,11 +179,11 @@ class TarReader:
         """The error for a block that is no header. The first one is described by what it may be instead."""
         if self.archives:
             return damaged(
-                f"there is no tar header at offset {offset} of what is unpacked, where one has to be: {error}"
+                f"there is no valid tar header at offset {offset} of the decompressed data: {error}"
             )
         what, hint = describe_content(block)
         return InvalidArchiveError(
-            f"there is no tar in it: what was compressed {what}", hint=hint
+            f"the archive holds no tar: its decompressed content {what}", hint=hint
         )
 
     def _read_extended(self, header: tarfile.TarInfo) -> bytes:
@@ -191,14 +191,14 @@ class TarReader:
         limit = tuning.MAX_EXTENDED_HEADER
         if header.size > limit:
             raise untrusted(
-                f"an extended header of {header.size} bytes; at most {limit} make sense"
+                f"the archive has an extended header of {header.size} bytes; at most {limit} are allowed"
             )
         data = b"".join(self._stream.read_pieces(header.size))
         # After a short content, there is no padding either.
         padding = -header.size % BLOCK
         if len(data) < header.size or self._stream.skip(padding) < padding:
             raise damaged(
-                f"it ends at offset {self._stream.offset}, in the middle of an extended header"
+                f"the decompressed data ends at offset {self._stream.offset}, in the middle of an extended header"
             )
         return data
 
@@ -212,7 +212,7 @@ class TarReader:
 def cut_off(entry: Entry, offset: int) -> InvalidArchiveError:
     """The error for content that ends too early."""
     return damaged(
-        f"what is unpacked ends at offset {offset}, in the middle of {entry.printable}"
+        f"the decompressed data ends at offset {offset}, in the middle of {entry.printable}"
     )
 
 
@@ -250,16 +250,20 @@ def _entry_of(
     kind = _KINDS.get(header.type)
     if header.type in _REFUSED or settings.get(_SPARSE):
         what = _REFUSED.get(header.type, "a sparse file")
-        raise untrusted(f"{printable_name(name)} in it is {what}, which is not unpacked")
+        raise untrusted(
+            f"{printable_name(name)} in the archive is {what}, which is not extracted"
+        )
     if kind is None:
         what = printable_name(header.type.decode("latin-1"))
-        raise untrusted(f"{printable_name(name)} in it is of the unknown type {what}")
+        raise untrusted(
+            f"{printable_name(name)} in the archive has the unknown type {what}"
+        )
     size = header.size
     stated = settings.get("size")
     if stated:
         if not re.fullmatch(r"[0-9]{1,19}", stated):
             raise damaged(
-                f"the extended header before offset {offset} has a size that is no number"
+                f"the extended header before offset {offset} has a size that is not a number"
             )
         size = int(stated)
     # Tars from before POSIX have no type for directories.

@@ -52,7 +52,7 @@ class Request:
     @property
     def operation(self) -> str:
         """The operation that errors name."""
-        return f"unpack {printable_name(self.src)} into {printable_name(self.dest)}"
+        return f"extract {printable_name(self.src)} into {printable_name(self.dest)}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,12 +55,12 @@ class Writer:
         parts = self._split(entry.name, entry)
         if not parts:
             if entry.kind is not Kind.DIRECTORY:
-                raise untrusted(f"a {entry.kind.value} in it has no name")
+                raise untrusted(f"a {entry.kind.value} in the archive has no name")
             return
         if parts == (MARKER,):
             raise InvalidArchiveError(
-                f"it holds {MARKER}, which this writes itself",
-                hint="Was it made of an unpacked one?",
+                f"the archive holds {MARKER}, a file that only this module writes",
+                hint="It may have been made from an extracted archive: make it again without that file",
             )
         if entry.kind is Kind.DIRECTORY:
             self._enter(parts, entry)
@@ -91,7 +91,7 @@ class Writer:
             raise leads_outside(entry)
         if "\0" in name:
             raise damaged(
-                f"the name {printable_name(name)} at offset {entry.offset} has a zero byte"
+                f"the name {printable_name(name)} at offset {entry.offset} contains a NUL byte"
             )
         # The path must be valid in the new directory, which is longer than in dest.
         whole = f"{self._request.dest}.part/new/{name}"
@@ -109,9 +109,10 @@ class Writer:
         self.entries += 1
         limit = self._request.max_files
         if self.entries > limit:
-            message = f"it holds more than {limit} files, directories and links"
+            message = f"the archive holds more than {limit} files, directories and links"
             raise InvalidArchiveError(
-                message, hint=f"Raise max_files, which is {limit}, if that is right"
+                message,
+                hint=f"If you trust the archive, raise max_files, which is {limit}",
             )
 
     def _count_file(self, size: int, entry: Entry) -> None:
@@ -120,16 +121,18 @@ class Writer:
         self.size += size
         limit = t.cast(int, self._max_size)
         if self.size > limit:
-            message = f"up to {entry.printable} it holds {self.size} bytes of content"
+            message = (
+                f"the archive holds {self.size} bytes of content up to {entry.printable}"
+            )
             if self._request.max_size is None:
                 parent = printable_name(os.path.dirname(self._request.dest))
                 raise DestinationError(
-                    f"{message}, and only {limit} are free in {parent}",
-                    hint="Make room there, and run it again; if the file system compresses what is written, set max_size",
+                    f"{message}, but only {limit} bytes are free in {parent}",
+                    hint="Free some space there and run it again. If the file system compresses its content, set max_size",
                 )
             raise InvalidArchiveError(
-                f"{message}, and max_size is {limit}",
-                hint="Raise max_size if that is right",
+                f"{message}, but max_size is {limit}",
+                hint="If you trust the archive, raise max_size",
             )
 
     def _enter(
@@ -172,7 +175,7 @@ class Writer:
     def _conflict(self, entry: Entry, name: str) -> InvalidArchiveError:
         """The error for a file where another entry needs a directory."""
         return untrusted(
-            f"{printable_name(name)} in it is a file or a link, and {entry.printable} needs a directory there"
+            f"{printable_name(name)} in the archive is a file or a link, but {entry.printable} needs a directory there"
         )
 
     def _create(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
@@ -183,7 +186,7 @@ class Writer:
             status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             raise untrusted(
-                f"{entry.printable} in it is both a directory and a {entry.kind.value}"
+                f"{entry.printable} in the archive is both a directory and a {entry.kind.value}"
             )
         # Not overwritten: by a hard link, the content could be that of another entry as well, or a link leads elsewhere.
         os.unlink(name, dir_fd=self._directory)
@@ -218,7 +221,7 @@ class Writer:
     def _write_link(self, entry: Entry, parts: Path) -> None:
         """Create a symbolic link, if the text of its target is safe. Its real target can be checked only when all is there."""
         if not entry.target or "\0" in entry.target:
-            raise damaged(f"the link {entry.printable} leads nowhere")
+            raise damaged(f"the link {entry.printable} has no valid target")
         name, directory = parts[-1], self._directory
         if escapes(entry.target, len(parts) - 1):
             raise leads_outside(entry)
@@ -240,7 +243,7 @@ class Writer:
         """Create a hard link to a file that was written before, and to nothing else."""
         target = self._split(entry.target, entry)
         if target == parts:
-            raise damaged(f"the hard link {entry.printable} leads to itself")
+            raise damaged(f"the hard link {entry.printable} points to itself")
         status = None
         if target:
             with contextlib.suppress(FileNotFoundError):
@@ -251,7 +254,7 @@ class Writer:
         if status is None or not stat.S_ISREG(status.st_mode):
             name, other = entry.printable, printable_name(entry.target)
             raise untrusted(
-                f"{name} in it is a hard link to {other}, and no such file is before it"
+                f"{name} in the archive is a hard link to {other}, but no such file comes before it"
             )
         self._count_file(status.st_size, entry)
         # The next step closes the present directory, which is that of the target.

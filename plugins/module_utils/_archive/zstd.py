@@ -57,15 +57,13 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
             _skip_frame(source)
             continue
         if number != _FRAME or len(magic) < 4:
-            raise damaged(
-                f"there is no Zstandard frame before byte {source.read} of the archive, where one has to be"
-            )
+            raise damaged(f"there is no valid Zstandard frame before byte {source.read}")
         frame = _frame(source, magic)
         try:
             yield from _content(source, frame, decompressor_of(frame.window))
         except library_error as error:
             raise damaged(
-                f"its Zstandard stream, before byte {source.read} of the archive: {error}"
+                f"the Zstandard stream cannot be read before byte {source.read}: {error}"
             ) from None
 
 
@@ -85,8 +83,8 @@ def _frame(source: Source, magic: bytes) -> _Frame:
     # A reserved bit, which a later version may give a meaning.
     if flags >> 3 & 1:
         raise InvalidArchiveError(
-            "it needs a newer version of Zstandard than this; it need not be damaged",
-            hint="Decompress it with the newest zstd first",
+            "the archive needs a newer version of Zstandard; the archive may be intact",
+            hint="Decompress it with the latest zstd first",
         )
     window = _read_exactly(source, 1 - single)
     dictionary = _read_exactly(source, _DICTIONARY_LENGTHS[flags & 3])
@@ -96,7 +94,7 @@ def _frame(source: Source, magic: bytes) -> _Frame:
     if any(dictionary):
         number = int.from_bytes(dictionary, "little")
         raise InvalidArchiveError(
-            f"it was compressed with the dictionary {number}, which is not at hand; it is not damaged",
+            f"the archive was compressed with the Zstandard dictionary {number}, which is not available; it is not damaged",
             hint="Decompress it with zstd -d -D and the dictionary first",
         )
     size = _window_size(window[0]) if not single else _content_size(content_size)
@@ -124,20 +122,20 @@ def _check_window(size: int) -> None:
     """Check that there is memory for a window. Raises InvalidArchiveError."""
     if size <= tuning.USUAL_WINDOW:
         return
-    needs = f"it needs a window of {_mebibytes(size)} to be decompressed"
+    needs = f"the archive needs a window of {_mebibytes(size)} to be decompressed"
     if size > tuning.MAX_WINDOW:
         largest = _mebibytes(tuning.MAX_WINDOW)
         raise InvalidArchiveError(
-            f"{needs}, which is more than decoders can; it need not be damaged",
-            hint=f"Have it compressed once more, with a window of at most {largest}",
+            f"{needs}, which is more than Zstandard supports; the archive may be intact",
+            hint=f"Compress it again with a window of at most {largest}",
         )
     memory = available_memory()
     if memory is not None and size > memory * tuning.MEMORY_SHARE:
         enough = _mebibytes(round(size / tuning.MEMORY_SHARE))
         raise InvalidArchiveError(
-            f"{needs}, and of the {_mebibytes(memory)} of memory that are available here, at most half is used for that;"
-            " it is not damaged",
-            hint=f"Unpack it where at least {enough} of memory are available",
+            f"{needs}, but at most half of the {_mebibytes(memory)} of available memory "
+            "is used for it; it is not damaged",
+            hint=f"Extract it on a host with at least {enough} of available memory",
         )
 
 
@@ -156,7 +154,7 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
         kind = fields >> 1 & 3
         size = fields >> 3
         if size > _MAX_BLOCK or kind == _RESERVED_BLOCK:
-            raise damaged(f"a Zstandard block before byte {source.read} of the archive")
+            raise damaged(f"a Zstandard block is invalid before byte {source.read}")
         # Only that byte is stored, and its number in place of the size.
         if kind == _REPEATED_BYTE:
             size = 1
@@ -188,7 +186,7 @@ def _library() -> tuple[t.Callable[[int], t.Any], type[Exception]]:
         import zstandard
     except ImportError:
         raise MissingLibraryError(
-            "zstandard", "to unpack .tar.zst", traceback.format_exc()
+            "zstandard", "to extract .tar.zst archives", traceback.format_exc()
         ) from None
 
     def by_package(window: int) -> t.Any:

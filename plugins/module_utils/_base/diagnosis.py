@@ -64,32 +64,32 @@ def connection_failed(
         )
     if isinstance(error, requests.exceptions.SSLError):
         if "CERTIFICATE_VERIFY_FAILED" not in text:
-            return failed(f"TLS with {host} broke ({cause})")
+            return failed(f"the TLS connection to {host} failed ({cause})")
         return failed(
             f"the certificate of {host} is not trusted ({cause})",
-            "If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
+            "If a proxy or a private CA signs the certificates, set ca_path to its CA bundle",
             permanent=True,
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return failed(
-            f"{host} accepted no connection within {connect_timeout:.3g} seconds",
+            f"{host} did not accept a connection within {connect_timeout:.3g} seconds",
             f"Check network, firewall and {option}, or raise connect_timeout",
         )
     if isinstance(error, requests.exceptions.ReadTimeout) or "timed out" in text:
         return failed(
             f"{host} did not answer within {read_timeout:.3g} seconds",
-            "Raise read_timeout and request_timeout if it is only slow",
+            "If the service is only slow, raise read_timeout and request_timeout",
         )
     if re.search("[Ff]ailed to resolve|Name or service not known|getaddrinfo", text):
         return failed(
             f"the name of {host} could not be resolved",
-            f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs the Internet",
+            f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs Internet access",
         )
     if "refused" in text:
         return failed(
             f"{host} refused the connection", f"Check {option}, port and firewall"
         )
-    return failed(f"the connection to {host} broke ({cause})")
+    return failed(f"the connection to {host} failed ({cause})")
 
 
 def _chain(error: t.Optional[BaseException]) -> str:

@@ -102,11 +102,9 @@ def foreseen() -> t.Iterator[None]:
     except BackupError:
         raise
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
-        message = (
-            f"this failed in a way that was not foreseen: {type(error).__name__}: {error}"
-        )
+        message = f"unexpected error: {type(error).__name__}: {error}"
         raise UnforeseenError(
-            message, hint="Report it as a defect of the collection"
+            message, hint="Report it as a bug of the collection"
         ) from None
 
 
@@ -123,7 +121,7 @@ class MissingLibraryError(ConfigurationError):
 
     def __init__(self, library: str, reason: str, trace: str) -> None:
         super().__init__(
-            f"The Python package {library} is needed {reason}, and cannot be imported."
+            f"The Python package {library} is needed {reason}, but cannot be imported."
         )
         self.library = library
         self.reason = reason

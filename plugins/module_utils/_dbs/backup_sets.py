@@ -214,9 +214,10 @@ def newest_of(backups: t.Sequence[BackupSet]) -> t.Optional[BackupSet]:
         ended = backup["backup_end_time"]
         if not backup["backup_start_time"] and not (began and ended and ended <= began):
             raise IncompleteListError(
-                f"the service tells no start of backup set {backup['backup_set_id']!r} of instance {backup['instance_name']!r}, so that"
-                " nobody knows which is the newest",
-                hint="Give the ID of the backup set that you need in backup_set_id",
+                "the service returned no start time of backup set "
+                f"{backup['backup_set_id']!r} of instance {backup['instance_name']!r}, "
+                "so the newest one is unknown",
+                hint="Set backup_set_id to the ID of the backup set that you need",
             )
     return newest
 
@@ -239,7 +240,7 @@ def recoverable_window(
             "window of time",
             ("RecoveryBeginTime",),
             "DescribeLocalAvailableRecoveryTime",
-            f"find out which times of instance {instance_name!r} in region {region!r} can be restored",
+            f"get the recoverable times of instance {instance_name!r} in region {region!r}",
         )
         response = client.call(
             expected.action,
@@ -269,8 +270,9 @@ def recoverable_window(
     )
     if len(times) < len(usable):
         warn(
-            f"The service tells no time of {len(usable) - len(times)} backup sets of instance {instance_name!r}: what can be"
-            " restored may reach further than recoverable says."
+            f"The service returned no time of {len(usable) - len(times)} backup sets of "
+            f"instance {instance_name!r}: the recoverable range may be larger than "
+            "recoverable says."
         )
     return {
         "earliest": times[0] if times else None,

@@ -174,7 +174,7 @@ class DownloadTasks:
         if isinstance(data, dict) and data.get("TaskId"):
             self.unconfirmed = ""
             return normalised(data, self._instance_name, self._region), True
-        lost = AmbiguousResultError("the service's answer names no task")
+        lost = AmbiguousResultError("the response has no task ID")
         lost.operation, lost.action = operation, "CreateDownload"
         return self._found_out(request, known, lost), True
 
@@ -197,15 +197,15 @@ class DownloadTasks:
             return task
         said = f"the service refused it ({refusal.code}, request ID {refusal.request_id or 'not given'}): "
         if task is None:
-            said += "another task of the instance is in the way"
+            said += "another task of the instance blocks it"
             if self._look_error:
-                said += f", and which could not be found out ({str(self._look_error).rstrip('.')})"
+                said += f", but it could not be looked up ({str(self._look_error).rstrip('.')})"
             hint = "List its tasks: wait for one that is running, retry one that failed"
         else:
-            said += f"task {task['task_id']!r} is {task['download_status']}, and an instance has one running or failed task"
-            hint = "Retry it with state=retried: until then it blocks new ones"
+            said += f"task {task['task_id']!r} is {task['download_status']}, and an instance can have only one running or failed task"
+            hint = "Retry it with state=retried: a failed task blocks new ones"
             if is_live(task):
-                hint = "Wait until it is done, for example with wait_for_slot"
+                hint = "Wait until it has finished, for example with wait_for_slot=true"
         raise SlotTakenError(said, task, hint=hint).in_context(
             refusal.operation, action=refusal.action
         )
@@ -232,8 +232,8 @@ class DownloadTasks:
             return task
         raise self._unknown(
             error,
-            "no such task has shown up",
-            "a task that was created after all is found then",
+            "no such task has appeared",
+            "it finds the task if it was created",
         )
 
     def _look(self, find: t.Callable[[], t.Optional[T]]) -> t.Optional[T]:
@@ -293,15 +293,17 @@ class DownloadTasks:
                 self.unconfirmed = ""
                 return found
             raise self._unknown(
-                error, "the task is still failed", "it is retried then"
+                error,
+                "the task is still failed",
+                "it retries the task if it is still failed",
             ) from error
         return self._look(restarted) or task
 
     def _unknown(self, error: BackupError, seen: str, then: str) -> AmbiguousResultError:
         if self._look_error:
-            seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')}), so that {seen}"
+            seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')})"
         unknown = AmbiguousResultError(
-            f"the answer was lost ({error.explanation.rstrip('.')}), and {seen} within {self._look_timeout:g} seconds",
+            f"the response was lost ({error.explanation.rstrip('.')}), and after {self._look_timeout:g} seconds {seen}",
             hint=f"Run it again: {then}. Nothing was sent twice",
         )
         unknown.in_context(

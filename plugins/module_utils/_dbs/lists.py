@@ -104,10 +104,10 @@ class Expected(t.NamedTuple):
 
     def broken(self, response: Answer) -> InvalidResponseError:
         error = InvalidResponseError(
-            f"the answer holds no {self.what} where one belongs",
+            f"the response has no {self.what}",
             status=200,
             request_id=str(response.get("RequestId") or ""),
-            hint="Check endpoint; if it is the service's, report this as a defect of the collection",
+            hint="Check endpoint. If it is right, report this as a bug of the collection",
         )
         error.in_context(self.operation, action=self.action)
         return error

@@ -53,7 +53,7 @@ class LocationNotFoundError(BackupError):
     @classmethod
     def missing(cls, task_id: str) -> LocationNotFoundError:
         hint = "Check its ID, the instance and the region"
-        return cls(f"there is no task {task_id!r}", is_missing=True, hint=hint)
+        return cls(f"task {task_id!r} does not exist", is_missing=True, hint=hint)
 
 
 #: The codes of errors for a task that does not exist; the second one comes with HTTP 404.
@@ -99,11 +99,14 @@ def request_link(
         if error.code != "DBS.DownloadTask.NotSupport":
             raise
         hint = (
-            "A task that is not finished has no link yet: wait for it. One that expired has none any more: its files are gone, create"
-            " a new task. One that writes to OSS has none: give instance_name, and bucket for its whole path"
+            "If the task is not finished, wait for it. If it has expired, its files are "
+            "gone: create a new task. If it writes to OSS, it has no link: set "
+            "instance_name, and bucket for the full path"
         )
         raise LocationNotFoundError(
-            f"task {task_id!r} has none: {error.message}", is_missing=False, hint=hint
+            f"task {task_id!r} has no link: {error.message.rstrip('. ')}",
+            is_missing=False,
+            hint=hint,
         ) from error
     data = response.get("Data")
     names = ("PublicUrl", "PrivateUrl")
@@ -116,9 +119,9 @@ def request_link(
     urls = [_url(data.get(name), force_https) for name in names]
     if not any(urls):
         raise LocationNotFoundError(
-            f"the service gives no link for task {task_id!r}",
+            f"the service returned no link for task {task_id!r}",
             is_missing=False,
-            hint="A task that is not finished has none: wait for it. One that writes to OSS has none: give instance_name",
+            hint="If the task is not finished, wait for it. If it writes to OSS, it has no link: set instance_name",
         )
     # Described as milliseconds, shown as seconds.
     return Link(urls[0], urls[1], epoch_milliseconds(data.get("ExpirationTime")))

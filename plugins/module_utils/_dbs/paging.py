@@ -154,5 +154,5 @@ def tell_gap(
     """Tell of it if fewer items came than the service announced."""
     if listing.shortfall:
         tell(
-            f"The service announced {given + listing.shortfall} {what}, but gave {given}."
+            f"The service announced {given + listing.shortfall} {what}, but returned {given}."
         )

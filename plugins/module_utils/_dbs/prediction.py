@@ -18,7 +18,7 @@ PREDICTED_ID = "dt-would-be-created"
 #: Leads nowhere: no name that ends in .invalid exists (RFC 2606).
 PREDICTED_LINK = f"https://{PREDICTED_ID}.invalid/{PREDICTED_ID}.tar.gz"
 
-PREDICTED_WARNING = f"The task {PREDICTED_ID} does not exist yet: what is said of it and of its files is a placeholder."
+PREDICTED_WARNING = f"The task {PREDICTED_ID} does not exist yet: its values and its files are placeholders."
 
 
 def is_predicted(task_id: t.Optional[str], check_mode: bool) -> bool:

@@ -55,18 +55,18 @@ DBS = Service(
         _TASK
         + "CustinNameNotSupport": "Advanced download is not available for this instance",
         _TASK
-        + "DbTypeNotSupport": "Advanced download exists for RDS MySQL, RDS PostgreSQL, PolarDB for MySQL and MongoDB",
+        + "DbTypeNotSupport": "Advanced download supports RDS MySQL, RDS PostgreSQL, PolarDB for MySQL and MongoDB",
         _TASK
         + "InstanceStorageTypeNotSupport": "Advanced download needs an instance with cloud disks",
         _TASK
-        + "BakSetError": "Check backup_set_id: it must be a backup set of the instance that succeeded",
+        + "BakSetError": "Check backup_set_id: it must be a successful backup set of the instance",
         _TASK
-        + "OssForbid": "Let DBS write to the bucket: grant it AliyunDBSDefaultRole, and check target_bucket",
+        + "OssForbid": "Allow DBS to write to the bucket: grant it the role AliyunDBSDefaultRole, and check target_bucket",
         _TASK + "OssStorageTypeInvalid": "Use a bucket of the storage class Standard",
         _TASK + "UserNotSupport": "Advanced download is not available for this account",
         _TASK
         + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
-        _TASK + "RegionNotSupport": "Advanced download does not exist in this region",
+        _TASK + "RegionNotSupport": "Advanced download is not available in this region",
     },
 )
 

@@ -45,7 +45,7 @@ def download_support(
         "true or false",
         ("Data",),
         "DescribeDownloadSupport",
-        f"find out whether instance {instance_name!r} in region {region!r} has advanced downloads",
+        f"check whether instance {instance_name!r} in region {region!r} supports advanced download",
     )
     try:
         response = client.call(expected.action, parameters, operation=expected.operation)

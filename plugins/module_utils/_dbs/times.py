@@ -38,7 +38,7 @@ def given_milliseconds(value: str, now: int, *, is_end: bool = False) -> int:
     if ago:
         parse_time = now - int(ago[1]) * _UNITS[ago[2]]
         if parse_time < SMALLEST_MILLISECONDS:
-            raise ValueError("is before 1973, when there were no backups to be had")
+            raise ValueError("is before 1973: give a later time")
         return parse_time
     if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         text += "T23:59:59.999Z" if is_end else "T00:00:00Z"
@@ -93,5 +93,5 @@ def milliseconds(value: str) -> int:
             "has no time zone: append Z for UTC, or an offset such as +08:00"
         )
     if time.year < 1973:
-        raise ValueError("is before 1973, when there were no backups to be had")
+        raise ValueError("is before 1973: give a later time")
     return round(time.timestamp() * 1000)

@@ -287,7 +287,7 @@ class Waiter:
         out = self.known.elapsed - since
         if out >= self._policy.outage_timeout:
             raise error.in_context(
-                hint=f"This went on for {out:.0f} seconds while waiting: raise outage_timeout to live through more"
+                hint=f"The outage lasted {out:.0f} seconds: raise outage_timeout to tolerate longer ones"
             )
 
     def _outcome(self) -> t.Optional[WaitOutcome]:

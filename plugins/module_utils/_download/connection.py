@@ -242,7 +242,7 @@ class Connection:
             link = self._checked(redirection_target, response, link)
         self.close()
         raise invalid_response(
-            f"more than {tuning.MAX_REDIRECTS} redirections", response, link.host
+            f"more than {tuning.MAX_REDIRECTS} redirects", response, link.host
         )
 
     def _send(

@@ -120,7 +120,7 @@ def full_error(destination: str, missing: int, free: float) -> DestinationError:
         OSError(errno.ENOSPC, ""),
         f"{destination}.part",
         write_operation(destination),
-        details=f": it takes {missing} bytes more, and {free:.0f} are free",
+        details=f": {missing} more bytes are needed, but only {free:.0f} are free",
     )
 
 

@@ -34,13 +34,13 @@ def connection_failure(
         return _read_timeout(host, options.read_timeout, had_response)
     if is_timeout:
         return ConnectionFailedError(
-            f"{host} accepted no connection within {options.connect_timeout:g} seconds",
-            hint="Check network and firewall; a link for the virtual private cloud works in it only",
+            f"{host} did not accept a connection within {options.connect_timeout:g} seconds",
+            hint="Check network and firewall. A VPC link works inside its VPC only",
         )
     if isinstance(error, socket.gaierror):
         return ConnectionFailedError(
             f"the name of {host} could not be resolved",
-            hint="Check DNS; a link for the virtual private cloud works in it only: use network=public elsewhere",
+            hint="Check DNS. A VPC link works inside its VPC only: use network=public elsewhere",
         )
     if isinstance(error, ConnectionRefusedError):
         return ConnectionFailedError(
@@ -54,7 +54,7 @@ def connection_failure(
         )
     # Errors of http.client have texts that say less than their names.
     reason = getattr(error, "strerror", None) or type(error).__name__
-    return ConnectionFailedError(f"the connection to {host} broke ({reason})")
+    return ConnectionFailedError(f"the connection to {host} failed ({reason})")
 
 
 def _read_timeout(host: str, seconds: float, had_response: bool) -> ConnectionFailedError:
@@ -62,20 +62,22 @@ def _read_timeout(host: str, seconds: float, had_response: bool) -> ConnectionFa
     message = f"{host} did not answer within {seconds:g} seconds"
     if had_response:
         message = f"{host} sent nothing for {seconds:g} seconds"
-    return ConnectionFailedError(message, hint="Raise read_timeout if it is only slow")
+    return ConnectionFailedError(
+        message, hint="If the server is only slow, raise read_timeout"
+    )
 
 
 def _untrusted_certificate(host: str, reason: str) -> ConnectionFailedError:
     return ConnectionFailedError(
         f"the certificate of {host} is not trusted ({reason})",
-        hint="If a proxy or a private authority signs certificates here, name its CA bundle in ca_path",
+        hint="If a proxy or a private CA signs the certificates, set ca_path to its CA bundle",
         permanent=True,
     )
 
 
 def _no_tls(host: str) -> ConnectionFailedError:
     return ConnectionFailedError(
-        f"{host} does not speak TLS there",
-        hint="Check the link and its port; for a task, force_https=false gives one without TLS",
+        f"{host} does not speak TLS",
+        hint="Check the link and its port; for a task, force_https=false gives a link without TLS",
         permanent=True,
     )

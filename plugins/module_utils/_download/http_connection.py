@@ -78,7 +78,7 @@ def proxy_of(link: Link) -> str:
         proxy = f"http://{proxy}"
     if not proxy.lower().startswith("http://"):
         raise ConfigurationError(
-            f"the proxy for {link.host} is not one that begins with http://: others are not supported."
+            f"the proxy for {link.host} does not begin with http://: other proxies are not supported."
         )
     return proxy
 

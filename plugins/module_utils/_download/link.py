@@ -29,14 +29,14 @@ class Link:
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise ConfigurationError("url is malformed: its host is none.") from None
+            raise ConfigurationError("url is malformed: it has no valid host.") from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ConfigurationError(
                 "url is malformed: give an address that begins with http:// or https://."
             )
         if not re.fullmatch(r"[!-~]+", parts.netloc):
             raise ConfigurationError(
-                "url is malformed: its host has a blank, or a letter that is not ASCII."
+                "url is malformed: its host has a space, or a letter that is not ASCII."
             )
         try:
             self.port = parts.port or _PORTS[parts.scheme]

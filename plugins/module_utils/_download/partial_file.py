@@ -42,8 +42,8 @@ from .segments import Gap
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _UNSYNCED_HINT = (
-    "See to the disk, and run it again: the file is downloaded from the start,"
-    " as nobody can tell what is on the disk"
+    "Check the disk and run it again. The file is downloaded from the start, because it "
+    "is unknown what is on the disk"
 )
 
 
@@ -89,7 +89,7 @@ class PartialFile:
                 os.close(file)
                 raise DestinationBusyError(
                     "another run is writing it",
-                    hint="Wait for that one, or end it. One that Ansible follows no more ends by itself in two minutes",
+                    hint="Wait for it, or stop it. A run that Ansible no longer follows stops by itself within two minutes",
                     operation=self._operation,
                 ) from None
             except FileNotFoundError:

@@ -26,14 +26,12 @@ UNCLEAR = 1
 #: Another link would be refused as well.
 FINAL = 0
 
-EXPIRED_HINT = f"A link is valid for a limited time only: get a new one; {KEPT}"
+EXPIRED_HINT = f"A link is valid for a limited time: get a new one; {KEPT}"
 _UNCLEAR_HINT = (
-    "If the link has expired, get a new one. Otherwise, see what the storage says"
+    "If the link has expired, get a new one. Otherwise, check the message of the storage"
 )
-_UNPAID_HINT = "The account that owns the bucket is suspended, as for unpaid bills: settle that in the console"
-_ENDPOINT_HINT = (
-    "The bucket is not at the host of the link: check region, oss_region and oss_endpoint"
-)
+_UNPAID_HINT = "The account that owns the bucket is suspended, for example for unpaid bills: check it in the console"
+_ENDPOINT_HINT = "The bucket has another endpoint than the link: check region, oss_region and oss_endpoint"
 _PERMISSION_HINT = (
     "Grant oss:GetObject on the object to the user whose key signed the link"
 )
@@ -67,7 +65,7 @@ _TABLE = (
         "SignatureDoesNotMatch",
         "",
         FINAL,
-        "The link was changed on its way: give it as it was issued",
+        "The link was changed after it was signed: use it exactly as it was issued",
     ),
     (
         "RequestTimeTooSkewed",
@@ -81,14 +79,14 @@ _TABLE = (
         "NoSuchKey",
         "",
         FINAL,
-        "Check the link. The files of a task are there for three days; after that, create a new task",
+        "Check the link. The files of a task are kept for three days: after that, create a new task",
     ),
     ("NoSuchBucket", "", FINAL, "Check bucket and region"),
     (
         "InvalidObjectState",
         "",
         FINAL,
-        "The object is archived: restore it in its bucket, wait until that is done, and run it again",
+        "The object is archived: restore it in its bucket, wait until it is restored, and run it again",
     ),
     # The account.
     (
@@ -102,8 +100,8 @@ _TABLE = (
         "AccessDenied",
         r"\bvpc\b",
         FINAL,
-        "A policy of the virtual private cloud that this host is in does not allow the bucket: see to that policy, or fetch"
-        " from elsewhere",
+        "A policy of this host's VPC denies access to the bucket: check that policy, or "
+        "download from another network",
     ),
     ("AccessDenied", "specified endpoint", FINAL, _ENDPOINT_HINT),
     (
@@ -117,19 +115,19 @@ _TABLE = (
         "AccessDenied",
         "bucket policy",
         FINAL,
-        "A policy of the bucket forbids it, for this host's address perhaps: see to that policy",
+        "A bucket policy denies access, perhaps for this host's address: check that policy",
     ),
     (
         "AccessDenied|AccessForbidden",
         "referer|hotlink",
         FINAL,
-        "The bucket's protection against hotlinks forbids it: allow empty referers",
+        "The hotlink protection of the bucket denies access: allow an empty Referer",
     ),
     (
         ".*",
         "kms",
         FINAL,
-        "The object is encrypted: allow the user whose key signed the link to use the key of KMS",
+        "The object is encrypted: allow the user whose key signed the link to use the KMS key",
     ),
     (
         "AccessDenied|BucketNotBelongTo",

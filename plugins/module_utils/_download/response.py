@@ -25,9 +25,9 @@ from .link import Link
 from .object_info import ObjectInfo
 from .rejection import verdict_on
 
-CHANGED = "the object is no longer the one that the transfer began with"
+CHANGED = "the object was changed during the download"
 
-_INVALID_HINT = "Something between here and the storage answers in its place, or it does not do as OSS does"
+_INVALID_HINT = "A proxy may have answered instead of the storage, or the server does not behave as OSS does"
 
 E = t.TypeVar("E", bound=InvalidResponseError)
 
@@ -98,7 +98,7 @@ def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
         raise invalid_response("an object without its length", response, host)
     kind = response.headers.get("Content-Type", "").lower()
     if "html" in kind or ("xml" in kind and response.length < tuning.MAX_ERROR_SIZE):
-        raise invalid_response("a page in place of the object", response, host)
+        raise invalid_response("a page instead of the object", response, host)
     return object_info(response, response.length)
 
 
@@ -124,19 +124,19 @@ def parse_part(
         found = parse_whole(response, host)
         if info is not None and found.is_of(info) is False:
             raise ObjectChangedError(CHANGED)
-        raise _wrong_part("the whole object in place of a range", response, host)
+        raise _wrong_part("the whole object instead of a range", response, host)
     matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", _content_range(response))
     if not matched:
-        raise _wrong_part("a part without saying which", response, host)
+        raise _wrong_part("a part without a valid Content-Range", response, host)
     first, last, size = map(int, matched.groups())
     is_valid = first <= last < size and response.length == last + 1 - first
     if not is_valid or _is_encoded(response):
-        raise _wrong_part("a part whose length does not fit", response, host)
+        raise _wrong_part("a part of a wrong length", response, host)
     found = object_info(response, size)
     if info is not None:
         _check_identity(response, host, found, info)
     if (first, last + 1) != (start, stop):
-        raise _wrong_part("a range that was not asked for", response, host)
+        raise _wrong_part("a range that was not requested", response, host)
     return found
 
 
@@ -147,13 +147,13 @@ def _check_identity(
     is_same = found.is_of(info)
     if is_same is None:
         before = " and ".join(info.identifying_headers)
-        now = " and ".join(found.identifying_headers) or "none of it"
+        now = " and ".join(found.identifying_headers) or "none of them"
         raise _wrong_part(
-            "a part of an object that nothing tells from another: the first answer had"
-            f" {before}, this one has {now}",
+            f"a part that may be of another object: the first response had {before}, "
+            f"this one has {now}",
             response,
             host,
-            "Have whatever stands between here and the storage pass on all headers of its answers, or download past it",
+            "If a proxy removes headers of the storage's responses, let it pass them on, or download without it",
         )
     if not is_same:
         raise ObjectChangedError(CHANGED)
@@ -170,10 +170,12 @@ def redirection_target(response: http.client.HTTPResponse, link: Link) -> Link:
     try:
         target = Link(urljoin(link.url, response.headers.get("Location", "")))
     except (ConfigurationError, ValueError):
-        raise invalid_response("a redirection to nowhere", response, link.host) from None
+        raise invalid_response(
+            "a redirect without a valid address", response, link.host
+        ) from None
     if link.scheme == "https" and target.scheme == "http":
         raise ConfigurationError(
-            f"{link.host} redirects from https to http, which would show the link to others."
+            f"{link.host} redirects from https to http, which would expose the link."
         )
     return target
 

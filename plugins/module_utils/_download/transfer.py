@@ -184,15 +184,15 @@ class Transfer:
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
         """Compare the CRC-64 of what came with that of the storage. Raises VerificationError."""
         if partial.gaps():
-            raise VerificationError("not all of it came")
+            raise VerificationError("the download is incomplete")
         # Not every storage gives one; then the lengths of the parts are all there is.
         if info.crc64 is None:
             return
         found = partial.crc64()
         if found != info.crc64:
             raise VerificationError(
-                f"what came is not what the storage has: its CRC-64 is {found}, not {info.crc64}",
-                hint="Something on the way changes the data",
+                f"the downloaded data differs from the object: its CRC-64 is {found}, not {info.crc64}",
+                hint="Something on the network path changes the data",
             )
 
     def _reject(self, generation: int, rejection: StorageRejectedError) -> None:

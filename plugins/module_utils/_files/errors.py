@@ -15,7 +15,7 @@ import typing as t
 from .._base.errors import BackupError
 
 #: Part of each hint after a download that was interrupted.
-KEPT = "what was downloaded is kept, and the next run continues with it"
+KEPT = "the downloaded part is kept, and the next run continues from it"
 
 
 class DestinationError(BackupError):
@@ -60,18 +60,18 @@ class AbandonedError(BackupError):
 def _hint(number: t.Optional[int], path: str, is_new: bool) -> str:
     directory = os.path.dirname(path) or "."
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"Make room in {directory}, and run it again: {KEPT}"
+        return f"Free some space in {directory} and run it again: {KEPT}"
     # Root fails at attributes such as immutable, and at network file systems that do not trust it.
     if number in (errno.EACCES, errno.EPERM) and os.geteuid() == 0:
-        return "Not even root may write there: choose another place, or, on a network file system, a user that may"
+        return "Root cannot write there: use another directory or, on a network file system, a user who can"
     if number in (errno.EACCES, errno.EPERM):
-        return "Run it as a user that may write there, with become for example"
+        return "Run it as a user who can write there, for example with become"
     if number == errno.EROFS:
-        return "Choose a place in a file system that can be written to"
+        return "Use a directory on a writable file system"
     if number in (errno.EISDIR, errno.EBUSY):
-        return "Move it away, or choose another place"
+        return "Move it away, or use another path"
     if number in (errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
-        return "Choose another place"
+        return "Use another path"
     # Says the system also of a new file in a directory below /proc and the like, which exists.
     if number == errno.ENOENT:
         return _hint_where_nothing_is(directory, is_new)
@@ -82,7 +82,5 @@ def _hint_where_nothing_is(directory: str, is_new: bool) -> str:
     if not os.path.isdir(directory):
         return f"Create the directory {directory} first"
     if is_new:
-        return (
-            f"The system lets nobody create anything in {directory}: choose another place"
-        )
-    return "Something else has moved or deleted it: run it again"
+        return f"Nobody can create files in {directory}: use another directory"
+    return "Another process has moved or deleted it: run it again"

@@ -79,8 +79,8 @@ class BackupSets(t.NamedTuple):
         newest = newest_of(list(filter(is_usable, self._list(query))))
         if not newest:
             raise BackupSetMissingError(
-                f"instance {self.instance_name!r} in region {self.region!r} has no full backup set that can be used",
-                hint="Make one, or wait for the next one",
+                f"instance {self.instance_name!r} in region {self.region!r} has no usable full backup set",
+                hint="Create one, or wait for the next one",
             )
         return newest
 
@@ -107,8 +107,9 @@ def source_for(
         return found
     if kind_of(instance_name) == "mongodb":
         raise ConfigurationError(
-            f"instance_name {instance_name!r} is a MongoDB instance, whose backup sets cannot be listed: take the ID of a"
-            " backup set from the console, and give it to dbs_download_task."
+            f"instance_name {instance_name!r} is a MongoDB instance, whose backup sets "
+            "cannot be listed: copy the ID of a backup set from the console, and give "
+            "it to dbs_download_task."
         )
     raise ConfigurationError(
         f"instance_name {instance_name!r} does not tell which service lists its backup sets: {instead}."

@@ -32,7 +32,7 @@ def estimated_size(
         backup = backups.find(request.backup_set_id, before=request.point_in_time)
     except BackupError as error:
         warn(
-            f"The size of the backup set, and so the fee, is not known: {error} Set backup_set_size or rds_endpoint."
+            f"The size of the backup set and the fee are unknown: {error} Set backup_set_size or rds_endpoint."
         )
         return None
     return backup["backup_size"] if backup else None
@@ -43,12 +43,12 @@ def warn_of_slot(
 ) -> None:
     """Warn of a task that is, or may be, in the way of a new one. ``waits``: whether the module waits for its end."""
     if gap and not blocking:
-        warn(f"{gap} One that it did not give may be in the way.")
+        warn(f"{gap} A task that it did not return may block the new one.")
     if blocking and not is_live(blocking):
         warn(
-            f"Task {blocking['task_id']!r} is failed: until it is retried, the service refuses to create another one for"
-            " the instance, and the run will fail. Retry it with state=retried, or set wait_for_slot and"
-            " on_blocked=retry."
+            f"Task {blocking['task_id']!r} has failed: until it is retried, the service "
+            "refuses to create another one for the instance, and the run will fail. "
+            "Retry it with state=retried, or set wait_for_slot and on_blocked=retry."
         )
     elif blocking and not waits:
         warn(

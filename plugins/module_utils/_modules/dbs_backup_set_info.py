@@ -202,8 +202,9 @@ def _warn_of_no_start(
             f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
         )
         warn(
-            f"The service tells no start of backup sets of instance {instance_name!r}: {', '.join(unknown[:_MAX_NAMED])}{more}. They"
-            " are listed last, and whatever start_time and end_time are."
+            "The service returned no start time of backup sets of instance "
+            f"{instance_name!r}: {', '.join(unknown[:_MAX_NAMED])}{more}. They are "
+            "listed last, regardless of start_time and end_time."
         )
 
 
@@ -215,7 +216,7 @@ def _check_found(
         return
     given, query = request.given, request.backup_sets
     what = (
-        "full backup set that can be used"
+        "usable full backup set"
         if request.latest and query.status == "success"
         else "backup set"
     )
@@ -224,5 +225,5 @@ def _check_found(
         + (f" with {given}" if given else ""),
         hint="Check these options"
         if given
-        else "Check instance_name and region, or make a backup",
+        else "Check instance_name and region, or create a backup",
     )

@@ -108,7 +108,7 @@ class DownloadExtract(JobRunner):
             )
         # An earlier task may bring it.
         self._warn(
-            f"{printable_name(archive.src)} does not exist now. Without check mode, this fails unless an earlier task brings it."
+            f"{printable_name(archive.src)} does not exist now. Without check mode, this fails unless an earlier task creates it."
         )
         return self._prediction(archive, None, None)
 
@@ -148,7 +148,7 @@ def _remove(archive: Request) -> None:
     except OSError as error:
         src, dest = printable_name(archive.src), printable_name(archive.dest)
         raise DestinationError.of(
-            error, archive.src, f"remove {src}, which was unpacked into {dest}"
+            error, archive.src, f"remove {src}, which was extracted into {dest}"
         ) from None
 
 
@@ -156,7 +156,7 @@ def _request_of(options: Options) -> Request:
     src, dest = _place(options, "src"), os.path.realpath(_place(options, "dest"))
     if dest == "/":
         raise ConfigurationError(
-            f"dest {options['dest']!r} is the root of all: give a directory of its own."
+            f"dest {options['dest']!r} is the root directory: give another directory."
         )
     if (os.path.realpath(src) + "/").startswith(dest + "/"):
         raise ConfigurationError(

@@ -72,12 +72,12 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 _GONE_WITH_TASK_HINT = (
-    "The files of a task are there for three days; after that, create a new task"
+    "The files of a task are kept for three days: after that, create a new task"
 )
 _GONE_FROM_BUCKET_HINT = (
-    "The object was there when the bucket was listed: see who deletes objects in it"
+    "The object was deleted after the bucket was listed: check who deletes objects in it"
 )
-_RENEWED_BY_NEXT_RUN_HINT = f"Run it again: it begins with a new link; {KEPT}. With async, where links are not renewed, raise duration"
+_RENEWED_BY_NEXT_RUN_HINT = f"Run it again: it starts with a new link; {KEPT}. With async, where links are not renewed, raise duration"
 
 
 class FileRequest(t.NamedTuple):
@@ -124,11 +124,11 @@ class DownloadFile(JobRunner):
         links = [Link(url) for url in urls if url]
         if not links:
             raise ConfigurationError(
-                "This module finds files by its action plugin: call it by its full name, apsaradb.backup.dbs_download_file."
+                "This module needs its action plugin: call it by its full name, apsaradb.backup.dbs_download_file."
             )
         if settings.checksum and len(links) > 1:
             raise ConfigurationError(
-                f"checksum is set, but there are {len(links)} files: it is for one file."
+                f"checksum is set, but there are {len(links)} files: it can be used for one file only."
             )
         return FileRequest(
             settings=settings,
@@ -150,7 +150,7 @@ class DownloadFile(JobRunner):
             placement.check(destination)
         if is_slow() and not request.settings.checksum:
             self._warn(
-                "Neither liblzma nor the Python package fastcrc can be used here: computing the CRC-64 is slow without."
+                "Neither liblzma nor the Python package fastcrc is available: computing the CRC-64 is slow."
             )
         is_predicted_task = is_predicted(request.task_id, self._check_mode)
         for number, (link, destination) in enumerate(zip(request.links, destinations)):
@@ -242,7 +242,7 @@ class DownloadFile(JobRunner):
         is_directory = os.path.isdir(dest) or dest.endswith("/") or len(links) > 1
         if len(links) > 1 and os.path.lexists(dest) and not os.path.isdir(dest):
             raise ConfigurationError(
-                f"dest {dest!r} is a file, but there are {len(links)} files to be fetched: give a directory."
+                f"dest {dest!r} is a file, but there are {len(links)} files to download: give a directory."
             )
         self._dest = dest
         if not is_directory:
@@ -254,7 +254,7 @@ class DownloadFile(JobRunner):
         if len(set(found)) < len(found):
             twice = next(path for path in found if found.count(path) > 1)
             raise ConfigurationError(
-                f"two of the files would be {twice}: fetch them one by one, into files of different names."
+                f"two of the files would be written to {twice}: download them one by one, with different names."
             )
         if len(links) == 1:
             self._dest = found[0]

@@ -103,7 +103,7 @@ class LocationRequest:
         private = is_private(options)
         if options["presign"] and not options["bucket"]:
             raise ConfigurationError(
-                "presign needs bucket: the service does not say which bucket a task writes to."
+                "presign needs bucket: the service does not return the bucket of a task."
             )
         objects = BucketObjects.parse(options) if options["presign"] else None
         for term in terms:
@@ -111,7 +111,7 @@ class LocationRequest:
                 isinstance(term, t.Mapping) and term.get("task_id")
             ):
                 raise ConfigurationError(
-                    "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task as dbs_download_task_info returns it."
+                    "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task returned by dbs_download_task_info."
                 )
         given = [_checked(term, region) for term in terms if not isinstance(term, str)]
         return cls(
@@ -187,7 +187,7 @@ def locate(
             )
             raise outcome
         if policy == "warn":
-            warn(f"Left out: {outcome}")
+            warn(f"Skipped: {outcome}")
     for found in located:
         if request.objects and found["oss_path"] is not None:
             is_there = not is_predicted(found["task_id"], request.check_mode)
@@ -262,7 +262,7 @@ def files_of(
         path = found["oss_path"]
         if not path.startswith("oss://"):
             raise ConfigurationError(
-                f"task {options['task_id']!r} has the target OSS: give its bucket, which the service does not say, in bucket."
+                f"task {options['task_id']!r} has target_type OSS: set bucket, because the service does not return it."
             )
     return list(BucketObjects.parse(options).links(path))
 
@@ -272,7 +272,7 @@ def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:
     task_id = check_identifier("task_ids", term.get("task_id"))
     if term.get("region_code") not in (None, region):
         raise ConfigurationError(
-            f"task {task_id!r} is in region {term['region_code']!r}, but region is {region!r}: ask in the task's region."
+            f"task {task_id!r} is in region {term['region_code']!r}, but region is {region!r}: use the task's region."
         )
     return {
         **term,

@@ -158,7 +158,7 @@ class DownloadTaskModule(JobRunner):
         if notes is None or notes.get("sending"):
             sending = notes["sending"] if notes else "create or retry a download task"
             raise AmbiguousResultError(
-                "the module's process was ended from outside", hint=doubt_about(sending)
+                "the module's process was killed", hint=doubt_about(sending)
             )
         self._known = dict(notes.get("known", {}))
         self._unblocked = list(notes.get("unblocked", ()))
@@ -244,7 +244,7 @@ class DownloadTaskModule(JobRunner):
                 raise error
             if task["task_id"] in self._unblocked:
                 error.hint = (
-                    "It was retried, and has failed again: see why in the console"
+                    "It was retried, and has failed again: check the cause in the console"
                 )
                 raise error
             with self._sending(f"retry download task {task['task_id']!r}"):
@@ -262,7 +262,7 @@ class DownloadTaskModule(JobRunner):
         if self._request.on_uncertain != "create":
             raise unlisted_task_error(request, gap)
         self._warn(
-            f"{gap} There may be one for {request.described} among those that it did not give."
+            f"{gap} A task for {request.described} may be among those that it did not return."
         )
 
     def _failed(self, request: DownloadRequest, match: Match) -> None:
@@ -270,7 +270,7 @@ class DownloadTaskModule(JobRunner):
             return self._retried(match)
         raise UnusableTaskError(
             f"task {match.task['task_id']!r} for {request.described} has failed",
-            hint="Retry it with on_failed=retry or state=retried: until then it blocks new tasks of its instance",
+            hint="Retry it with on_failed=retry or state=retried: a failed task blocks new tasks of its instance",
         )
 
     def _created(self, request: DownloadRequest, task: Task) -> None:
@@ -280,8 +280,9 @@ class DownloadTaskModule(JobRunner):
         if other:
             listed = ", ".join(f"{name} {task[name]!r}" for name in other)
             self._warn(
-                f"The service returned the new task {task['task_id']!r} with {listed}, which is not what was asked for: another"
-                " run may not recognise it, and create, and pay for, one more."
+                f"The service returned the new task {task['task_id']!r} with {listed}, "
+                "which is not what was requested: another run may not recognise it, and "
+                "may create and pay for another one."
             )
 
     def _found(self, match: Match) -> None:
@@ -289,8 +290,9 @@ class DownloadTaskModule(JobRunner):
         is_in_bucket = str(task["target_type"]).upper() == "OSS"
         if is_in_bucket and self._request.creation:
             self._warn(
-                f"Task {task['task_id']!r}, which there is already, wrote to the path {task['target_path']!r} of a bucket that"
-                " the service does not name: see that it is the one you mean."
+                f"Task {task['task_id']!r} already exists and writes to the path "
+                f"{task['target_path']!r}, but the service does not return its bucket: "
+                "check that it is the right one."
             )
         warn_of_expiry([task], self._warn)
         self._known = self._result("none", task, uncertain=match.uncertain)
@@ -333,8 +335,8 @@ class DownloadTaskModule(JobRunner):
         check_named(task)
         if task["download_status"] == "expired":
             raise UnusableTaskError(
-                f"task {task['task_id']!r} has expired, and cannot be retried",
-                hint="Create a new one with state=present, and pay for it again",
+                f"task {task['task_id']!r} has expired and cannot be retried",
+                hint="Create and pay for a new one with state=present",
             )
         if task["download_status"] != "failed":
             return self._found(match)

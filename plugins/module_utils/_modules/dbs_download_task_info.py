@@ -139,8 +139,10 @@ def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> N
     if soon:
         more = f" and {len(soon) - _MAX_NAMED} more" if len(soon) > _MAX_NAMED else ""
         warn(
-            f"Files may be gone in less than a day, or are already: of {', '.join(soon[:_MAX_NAMED])}{more}. They are there for three"
-            " days after the task finished, which the service does not tell; until the time beside it they are there for sure."
+            "Files of these tasks may be deleted in less than a day, or are deleted "
+            f"already: {', '.join(soon[:_MAX_NAMED])}{more}. They are kept for three "
+            "days after the task finished, which the service does not return. They "
+            "exist at least until the time in brackets."
         )
 
 

@@ -165,7 +165,7 @@ class DownloadTaskWait(JobRunner):
         if notes is None:
             if policy.retries:
                 self._warn(
-                    "The process that waited was lost, and its notes with it: nobody knows what it retried, so nothing is retried any more."
+                    "The waiting process was lost together with its notes: it is unknown what it retried, so nothing more is retried."
                 )
             return target, dataclasses.replace(policy, retries=0)
         known.retried.update(notes.get("retried", {}))
@@ -203,10 +203,12 @@ class DownloadTaskWait(JobRunner):
             raise WaitFailedError(WaitOutcome.FAILED, message)
         if failed:
             described = [describe(task) + advice(task, waiter.known) for task in failed]
-            self._warn(f"This is a failure without check mode: {join_names(described)}.")
+            self._warn(f"Without check mode, this fails: {join_names(described)}.")
         if missing:
             names = join_names(missing, ", ")
-            self._warn(f"Not there now, and waited for without check mode: {names}.")
+            self._warn(
+                f"Not found now: {names}. Without check mode, the module waits for them."
+            )
         elif not tasks:
             self._warn(wait_message(WaitOutcome.NOTHING, waiter))
         return self.partial_result()
@@ -221,7 +223,7 @@ class DownloadTaskWait(JobRunner):
         task = self._waiter.unconfirmed if self._waiter else None
         if not task:
             return ""
-        return f"Whether task {task['task_id']!r} was retried is not known: its state will tell."
+        return f"It is unknown whether task {task['task_id']!r} was retried: check its status."
 
     def partial_result(self) -> dict[str, t.Any]:
         waiter = self._waiter

@@ -51,9 +51,7 @@ def request_of(options: Options) -> DownloadRequest:
     target_type = check_choice("target_type", options["target_type"], TARGET_TYPE_CHOICES)
     backup_set_id = str(options["backup_set_id"] or "").strip() or None
     if backup_set_id == LATEST:
-        source_for(
-            instance_name, instead="give the ID of a backup set in place of latest"
-        )
+        source_for(instance_name, instead="give the ID of a backup set instead of latest")
     elif backup_set_id:
         backup_set_id = check_identifier("backup_set_id", backup_set_id)
     _check_target(options, target_type)
@@ -160,14 +158,14 @@ def _check_format(options: Options, instance_name: str, format: str) -> None:
         )
     if format == "qp.xb" and options["is_physical"] is False:
         raise ConfigurationError(
-            "format qp.xb is a physical one: leave is_physical out, or set it to true."
+            "format qp.xb is a physical format: leave is_physical out, or set it to true."
         )
     if kind_of(instance_name) not in ("mongodb", None):
         given = [name for name in MONGODB_OPTIONS if options[name] is not None]
         if given or format == "Bson":
             what = ", ".join(given) if given else "format Bson"
             raise ConfigurationError(
-                f"{what} is for MongoDB instances, and {instance_name!r} is none."
+                f"{what} is for MongoDB instances, but {instance_name!r} is not one."
             )
 
 

@@ -44,7 +44,7 @@ def settings_of(options: Options) -> Settings:
         r"oss://[a-z0-9][a-z0-9-]{1,61}[a-z0-9](/.*)?", path
     ):
         raise ConfigurationError(
-            f"oss_path {path!r} is malformed: give oss://bucket/path, as oss://my-backups/restore, or oss://bucket for all of it."
+            f"oss_path {path!r} is malformed: give oss://bucket/path, such as oss://my-backups/restore, or oss://bucket for the whole bucket."
         )
     http = http_options_of(options)
     stall_timeout = check_range(options, "stall_timeout", 1, 86400, " seconds")
@@ -78,7 +78,7 @@ def _rate(value: t.Optional[str]) -> t.Optional[int]:
         rate = 0
     if rate < 1024:
         raise ConfigurationError(
-            f"limit_rate {value!r} is not allowed: give bytes a second, at least 1K, as 500K, 20M or 1048576."
+            f"limit_rate {value!r} is not allowed: give bytes per second, at least 1K, such as 500K, 20M or 1048576."
         )
     return int(rate)
 
@@ -92,7 +92,7 @@ def _checksum(value: t.Optional[str]) -> t.Optional[tuple[str, str]]:
     )
     if name not in known or not re.fullmatch(r"[0-9a-f]+", digest):
         raise ConfigurationError(
-            f"checksum {value!r} is malformed: give algorithm:digest with one of {', '.join(known)}, as sha256:9f86d0…."
+            f"checksum {value!r} is malformed: give algorithm:digest with one of {', '.join(known)}, such as sha256:9f86d0…."
         )
     length = hashlib.new(name, usedforsecurity=False).digest_size * 2
     if len(digest) != length:

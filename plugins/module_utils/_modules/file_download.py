@@ -143,12 +143,13 @@ class FileDownload:
                 verified.append("checksum")
             if not info.is_identified:
                 self._warn(
-                    f"{self._destination} came over one connection, and could not have been resumed: the storage gives"
-                    " neither ETag, CRC-64 nor Last-Modified, by which its parts could be known to belong together."
+                    f"{self._destination} was downloaded over one connection, and cannot "
+                    "be resumed: the storage returns no ETag, CRC-64 or Last-Modified "
+                    "to identify the object."
                 )
             if not verified:
                 self._warn(
-                    f"{self._destination} could be checked by its size only: the storage gives no CRC-64 of it. Give checksum."
+                    f"{self._destination} was verified by its size only: the storage returns no CRC-64 of it. Set checksum."
                 )
             self.facts["verified_by"] = ", ".join(verified) or "size"
             backup = self._placement.install(partial, self._settings.transfer.sync)
@@ -207,8 +208,8 @@ class FileDownload:
     def _wrong_checksum(self, found: str) -> BackupError:
         name, digest = t.cast("tuple[str, str]", self._settings.checksum)
         return VerificationError(
-            f"the {name} of the file is {found}, and not {digest}, as checksum says",
-            hint="Check checksum, and that the link is to the file that is meant",
+            f"the {name} of the file is {found}, not {digest} as given in checksum",
+            hint="Check checksum, and that the link leads to the right file",
             operation=f"download {self._link.printable}",
         )
 

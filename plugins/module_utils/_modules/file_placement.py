@@ -63,7 +63,7 @@ class FilePlacement:
                 raise NotADirectoryError(errno.ENOTDIR, "")
             if os.path.exists(path) and not os.path.isfile(path):
                 raise DestinationError(
-                    f"{path} is there, and is no file", hint="Give another dest"
+                    f"{path} exists, and is not a file", hint="Use another dest"
                 )
             if exists and os.statvfs(directory).f_flag & os.ST_RDONLY:
                 raise OSError(errno.EROFS, "")
@@ -122,7 +122,7 @@ class FilePlacement:
                 os.unlink(partial.journal)
         except OSError as error:
             raise DestinationError.of(
-                error, error.filename or path, f"put {path} in its place"
+                error, error.filename or path, f"move {path} into place"
             ) from None
         if sync:
             sync_directory(os.path.dirname(path) or ".")
@@ -139,7 +139,7 @@ class FilePlacement:
             os.link(path, other)
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
-                raise DestinationError.of(error, path, f"keep {path}") from None
+                raise DestinationError.of(error, path, f"back up {path}") from None
             return allocated_bytes(os.stat(path))
         os.unlink(other)
         return 0
@@ -180,7 +180,7 @@ class FilePlacement:
             self._set_attributes(arguments)
         except DestinationError as error:
             raise ConfigurationError(
-                f"{path} can not be given its attributes: {error.message}. {error.hint}."
+                f"The attributes of {path} cannot be set: {error.message}. {error.hint}."
             ) from None
         finally:
             self._module.check_mode = before
@@ -198,8 +198,8 @@ class FilePlacement:
         def fail(msg: str, **_unused: t.Any) -> t.NoReturn:
             raise DestinationError(
                 msg,
-                hint="Check owner, group, mode, attributes and the other options of that kind",
-                operation=f"give {arguments['path']} its attributes",
+                hint="Check owner, group, mode, attributes and the other file options",
+                operation=f"set the attributes of {arguments['path']}",
             )
 
         with _replaced(module, "fail_json", fail):

@@ -24,9 +24,10 @@ def check_named(task: Task) -> None:
     """Raise UnusableTaskError for a task without an ID."""
     if not task["task_id"]:
         raise UnusableTaskError(
-            f"the service lists a task of instance {task['instance_name']!r} that is {task['download_status']}, and gives it no"
-            " ID: it can neither be used nor retried, and nothing was created",
-            hint="Look for it in the console, and report it to the service",
+            f"the service lists a task of instance {task['instance_name']!r} that is "
+            f"{task['download_status']} and has no ID: it cannot be used or retried. "
+            "Nothing was created",
+            hint="Look for it in the console, and report it to Alibaba Cloud",
         )
 
 
@@ -34,7 +35,7 @@ def unlisted_task_error(request: DownloadRequest, gap: str) -> IncompleteListErr
     """Return the error for a list that may lack a task for the request. ``gap``: what it lacks."""
     error = IncompleteListError(
         gap,
-        hint="Run it again, or set on_uncertain=create to create a task all the same, and pay for it",
+        hint="Run it again, or set on_uncertain=create to create and pay for a task anyway",
     )
     error.operation = request.operation
     return error
@@ -44,4 +45,4 @@ def doubt_about(operation: str) -> str:
     """Return a sentence on an operation whose effect is not known; empty if there is none."""
     if not operation:
         return ""
-    return f"Whether it could {operation} is not known: run it again, which finds out and does nothing twice."
+    return f"It is unknown whether this was done: {operation}. Run it again: it checks first, and does nothing twice."

@@ -38,21 +38,21 @@ def usable_match(
     check_named(task)
     if match.uncertain:
         listed = ", ".join(f"{name} {task[name]!r}" for name in match.uncertain)
-        said = f"task {task['task_id']!r} may be one for {request.described} as {request.format}: it is listed with {listed}, which does not tell"
+        said = f"task {task['task_id']!r} may be the one for {request.described} in the format {request.format}, but it is listed with {listed}"
         if on_uncertain == "error" or (
             on_uncertain == "auto" and _is_unlikely(request, task)
         ):
             raise UnusableTaskError(
                 said,
-                hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create another, and pay for it",
+                hint="Set on_uncertain=reuse to use it, or on_uncertain=create to create and pay for another one",
             )
         warn(
-            f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: see that it is what you need."
+            f"{said[0].upper()}{said[1:]}. It is used, and nothing was created: check that it is the right one."
         )
     if task["download_status"] == "expired":
         raise UnusableTaskError(
             f"task {task['task_id']!r} for {request.described} has expired: its files are gone",
-            hint="Set on_expired=create to create a new one, and pay for it again",
+            hint="Set on_expired=create to create and pay for a new one",
         )
     return match
 

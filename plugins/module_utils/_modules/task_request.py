@@ -56,7 +56,7 @@ class TaskRequest(t.NamedTuple):
         check_range(options, "progress_interval", 1, 86400, " seconds")
         if options["on_blocked"] == "retry" and not options["wait_for_slot"]:
             raise ConfigurationError(
-                "on_blocked retry needs wait_for_slot: the task that is retried has to end first."
+                "on_blocked retry needs wait_for_slot: the retried task has to end first."
             )
         is_creation = options["state"] == "present"
         if not is_creation:

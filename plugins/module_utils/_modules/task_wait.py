@@ -36,9 +36,9 @@ class SlotTimeoutError(WaitFailedError):
         in_the_way = f": {described(task)}" if task else ""
         super().__init__(
             WaitOutcome.TIMED_OUT,
-            "an instance has one running or failed task at a time, and another one was in the way for the"
-            f" {wait_timeout:g} seconds of wait_timeout{in_the_way}. Nothing was created. Raise wait_timeout, or run it again"
-            " later",
+            "an instance can have only one running or failed task, and another one "
+            f"blocked it for {wait_timeout:g} seconds (wait_timeout){in_the_way}. "
+            "Nothing was created. Raise wait_timeout, or run it again later",
         )
         self.task = task
 
@@ -72,8 +72,9 @@ class TaskWait:
         if outcome is WaitOutcome.TIMED_OUT and pending:
             raise WaitFailedError(
                 outcome,
-                f"{described(pending[0])}, and is not done after the {self._policy.timeout:g} seconds of wait_timeout. It goes on by itself:"
-                " run this again to wait for it, or raise wait_timeout",
+                f"{described(pending[0])}, and has not finished after "
+                f"{self._policy.timeout:g} seconds (wait_timeout). It continues by "
+                "itself: run this again to wait for it, or raise wait_timeout",
             )
         if outcome is not WaitOutcome.DONE:
             raise WaitFailedError(outcome, wait_message(outcome, waiter))
@@ -85,7 +86,7 @@ class TaskWait:
         """
         left = max(0.0, deadline - time.monotonic())
         policy = dataclasses.replace(self._policy, timeout=left, any_end=True)
-        waiter = self._waiter(task["task_id"], policy, prefix="in the way: ")
+        waiter = self._waiter(task["task_id"], policy, prefix="blocking: ")
         outcome = waiter.run()
         self._client.deadline = math.inf
         if outcome is WaitOutcome.TIMED_OUT:

@@ -57,8 +57,8 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
     counts = {
         "failed": len(failed) - len(expired),
         "expired": len(expired),
-        "not done": len(pending),
-        "not there": len(missing),
+        "not finished": len(pending),
+        "not found": len(missing),
     }
     summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     if summary:
@@ -71,8 +71,7 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
     )
     kind = "task" if target.task_ids else "backup set"
     details += [
-        f"{kind} {name} has not shown up: check ID, instance and region"
-        for name in missing
+        f"{kind} {name} was not found: check ID, instance and region" for name in missing
     ]
     if details:
         sentences.append(join_names(details))
@@ -80,11 +79,12 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
         sentences.append(f"The last poll failed: {str(waiter.outage).rstrip('.')}")
     if any(_can_be_retried(task, known) for task in failed):
         sentences.append(
-            "To retry what failed, set retries=1 (wait_for_download_tasks_retries=1 for the role), or on_blocked=retry with"
-            " wait_for_slot when dbs_download_task creates the next one; a retry may cost"
+            "To retry failed tasks, set retries=1 (wait_for_download_tasks_retries=1 "
+            "for the role), or on_blocked=retry with wait_for_slot when "
+            "dbs_download_task creates the next one; a retry may cost money"
         )
     if timed_out and pending:
-        sentences.append("The tasks go on by themselves: wait again, or raise timeout")
+        sentences.append("The tasks continue by themselves: wait again, or raise timeout")
     return ". ".join(sentences) + "."
 
 
@@ -92,13 +92,14 @@ def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
     known = "No task is finished"
     if newest:
         created, backup_set = (
-            newest["gmt_create_iso"] or "an unknown time",
+            newest["gmt_create_iso"] or "at an unknown time",
             newest["backup_set_id"] or "unknown",
         )
-        known = f"The newest finished task is {newest['task_id']} of {created}, of backup set {backup_set}"
+        known = f"The newest finished task is {newest['task_id']}, created {created}, of backup set {backup_set}"
     return (
-        f"No download task of {where} is under way, so there is nothing to wait for. {known}. Give task_id or backup_set_id"
-        " to wait for a task that may be finished already, or create a task."
+        f"No download task of {where} is in progress, so there is nothing to wait for. "
+        f"{known}. Give task_id or backup_set_id to wait for a task that may be finished "
+        "already, or create a task."
     )
 
 
@@ -108,7 +109,7 @@ def advice(task: Task, known: WaitState) -> str:
     if state == "failed" and task_id in known.retry_errors:
         return f": it could not be retried: {known.retry_errors[task_id].rstrip('.')}"
     if state == "failed" and times:
-        return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, find the cause in the console"
+        return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, check the cause in the console"
     return f": {_ADVICE[state]}"
 
 

@@ -121,7 +121,7 @@ class Exchange:
 
 def invalid_list(response: t.Optional[Response] = None) -> InvalidResponseError:
     """The error for a response that is no list of objects."""
-    message = "the answer holds no list of objects where one belongs"
+    message = "the response has no list of objects"
     status = 200
     request_id = ""
     if response:
@@ -132,7 +132,7 @@ def invalid_list(response: t.Optional[Response] = None) -> InvalidResponseError:
         message,
         status=status,
         request_id=request_id,
-        hint="Check oss_endpoint: another server may have answered in place of OSS",
+        hint="Check oss_endpoint: another server may have answered instead of OSS",
     )
 
 

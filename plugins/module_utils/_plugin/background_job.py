@@ -52,7 +52,7 @@ class Job:
     def check(self) -> None:
         """Raise AbandonedError if nobody waits for the result any more."""
         if self._parent.is_gone():
-            raise AbandonedError("Ansible, which waited for this, is gone")
+            raise AbandonedError("the Ansible run that waited for this has ended")
 
     def sleep(self, seconds: float) -> None:
         """Sleep as long as somebody waits for the result. Raise AbandonedError if nobody does."""
@@ -99,9 +99,9 @@ class FollowedJob(Job):
     def check(self) -> None:
         if not self._is_followed():
             self._directory.remove()
-            raise AbandonedError("Ansible, which waited for this, is gone")
+            raise AbandonedError("the Ansible run that waited for this has ended")
         if self._directory.has("stop"):
-            raise AbandonedError("it was told to stop")
+            raise AbandonedError("Ansible stopped it")
 
     def await_follower(self) -> None:
         """Wait for the next heartbeat: the last one does not tell that somebody is still there."""
@@ -118,7 +118,7 @@ class FollowedJob(Job):
             self._directory.write(NOTES, notes)
         except OSError as error:
             raise DestinationError.of(
-                error, self._directory.path, "keep notes of the work"
+                error, self._directory.path, "save the state of the job"
             ) from None
         self.check()
 

@@ -100,7 +100,7 @@ def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
     )
     if start_time is not None and end_time is not None and start_time > end_time:
         raise ConfigurationError(
-            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: exchange them."
+            f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: swap them."
         )
     return start_time, end_time
 

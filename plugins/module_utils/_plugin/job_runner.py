@@ -83,8 +83,8 @@ class JobRunner(Runner):
                 raise DestinationError.of(
                     error,
                     error.filename or path or "remote_tmp",
-                    "keep notes of the work",
-                    hint="Give Ansible's shell plugin a remote_tmp with room that this user may write to",
+                    "save the state of the job",
+                    hint="Set remote_tmp of Ansible's shell plugin to a directory with free space that this user can write to",
                 ) from None
 
         def left() -> tuple[Facts, str]:
@@ -180,7 +180,7 @@ class _Follower:
                 if self._is_worth_returning(state):
                     return {"_job": state._asdict()}
                 if parent.is_gone():
-                    raise AbandonedError("Ansible, which waited for this, is gone")
+                    raise AbandonedError("the Ansible run that waited for this has ended")
         except (InterruptedRunError, AbandonedError):
             self._interrupt()
             raise

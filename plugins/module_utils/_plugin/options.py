@@ -160,7 +160,7 @@ def completed(options: Options) -> dict[str, t.Any]:
                 and complete["validate_certs"] is False
             ):
                 raise ConfigurationError(
-                    "ca_path is set, but validate_certs is false: nothing would be checked against it."
+                    "ca_path is set, but validate_certs is false: ca_path would have no effect."
                 )
             complete[option] = (
                 _DEFAULTS.get(option) if value is None else _checked(option, name, value)
@@ -267,8 +267,9 @@ def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
 def region_of(options: Options) -> str:
     if not options["region"]:
         raise NotSetError(
-            "region is not set: give a region ID such as cn-hangzhou, or set one of the environment variables"
-            f" {', '.join(variables_of('region'))}, or region_id in the profile of the command line tool that is used."
+            "region is not set: give a region ID such as cn-hangzhou, or set one of the "
+            f"environment variables {', '.join(variables_of('region'))}, or region_id in "
+            "the profile of the Alibaba Cloud CLI."
         )
     return str(options["region"])
 
@@ -280,6 +281,6 @@ def instance_names(options: Options) -> list[str]:
     )
     if not names:
         raise ConfigurationError(
-            "instance_name is empty: give the ID of one instance at least."
+            "instance_name is empty: give the ID of at least one instance."
         )
     return list(names)

@@ -92,7 +92,7 @@ class Query(t.NamedTuple):
         value = self.function(dict(result))
         if value is None:
             warn(
-                f"query {quoted(self.expression)!r} finds nothing in the result, and gives null: check its names."
+                f"query {quoted(self.expression)!r} finds nothing in the result and returns null: check the names in it."
             )
         if self.only:
             return {"changed": result["changed"], "query_result": value}

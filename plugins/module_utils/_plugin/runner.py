@@ -145,7 +145,7 @@ def whole_outcome(
     try:
         return outcome(run, partial_result, interruption_note)
     except Exception as error:  # pylint: disable=broad-except  # whatever it is
-        message = f"The module failed in a way that was not foreseen: {type(error).__name__}: {error}"
+        message = f"Unexpected error: {type(error).__name__}: {error}"
         return _failure(
             safe(message),
             {"kind": "unforeseen"},

@@ -101,7 +101,7 @@ class Client:
             try:
                 if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
                     raise ConnectionFailedError(
-                        "the time for all requests is over", sent=False
+                        "the time limit for all requests has passed", sent=False
                     )
                 return self._send(action, parameters, credential, end - time.monotonic())
             except BackupError as error:

@@ -15,10 +15,11 @@ from .._base.errors import ConfigurationError
 
 PACKAGE = "alibabacloud-credentials"
 WAYS = (
-    "Set the options access_key_id and access_key_secret (with security_token for a temporary key), or the environment"
-    " variables ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with ALIBABA_CLOUD_SECURITY_TOKEN), or"
-    " the older ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY, of the host that asks the service (for dbs_download_file, the"
-    " controller)"
+    "Set the options access_key_id and access_key_secret (with security_token for a "
+    "temporary key), or the environment variables ALIBABA_CLOUD_ACCESS_KEY_ID and "
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET (with ALIBABA_CLOUD_SECURITY_TOKEN), or the older "
+    "ALICLOUD_ACCESS_KEY and ALICLOUD_SECRET_KEY, of the host that calls the service "
+    "(for dbs_download_file, the controller)"
 )
 INSTALL = (
     f"{WAYS}, or install the Python package {PACKAGE} there to use profiles, OIDC, the role of an ECS instance or a"
@@ -48,6 +49,6 @@ def checked(value: str, name: str) -> str:
     value = value.strip()
     if not re.fullmatch(r"[\x21-\x7e]*", value):
         raise ConfigurationError(
-            f"{name} holds white space or other characters that no key has: copy it once more."
+            f"{name} contains white space or other characters that no key has: copy it again."
         )
     return value

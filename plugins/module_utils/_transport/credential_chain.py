@@ -50,7 +50,7 @@ class ChainSource:
                     found = self._provider.get_credentials()
             except Exception as error:  # pylint: disable=broad-except  # its own, and those of all it stands on
                 raise NotSetError(
-                    f"No credentials from {self._described}: {_shortened(error)}. {WAYS}"
+                    f"No credentials could be read from {self._described}: {_shortened(error)}. {WAYS}"
                 ) from None
         if not (found.get_access_key_id() and found.get_access_key_secret()):
             raise ConfigurationError(

@@ -108,7 +108,7 @@ def known_region(option: str, region: str, otherwise: str) -> None:
     raise ConfigurationError(
         f"{option} {region!r} is not known"
         + (f" (did you mean {' or '.join(alike)}?)" if alike else "")
-        + f": use one of {', '.join(REGIONS)}; for a region that is newer than this collection {otherwise}."
+        + f": use one of {', '.join(REGIONS)}; for a region that this collection does not know yet, {otherwise}."
     )
 
 
@@ -129,7 +129,7 @@ def address(option: str, endpoint: str) -> str:
     ):
         # Not shown: it may hold a password.
         raise ConfigurationError(
-            f"{option} holds more than https://host[:port]: leave out user, path and query."
+            f"{option} contains more than https://host[:port]: leave out user, path and query."
         )
     if parts.scheme not in ("https", "http") or not re.fullmatch(_HOST, host):
         raise ConfigurationError(

@@ -13,8 +13,8 @@ import re
 _HINTS = (
     (
         r"(SignatureDoesNotMatch|IncompleteSignature)",
-        "The access key secret does not belong to the access key ID, or something between here and the service changes"
-        " the request: check access_key_secret (or ALIBABA_CLOUD_ACCESS_KEY_SECRET)",
+        "The access key secret does not belong to the access key ID, or a proxy changes "
+        "the request: check access_key_secret (or ALIBABA_CLOUD_ACCESS_KEY_SECRET)",
     ),
     (
         r"InvalidAccessKeyId",
@@ -23,8 +23,8 @@ _HINTS = (
     ),
     (
         r"InvalidSecurityToken|MissingSecurityToken",
-        "The temporary credential is expired or its token does not belong to the key: get a new one and give all three"
-        " parts of it",
+        "The temporary credential is expired or its token does not belong to the key: "
+        "get a new one, and give all its three parts",
     ),
     (
         r"(Forbidden\.RAM|NoPermission|Request\.Forbidden|\w+\.NoPermission)",
@@ -36,11 +36,11 @@ _HINTS = (
     ),
     (
         r"Throttling",
-        "Send fewer requests at a time with max_connections, or allow more time with request_timeout",
+        "Lower max_connections to send fewer requests at a time, or raise request_timeout",
     ),
     (
         r"InvalidVersion|InvalidAction",
-        "The host that was asked does not serve this API: check endpoint",
+        "The host does not serve this API: check endpoint",
     ),
 )
 

@@ -93,7 +93,7 @@ def read(response: StreamedResponse, host: str) -> Response:
         if len(body) > MAX_BYTES:
             response.close()
             raise ConnectionFailedError(
-                f"the answer of {host} is larger than {MAX_BYTES} bytes"
+                f"the response of {host} is larger than {MAX_BYTES} bytes"
             )
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status_code, headers, bytes(body))
@@ -121,7 +121,7 @@ def parse(answer: Response, service: Service, action: str) -> dict[str, t.Any]:
     status = answer.status
     if 300 <= status < 400:
         raise InvalidResponseError(
-            f"the host answered HTTP {status}, a redirect, and signed requests are not forwarded",
+            f"the host answered HTTP {status}, a redirect; signed requests do not follow redirects",
             status=status,
             request_id=answer.request_id,
             hint="Check endpoint and proxy",
@@ -136,10 +136,10 @@ def parse(answer: Response, service: Service, action: str) -> dict[str, t.Any]:
         or (status >= 400 and not body.get("Code"))
     ):
         raise InvalidResponseError(
-            f"the host answered HTTP {status} with a body that is not the service's ({answer.summary})",
+            f"the host answered HTTP {status} with an unexpected body ({answer.summary})",
             status=status,
             request_id=answer.request_id,
-            hint="A proxy or a wrong endpoint may have answered in the service's place"
+            hint="A proxy or a wrong endpoint may have answered instead of the service"
             if answer.is_html
             else "",
         )

@@ -133,7 +133,7 @@ class Place:
         assert not self.dest.exists()
         assert os.listdir(self.dest.parent) == []
         message = str(caught.value)
-        assert message.startswith(f"Failed to unpack {self.src} into {self.dest}: ")
+        assert message.startswith(f"Failed to extract {self.src} into {self.dest}: ")
         assert message.isprintable()
         assert caught.value.hint
         for word in words:
@@ -345,14 +345,14 @@ OUTSIDE = {
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_nothing_gets_out(place: Place, name: str) -> None:
-    place.refused(gzip.compress(tar(("root/fine", b"fine"), *OUTSIDE[name])), "out of the destination")
+    place.refused(gzip.compress(tar(("root/fine", b"fine"), *OUTSIDE[name])), "outside the destination")
     assert not os.path.lexists(ABSOLUTE)
 
 
 @pytest.mark.parametrize("name", ["an absolute link", "a link that climbs out", "a link to what holds it"])
 def test_a_link_that_leads_out_is_refused_before_what_comes_after_it_is_read(place: Place, name: str) -> None:
     """Which is cut off here, and would be called damaged."""
-    place.refused(tar(*OUTSIDE[name], ("later", bytes(50_000)))[:20_000], "out of the destination")
+    place.refused(tar(*OUTSIDE[name], ("later", bytes(50_000)))[:20_000], "outside the destination")
 
 
 THROUGH = {
@@ -419,7 +419,7 @@ LOOKS = {
     b"Salted__12345678": "is encrypted",
     b"-----BEGIN PGP MESSAGE-----": "is encrypted",
     b"age-encryption.org/v1": "is encrypted",
-    b"CREATE TABLE": "is in no format that is known here",
+    b"CREATE TABLE": "is in an unknown format",
 }
 
 
@@ -439,7 +439,7 @@ def test_content_is_not_quoted(place: Place, data: bytes) -> None:
 @pytest.mark.parametrize("compress", BOTH)
 @pytest.mark.parametrize("data", [b"XBSTCK01", b"-- MySQL dump", b"", bytes(10240)])
 def test_what_was_compressed_instead(place: Place, compress: Callable[[bytes], bytes], data: bytes) -> None:
-    words = {b"XBSTCK01": "xbstream", b"-- MySQL dump": "no tar in it"}.get(data, "no files")
+    words = {b"XBSTCK01": "xbstream", b"-- MySQL dump": "the archive holds no tar"}.get(data, "no files")
     place.refused(compress(data), words)
 
 
@@ -495,21 +495,21 @@ def test_a_damaged_header_is_neither_the_end_nor_stepped_over(place: Place) -> N
         assert len(ends.getnames()) == 3
     with tarfile.open(fileobj=io.BytesIO(bytes(data)), ignore_zeros=True) as steps_over:
         assert len(steps_over.getnames()) == 4
-    place.refused(gzip.compress(bytes(data)), "no tar header at offset 4608", "damaged")
+    place.refused(gzip.compress(bytes(data)), "no valid tar header at offset 4608", "damaged")
 
 
 def test_it_says_where(place: Place) -> None:
     data = tar(("root/one", b"1"), ("root/two", CSV))
     place.refused(gzip.compress(data[:5000]), "offset 5000, in the middle of root/two")
-    place.refused(gzip.compress(tar(("root/one", b"1"))[:1024]), "no end", "1024")
+    place.refused(gzip.compress(tar(("root/one", b"1"))[:1024]), "without an end marker", "1024")
     place.refused(gzip.compress(data)[:-100], "truncated", "gzip stream")
     place.refused(gzip.compress(data)[:-8] + bytes(8), "gzip stream", "incorrect data check")
     place.refused(gzip.compress(data) + b"trailing", "gzip stream", "incorrect header check")
     place.refused(FORMATS["tar.zst"](data)[:-50], "truncated", "Zstandard frame")
     place.refused(FORMATS["tar.zst"](data)[:-4] + b"1234", "Zstandard stream", "checksum")
-    place.refused(FORMATS["tar.zst"](data) + b"trailing", "no Zstandard frame")
-    place.refused(data + b"trailing" * 64, "no tar header", f"offset {len(data)}")
-    place.refused(data + b"trailing", "no tar header", f"offset {len(data)}")
+    place.refused(FORMATS["tar.zst"](data) + b"trailing", "no valid Zstandard frame")
+    place.refused(data + b"trailing" * 64, "no valid tar header", f"offset {len(data)}")
+    place.refused(data + b"trailing", "no valid tar header", f"offset {len(data)}")
 
 
 HEADERS = {
@@ -535,10 +535,10 @@ def test_headers_that_cannot_be(place: Place, name: str) -> None:
 def test_a_bomb_is_refused_before_it_grows(place: Place) -> None:
     huge = special(tarfile.REGTYPE, "root/huge", size=1 << 40)
     bomb = gzip.compress(header(huge, tarfile.GNU_FORMAT) + bytes(1 << 20))
-    place.refused(bomb, "root/huge", "Make room", "max_size", kind=DestinationError)
-    place.refused(tar(*MANY), "max_size is 1000", "Raise max_size", max_size=1000)
+    place.refused(bomb, "root/huge", "Free some space", "max_size", kind=DestinationError)
+    place.refused(tar(*MANY), "max_size is 1000", "raise max_size", max_size=1000)
     place.refused(tar(("f", b"x" * 600), hard_link("h", "f")), "max_size is 1000", max_size=1000)
-    place.refused(tar(*[(str(number), b"") for number in range(11)]), "more than 10", "Raise max_files", max_files=10)
+    place.refused(tar(*[(str(number), b"") for number in range(11)]), "more than 10", "raise max_files", max_files=10)
     place.refused(tar(("a/b/c/d/e/f/g/h/i/j", b"")), "more than 9", max_files=9)
     assert place.unpack(tar(("a/b/c", b"12")), max_files=3, max_size=2).tree.files == 1
 
@@ -634,7 +634,9 @@ def test_what_was_altered_is_told_and_replaced_by_force(place: Place, name: str)
     tree = place.tree()
     ALTERATIONS[name](place.dest)
     altered = place.tree()
-    with pytest.raises(DestinationError, match=r"altered since: it is \d files.*Set force to true"):
+    with pytest.raises(
+        DestinationError, match=r"was changed since this archive was extracted: it holds \d files.*Set force=true"
+    ):
         place.unpack(None)
     assert place.tree() == altered
     place.unpack(None, replace=True)
@@ -651,7 +653,7 @@ def test_something_else_is_replaced_by_force_only(place: Place, marker: str | No
         (place.dest / MARKER).symlink_to(place.src)
     else:
         (place.dest / MARKER).write_text(marker, encoding="latin-1")
-    with pytest.raises(DestinationError, match=r"holds something else.*Set force to true"):
+    with pytest.raises(DestinationError, match=r"its content is not from this archive.*Set force=true"):
         place.unpack(None)
     assert place.tree() == {"precious": b"precious"}
     with pytest.raises(InvalidArchiveError):
@@ -725,7 +727,7 @@ def test_an_archive_that_is_being_written(place: Place) -> None:
     def touch(progress: Progress) -> None:
         os.utime(place.src, (1, 1))
 
-    with pytest.raises(InvalidArchiveError, match="written to while"):
+    with pytest.raises(InvalidArchiveError, match="changed while it was read"):
         extraction.unpack(place.request(), touch)
     assert os.listdir(place.dest.parent) == []
 
@@ -894,7 +896,7 @@ def test_what_a_killed_run_left_is_removed(large: Place, reports: int) -> None:
 def test_two_at_once(large: Place) -> None:
     running = process(large)
     steps(running, 4)
-    with pytest.raises(DestinationBusyError, match="another run is unpacking"):
+    with pytest.raises(DestinationBusyError, match="another run is extracting"):
         extraction.unpack(large.request(), large.seen.append)
     output, _unused = running.outputs("\n" * 1000)
     assert output.endswith("done\n")
@@ -926,7 +928,7 @@ def test_a_run_killed_between_the_renames(large: Place) -> None:
         (part / "old" / "precious").write_text("precious")
         if is_made:
             large.dest.mkdir()
-        with pytest.raises(DestinationError, match="holds something else"):
+        with pytest.raises(DestinationError, match="its content is not from this archive"):
             large.unpack(None)
         assert os.listdir(large.dest.parent) == ["orders"]
         assert large.tree() == {"precious": b"precious"}
@@ -950,7 +952,7 @@ def test_what_cannot_go_back_is_kept(large: Place) -> None:
     (part / "old" / "precious").write_text("precious")
     large.dest.mkdir()
     (large.dest / "other").touch()
-    with pytest.raises(DestinationError, match=r"orders\.part/old, and cannot go back.*by hand"):
+    with pytest.raises(DestinationError, match=r"orders\.part/old, and cannot be moved back.*manually"):
         extraction.unpack(large.request(replace=True), large.seen.append)
     assert (part / "old" / "precious").read_text() == "precious"
     assert (large.dest / "other").exists()
@@ -985,7 +987,7 @@ def test_a_file_that_may_not_grow(large: Place) -> None:
         timeout=LIMIT,
         check=True,
     )
-    assert ended.stdout.splitlines()[-1].startswith("DestinationError Failed to unpack")
+    assert ended.stdout.splitlines()[-1].startswith("DestinationError Failed to extract")
     assert "File too large" in ended.stdout
     assert os.listdir(large.dest.parent) == []
 
@@ -1008,7 +1010,9 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.mark.parametrize("options", ["size=2m", "nr_inodes=12"])
 def test_a_full_disk(large: Place, mount: Callable[[str], Path], options: str) -> None:
     path = mount(options)
-    with pytest.raises(DestinationError, match=r"No space left on device.*Make room in .*mounted, and run it again"):
+    with pytest.raises(
+        DestinationError, match=r"No space left on device.*Free some space in .*mounted and run it again"
+    ):
         extraction.unpack(large.request(dest=str(path / "x"), max_size=1 << 40), large.seen.append)
     assert os.listdir(path) == []
 
@@ -1016,7 +1020,7 @@ def test_a_full_disk(large: Place, mount: Callable[[str], Path], options: str) -
 @pytest.mark.skipif(not can_mount(), reason="no right to mount; test_another_user_may_not needs none")
 def test_mount_points_and_read_only_file_systems(large: Place, mount: Callable[[str], Path]) -> None:
     path = mount("size=2m")
-    with pytest.raises(DestinationError, match=r"only \d+ are free in .*mounted.*Make room"):
+    with pytest.raises(DestinationError, match=r"only \d+ bytes are free in .*mounted.*Free some space"):
         extraction.unpack(large.request(dest=str(path / "x")), large.seen.append)
     with pytest.raises(DestinationError, match=r"mount point.*below it"):
         extraction.unpack(large.request(dest=str(path), replace=True), large.seen.append)
@@ -1136,13 +1140,13 @@ def test_settings_for_all_are_for_those_of_one_tar(place: Place) -> None:
 
 
 REFUSED_THOUGH_INTACT: dict[str, tuple[bytes, str]] = {
-    "a window of 3.75 TiB": (frame(ONE, 41, 7), "it needs a window of 3932160 MiB"),
-    "a window of 2.25 GiB": (frame(ONE, 31, 1), "it needs a window of 2304 MiB"),
+    "a window of 3.75 TiB": (frame(ONE, 41, 7), "the archive needs a window of 3932160 MiB"),
+    "a window of 2.25 GiB": (frame(ONE, 31, 1), "the archive needs a window of 2304 MiB"),
     "a single segment of 3 GiB": (
         frame(ONE, flags=0xE0, more=(3 << 30).to_bytes(8, "little")),
-        "it needs a window of 3072 MiB",
+        "the archive needs a window of 3072 MiB",
     ),
-    "a dictionary": (frame(ONE, flags=3, more=(4711).to_bytes(4, "little")), "the dictionary 4711"),
+    "a dictionary": (frame(ONE, flags=3, more=(4711).to_bytes(4, "little")), "the Zstandard dictionary 4711"),
     "a feature of a later version": (frame(ONE, flags=8), "a newer version of Zstandard"),
 }
 
@@ -1171,6 +1175,6 @@ def test_a_window_that_memory_does_not_allow(place: Place) -> None:
         check=False,
     )
     said = process.stderr
-    assert "it needs a window of 1024 MiB to be decompressed" in said
-    assert "it is not damaged. Unpack it where at least 2048 MiB of memory are available." in said
+    assert "the archive needs a window of 1024 MiB to be decompressed" in said
+    assert "it is not damaged. Extract it on a host with at least 2048 MiB of available memory." in said
     assert os.listdir(place.dest.parent) == []

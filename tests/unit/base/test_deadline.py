@@ -139,7 +139,7 @@ def test_the_head_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = Slow()
     monkeypatch.setenv("https_proxy", proxy.url)
     connection = Connection(HttpOptions(connect_timeout=1.0))
-    with pytest.raises(ConnectionFailedError, match=r"bucket\.example accepted no connection within 1 seconds"):
+    with pytest.raises(ConnectionFailedError, match=r"bucket\.example did not accept a connection within 1 seconds"):
         connection.probe(Link("https://bucket.example/x"))
     connection.close()
     assert 0 < proxy.sent < 100

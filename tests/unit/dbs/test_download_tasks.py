@@ -151,7 +151,7 @@ def test_an_empty_page_among_others(service: StandIn, client_of: MakeClient) -> 
     query = DownloadTaskQuery(region="cn-hangzhou")
     found = list_download_tasks(client_of(service, max_connections=1), [INSTANCE], query, warnings.append)
     assert {task["task_id"] for task in found} == set(ids) - set(ids[20:30])
-    assert warnings == [f"The service announced 50 download tasks of instance '{INSTANCE}', but gave 40."]
+    assert warnings == [f"The service announced 50 download tasks of instance '{INSTANCE}', but returned 40."]
 
 
 def test_a_filter_by_state_hides_none_that_comes_later(service: StandIn, client_of: MakeClient) -> None:

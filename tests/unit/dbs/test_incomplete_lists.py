@@ -14,7 +14,7 @@ RDS = "rm-bp1abc"
 CLUSTER = "pc-bp1abc"
 START = 1_769_817_600_000  # 2026-01-31T00:00:00Z
 HOUR = 3_600_000
-SHORT = "he service announced 2 {} of instance '{}', but gave 1."
+SHORT = "he service announced 2 {} of instance '{}', but returned 1."
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_window_by_a_backup_set_that_tells_no_time(backups: Any, asked: dict[s
     service.add_backup(CLUSTER, backup_id="1", started=START)
     service.add_backup(CLUSTER, backup_id="2", extra={"ConsistentTime": 0, "BackupEndTime": ""})
     result = backups({**asked, "instance_name": CLUSTER, "recoverable": True})
-    assert "tells no time of 1 backup sets of instance 'pc-bp1abc'" in str(result["warnings"])
+    assert "returned no time of 1 backup sets of instance 'pc-bp1abc'" in str(result["warnings"])
 
 
 @pytest.mark.parametrize("instance", [RDS, CLUSTER])
@@ -99,7 +99,7 @@ def test_a_backup_set_that_tells_no_start(
     given = {name: creating[name] for name in creating if name in backups_options()}
     result = backups({**given, "instance_name": instance, "start_time": str(START - 2 * HOUR)})
     assert [backup["backup_set_id"] for backup in result["backup_sets"]] == ["1", "2"]
-    assert f"The service tells no start of backup sets of instance '{instance}': 2." in str(result["warnings"])
+    assert f"The service returned no start time of backup sets of instance '{instance}': 2." in str(result["warnings"])
     latest = backups({**given, "instance_name": instance, "latest": True})
     created = task({**creating, "instance_name": instance, "backup_set_id": "latest"})
     if is_certain:
@@ -107,8 +107,8 @@ def test_a_backup_set_that_tells_no_start(
         assert created["task"]["backup_set_id"] == "1"
         return
     for refused in (latest, created):
-        assert is_refused(refused, f"the service tells no start of backup set '2' of instance '{instance}'")
-        assert "Give the ID of the backup set that you need in backup_set_id" in refused["msg"]
+        assert is_refused(refused, f"the service returned no start time of backup set '2' of instance '{instance}'")
+        assert "Set backup_set_id to the ID of the backup set that you need" in refused["msg"]
     assert not service.created
 
 
@@ -166,7 +166,7 @@ def test_no_task_is_paid_twice(
         result,
         f"Failed to create a download task for backup set '1' of instance 'rm-bp1abc' in region 'cn-hangzhou': t{short}",
     )
-    assert "set on_uncertain=create to create a task all the same, and pay for it" in result["msg"]
+    assert "set on_uncertain=create to create and pay for a task anyway" in result["msg"]
     assert (service.created, known.retries) == ([], 0)
 
 
@@ -174,7 +174,7 @@ def test_one_is_created_all_the_same(task: Any, creating: dict[str, Any], servic
     service.add_task(RDS, backup_set_id="1", format="SQL", state="finished", created=1)
     result = task({**creating, "on_uncertain": "create"})
     assert result["action"] == "created"
-    assert f"T{short} There may be one for backup set '1'" in str(result["warnings"])
+    assert f"T{short} A task for backup set '1'" in str(result["warnings"])
 
 
 def test_one_that_is_listed_will_do(task: Any, creating: dict[str, Any], service: StandIn, short: str) -> None:
@@ -189,7 +189,7 @@ def test_what_may_be_in_the_way(task: Any, creating: dict[str, Any], service: St
     service.habits.unlisted = ["dt-hidden"]
     result = task({**creating, "_ansible_check_mode": True})
     assert result["action"] == "create"
-    assert "but gave 1. One that it did not give may be in the way." in str(result["warnings"])
+    assert "but returned 1. A task that it did not return may block the new one." in str(result["warnings"])
 
 
 @pytest.mark.parametrize("task_id", [None, "dt-hidden"])

@@ -25,7 +25,7 @@ SIZE = 5 * MIB
 # the table of what OSS documents
 
 KEY, OBJECT, ACCOUNT, REGION = "get a new one", "archived: restore it", "unpaid bills", "check region, oss_region"
-POLICY, GRANT = "see to that policy", "Grant oss:GetObject"
+POLICY, GRANT = "check that policy", "Grant oss:GetObject"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ POLICY, GRANT = "see to that policy", "Grant oss:GetObject"
             "AccessDenied",
             "Access denied by VPC endpoint policy",
             FINAL,
-            "virtual private cloud that this host is in",
+            "A policy of this host's VPC",
         ),
         (403, "AccessDenied", "Access denied by bucket policy.", FINAL, POLICY),
         (403, "AccessDenied", "Access denied by authorizer's policy.", FINAL, GRANT),
@@ -79,8 +79,8 @@ POLICY, GRANT = "see to that policy", "Grant oss:GetObject"
         (403, "AccessDenied", "You have no right to access this object.", FINAL, GRANT),
         (403, "AccessDenied", "The bucket you access does not belong to you.", FINAL, GRANT),
         (403, "BucketNotBelongTo", "The bucket you access does not belong to you", FINAL, GRANT),
-        (403, "AccessDenied", "You are denied by bucket referer policy.", FINAL, "allow empty referers"),
-        (403, "AccessDenied", "This request is forbidden by kms.", FINAL, "key of KMS"),
+        (403, "AccessDenied", "You are denied by bucket referer policy.", FINAL, "allow an empty Referer"),
+        (403, "AccessDenied", "This request is forbidden by kms.", FINAL, "use the KMS key"),
         (404, "NoSuchKey", "The specified key does not exist.", FINAL, "three days"),
         (404, "NoSuchBucket", "The specified bucket does not exist.", FINAL, "Check bucket and region"),
         (404, "", "", FINAL, "Check the link"),
@@ -205,9 +205,9 @@ def test_a_link_that_leads_to_what_is_refused_at_once(
     ("asked", "names", "gone", "over"),
     [
         ("url", None, "Check the link. The files of a task", "get a new one"),
-        ("task_id", None, "The files of a task are there for three days", "begins with a new link"),
-        ("task_id", ["x"], "see who deletes objects", "begins with a new link"),
-        ("oss_path", ["x"], "see who deletes objects", "begins with a new link"),
+        ("task_id", None, "The files of a task are kept for three days", "starts with a new link"),
+        ("task_id", ["x"], "check who deletes objects", "starts with a new link"),
+        ("oss_path", ["x"], "check who deletes objects", "starts with a new link"),
     ],
 )
 def test_hints_are_for_what_was_asked(

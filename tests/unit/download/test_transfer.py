@@ -404,15 +404,15 @@ def test_ranges_over_one_connection(
 @pytest.mark.parametrize(
     ("fault", "error", "words"),
     [
-        (Fault("whole"), InvalidResponseError, "the whole object in place of a range"),
-        (Fault("wrong_range"), InvalidResponseError, "a range that was not asked for"),
-        (Fault("changed"), ObjectChangedError, "no longer the one"),
+        (Fault("whole"), InvalidResponseError, "the whole object instead of a range"),
+        (Fault("wrong_range"), InvalidResponseError, "a range that was not requested"),
+        (Fault("changed"), ObjectChangedError, "the object was changed"),
         (Fault("html", action="GetObject"), InvalidResponseError, "HTTP 502"),
-        (Fault("html", action="GetObject", status=200), InvalidResponseError, "a page in place of the object"),
+        (Fault("html", action="GetObject", status=200), InvalidResponseError, "a page instead of the object"),
         (Fault("expired"), StorageRejectedError, "AccessDenied: Request has expired"),
         (Fault("unavailable", action="GetObject"), InvalidResponseError, "ServiceUnavailable"),
         (Fault("truncated", action="GetObject", at=10), ConnectionFailedError, "90 bytes before the end"),
-        (Fault("reset", action="GetObject", at=10), ConnectionFailedError, "broke"),
+        (Fault("reset", action="GetObject", at=10), ConnectionFailedError, "the connection to .* failed"),
     ],
 )
 def test_what_is_no_such_range(
@@ -539,15 +539,21 @@ PART = ("Content-Range: bytes 0-0/9", "Content-Length: 1")
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (answer("206 Partial Content", "Content-Length: 1", body=b"x"), "a part without saying which"),
-        (answer("206 Partial Content", "Content-Range: bytes 0-0/9", body=b"x"), "a part whose length does not fit"),
-        (answer("206 Partial Content", *PART, "Content-Encoding: gzip", body=b"x"), "a part whose length does not fit"),
-        (answer("206 Partial Content", "Content-Range: bytes 3-3/9", PART[1], body=b"x"), "a range that was not asked"),
-        (answer("206 Partial Content", "Content-Range: bytes 0-0/*", PART[1], body=b"x"), "a part without saying"),
+        (answer("206 Partial Content", "Content-Length: 1", body=b"x"), "a part without a valid Content-Range"),
+        (answer("206 Partial Content", "Content-Range: bytes 0-0/9", body=b"x"), "a part of a wrong length"),
+        (answer("206 Partial Content", *PART, "Content-Encoding: gzip", body=b"x"), "a part of a wrong length"),
+        (
+            answer("206 Partial Content", "Content-Range: bytes 3-3/9", PART[1], body=b"x"),
+            "a range that was not requested",
+        ),
+        (
+            answer("206 Partial Content", "Content-Range: bytes 0-0/*", PART[1], body=b"x"),
+            "a part without a valid Content-Range",
+        ),
         (answer("200 OK", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), "an object without its length"),
-        (answer("302 Found", "Location: ftp://x/", "Content-Length: 0"), "a redirection to nowhere"),
-        (b"SSH-2.0-OpenSSH\r\n", "broke"),
-        (b"", "broke"),
+        (answer("302 Found", "Location: ftp://x/", "Content-Length: 0"), "a redirect without a valid address"),
+        (b"SSH-2.0-OpenSSH\r\n", "the connection to .* failed"),
+        (b"", "the connection to .* failed"),
         (answer("404 Not Found", "Content-Length: 0"), r"an error without a code \(HTTP 404"),
     ],
 )
@@ -564,7 +570,7 @@ def test_answers_that_are_none_of_an_object(connection: Connection, reply: bytes
         answer("200 OK", "Content-Type: text/html", "Content-Length: 1000000", body=b"<html>"),
         answer("302 Found", "Location: ftp://x/", "Content-Length: 0"),
     ],
-    ids=["no range", "another range", "a page", "a redirection to nowhere"],
+    ids=["no range", "another range", "a page", "a redirect without a valid address"],
 )
 def test_a_connection_whose_server_makes_no_sense_is_ended(connection: Connection, reply: bytes) -> None:
     server = Patient(reply)
@@ -591,7 +597,7 @@ def test_what_is_said_of_an_object(connection: Connection, headers: tuple[str, .
 
 def test_a_part_of_which_nothing_is_said_is_not_taken(connection: Connection) -> None:
     server = Canned(answer("206 Partial Content", *PART, 'ETag: "e"', body=b"x"))
-    with pytest.raises(InvalidResponseError, match="the first answer had x-oss-hash-crc64ecma, this one has ETag"):
+    with pytest.raises(InvalidResponseError, match="the first response had x-oss-hash-crc64ecma, this one has ETag"):
         connection.get(Link(server.url + "/x"), 0, 1, ObjectInfo(9, "", 5, ""))
 
 
@@ -630,7 +636,7 @@ def test_a_proxy_is_taken_from_the_environment(connection: Connection, monkeypat
     with pytest.raises(ConnectionFailedError, match=r"the proxy for bucket\.example could not be used"):
         connection.probe(Link("https://bucket.example/x"))
     monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
-    with pytest.raises(ConfigurationError, match="others are not supported"):
+    with pytest.raises(ConfigurationError, match="other proxies are not supported"):
         connection.probe(Link("https://bucket.example/x"))
 
 

@@ -181,8 +181,8 @@ def test_without_check_mode_it_is_an_id_as_any_other(
 ) -> None:
     service.add_instance(INSTANCE)
     arguments = {**asked, "task_ids": [PREDICTED]}
-    assert "there is no task 'dt-would-be-created'" in location_info(arguments)["msg"]
-    assert "has not shown up" in wait({**arguments, "appear_timeout": 0})["msg"]
+    assert "task 'dt-would-be-created' does not exist" in location_info(arguments)["msg"]
+    assert "was not found" in wait({**arguments, "appear_timeout": 0})["msg"]
 
 
 @pytest.mark.parametrize("named", ["task_ids", "backup_set_ids"])
@@ -197,13 +197,13 @@ def test_a_task_that_has_expired(service: StandIn, asked: Arguments, wait: Modul
         assert ": 1 expired. " + said in planned["msg"]
         assert planned["error"] == done["error"]
     else:
-        assert f"This is a failure without check mode: {said}" in str(planned["warnings"])
+        assert f"Without check mode, this fails: {said}" in str(planned["warnings"])
 
 
 def test_a_task_that_has_failed(service: StandIn, asked: Arguments, wait: Module) -> None:
     service.add_task(INSTANCE, task_id="dt-bad", state="failed")
     check = {**asked, "task_ids": "dt-bad", "_ansible_check_mode": True}
-    assert "is a failure without check mode: dt-bad of rm-bp1abc is failed" in str(wait(check)["warnings"])
+    assert "Without check mode, this fails: dt-bad of rm-bp1abc is failed" in str(wait(check)["warnings"])
     assert "warnings" not in wait({**check, "retries": 1})
     assert "warnings" not in wait({**check, "until": "ended"})
 
@@ -215,4 +215,4 @@ def test_an_archive_that_is_not_there_yet(extract: Module, tmp_path: Path) -> No
     assert planned["changed"] is True
     assert f"{tmp_path}/backup does not exist now" in str(planned["warnings"])
     assert not list(tmp_path.iterdir())
-    assert "is the root of all" in extract({**arguments, "dest": "/", "_ansible_check_mode": True})["msg"]
+    assert "is the root directory" in extract({**arguments, "dest": "/", "_ansible_check_mode": True})["msg"]

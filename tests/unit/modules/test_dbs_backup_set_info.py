@@ -127,7 +127,7 @@ def test_an_instance_that_tells_no_service(backups: Any, asked: dict[str, Any], 
 def test_a_mongodb_instance(backups: Any, asked: dict[str, Any], service: StandIn) -> None:
     """No source can list its backup sets, so none is asked for."""
     said = backups({**asked, "instance_name": "dds-bp1abc"})["msg"]
-    assert "'dds-bp1abc' is a MongoDB instance, whose backup sets cannot be listed: take the ID" in said
+    assert "'dds-bp1abc' is a MongoDB instance, whose backup sets cannot be listed: copy the ID" in said
     assert "source" not in said
     assert not service.calls
 
@@ -140,8 +140,8 @@ def test_what_is_missing(backups: Any, asked: dict[str, Any], service: StandIn) 
     result = backups({**arguments, "on_missing": "error"})
     assert result["error"] == {"kind": "missing"}
     assert result["msg"] == (
-        "there is no full backup set that can be used for 'pc-bp1abc' in region 'cn-hangzhou'. Check instance_name and region,"
-        " or make a backup."
+        "there is no usable full backup set for 'pc-bp1abc' in region 'cn-hangzhou'. Check instance_name and region, "
+        "or create a backup."
     )
     result = backups({**asked, "instance_name": RDS, "backup_set_id": "9", "mode": "Manual", "on_missing": "error"})
     assert (

@@ -104,7 +104,7 @@ def test_check_mode_tells_and_writes_nothing(extract: Any, paths: dict[str, str]
     assert extract({**check, "keep_archive": False})["changed"] is True
     assert os.path.exists(paths["src"])
     Path(paths["dest"], "more").touch()
-    assert "altered since" in extract(check)["msg"]
+    assert "was changed since" in extract(check)["msg"]
     assert extract({**check, "force": True})["changed"] is True
     assert Path(paths["dest"], "more").exists()
     Path(paths["src"]).write_bytes(b"XBSTCK01")
@@ -117,7 +117,7 @@ def test_check_mode_tells_and_writes_nothing(extract: Any, paths: dict[str, str]
         ({"src": "/proc/none/x.tar.gz"}, "src '/proc/none/x.tar.gz' does not exist: give the archive's path"),
         ({"src": " "}, "src ' ' is not a path"),
         ({"dest": ""}, "dest '' is not a path"),
-        ({"dest": "/"}, "dest '/' is the root of all"),
+        ({"dest": "/"}, "dest '/' is the root directory"),
         ({"max_files": 0}, "max_files 0 is out of range: give 1 to 1000000000"),
         ({"max_size": 0}, "max_size 0 is out of range: give 1 to"),
         ({"max_size": "many"}, "max_size"),
@@ -200,7 +200,7 @@ def test_names_that_are_no_text_come_out_as_json(extract: Any, paths: dict[str, 
     with tarfile.open(paths["src"], "w", errors="surrogateescape", format=tarfile.GNU_FORMAT) as file:
         file.addfile(tarfile.TarInfo("../caf\udce9\x1b"))
     result = extract({**paths, "force": True})
-    assert "../caf\\xe9\\x1b in it leads out" in result["msg"]
+    assert "../caf\\xe9\\x1b in the archive leads outside" in result["msg"]
 
 
 def test_a_missing_library_is_named(extract: Any, paths: dict[str, str], tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_missing_library_is_named(extract: Any, paths: dict[str, str], tmp_pat
         result = extract.process({**paths, "dest": paths["dest"] + "2", **options}, environment=hidden)
         if sys.version_info < (3, 14):
             assert "zstandard" in result["msg"]
-            assert "to unpack .tar.zst" in result["msg"]
+            assert "to extract .tar.zst archives" in result["msg"]
             assert result["error"] == {"kind": "configuration"}
     Path(paths["src"]).write_bytes(archive.gz(archive.tar("root", ["orders"], "csv", 1.6e9)))
     assert extract.process({**paths, "force": True}, environment=hidden)["changed"]
@@ -301,7 +301,7 @@ def test_a_signal_ends_it_and_nothing_is_left(
     ],
 )
 def test_lines_of_progress(facts: dict[str, Any], expected: list[str] | None) -> None:
-    base = {"src": "/srv/x.tar.gz", "step": "unpacking", "total": 1000, "files": 0, "size": 0, "elapsed": 125.0}
+    base = {"src": "/srv/x.tar.gz", "step": "extracting", "total": 1000, "files": 0, "size": 0, "elapsed": 125.0}
     printed = list(ExtractionLines().of({**base, **facts} if facts else {}, 125.0))
     if expected is None:
         assert printed[0].startswith("/srv/x.tar.gz: comparing, 50.0 %, 10 B/s, about 1s left")

@@ -134,7 +134,7 @@ def test_attributes_that_cannot_be_set_do_not_undo_what_was_done(
     (tmp_path / "file").write_bytes(b"before")
     result = fetch(attributes="+\xe4", backup=True)
     assert result["failed"]
-    assert f"Failed to give {tmp_path}/file its attributes" in result["msg"]
+    assert f"Failed to set the attributes of {tmp_path}/file" in result["msg"]
     assert result["changed"] is True
     assert Path(result["files"][0]["backup_file"]).read_bytes() == b"before"
     assert (tmp_path / "file").read_bytes() == data
@@ -294,7 +294,7 @@ def test_a_storage_without_sums(fetch: Callable[..., Result], service: StandIn, 
     service.habits.object_crc = False
     result = fetch()
     assert result["files"][0]["verified_by"] == "size"
-    assert "could be checked by its size only" in str(result["warnings"])
+    assert "was verified by its size only" in str(result["warnings"])
     assert fetch()["changed"] is True
     checksum = "sha1:" + hashlib.sha1(data, usedforsecurity=False).hexdigest()
     assert fetch(checksum=checksum)["changed"] is False
@@ -306,7 +306,7 @@ def test_a_wrong_checksum_costs_no_second_transfer(
     right, wrong = "sha256:" + hashlib.sha256(data).hexdigest(), "sha256:" + "0" * 64
     failed = fetch(checksum=wrong)
     assert failed["error"]["kind"] == "verification"
-    assert f"the sha256 of the file is {right[7:]}, and not {wrong[7:]}, as checksum says" in failed["msg"]
+    assert f"the sha256 of the file is {right[7:]}, not {wrong[7:]} as given in checksum" in failed["msg"]
     assert leftovers(tmp_path) == ["file.part", "file.part.json"]
     result = fetch(checksum=right)
     assert result["bytes_transferred"] == 0
@@ -344,14 +344,14 @@ def test_a_low_rate_is_kept(fetch: Callable[..., Result], service: StandIn, expo
         ({"connections": 0}, "connections 0 is out of range: give 1 to 64"),
         ({"connections": 65}, "connections 65 is out of range"),
         ({"dest": ""}, "dest is empty: give the path"),
-        ({"limit_rate": "fast"}, "limit_rate 'fast' is not allowed: give bytes a second"),
+        ({"limit_rate": "fast"}, "limit_rate 'fast' is not allowed: give bytes per second"),
         ({"limit_rate": "10"}, "limit_rate '10' is not allowed"),
         ({"checksum": "abc"}, "checksum 'abc' is malformed: give algorithm:digest with one of"),
         ({"checksum": "crc32:abc"}, "checksum 'crc32:abc' is malformed"),
         ({"checksum": "md5:abc"}, "a digest of md5 has 32 digits, not 3"),
         ({"progress_interval": 0}, "progress_interval 0.0 is out of range"),
         ({"read_timeout": 0}, "read_timeout 0.0 is out of range"),
-        ({"ca_path": "/proc/none", "validate_certs": False}, "nothing would be checked"),
+        ({"ca_path": "/proc/none", "validate_certs": False}, "ca_path would have no effect"),
         ({"url": "ftp://host/x"}, "url is malformed"),
         ({"url": None, "task_id": "x"}, "task_id"),
         ({"url": None, "task_id": "dt-x"}, "call it by its full name"),
@@ -379,8 +379,8 @@ def test_destinations_that_cannot_be(fetch: Callable[..., Result], service: Stan
             f"No such file or directory ({tmp_path}/none). Create the directory {tmp_path}/none first.",
         ),
         (f"{tmp_path}/plain/file", "Not a directory"),
-        (f"{tmp_path}/fifo", "is there, and is no file"),
-        (f"{tmp_path}/link", "is there, and is no file"),
+        (f"{tmp_path}/fifo", "exists, and is not a file"),
+        (f"{tmp_path}/link", "exists, and is not a file"),
     ):
         result = fetch(dest=dest)
         assert words in result["msg"], result["msg"]
@@ -392,9 +392,9 @@ def test_destinations_that_cannot_be(fetch: Callable[..., Result], service: Stan
 @pytest.mark.parametrize(
     ("dest", "path", "words"),
     [
-        ("/proc/file", "/proc/file.part", "The system lets nobody create anything in /proc: choose another place."),
-        ("/proc/new/", "/proc/new", "The system lets nobody create anything in /proc: choose another place."),
-        ("/sys/file", "/sys/file.part", "Not even root may write there: choose another place"),
+        ("/proc/file", "/proc/file.part", "Nobody can create files in /proc: use another directory."),
+        ("/proc/new/", "/proc/new", "Nobody can create files in /proc: use another directory."),
+        ("/sys/file", "/sys/file.part", "Root cannot write there: use another directory"),
     ],
 )
 def test_places_where_nothing_can_be_created(fetch: Callable[..., Result], dest: str, path: str, words: str) -> None:
@@ -413,7 +413,7 @@ def test_a_partial_file_that_somebody_takes_away(
 
     service.habits.rate = take_away
     result = fetch(connections=1)
-    assert f"({tmp_path}/file.part). Something else has moved or deleted it: run it again." in result["msg"]
+    assert f"({tmp_path}/file.part). Another process has moved or deleted it: run it again." in result["msg"]
 
 
 @pytest.fixture
@@ -470,7 +470,7 @@ def test_a_link_that_is_not_renewed(
     service.inject(*broken_off(Fault("expired", times=1000)))
     result = fetch(connections=1)
     assert "the storage answered AccessDenied: Request has expired (HTTP 403, request ID" in result["msg"]
-    assert "get a new one; what was downloaded is kept, and the next run continues with it" in result["msg"]
+    assert "get a new one; the downloaded part is kept, and the next run continues from it" in result["msg"]
     assert result["error"] == {
         "kind": "storage",
         "code": "AccessDenied",
@@ -521,7 +521,7 @@ def test_an_object_replaced_in_mid_way(fetch: Callable[..., Result], service: St
     service.inject(*[Fault("changed", after=5) for _unused in range(10)])
     failed = fetch(force=True)
     assert failed["error"]["kind"] == "object"
-    assert "no longer the one that the transfer began with" in failed["msg"]
+    assert "the object was changed during the download" in failed["msg"]
 
 
 def test_one_flipped_bit(fetch: Callable[..., Result], service: StandIn, data: bytes, tmp_path: Path) -> None:
@@ -568,13 +568,13 @@ def test_a_head_is_never_needed(fetch: Callable[..., Result], service: StandIn) 
 def test_a_full_disk(fetch: Callable[..., Result], service: StandIn, small_disk: Path) -> None:
     result = fetch(dest=f"{small_disk}/file")
     assert "No space left on device" in result["msg"]
-    assert "bytes more, and" in result["msg"]
-    assert "Make room in" in result["msg"]
+    assert "more bytes are needed, but only" in result["msg"]
+    assert "Free some space in" in result["msg"]
     assert len(service.transfers) == 1
     assert os.statvfs(small_disk).f_bfree * 4096 > 11 * MIB
     assert os.listdir(small_disk) == []
     checked = fetch(dest=f"{small_disk}/file", _ansible_check_mode=True)
-    assert "bytes more, and" in checked["msg"]
+    assert "more bytes are needed, but only" in checked["msg"]
 
 
 def test_a_disk_that_fills_meanwhile_and_has_room_later(
@@ -599,7 +599,7 @@ def test_a_disk_that_fails_to_keep_what_it_took(
     service.habits.rate = 20e6
     result = fetch(dest=f"{broken_disk}/file", sync=True)
     assert result["error"]["kind"] == "destination"
-    assert "nobody can tell what is on the disk" in result["msg"]
+    assert "it is unknown what is on the disk" in result["msg"]
     assert set(leftovers(broken_disk)) == {"file.part", "lost+found"}
     subprocess.run(["mount", "-o", "remount,size=200m", str(broken_disk.with_name("memory"))], check=True)
     assert fetch(dest=f"{broken_disk}/file", sync=True)["bytes_resumed"] == 0
@@ -611,7 +611,7 @@ def test_a_read_only_destination(fetch: Callable[..., Result], service: StandIn,
     result = fetch(dest=f"{small_disk}/file")
     assert result["error"]["kind"] == "destination"
     assert "Read-only file system" in result["msg"]
-    assert "that can be written to" in result["msg"]
+    assert "on a writable file system" in result["msg"]
     assert not service.transfers
 
 
@@ -725,7 +725,7 @@ def test_two_runs_at_once(link: Callable[[], str], service: StandIn, data: bytes
         until((tmp_path / "file.part").exists)
         with process_of(link(), f"{tmp_path}/file") as second:
             failed = json.loads(second.outputs()[0])
-        assert "another run is writing it. Wait for that one, or end it." in failed["msg"]
+        assert "another run is writing it. Wait for it, or stop it." in failed["msg"]
         service.habits.rate = None
         assert json.loads(first.outputs()[0])["changed"] is True
     assert (tmp_path / "file").read_bytes() == data
@@ -742,7 +742,7 @@ def test_a_signal_ends_it_and_nothing_is_lost(
     result = json.loads(process.outputs()[0])
     assert (
         result["msg"]
-        == f"Interrupted by {number.name}. What was downloaded is kept, and the next run continues with it."
+        == f"Interrupted by {number.name}. The downloaded part is kept, and the next run continues from it."
     )
     assert 0 < result["bytes_transferred"] < SIZE
     service.habits.rate = None
@@ -836,7 +836,7 @@ def test_a_job_is_stopped(link: Callable[[], str], service: StandIn, tmp_path: P
     with controller.start(_job={"seconds": 0, "directory": directory, "stop": True}) as process:
         result = json.loads(process.outputs()[0])
     assert result["error"]["kind"] == "interruption"
-    assert "told to stop" in result["msg"]
+    assert "Ansible stopped it" in result["msg"]
     assert not os.path.exists(directory)
     assert json.loads((tmp_path / "file.part.json").read_text())["closed"]
 
@@ -941,7 +941,7 @@ def test_a_job_whose_notes_have_no_room_at_the_start(
         result = json.loads(process.outputs()[0])
     assert result["error"]["kind"] == "destination"
     assert f"No space left on device ({small_disk}/apsaradb.backup-" in result["msg"]
-    assert "remote_tmp with room" in result["msg"]
+    assert "with free space that this user can write to" in result["msg"]
     assert not service.transfers
 
 

@@ -192,14 +192,14 @@ def test_a_task_without_files(located: Locate, service: StandIn, warnings: list[
     assert [found["task_id"] for found in located("dt-one", "dt-two", on_unfinished="skip")] == ["dt-two"]
     assert not warnings
     assert [found["task_id"] for found in located("dt-one", "dt-two", on_unfinished="warn")] == ["dt-two"]
-    assert warnings == [f"Left out: {said}"]
+    assert warnings == [f"Skipped: {said}"]
     assert len(service.calls_of(LINKS)) <= 3
 
 
 @pytest.mark.parametrize("instance_name", [[INSTANCE], None])
 def test_a_task_that_does_not_exist(located: Locate, service: StandIn, warnings: list[str], instance_name: Any) -> None:
     service.add_task(INSTANCE, task_id="dt-two")
-    with pytest.raises(BackupError, match="there is no task 'dt-gone'") as caught:
+    with pytest.raises(BackupError, match="task 'dt-gone' does not exist") as caught:
         located("dt-gone", "dt-two", instance_name=instance_name)
     found = located("dt-gone", "dt-two", instance_name=instance_name, on_missing="warn")
     assert [one["task_id"] for one in found] == ["dt-two"]
@@ -207,7 +207,7 @@ def test_a_task_that_does_not_exist(located: Locate, service: StandIn, warnings:
     asked = [call for call in service.calls_of(LINKS) if call.code == "DBS.DownloadTask.CannotFind"]
     said = f" (DBS.DownloadTask.CannotFind, request ID {asked[-1].request_id})" if asked else ""
     assert bool(said) == (instance_name is None)
-    assert warnings == [f"Left out: there is no task 'dt-gone'{said}. Check its ID, the instance and the region."]
+    assert warnings == [f"Skipped: task 'dt-gone' does not exist{said}. Check its ID, the instance and the region."]
     assert caught.value.to_dict().get("request_id") == (asked[0].request_id if asked else None)
 
 
@@ -219,22 +219,22 @@ def test_every_code_for_a_task_that_does_not_exist(
     assert located("dt-gone", instance_name=None, on_missing="skip") == []
     assert located("dt-gone", instance_name=None, on_missing="warn") == []
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"Left out: there is no task 'dt-gone' ({code}, request ID ")
-    with pytest.raises(BackupError, match="there is no task 'dt-gone'"):
+    assert warnings[0].startswith(f"Skipped: task 'dt-gone' does not exist ({code}, request ID ")
+    with pytest.raises(BackupError, match="task 'dt-gone' does not exist"):
         located("dt-gone", instance_name=None)
 
 
 def test_the_service_says_that_it_is_not_finished(located: Locate, service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-one", state="running")
     assert located("dt-one", instance_name=None, on_unfinished="skip") == []
-    with pytest.raises(BackupError, match="task 'dt-one' has none: The download task dt-one is not finished"):
+    with pytest.raises(BackupError, match="task 'dt-one' has no link: The download task dt-one is not finished"):
         located("dt-one", instance_name=None)
 
 
 def test_no_link_is_no_answer(located: Locate, service: StandIn) -> None:
     service.habits.oss_location = "null"
     service.add_task(INSTANCE, task_id="dt-oss", target_type="OSS", target_path="restore")
-    with pytest.raises(BackupError, match="gives no link for task 'dt-oss'"):
+    with pytest.raises(BackupError, match="returned no link for task 'dt-oss'"):
         located("dt-oss", instance_name=None)
 
 
@@ -259,7 +259,7 @@ def test_other_errors_are_errors(located: Locate, service: StandIn) -> None:
         (
             [{"task_id": "dt-one", "region_code": "eu-west-1"}],
             {},
-            "task 'dt-one' is in region 'eu-west-1', but region is 'cn-hangzhou': ask in the task's region.",
+            "task 'dt-one' is in region 'eu-west-1', but region is 'cn-hangzhou': use the task's region.",
         ),
     ],
 )
@@ -294,5 +294,5 @@ def test_the_module(service: StandIn, asked: dict[str, Any], location_info: Any)
 
 def test_an_expired_task_of_which_only_the_id_is_known(client_of: Callable[..., Client], service: StandIn) -> None:
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
-    with pytest.raises(LocationNotFoundError, match="expired has none any more: its files are gone, create a new task"):
+    with pytest.raises(LocationNotFoundError, match="If it has expired, its files are gone: create a new task"):
         request_link(client_of(service), "cn-hangzhou", "dt-old")

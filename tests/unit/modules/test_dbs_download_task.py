@@ -176,7 +176,7 @@ def test_a_second_run_pays_nothing_however_tasks_are_listed(
     assert (again["changed"], again["action"]) == (False, "none")
     assert again["task"]["task_id"] == first["task"]["task_id"]
     assert set(again["uncertain_fields"]) == expected
-    assert ("which does not tell" in str(again.get("warnings"))) is bool(expected)
+    assert ("may be the one for" in str(again.get("warnings"))) is bool(expected)
     assert len(service.created) == 1
 
 
@@ -187,12 +187,13 @@ def test_what_to_do_where_it_is_uncertain(task: Any, asked: dict[str, Any], serv
     result = task(arguments)
     assert (result["action"], result["uncertain_fields"]) == ("none", ["format"])
     assert (
-        "Task 'dt-csv' may be one for backup set '1482610001' of instance 'rm-bp1abc' in region 'cn-hangzhou' as"
-        " csv-with-header: it is listed with format 'csv', which does not tell. It is used, and nothing was created"
+        "Task 'dt-csv' may be the one for backup set '1482610001' of instance 'rm-bp1abc' in region 'cn-hangzhou' in the "
+        "format csv-with-header, but it is listed with format 'csv'. It is used, and nothing was "
+        "created"
     ) in str(result["warnings"])
     refused = task({**arguments, "on_uncertain": "error"})
     assert refused["error"]["kind"] == "state"
-    assert "task 'dt-csv' may be one for" in refused["msg"]
+    assert "task 'dt-csv' may be the one for" in refused["msg"]
     assert "Set on_uncertain=reuse to use it, or on_uncertain=create" in refused["msg"]
     checked = task({**arguments, "_ansible_check_mode": True})
     assert (checked["action"], checked["uncertain_fields"]) == ("none", ["format"])
@@ -210,7 +211,7 @@ def test_a_physical_backup_that_may_be_listed_as_another_format(
     arguments = {**asked, "format": "qp.xb"}
     for mode in ({}, {"_ansible_check_mode": True}):
         refused = task({**arguments, **mode})
-        assert "task 'dt-one' may be one for" in refused["msg"]
+        assert "task 'dt-one' may be the one for" in refused["msg"]
         assert f"it is listed with format {listed!r}" in refused["msg"]
     used = task({**arguments, "on_uncertain": "reuse"})
     assert (used["task"]["task_id"], used["uncertain_fields"]) == ("dt-one", ["format"])
@@ -225,7 +226,7 @@ def test_a_format_that_is_listed_by_a_word_that_nobody_knows(
     service.add_task(INSTANCE, task_id="dt-one", format="text")
     result = task({**asked, "format": format})
     assert (result["action"], result["uncertain_fields"]) == ("none", ["format"])
-    assert "which does not tell" in str(result["warnings"])
+    assert "may be the one for" in str(result["warnings"])
     assert not creations(service)
 
 
@@ -234,7 +235,7 @@ def test_an_uncertain_task_that_failed(task: Any, asked: dict[str, Any], service
     service.habits.formats = "documented"
     failed = service.add_task(INSTANCE, state="failed", format="csv-with-header")
     result = task({**asked, "format": "csv-with-header", "on_failed": on_failed})
-    assert "which does not tell" in str(result["warnings"])
+    assert "may be the one for" in str(result["warnings"])
     assert (failed.retries, creations(service)) == (int(on_failed == "retry"), 0)
 
 
@@ -274,7 +275,7 @@ def test_a_new_task_that_another_run_would_not_recognise(task: Any, asked: dict[
     service.answer("CreateDownload", {"Success": "true", "Data": row})
     result = task(asked)
     assert result["action"] == "created"
-    assert "with backup_set_id 'another', which is not what was asked for" in str(result["warnings"])
+    assert "with backup_set_id 'another', which is not what was requested" in str(result["warnings"])
 
 
 @pytest.mark.parametrize("state", ["initializing", "queueing", "running", "finished", "Archiving"])
@@ -334,7 +335,7 @@ def test_the_bucket_of_a_task_that_there_was_is_not_known(task: Any, asked: dict
     service.add_task(INSTANCE, target_type="OSS", target_path="restore/orders", target_bucket="another")
     result = task({**asked, **OSS})
     assert result["action"] == "none"
-    assert "wrote to the path 'restore/orders' of a bucket that the service does not name" in str(result["warnings"])
+    assert "writes to the path 'restore/orders', but the service does not return its bucket" in str(result["warnings"])
 
 
 def test_an_expired_task(task: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -358,7 +359,7 @@ def test_a_failed_task(task: Any, asked: dict[str, Any], service: StandIn) -> No
 
 
 @pytest.mark.parametrize(
-    ("state", "advice"), [("running", "Wait until it is done"), ("failed", "Retry it with state=retried")]
+    ("state", "advice"), [("running", "Wait until it has finished"), ("failed", "Retry it with state=retried")]
 )
 def test_a_task_in_the_way(task: Any, asked: dict[str, Any], service: StandIn, state: str, advice: str) -> None:
     service.add_task(INSTANCE, task_id="dt-other", state=state, backup_set_id="7")
@@ -426,7 +427,7 @@ def test_check_mode_foretells_the_refusal(
     arguments = {**asked, **options, "backup_set_size": 1, "wait_timeout": 600}
     planned = task({**arguments, "_ansible_check_mode": True})
     assert (
-        "Task 'dt-bad' is failed: until it is retried, the service refuses" in str(planned.get("warnings"))
+        "Task 'dt-bad' has failed: until it is retried, the service refuses" in str(planned.get("warnings"))
     ) is is_refused
     assert bool(task(arguments).get("failed")) is is_refused
 
@@ -464,8 +465,9 @@ def test_a_finished_task_whose_files_may_soon_be_gone(task: Any, asked: dict[str
     service.add_task(INSTANCE, task_id="dt-old", created=now - 49 * 3_600_000)
     result = task(asked)
     assert result["action"] == "none"
-    assert f"Files may be gone in less than a day, or are already: of dt-old ({result['task']['expires_at']})" in str(
-        result["warnings"]
+    assert (
+        f"Files of these tasks may be deleted in less than a day, or are deleted already: dt-old ({result['task']['expires_at']})"
+        in str(result["warnings"])
     )
 
 
@@ -521,7 +523,7 @@ def test_the_latest_backup_set(task: Any, asked: dict[str, Any], service: StandI
 def test_the_latest_backup_set_has_no_id(task: Any, asked: dict[str, Any], service: StandIn, row: Any) -> None:
     service.answer("DescribeBackups", {"RequestId": "A", "TotalRecordCount": 1, "Items": {"Backup": [row]}})
     result = task({**asked, "backup_set_id": "latest", "rds_endpoint": service.url})
-    assert "the answer holds no ID of a backup set" in result["msg"]
+    assert "the response has no ID of a backup set" in result["msg"]
     assert not creations(service)
 
 
@@ -535,7 +537,7 @@ def test_no_latest_backup_set(task: Any, asked: dict[str, Any], service: StandIn
     service.add_backup(INSTANCE, succeeded=False)
     result = task({**asked, "backup_set_id": "latest", "rds_endpoint": service.url})
     assert result["error"] == {"kind": "missing"}
-    assert "instance 'rm-bp1abc' in region 'cn-hangzhou' has no full backup set that can be used" in result["msg"]
+    assert "instance 'rm-bp1abc' in region 'cn-hangzhou' has no usable full backup set" in result["msg"]
     assert not creations(service)
 
 
@@ -583,7 +585,7 @@ def test_what_cannot_be_retried(task: Any, retried: dict[str, Any], service: Sta
     assert "has no download task to retry" in task(arguments)["msg"]
     assert "has no task 'dt-gone' to retry" in task({**arguments, "task_id": "dt-gone"})["msg"]
     service.add_task(INSTANCE, task_id="dt-old", state="expired")
-    assert "task 'dt-old' has expired, and cannot be retried" in task(arguments)["msg"]
+    assert "task 'dt-old' has expired and cannot be retried" in task(arguments)["msg"]
 
 
 @pytest.mark.parametrize(
@@ -738,7 +740,7 @@ def test_a_task_without_an_id_cannot_be_used(
     for arguments in (asked, {**asked, "on_failed": "retry", "wait_for_slot": True, "on_blocked": "retry"}, retried):
         result = task({**arguments, **mode})
         assert result["error"]["kind"] == "state", result
-        assert f"that is {state}, and gives it no ID" in result["msg"]
+        assert f"that is {state} and has no ID" in result["msg"]
     assert not creations(service)
     assert not service.calls_of("RetryDownloadTask")
 
@@ -761,7 +763,7 @@ def test_a_task_without_an_id_does_not_prove_a_creation(task: Any, asked: dict[s
     service.on_call(show)
     service.inject(Fault("unavailable", executed=True, action="CreateDownload"))
     assert task(asked)["error"]["kind"] == "outcome_unknown"
-    assert "gives it no ID" in task(asked)["msg"]
+    assert "has no ID" in task(asked)["msg"]
     assert creations(service) == 1
 
 
@@ -769,7 +771,7 @@ def test_a_task_in_the_way_without_an_id(task: Any, asked: dict[str, Any], servi
     service.add_task(INSTANCE, state="failed", backup_set_id="7", extra={"TaskId": None})
     options = {"wait_for_slot": True, "on_blocked": "retry", "wait_timeout": 0}
     result = task({**asked, **options})
-    assert "another one was in the way" in result["msg"]
+    assert "another one blocked it" in result["msg"]
     assert result["error"]["blocking_task"] is None
     assert not service.calls_of("RetryDownloadTask")
     assert task({**asked, **options, "_ansible_check_mode": True})["retried_blocking_task_ids"] == []
@@ -805,7 +807,7 @@ def test_what_did_not_arrive_is_not_sent_again(task: Any, asked: dict[str, Any],
     service.inject(Fault("reset", action="CreateDownload"))
     result = task(asked)
     assert result["error"]["kind"] == "outcome_unknown"
-    assert "no such task has shown up within 0.3 seconds. Run it again" in result["msg"]
+    assert "after 0.3 seconds no such task has appeared. Run it again" in result["msg"]
     assert (len(service.created), creations(service)) == (0, 1)
     assert task(asked)["changed"]
 
@@ -874,9 +876,9 @@ def test_interrupted_while_the_service_creates(
     output, _unused = process.outputs()
     said = json.loads(output)["msg"]
     assert said.startswith(
-        f"Interrupted by {number.name}. Whether it could create a download task for backup set '1482610001'"
+        f"Interrupted by {number.name}. It is unknown whether this was done: create a download task for backup set '1482610001'"
     )
-    assert "run it again" in said
+    assert "Run it again" in said
 
 
 def test_two_controllers_at_once(task: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -971,7 +973,7 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
         ),
         (
             {"backup_set_id": "latest", "instance_name": "mysql-odd"},
-            "does not tell which service lists its backup sets: give the ID of a backup set in place of latest.",
+            "does not tell which service lists its backup sets: give the ID of a backup set instead of latest.",
         ),
         ({"state": "retried", "format": None, "backup_set_id": "latest"}, "latest is for state=present"),
         *(
@@ -983,10 +985,10 @@ def test_exactly_once_whatever_goes_wrong(task: Any, asked: dict[str, Any], serv
             for more in ({}, {"state": "retried", "format": None})
         ),
         ({"format": None}, "format is not set: use one of CSV"),
-        ({"format": "Bson"}, "format Bson is for MongoDB instances, and 'rm-bp1abc' is none."),
+        ({"format": "Bson"}, "format Bson is for MongoDB instances, but 'rm-bp1abc' is not one."),
         ({"is_cluster": True}, "is_cluster is for MongoDB instances"),
         ({"is_physical": True}, "is_physical needs the format qp.xb, not CSV"),
-        ({"format": "qp.xb", "is_physical": False}, "format qp.xb is a physical one"),
+        ({"format": "qp.xb", "is_physical": False}, "format qp.xb is a physical format"),
         ({"target_type": "OSS"}, "target_type OSS needs target_bucket, target_path, target_oss_region as well."),
         ({"target_path": "a"}, "target_path cannot be used with target_type URL"),
         ({**OSS, "target_bucket": "My_Bucket"}, "target_bucket 'My_Bucket' is malformed"),

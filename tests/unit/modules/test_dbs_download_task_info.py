@@ -156,7 +156,9 @@ def test_a_shortfall_is_a_warning(info: Any, asked: dict[str, Any], service: Sta
     service.answer("DescribeDownloadTask", body)
     result = info(asked)
     assert result["count"] == 10
-    assert "The service announced 35 download tasks of instance 'rm-bp1abc', but gave 10." in str(result["warnings"])
+    assert "The service announced 35 download tasks of instance 'rm-bp1abc', but returned 10." in str(
+        result["warnings"]
+    )
 
 
 def test_tasks_by_id(info: Any, asked: dict[str, Any], service: StandIn) -> None:
@@ -211,7 +213,7 @@ def test_a_query(info: Any, asked: dict[str, Any], service: StandIn) -> None:
         ),
         ("instance_name", "my database", "instance_name 'my database' is malformed"),
         ("instance_name", "", "instance_name '' is malformed"),
-        ("instance_name", [], "instance_name is empty: give the ID of one instance at least."),
+        ("instance_name", [], "instance_name is empty: give the ID of at least one instance."),
         ("instance_name", ["rm-bp1abc", "None"], "instance_name 'None' is malformed"),
         ("task_ids", "1482610001", "task_ids '1482610001' is malformed: give the ID of a download task, such as dt-"),
         ("task_ids", "dt-qxntlvgu****", "task_ids 'dt-qxntlvgu****' is malformed"),
@@ -334,7 +336,7 @@ def test_the_time_is_over(info: Any, asked: dict[str, Any], service: StandIn) ->
     service.inject(Fault("slow", 9, seconds=3600))
     result = info({**asked, "read_timeout": 0.2})
     assert "did not answer within 0.2 seconds" in result["msg"]
-    assert "Raise read_timeout" in result["msg"]
+    assert "raise read_timeout" in result["msg"]
     assert result["error"]["kind"] == "connection"
 
 
@@ -369,9 +371,9 @@ def test_files_that_may_soon_be_gone(info: Any, asked: dict[str, Any], service: 
     for number in range(12):
         service.add_task(INSTANCE, task_id=f"dt-old{number}", created=now - 49 * 3_600_000)
     (warning,) = map(str, info(asked)["warnings"])
-    assert "Files may be gone in less than a day, or are already: of dt-old" in warning
+    assert "Files of these tasks may be deleted in less than a day, or are deleted already: dt-old" in warning
     assert warning.count("dt-old") == 10
-    assert "and 2 more. They are there for three days after the task finished" in warning
+    assert "and 2 more. They are kept for three days after the task finished" in warning
     assert "dt-fresh" not in warning
 
 
@@ -411,6 +413,6 @@ def test_a_query_that_finds_nothing(info: Any, asked: dict[str, Any], service: S
     service.add_task(INSTANCE)
     result = info({**asked, "query": "download_task[].task_id", "query_only": query_only})
     assert (result["changed"], result["query_result"]) == (False, None)
-    assert "query 'download_task[].task_id' finds nothing in the result, and gives null" in str(result["warnings"])
+    assert "query 'download_task[].task_id' finds nothing in the result and returns null" in str(result["warnings"])
     # An empty list is found.
     assert "warnings" not in info({**asked, "query": "download_tasks[?format=='x']", "query_only": query_only})

@@ -58,7 +58,7 @@ def test_it_says_how_far_it_is(service: StandIn, asked: dict[str, Any], tmp_path
     assert (task["task_id"], task["status"], controller.progress[-1]["prefix"]) == (
         "dt-other",
         "running",
-        "in the way: ",
+        "blocking: ",
     )
     finish(service)
     while controller.progress[-1]["prefix"]:
@@ -80,7 +80,7 @@ def test_warnings_are_not_lost(service: StandIn, asked: dict[str, Any], tmp_path
     service.add_task(INSTANCE)
     result = JobController(MODULE, {**asked, "format": "csv-with-header"}, tmp_path).run()
     assert result["action"] == "none"
-    assert "which does not tell" in str(result["warnings"])
+    assert "may be the one for" in str(result["warnings"])
 
 
 def test_a_process_that_is_lost_while_it_waits(service: StandIn, asked: dict[str, Any], tmp_path: Path) -> None:
@@ -123,8 +123,11 @@ def test_a_process_that_is_lost_while_the_service_creates(
         assert controller.take(process)["_job"]["notes"]["sending"].startswith("create a download task for backup set")
     result = controller.run()
     assert result["error"] == {"kind": "outcome_unknown"}
-    assert "Whether it could create a download task for backup set '1482610001' of instance" in result["msg"]
-    assert "run it again" in result["msg"]
+    assert (
+        "It is unknown whether this was done: create a download task for backup set '1482610001' of instance"
+        in result["msg"]
+    )
+    assert "Run it again" in result["msg"]
     until(lambda: service.created)
     assert (len(service.created), creations(service)) == (1, 1)
     again = JobController(MODULE, {**asked, "wait": False}, tmp_path).run()
@@ -173,7 +176,7 @@ def test_a_controller_that_is_gone(service: StandIn, asked: dict[str, Any], tmp_
     assert creations(service) == refused
     job = {"seconds": 0, "directory": controller.directory, "stop": True}
     with started(MODULE, {**controller.arguments, "_job": job}) as process:
-        assert "told to stop" in json.loads(process.outputs()[0])["msg"]
+        assert "Ansible stopped it" in json.loads(process.outputs()[0])["msg"]
     assert not service.created
     assert JobController(MODULE, {**asked, "wait": False}, tmp_path).run()["action"] == "created"
 
@@ -190,7 +193,7 @@ def test_a_follower_that_is_interrupted_while_the_service_creates(
         process.send_signal(signal.SIGTERM)
         said = json.loads(process.outputs()[0])["msg"]
     assert said.startswith(
-        "Interrupted by SIGTERM. Whether it could create a download task for backup set '1482610001'"
+        "Interrupted by SIGTERM. It is unknown whether this was done: create a download task for backup set '1482610001'"
     )
     assert len(service.created) == 1
 
@@ -229,10 +232,10 @@ def test_the_slot_does_not_become_free(service: StandIn, asked: dict[str, Any], 
     assert result["error"]["reason"] == "timed_out"
     assert result["error"]["blocking_task"]["task_id"] == "dt-slow"
     assert result["msg"] == (
-        "Failed to create a download task for backup set '1482610001' of instance 'rm-bp1abc' in region 'cn-hangzhou': an"
-        " instance has one running or failed task at a time, and another one was in the way for the 0.5 seconds of"
-        " wait_timeout: task 'dt-slow' of rm-bp1abc is running, 5/10 tables, 50 %. Nothing was created. Raise wait_timeout, or"
-        " run it again later."
+        "Failed to create a download task for backup set '1482610001' of instance 'rm-bp1abc' in region "
+        "'cn-hangzhou': an instance can have only one running or failed task, and another one blocked it for "
+        "0.5 seconds (wait_timeout): task 'dt-slow' of rm-bp1abc is running, 5/10 tables, 50 %. Nothing was created. "
+        "Raise wait_timeout, or run it again later."
     )
     assert not service.created
 
@@ -241,7 +244,7 @@ def test_a_task_that_is_not_done_in_time(service: StandIn, asked: dict[str, Any]
     result = task({**asked, "wait_timeout": 0.3})
     assert (result["action"], result["error"]["reason"]) == ("created", "timed_out")
     assert f"task '{service.created[0].task_id}' of rm-bp1abc is running" in result["msg"]
-    assert "is not done after the 0.3 seconds of wait_timeout. It goes on by itself" in result["msg"]
+    assert "has not finished after 0.3 seconds (wait_timeout). It continues by itself" in result["msg"]
 
 
 def test_a_failed_task_in_the_way(service: StandIn, asked: dict[str, Any], task: Any) -> None:

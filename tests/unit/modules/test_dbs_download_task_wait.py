@@ -151,7 +151,7 @@ def test_a_task_that_never_shows_up(wait: Any, asked: dict[str, Any], service: S
     result = wait({**asked, "task_ids": ["dt-gone"]})
     assert result["failed"]
     assert result["missing_ids"] == ["dt-gone"]
-    assert "task dt-gone has not shown up: check ID, instance and region" in result["msg"]
+    assert "task dt-gone was not found: check ID, instance and region" in result["msg"]
     assert 0.5 <= result["elapsed"] < 2
     ignored = wait({**asked, "task_ids": ["dt-gone"], "on_missing": "skip"})
     assert ignored["missing_ids"] == ["dt-gone"]
@@ -275,7 +275,7 @@ def test_an_outage_that_is_too_long(wait: Any, asked: dict[str, Any], service: S
     service.inject(Fault("unavailable", 10_000, after=2))
     result = wait({**asked, "max_retries": 0, "outage_timeout": 1})
     assert result["error"]["code"] == "ServiceUnavailable"
-    assert "while waiting: raise outage_timeout to live through more" in result["msg"]
+    assert "raise outage_timeout to tolerate longer" in result["msg"]
     assert result["pending_task_ids"] == ["dt-one"]
     assert 1.0 <= result["elapsed"] < 3.0
 
@@ -446,16 +446,16 @@ def test_lines_for_people() -> None:
     assert list(lines.of(facts, 185.0)) == [said.replace("2m 05s", "3m 05s")]
     gone = {**facts, "outage": "The host is gone."}
     assert list(TaskLines().of(gone, 245.0)) == [
-        "no answer at the moment, 4m 05s elapsed: The host is gone.",
+        "service is unavailable, 4m 05s elapsed: The host is gone.",
         "last known: " + said.replace("2m 05s", "4m 05s"),
     ]
-    assert list(lines.of(gone, 245.0)) == ["no answer at the moment, 4m 05s elapsed: The host is gone."]
+    assert list(lines.of(gone, 245.0)) == ["service is unavailable, 4m 05s elapsed: The host is gone."]
     done = task_facts(1, status="finished", tables_per_minute=None, seconds_left=None)
     # It was seen as failed in between, and nobody looked.
     changes = [[1, task], [2, task_facts(1, status="failed")], [3, done]]
-    last = facts_of(changes, [], prefix="in the way: ")
+    last = facts_of(changes, [], prefix="blocking: ")
     assert list(lines.last(last, 250.0)) == [
-        "in the way: dt-1 of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"
+        "blocking: dt-1 of rm-bp1abc: finished, 3/8 tables, 37.5 %, 4m 10s elapsed"
     ]
     assert list(lines.last(last, 250.0)) == []
     assert list(lines.last({}, 250.0)) == []
@@ -479,10 +479,10 @@ def test_lines_for_many_tasks(controller: JobController, service: StandIn) -> No
     assert lines.news == state["news"] == 30
     assert len(first) == 12
     assert first[-2:] == [
-        "and 20 more download tasks changed their state",
-        "30 of 30 download tasks are not done, 10s elapsed",
+        "20 more download tasks changed their status",
+        "30 of 30 download tasks are not finished, 10s elapsed",
     ]
-    assert list(lines.of(state["progress"], 70.0)) == ["30 of 30 download tasks are not done, 1m 10s elapsed"]
+    assert list(lines.of(state["progress"], 70.0)) == ["30 of 30 download tasks are not finished, 1m 10s elapsed"]
     assert list(lines.last(state["progress"], 80.0)) == []
     controller.begin["stop"] = True
     result = controller.step()
@@ -540,7 +540,7 @@ def test_a_job_that_is_killed_has_retried_once(controller: JobController, servic
     result = controller.run()
     assert result["failed_task_ids"] == ["dt-one"]
     assert result["retried"] == ({} if loses_notes else {"dt-one": 1})
-    assert ("nobody knows what it retried" in str(result.get("warnings"))) is loses_notes
+    assert ("it is unknown what it retried" in str(result.get("warnings"))) is loses_notes
     assert len(service.calls_of("RetryDownloadTask")) == 1
 
 

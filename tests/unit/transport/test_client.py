@@ -326,7 +326,7 @@ def test_no_pause_is_the_same_as_another() -> None:
 def test_an_answer_that_is_not_the_services(service: StandIn, client_of: MakeClient, body: bytes) -> None:
     service.answer(ACTION, body)
     error = failure_of(client_of(service, retries=1), InvalidResponseError)
-    assert "a body that is not the service's (application/json" in str(error)
+    assert "an unexpected body (application/json" in str(error)
     assert f"request ID {service.calls[-1].request_id}" in str(error)
     assert len(service.calls) == 2
 
@@ -408,7 +408,7 @@ def test_the_time_for_all_requests(service: StandIn, client_of: MakeClient) -> N
     client = client_of(service)
     client.deadline = time.monotonic() - 60
     error = failure_of(client, ConnectionFailedError)
-    assert "the time for all requests is over." in str(error)
+    assert "the time limit for all requests has passed." in str(error)
     assert not service.calls
 
 
@@ -487,7 +487,7 @@ def test_an_error_that_is_being_handled_says_nothing_of_the_request(
     try:
         raise kind("the service refused it, Failed to establish a new connection, timed out")
     except kind:
-        with pytest.raises(ConnectionFailedError, match=r"the connection to .* broke") as caught:
+        with pytest.raises(ConnectionFailedError, match=r"the connection to .* failed") as caught:
             client.call("DescribeDownloadTask", {"RegionCode": "cn-hangzhou"}, operation="ask", at_most_once=True)
         assert caught.value.sent
     assert len(service.calls) == 1

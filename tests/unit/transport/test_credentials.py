@@ -84,12 +84,14 @@ def test_white_space_around_keys_is_none_of_them() -> None:
 def test_characters_that_no_key_has(name: str, bad: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve(environ={}, **{**OPTIONS, name: bad})
-    assert str(caught.value) == f"{name} holds white space or other characters that no key has: copy it once more."
+    assert str(caught.value) == f"{name} contains white space or other characters that no key has: copy it again."
 
 
 def test_a_credentials_uri_is_not_shown(info: Any, keyless: dict[str, Any], tmp_path: Path, nobody: str) -> None:
     environment = {"HOME": str(tmp_path), "ALIBABA_CLOUD_CREDENTIALS_URI": f"http://{nobody}/x?token=TOPSECRET"}
-    assert "No credentials from the default chain" in info.process(keyless, environment=environment)["msg"]
+    assert (
+        "No credentials could be read from the default chain" in info.process(keyless, environment=environment)["msg"]
+    )
     assert "TOPSECRET" not in info.output
 
 
@@ -154,14 +156,14 @@ def test_a_profile_in_another_file(info: Any, home: Path, keyless: dict[str, Any
 
 def test_an_unknown_profile(info: Any, home: Path, keyless: dict[str, Any], service: StandIn) -> None:
     result = info.process({**keyless, "profile": "nobody"}, environment={"HOME": str(home)})
-    assert "No credentials from profile 'nobody'" in result["msg"]
+    assert "No credentials could be read from profile 'nobody'" in result["msg"]
     assert "Set the options access_key_id and access_key_secret" in result["msg"]
     assert not service.calls
 
 
 def test_no_credentials_with_the_package(info: Any, keyless: dict[str, Any], tmp_path: Path, service: StandIn) -> None:
     result = info.process(keyless, environment={"HOME": str(tmp_path)})
-    assert "No credentials from the default chain of alibabacloud-credentials" in result["msg"]
+    assert "No credentials could be read from the default chain of alibabacloud-credentials" in result["msg"]
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID" in result["msg"]
     assert not service.calls
 

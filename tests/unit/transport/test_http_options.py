@@ -112,7 +112,7 @@ def test_nobody_is_trusted_without_an_authority(client: str, ask: Ask, tls: Stan
     error = ask(client, tls.url, **keys_of(tls))
     assert "the certificate of 127.0.0.1" in error
     assert "is not trusted" in error
-    assert "name its CA bundle in ca_path" in error
+    assert "set ca_path to its CA bundle" in error
     assert not tls.calls
     assert not tls.transfers
 
@@ -330,7 +330,7 @@ def test_a_bucket_elsewhere(ask: Ask, plain: StandIn) -> None:
 def test_the_region_of_a_bucket_is_checked(options: dict[str, str], said: str, ask: Ask) -> None:
     error = ask("OSS", "", **options)
     assert error.startswith(said)
-    assert "for a region that is newer than this collection set oss_endpoint" in error
+    assert "for a region that this collection does not know yet, set oss_endpoint" in error
     assert ask("OSS", "http://127.0.0.1:9", **options).startswith("Failed to list")
 
 
@@ -382,7 +382,7 @@ def test_a_role_is_assumed_by_our_authorities(
 def test_a_role_that_cannot_be_assumed(assuming: Callable[..., Any], elsewhere: tuple[StandIn, Proxy]) -> None:
     said = assuming()["msg"]
     assert "the certificate of sts.cn-hangzhou.aliyuncs.com is not trusted" in said
-    assert "name its CA bundle in ca_path" in said
+    assert "set ca_path to its CA bundle" in said
     assert not elsewhere[0].calls
 
 
