@@ -1155,7 +1155,7 @@ REFUSED_THOUGH_INTACT: dict[str, tuple[bytes, str]] = {
 def test_what_cannot_be_decompressed_here_is_not_called_damaged(place: Place, name: str) -> None:
     data, words = REFUSED_THOUGH_INTACT[name]
     said = str(place.refused(data, words))
-    assert "it is damaged" not in said
+    assert "archive is damaged" not in said
     assert "Download it again" not in said
 
 
