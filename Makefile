@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Everything that is generated lies under .cache, save what ansible-test keeps in the user's own cache directory.
+# All generated files are in .cache, except what ansible-test keeps in the user's own cache directory.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -40,7 +40,7 @@ endef
 ##@ Targets
 
 .PHONY: demo
-demo: .cache/venv-demo/.ready $(TREE) ## query the embedded stand-in of the service, in a minute
+demo: .cache/venv-demo/.ready $(TREE) ## query the stand-in of the service, download and extract a backup
 	@$(call in,demo) bash tests/ci/demo.sh
 
 .PHONY: service
@@ -48,7 +48,7 @@ service: ## run the stand-in of the service until Ctrl-C, at PORT=8000
 	@PYTHONPATH=tests exec "$$(python3 tests/ci/pythons.py 3.11-)" -m stand_in --port $(PORT)
 
 .PHONY: test
-test: ## all that CI runs: lint, unit and integration tests, sanity, the artifact
+test: ## everything that CI runs: lint, unit and integration tests, sanity, the artifact
 	$(call all,$(TESTS) $(LINT))
 
 .PHONY: test-fast

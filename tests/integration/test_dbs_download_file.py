@@ -42,7 +42,7 @@ def test_the_examples(large: Any) -> None:
         task.target_bucket = "my-backups"
     output = large.play_examples("dbs_download_file")
     assert "failed=0" in output
-    assert f"has {SIZE} bytes, of which {SIZE} were transferred now" in output
+    assert f"has {SIZE} bytes, {SIZE} of them transferred now" in output
     assert len(list((large.directory / "orders").iterdir())) == 1
     assert large.service.key.secret not in output
     assert "Signature=" not in output
