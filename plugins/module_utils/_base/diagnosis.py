@@ -12,6 +12,7 @@ import re
 import typing as t
 from http.client import HTTPException
 
+from .connection_causes import Cause, connection_error
 from .errors import ConnectionFailedError
 from .requests_import import HTTPError, requests
 from .text import quoted
@@ -30,66 +31,49 @@ def connection_failed(
     read_timeout: float,
     option: str = "endpoint",
 ) -> ConnectionFailedError:
-    """What went wrong, and what to do about it. The time-outs are those that were in force, in seconds.
+    """Explain an error of requests, and say what to do.
 
-    ``option``: the one that sets the host.
+    The timeouts are those that were in force, in seconds. ``option``: the one that sets the host.
     """
     text = _chain(error)
-    sent = not (
-        re.search(_NOT_CONNECTED, text)
-        or isinstance(error, requests.exceptions.ConnectTimeout)
+    cause = _cause_of(error, text)
+    is_connected = not re.search(_NOT_CONNECTED, text)
+    hints = {
+        Cause.NO_TLS: f"Check {option} and port",
+        Cause.CONNECT_TIMEOUT: f"Check network, firewall and {option}, or raise connect_timeout",
+        Cause.READ_TIMEOUT: "If the service is only slow, raise read_timeout and request_timeout",
+        Cause.UNRESOLVED: f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs Internet access",
+        Cause.REFUSED: f"Check {option}, port and firewall",
+    }
+    return connection_error(
+        cause,
+        host,
+        reason=_reason(text),
+        seconds=connect_timeout if cause is Cause.CONNECT_TIMEOUT else read_timeout,
+        hint=hints.get(cause, ""),
+        sent=is_connected and cause is not Cause.CONNECT_TIMEOUT,
     )
-    cause = _cause(text)
 
-    def failed(
-        message: str, hint: str = "", permanent: bool = False
-    ) -> ConnectionFailedError:
-        return ConnectionFailedError(message, hint=hint, permanent=permanent, sent=sent)
 
+def _cause_of(error: Exception, text: str) -> Cause:
+    """Return the cause by the type of the error, or by what libraries say. The order matters: texts overlap."""
+    exceptions = requests.exceptions
     if "CA certificate bundle" in text or "NO_CERTIFICATE_OR_CRL_FOUND" in text:
-        return failed(
-            f"the CA bundle cannot be read ({cause})",
-            "Check ca_path, APSARADB_BACKUP_CA_PATH and REQUESTS_CA_BUNDLE",
-            permanent=True,
-        )
-    if isinstance(error, requests.exceptions.ProxyError):
-        return failed(
-            f"the proxy for {host} could not be used ({cause})",
-            "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the host that runs the module",
-            permanent="407" in text,
-        )
+        return Cause.BAD_BUNDLE
+    if isinstance(error, exceptions.ProxyError):
+        return Cause.PROXY
     if "WRONG_VERSION_NUMBER" in text:
-        return failed(
-            f"{host} does not speak TLS", f"Check {option} and port", permanent=True
-        )
-    if isinstance(error, requests.exceptions.SSLError):
-        if "CERTIFICATE_VERIFY_FAILED" not in text:
-            return failed(f"the TLS connection to {host} failed ({cause})")
-        return failed(
-            f"the certificate of {host} is not trusted ({cause})",
-            "If a proxy or a private CA signs the certificates, set ca_path to its CA bundle",
-            permanent=True,
-        )
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return failed(
-            f"{host} did not accept a connection within {connect_timeout:.3g} seconds",
-            f"Check network, firewall and {option}, or raise connect_timeout",
-        )
-    if isinstance(error, requests.exceptions.ReadTimeout) or "timed out" in text:
-        return failed(
-            f"{host} did not answer within {read_timeout:.3g} seconds",
-            "If the service is only slow, raise read_timeout and request_timeout",
-        )
+        return Cause.NO_TLS
+    if isinstance(error, exceptions.SSLError):
+        is_untrusted = "CERTIFICATE_VERIFY_FAILED" in text
+        return Cause.UNTRUSTED if is_untrusted else Cause.TLS_FAILED
+    if isinstance(error, exceptions.ConnectTimeout):
+        return Cause.CONNECT_TIMEOUT
+    if isinstance(error, exceptions.ReadTimeout) or "timed out" in text:
+        return Cause.READ_TIMEOUT
     if re.search("[Ff]ailed to resolve|Name or service not known|getaddrinfo", text):
-        return failed(
-            f"the name of {host} could not be resolved",
-            f"Check DNS, region and {option}; network=vpc works inside a VPC only, network=public needs Internet access",
-        )
-    if "refused" in text:
-        return failed(
-            f"{host} refused the connection", f"Check {option}, port and firewall"
-        )
-    return failed(f"the connection to {host} failed ({cause})")
+        return Cause.UNRESOLVED
+    return Cause.REFUSED if "refused" in text else Cause.FAILED
 
 
 def _chain(error: t.Optional[BaseException]) -> str:
@@ -104,8 +88,8 @@ def _chain(error: t.Optional[BaseException]) -> str:
     return " | ".join(texts)
 
 
-def _cause(text: str) -> str:
-    """The innermost reason, without addresses, queries and what is of no use to people."""
+def _reason(text: str) -> str:
+    """Return the innermost reason, without addresses, queries and what is of no use to people."""
     cause = text.split(" | ")[-1]
     cause = re.sub(r"https?://\S+", "…", cause)
     cause = re.sub(

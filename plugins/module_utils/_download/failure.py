@@ -11,8 +11,19 @@ from __future__ import annotations
 import socket
 import ssl
 
+from .._base.connection_causes import Cause, connection_error
 from .._base.errors import ConnectionFailedError
 from .._base.http_options import HttpOptions
+
+_SLOW_HINT = "If the server is only slow, raise read_timeout"
+_HINTS = {
+    Cause.NO_TLS: "Check the link and its port; for a task, force_https=false gives a link without TLS",
+    Cause.CONNECT_TIMEOUT: "Check network and firewall. A VPC link works inside its VPC only",
+    Cause.READ_TIMEOUT: _SLOW_HINT,
+    Cause.SILENT: _SLOW_HINT,
+    Cause.UNRESOLVED: "Check DNS. A VPC link works inside its VPC only: use network=public elsewhere",
+    Cause.REFUSED: "Check port and firewall",
+}
 
 
 def connection_failure(
@@ -24,60 +35,35 @@ def connection_failure(
     had_response: bool,
 ) -> ConnectionFailedError:
     """Explain in one sentence what the system, OpenSSL or ``http.client`` say."""
-    text = str(error)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _untrusted_certificate(host, error.verify_message)
-    if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
-        return _no_tls(host)
-    is_timeout = isinstance(error, TimeoutError) or "timed out" in text
-    if is_timeout and was_connected:
-        return _read_timeout(host, options.read_timeout, had_response)
-    if is_timeout:
-        return ConnectionFailedError(
-            f"{host} did not accept a connection within {options.connect_timeout:g} seconds",
-            hint="Check network and firewall. A VPC link works inside its VPC only",
-        )
-    if isinstance(error, socket.gaierror):
-        return ConnectionFailedError(
-            f"the name of {host} could not be resolved",
-            hint="Check DNS. A VPC link works inside its VPC only: use network=public elsewhere",
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return ConnectionFailedError(
-            f"{host} refused the connection", hint="Check port and firewall"
-        )
-    if "Tunnel connection failed" in text:
-        return ConnectionFailedError(
-            f"the proxy for {host} could not be used ({text})",
-            hint="Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the managed host",
-            permanent="407" in text,
-        )
+    cause = _cause_of(error, was_connected=was_connected, had_response=had_response)
     # Errors of http.client have texts that say less than their names.
     reason = getattr(error, "strerror", None) or type(error).__name__
-    return ConnectionFailedError(f"the connection to {host} failed ({reason})")
-
-
-def _read_timeout(host: str, seconds: float, had_response: bool) -> ConnectionFailedError:
-    """The error for a server that was silent for so many seconds, before its response or within."""
-    message = f"{host} did not answer within {seconds:g} seconds"
-    if had_response:
-        message = f"{host} sent nothing for {seconds:g} seconds"
-    return ConnectionFailedError(
-        message, hint="If the server is only slow, raise read_timeout"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message
+    if cause is Cause.PROXY:
+        reason = str(error)
+    is_connect_timeout = cause is Cause.CONNECT_TIMEOUT
+    return connection_error(
+        cause,
+        host,
+        reason=reason,
+        seconds=options.connect_timeout if is_connect_timeout else options.read_timeout,
+        hint=_HINTS.get(cause, ""),
     )
 
 
-def _untrusted_certificate(host: str, reason: str) -> ConnectionFailedError:
-    return ConnectionFailedError(
-        f"the certificate of {host} is not trusted ({reason})",
-        hint="If a proxy or a private CA signs the certificates, set ca_path to its CA bundle",
-        permanent=True,
-    )
-
-
-def _no_tls(host: str) -> ConnectionFailedError:
-    return ConnectionFailedError(
-        f"{host} does not speak TLS",
-        hint="Check the link and its port; for a task, force_https=false gives a link without TLS",
-        permanent=True,
-    )
+def _cause_of(error: Exception, *, was_connected: bool, had_response: bool) -> Cause:
+    text = str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Cause.UNTRUSTED
+    if isinstance(error, ssl.SSLError) and "WRONG_VERSION_NUMBER" in text:
+        return Cause.NO_TLS
+    if isinstance(error, TimeoutError) or "timed out" in text:
+        if not was_connected:
+            return Cause.CONNECT_TIMEOUT
+        return Cause.SILENT if had_response else Cause.READ_TIMEOUT
+    if isinstance(error, socket.gaierror):
+        return Cause.UNRESOLVED
+    if isinstance(error, ConnectionRefusedError):
+        return Cause.REFUSED
+    return Cause.PROXY if "Tunnel connection failed" in text else Cause.FAILED
