@@ -161,44 +161,22 @@ def module_of() -> type[Module]:
     return Module
 
 
-@pytest.fixture
-def info() -> Module:
-    return Module("dbs_download_task_info")
+def module_fixture(name: str) -> Any:
+    @pytest.fixture
+    def module() -> Module:
+        return Module(name)
+
+    return module
 
 
-@pytest.fixture
-def wait() -> Module:
-    return Module("dbs_download_task_wait")
-
-
-@pytest.fixture
-def location_info() -> Module:
-    return Module("dbs_download_location_info")
-
-
-@pytest.fixture
-def task() -> Module:
-    return Module("dbs_download_task")
-
-
-@pytest.fixture
-def backups() -> Module:
-    return Module("dbs_backup_set_info")
-
-
-@pytest.fixture
-def support() -> Module:
-    return Module("dbs_download_support_info")
-
-
-@pytest.fixture
-def download() -> Module:
-    return Module("dbs_download_file")
-
-
-@pytest.fixture
-def extract() -> Module:
-    return Module("dbs_download_extract")
+info = module_fixture("dbs_download_task_info")
+wait = module_fixture("dbs_download_task_wait")
+location_info = module_fixture("dbs_download_location_info")
+task = module_fixture("dbs_download_task")
+backups = module_fixture("dbs_backup_set_info")
+support = module_fixture("dbs_download_support_info")
+download = module_fixture("dbs_download_file")
+extract = module_fixture("dbs_download_extract")
 
 
 @pytest.fixture(scope="module")
