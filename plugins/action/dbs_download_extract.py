@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_extract import (
+    HOST_SPEC,
     DownloadExtract,
 )
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
@@ -22,4 +23,4 @@ class ActionModule(FollowingAction):
     RUNNER = DownloadExtract
 
     def _run(self, options: Facts, task_vars: Facts) -> Facts:
-        return self.follow(dict(self._task.args), task_vars, ExtractionLines())
+        return self.follow(self.arguments_of(HOST_SPEC), task_vars, ExtractionLines())

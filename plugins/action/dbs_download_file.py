@@ -42,21 +42,15 @@ from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
 #: Seconds that links may take to be renewed, and each service that is asked: a work that nobody follows meanwhile ends itself.
 _RENEWAL_TIMEOUT = ORPHAN_TIMEOUT / 4
 
-#: Options that are handed to the module, by any of their names.
-_OF_HOST = {
-    name
-    for option, spec in t.cast(Facts, {**HOST_SPEC, **FILE_COMMON_ARGUMENTS}).items()
-    for name in (option, *spec.get("aliases", ()))
-}
+#: Options of the host; the others say where files are, and are for the controller alone.
+_OF_HOST = t.cast(Facts, {**HOST_SPEC, **FILE_COMMON_ARGUMENTS})
 
 
 class ActionModule(FollowingAction):
     RUNNER = DownloadFile
 
     def _run(self, options: Facts, task_vars: Facts) -> Facts:
-        arguments = {
-            name: value for name, value in self._task.args.items() if name in _OF_HOST
-        }
+        arguments = self.arguments_of(_OF_HOST)
         if options["url"]:
             with task_environment(self):
                 # A bundle of authorities is the host's.

@@ -130,6 +130,13 @@ class FollowingAction(ActionBase):
             raise ConfigurationError(f"{said}.")
         return t.cast(Facts, validated.validated_parameters)
 
+    def arguments_of(self, spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> Facts:
+        """Return those arguments of the task that are options of the specification, or aliases of such."""
+        names = set(spec)
+        for option in spec.values():
+            names.update(option.get("aliases", ()))
+        return {name: value for name, value in self._task.args.items() if name in names}
+
     def follow(
         self,
         module_args: Facts,

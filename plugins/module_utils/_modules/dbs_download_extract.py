@@ -30,7 +30,8 @@ from .._plugin.job_runner import JobRunner
 from .._plugin.options import CONNECTION_SPEC
 from .._plugin.runner import ModuleSpec
 
-ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+#: What the host needs.
+HOST_SPEC: dict[str, dict[str, t.Any]] = {
     "src": {"type": "path", "required": True},
     "dest": {"type": "path", "required": True},
     "force": {"type": "bool", "default": False},
@@ -43,9 +44,10 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "max_size": {"type": "bytes"},
     "sync": {"type": "bool", "default": True},
     **JOB_SPEC,
-    # Of no use here, but set for the group of all modules.
-    **CONNECTION_SPEC,
 }
+
+# The connection is of no use here, but set for the group of all modules.
+ARGUMENT_SPEC = {**HOST_SPEC, **CONNECTION_SPEC}
 
 _MAX_FILES = 1_000_000_000
 _MAX_SIZE = 1 << 60
