@@ -207,6 +207,11 @@ def test_what_ends_the_command_ends_the_work(world: Any, restore: Path, large: s
 def test_keys_do_not_reach_the_host(world: Any, restore: Path) -> None:
     """They come with defaults of the group of all modules, and are of no use there."""
     keys = "access_key_id=LTAI-of-no-use access_key_secret=of-no-use-at-all"
-    extract(world, f"src={restore}/dt-a1b2c3d4e5f0.tar.gz dest={restore}/out {keys}", "-vvv", ANSIBLE_INJECT_INVOCATION="true")
+    extract(
+        world,
+        f"src={restore}/dt-a1b2c3d4e5f0.tar.gz dest={restore}/out {keys}",
+        "-vvv",
+        ANSIBLE_INJECT_INVOCATION="true",
+    )
     assert '"access_key_id": null' in world.output
     assert '"access_key_secret": null' in world.output
