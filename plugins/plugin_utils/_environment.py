@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 
 @contextlib.contextmanager
 def task_environment(action: ActionBase) -> t.Iterator[None]:
-    """Have the variables of the task's ``environment``, as a module of it would, and thereafter those of before.
+    """Set the variables of the task's ``environment``, as for its module, and put the former ones back in the end.
 
     An action plugin has a process of its own, and so nobody else sees them. Run nothing of Ansible within: what it starts
     is not meant to have them.

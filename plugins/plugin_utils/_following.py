@@ -54,8 +54,8 @@ Facts = dict[str, t.Any]
 #: session with it.
 MAX_STARTS = 20
 
-#: News are shown after so many seconds, and later while runs of the module have cost more than
-#: this share of the time: one change after a quiet hour is shown soon, many are shown together.
+#: Seconds after which news are shown. They are shown later while runs of the module have cost
+#: more than this share of the time: one change after a quiet hour is shown soon, many are shown together.
 NEWS_AFTER = 5.0
 NEWS_SHARE = 0.01
 

@@ -17,7 +17,7 @@ class RetryPolicy(t.NamedTuple):
 
     What a service asks for comes first, and the jitter on top of it: not all who wait shall come back at once.
 
-    ``retries``        repetitions at the most
+    ``retries``        the largest number of repetitions
     ``timeout``        seconds from the first request to the last answer
     ``base``, ``cap``  seconds: the n-th pause lies between 0 and ``min(cap, base * 2**n)``
     """

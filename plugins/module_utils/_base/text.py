@@ -29,7 +29,7 @@ MAX_NAME = 100
 #: No key, token or signature is so short. Common words are, and would be masked wherever they stand.
 _SHORTEST = 8
 
-#: So many are remembered: keys are renewed, and links, for as long as a process lives.
+#: The largest number of secrets that are remembered: keys and links are renewed as long as a process lives.
 _MAX_HIDDEN = 64
 
 #: What the signature of a link looks like.

@@ -29,7 +29,7 @@ class Paginator(t.Generic[Raw, T]):
     """Reads pages 1, 2, 3 … until all is known.
 
     ``fetch``     gives the page of a number
-    ``read``      makes of an item what is kept; not done in ``fetch``, lest it delay the requests of other threads
+    ``read``      makes of an item what is kept; not done in ``fetch``, where it would delay the requests of other threads
     ``identify``  what makes two items the same
     ``executor``  gives one that fetches pages ahead, up to ``ahead`` of them; without it, they are fetched one by one
     ``enough``    told the items found so far: whether no more is wanted

@@ -273,7 +273,7 @@ class Worker:
 
 
 def _buffer_size(connections: int, limit_rate: t.Optional[int]) -> int:
-    """Bytes of the buffer of one of so many connections."""
+    """Return the size of the buffer of one of ``connections``, in bytes."""
     size = min(tuning.BUFFER_SIZE, tuning.MAX_BUFFERS // connections)
     if limit_rate:
         # A full buffer comes before the first pause: with large ones, a low rate would be a few bursts.

@@ -95,7 +95,7 @@ class WorkerPool:
             self._report(resumed, now - began)
 
     def _report(self, resumed: int, elapsed: float) -> None:
-        """Report the progress after so many seconds."""
+        """Report the progress. ``elapsed``: seconds since the start of this attempt, ``resumed``: bytes before it."""
         size = self._attempt.info.size
         done = size - self._attempt.scheduler.left
         # The first report can come at once.

@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:
     from .endpoints import Service
 
 
-#: The last request may end so many seconds after the deadline.
+#: Seconds after the deadline in which the last request may end.
 DEADLINE_GRACE = 5.0
 
 #: Nonces that were used already are a matter of a repetition or two.

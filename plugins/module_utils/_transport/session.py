@@ -58,9 +58,9 @@ class Session:
         }
 
     def send(self, request: t.Any, left: float) -> answer.Response:
-        """The answer, within so many seconds. Raises ConnectionFailedError.
+        """Return the answer. Raise ConnectionFailedError if it takes longer than ``left`` seconds.
 
-        The request has an ``auth``, lest ``~/.netrc`` put another one in its place.
+        The request has an ``auth``, as otherwise ``~/.netrc`` would put another one in its place.
         """
         left = max(left, 0.001)
         connect_timeout, read_timeout = (
