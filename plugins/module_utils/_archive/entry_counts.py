@@ -46,7 +46,7 @@ def count_entries_below(
                 on_link((*path, entry.name))
             elif entry.is_dir(follow_symlinks=False):
                 directories += 1
-                # Nothing so deep was unpacked, and each level keeps a directory open.
+                # Nothing so deep was extracted, and each level keeps a directory open.
                 if len(path) > tuning.MAX_DEPTH:
                     continue
                 inner = os.open(entry.name, DIRECTORY, dir_fd=directory)

@@ -12,7 +12,7 @@ from .._base.errors import BackupError
 
 
 class InvalidArchiveError(BackupError):
-    """An archive that cannot be unpacked, or must not be."""
+    """An archive that cannot be extracted, or must not be."""
 
     kind = "archive"
 

@@ -60,7 +60,7 @@ OnProgress = t.Callable[[Progress], None]
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A plan. ``contents``: those that are in ``dest`` already, None if there is something to unpack. ``replaces``: other content."""
+    """A plan. ``contents``: those that are in ``dest`` already, None if there is something to extract. ``replaces``: other content."""
 
     format: Format
     archive_size: int
@@ -92,7 +92,7 @@ def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
 
 
 def left_by(src: str, dest: str) -> t.Optional[Contents]:
-    """Contents that an earlier run unpacked from the archive of that name, which is deleted; None if they were changed since."""
+    """Contents that an earlier run extracted from the archive of that name, which is deleted; None if they were changed since."""
     contents = read_marker(dest)
     if not contents or contents.src != src or count_entries(dest) != contents.tree:
         return None

@@ -25,7 +25,7 @@ ENCODING = sys.getfilesystemencoding()
 
 
 class Format(enum.Enum):
-    """A format that can be unpacked."""
+    """A format that can be extracted."""
 
     TAR_GZ = "tar.gz"
     TAR_ZST = "tar.zst"

@@ -40,7 +40,7 @@ def leads_outside(entry: Entry) -> InvalidArchiveError:
 
 
 def check_link(root: int, path: Path) -> None:
-    """Follow the link at the path, by hand. Raises InvalidArchiveError if it leads out of the root, also through other links."""
+    """Follow the link at the path step by step. Raises InvalidArchiveError if it leads out of the root, also through other links."""
     name = "/".join(path)
     entry = Entry(name, Kind.LINK, 0, os.readlink(name, dir_fd=root), 0)
     # The directory that was reached, and the parts to come, of which the next one is the last: it is cheap to take.

@@ -60,7 +60,7 @@ class Source:
             raise _unreadable(error) from None
 
     def read_some(self) -> bytes:
-        """Read the next bytes, as many as are at hand; none at the end."""
+        """Read the next bytes, as many as are buffered; none at the end."""
         rest = self._buffer[self._position :]
         self._buffer, self._position = b"", 0
         return rest or self._read_next()

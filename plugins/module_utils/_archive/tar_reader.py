@@ -35,7 +35,7 @@ _ZEROS = bytes(BLOCK)
 
 
 class Kind(enum.Enum):
-    """Kinds of entries that are unpacked."""
+    """Kinds of entries that are extracted."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -58,7 +58,7 @@ class Entry(t.NamedTuple):
         return printable_name(self.name)
 
 
-# CONTTYPE is a file in one piece, which no system of today has: tar unpacks it as a file.
+# CONTTYPE is a file in one piece, which no system of today has: tar extracts it as a file.
 _KINDS = {
     tarfile.REGTYPE: Kind.FILE,
     tarfile.AREGTYPE: Kind.FILE,

@@ -164,7 +164,7 @@ class Writer:
             self._go_to(parts[:depth], inner)
 
     def _go_to(self, parts: Path, directory: int) -> None:
-        """Make an open directory the present one, and close the last."""
+        """Make an open directory the current one, and close the last."""
         last = self._directory
         # In this order, as a signal may come in between: then ``close`` must not close the last one again.
         self._directory = directory
@@ -257,7 +257,7 @@ class Writer:
                 f"{name} in the archive is a hard link to {other}, but no such file comes before it"
             )
         self._count_file(status.st_size, entry)
-        # The next step closes the present directory, which is that of the target.
+        # The next step closes the current directory, which is that of the target.
         source = os.dup(self._directory)
         try:
             self._enter(parts[:-1], entry)

@@ -89,14 +89,14 @@ class BackupError(Exception):
 
 
 class UnforeseenError(BackupError):
-    """A defect, in words without secrets."""
+    """An unexpected error, in a text without secrets."""
 
     kind = "unforeseen"
 
 
 @contextlib.contextmanager
 def foreseen() -> t.Iterator[None]:
-    """On the controller, where Ansible shows whatever is raised: have no other than a BackupError raised."""
+    """Turn any other error into a BackupError, as Ansible shows on the controller whatever is raised."""
     try:
         yield
     except BackupError:
@@ -113,7 +113,7 @@ class ConfigurationError(BackupError):
 
 
 class NotSetError(ConfigurationError):
-    """Something that is needed is set neither by an option nor by the environment."""
+    """A required value that neither an option nor the environment sets."""
 
 
 class MissingLibraryError(ConfigurationError):
@@ -166,7 +166,7 @@ class InvalidResponseError(BackupError):
 
 
 class RefusedError(BackupError):
-    """An answer that says no, by whom ``responder`` names. ``code`` is its own, empty where it gives none."""
+    """A refusal by the service that ``responder`` names. ``code`` is its own, empty where it gives none."""
 
     responder = "service"
 

@@ -44,7 +44,7 @@ class AmbiguousResultError(BackupError):
 
 
 class SlotTakenError(BackupError):
-    """An instance has one running or failed task at a time: ``task`` is in the way, none if it was not found."""
+    """An instance can have only one running or failed task: ``task`` blocks it, none if it was not found."""
 
     kind = "slot_taken"
 

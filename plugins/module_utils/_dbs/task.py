@@ -48,7 +48,7 @@ _TEXTS = (
 
 
 def canonical_state(text: object) -> str:
-    """The state in the collection's spelling; a state nobody knows comes back in lower case, and with escapes."""
+    """The state in the collection's spelling; an unknown state comes back in lower case, and with escapes."""
     folded = printable(str(text or "").strip().lower(), MAX_NAME)
     return _SPELLINGS.get(folded, folded)
 

@@ -21,7 +21,7 @@ class Verdict(enum.Enum):
     RETRY = "retry"
 
 
-#: Any other state, also one that nobody knows, may still change.
+#: Any other state, also an unknown one, may still change.
 VERDICTS = {
     "finished": Verdict.SUCCESS,
     "failed": Verdict.FAILURE,

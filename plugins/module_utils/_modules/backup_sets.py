@@ -72,7 +72,7 @@ class BackupSets(t.NamedTuple):
     def newest(self) -> BackupSet:
         """Return the newest full backup set that can be used.
 
-        Raise BackupSetMissingError if there is none, IncompleteListError if nobody can say which it
+        Raise BackupSetMissingError if there is none, IncompleteListError if it is unknown which it
         is, or any BackupError.
         """
         query = BackupSetQuery(region=self.region, status="success")

@@ -41,7 +41,7 @@ def estimated_size(
 def warn_of_slot(
     blocking: t.Optional[Task], gap: str, waits: bool, warn: t.Callable[[str], t.Any]
 ) -> None:
-    """Warn of a task that is, or may be, in the way of a new one. ``waits``: whether the module waits for its end."""
+    """Warn of a task that blocks, or may block, a new one. ``waits``: whether the module waits for its end."""
     if gap and not blocking:
         warn(f"{gap} A task that it did not return may block the new one.")
     if blocking and not is_live(blocking):

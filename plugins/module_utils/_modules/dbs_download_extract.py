@@ -97,7 +97,7 @@ class DownloadExtract(JobRunner):
         return watch
 
     def _without_archive(self, request: ExtractRequest) -> dict[str, t.Any]:
-        """Return the result where an earlier run unpacked the archive and removed it."""
+        """Return the result where an earlier run extracted the archive and removed it."""
         archive = request.archive
         contents = None
         if not request.keep_archive:

@@ -166,7 +166,7 @@ class DownloadTaskModule(JobRunner):
 
     @contextlib.contextmanager
     def _sending(self, what: str) -> t.Iterator[None]:
-        """Around what cannot be done twice: somebody waits for it, and whoever takes the place of this process knows of it."""
+        """Wrap a request that must not be sent twice: wait for the follower first, and note the request for a process that replaces this one."""
         self.job.await_follower()
         self.job.note({"sending": what, **self._notes()})
         yield
@@ -187,7 +187,7 @@ class DownloadTaskModule(JobRunner):
     # state=present
 
     def _with_latest(self, request: DownloadRequest) -> DownloadRequest:
-        """With the newest backup set, if that is asked for."""
+        """Return the request with the newest backup set, if latest is given."""
         if request.backup_set_id != LATEST:
             return request
         backups = self._request.backups
@@ -231,7 +231,7 @@ class DownloadTaskModule(JobRunner):
             return self._found(Match(created))
 
     def _make_way(self, error: SlotTakenError, deadline: float) -> None:
-        """Wait until the task in the way is done, after it was retried if it has failed.
+        """Wait until the blocking task has ended; retry it first if it has failed.
 
         Raise the error, or SlotTimeoutError.
         """

@@ -130,7 +130,7 @@ class DownloadTaskWait(JobRunner):
             ).restart(task)
 
         def save() -> None:
-            """Let whoever takes the place of this process know what cannot be found out again."""
+            """Save for a process that replaces this one what cannot be found out again."""
             self.job.await_follower()
             self.job.note(_notes_of(target, known))
 

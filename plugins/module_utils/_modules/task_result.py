@@ -25,7 +25,7 @@ def task_result(
 ) -> dict[str, t.Any]:
     """Return the same keys whatever was done.
 
-    ``unblocked``: IDs of tasks in the way that were retried. ``size``: of the backup set, in bytes.
+    ``unblocked``: IDs of blocking tasks that were retried. ``size``: of the backup set, in bytes.
     ``before``: what the diff shows; by default the task as it is.
     """
     fee = None if size is None else round(size / 2**30 * fee_per_gib, 4)

@@ -30,7 +30,7 @@ _CLOCK_TOLERANCE = 900_000
 
 
 class SlotTimeoutError(WaitFailedError):
-    """The task in the way, none if it is not known, was not done in time."""
+    """The blocking task, none if it is unknown, did not finish in time."""
 
     def __init__(self, task: t.Optional[Task], wait_timeout: float) -> None:
         in_the_way = f": {described(task)}" if task else ""
@@ -80,7 +80,7 @@ class TaskWait:
             raise WaitFailedError(outcome, wait_message(outcome, waiter))
 
     def until_ended(self, task: Task, deadline: float) -> None:
-        """Wait until a task in the way has ended. Raise SlotTimeoutError.
+        """Wait until a blocking task has ended. Raise SlotTimeoutError.
 
         One that is gone from the list is in nobody's way.
         """

@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 class WaitFailedError(BackupError):
-    """What was waited for did not come."""
+    """A wait that did not reach its goal."""
 
     kind = "wait"
 
