@@ -16,9 +16,9 @@ OFF = "APSARADB_BACKUP_PROGRESS"
 INTERVAL = "APSARADB_BACKUP_PROGRESS_INTERVAL"
 
 
-def add_task(world: Any, polls: int, state: str = "running") -> None:
+def add_task(world: Any, polls: int) -> None:
     """A task that finishes when it was asked for so often, however long that takes."""
-    task = world.service.add_task(INSTANCE, task_id="dt-0", state=state, tables=100)
+    task = world.service.add_task(INSTANCE, task_id="dt-0", state="running", tables=100)
 
     def count(call: Any) -> None:
         if len(world.service.calls) >= polls:
@@ -27,9 +27,9 @@ def add_task(world: Any, polls: int, state: str = "running") -> None:
     world.service.on_call(count)
 
 
-def add_task_until(world: Any, lines: int) -> None:
+def add_task_until(world: Any, lines: int, state: str = "running") -> None:
     """A task that finishes when there were so many lines of it, however long that takes."""
-    task = world.service.add_task(INSTANCE, task_id="dt-0", state="running", tables=100)
+    task = world.service.add_task(INSTANCE, task_id="dt-0", state=state, tables=100)
     finished = [("finished", None)]
     world.once_said(
         lambda said: said.count(" dt-0 of ") >= lines, lambda: task.follow(finished, world.service.clock.now())
@@ -60,7 +60,13 @@ def test_each_line_names_the_host(running: Any) -> None:
     assert all(line.startswith(f"[localhost] dt-0 of {INSTANCE}: ") for line in lines)
 
 
-def test_each_line_names_who_does_it_for_the_host(running: Any) -> None:
+def test_each_line_names_who_does_it_for_the_host(world: Any) -> None:
+    task = world.service.add_task(INSTANCE, task_id="dt-0", state="running", tables=100)
+    lines = [f"[{host} -> localhost] dt-0 of {INSTANCE}: " for host in ("one", "two")]
+    world.once_said(
+        lambda said: all(line in said for line in lines),
+        lambda: task.follow([("finished", None)], world.service.clock.now()),
+    )
     play = f"""
 - hosts: one,two
   gather_facts: false
@@ -71,9 +77,8 @@ def test_each_line_names_who_does_it_for_the_host(running: Any) -> None:
         poll_interval: 0.2
       delegate_to: localhost
 """
-    output = running.play(play, "-i", "one,two,", "-c", "local")
-    for host in ("one", "two"):
-        assert f"[{host} -> localhost] dt-0 of {INSTANCE}: " in output
+    output = world.play(play, "-i", "one,two,", "-c", "local")
+    assert all(line in output for line in lines)
 
 
 def test_the_environment_switches_them_off(running: Any) -> None:
@@ -123,7 +128,7 @@ def test_the_interval_of_the_configuration(world: Any) -> None:
 
 @pytest.mark.parametrize("state", ["\x1b]0;owned\x07", "\x9b31mred", "run\u202ening", "a\nb"])
 def test_a_state_is_no_command_for_a_terminal(world: Any, state: str) -> None:
-    add_task(world, polls=4, state=state)
+    add_task_until(world, lines=1, state=state)
     lines = waited(world)
     assert f"{state.encode('unicode_escape').decode()}, " in lines[0]
     assert not [letter for letter in world.output if not letter.isprintable() and letter != "\n"]
