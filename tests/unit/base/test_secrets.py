@@ -334,7 +334,7 @@ def test_an_error_that_was_not_foreseen(
     monkeypatch.setattr("requests.Session.prepare_request", fail)
     shown = output("info")
     said = json.loads(shown)["msg"]
-    assert f"not foreseen: ValueError: {BEFORE} " in said
+    assert f"Unexpected error: ValueError: {BEFORE} " in said
     assert said.endswith(f"{AFTER}\\x9b31m")
     assert not leaks(shown)
 

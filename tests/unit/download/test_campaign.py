@@ -85,7 +85,7 @@ class Scenario:
         if succeeded and there != self.content():
             self.wrong.append(f"it said it was done: {result}")
         if result is not None and result.get("failed") and "exception" in result:
-            self.wrong.append(f"it was not foreseen: {result}")
+            self.wrong.append(f"Unexpected error: {result}")
         if succeeded and is_alone and (self.directory / "file.part").exists():
             self.wrong.append("it left its partial file")
         return succeeded
