@@ -77,7 +77,7 @@ def test_no_byte_comes_in_vain(fetch: Callable[..., Result], data: bytes, small_
         result = fetch(small_disk / "file")
         outcomes.append(not result.get("failed"))
         if result.get("failed"):
-            assert f"bytes more, and {SIZE + pages * PAGE} are free" in result["msg"]
+            assert f"more bytes are needed, but only {SIZE + pages * PAGE} are free" in result["msg"]
             assert "bytes_transferred" not in result
             assert os.listdir(small_disk) == ["other"]
         else:
@@ -150,7 +150,7 @@ def test_a_copy_of_what_was_there_has_its_room(
     leave(small_disk, SIZE + MIB)
     monkeypatch.setattr(os, "link", refused)
     failed = fetch(small_disk / "file", backup=True)
-    assert f"it takes {SIZE + 3 * MIB + 4 * PAGE} bytes more" in failed["msg"]
+    assert f": {SIZE + 3 * MIB + 4 * PAGE} more bytes are needed" in failed["msg"]
     assert "bytes_transferred" not in failed
     assert sorted(os.listdir(small_disk)) == ["file", "other"]
     monkeypatch.undo()
