@@ -274,7 +274,7 @@ def test_what_stops_it(stocked: Any) -> None:
     assert "'mysql-odd' does not tell which service lists its backup sets: set source to rds or polardb" in " ".join(
         create(stocked, "-e", "instance_name=mysql-odd", check=False).split()
     )
-    assert "there is no full backup set" in " ".join(
+    assert "there is no usable full backup set" in " ".join(
         create(stocked, "-e", "instance_name=mysql-odd source=rds", check=False).split()
     )
     stocked.service.add_instance("rm-local", unsupported="DBS.DownloadTask.InstanceStorageTypeNotSupport")
