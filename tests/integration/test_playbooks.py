@@ -133,7 +133,9 @@ def test_nothing_is_under_way(world: Any) -> None:
     world.service.add_task(INSTANCE, task_id="dt-done", backup_set_id="7", created=1_663_321_957_000)
     given = f"instance_name={INSTANCE} region=cn-hangzhou"
     output = playbook(world, "wait_and_locate", given, check=False)
-    assert "so there is nothing to wait for. The newest finished task is dt-done, created 2022-09-16T09:52:37Z" in output
+    assert (
+        "so there is nothing to wait for. The newest finished task is dt-done, created 2022-09-16T09:52:37Z" in output
+    )
     assert "Give task_id or backup_set_id" in output
     checked = playbook(world, "wait_and_locate", given, "--check")
     assert "so there is nothing to wait for" in checked

@@ -30,9 +30,14 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client 
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credential import Credential
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.credentials import FixedSource
 from downloads import still
+from hypothesis import HealthCheck, settings
 from processes import Process, can_mount, environment_for_modules, mounted, same_signals
 from stand_in import StandIn, exports
 from stand_in.model import Task
+
+# Nothing bounds the time that an example takes: machines are slow at times.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 Result = dict[str, Any]
 

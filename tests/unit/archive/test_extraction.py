@@ -579,7 +579,7 @@ def test_memory_does_not_grow_with_entries(place: Place) -> None:
     assert peak(50000) < few + (1 << 20)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_the_names_nothing_gets_out(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     part = st.sampled_from(["a", "b", "c", "..", ".", "", "a", "b"])

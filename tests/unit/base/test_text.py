@@ -23,7 +23,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import 
     redacted,
     safe,
 )
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 SECRET = "aB3+secret/of=key&0123456789"
@@ -237,7 +237,6 @@ def test_a_secret_is_masked_before_the_rest_is_cut_off() -> None:
     assert SECRET[:8] not in quoted("x" * 390 + SECRET)
 
 
-@settings(deadline=None)
 @example(["://", "://", "v", "`", "S", "@", "G", "r", "%3F", "3"])
 @given(
     st.lists(

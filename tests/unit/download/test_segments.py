@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._download import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.segments import Rate, Segment, SegmentScheduler
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 MIB = 1 << 20
 
 
 @given(st.integers(1, 200 * MIB), st.integers(1, 16), st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_each_byte_is_claimed_once_whoever_gives_up(size: int, connections: int, chance: random.Random) -> None:
     now = [0.0]
     scheduler = SegmentScheduler([(0, size)], connections)
