@@ -21,12 +21,12 @@ MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 #: The clock of a module's job is ahead by as many seconds as a file says; what it is told to end has time for that.
 CLOCK = """
 import time, types
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import background_job as job
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import background_job as job, tuning
 def monotonic(path={path!r}):
     with open(path) as file:
         return time.monotonic() + float(file.read())
 job.time = types.SimpleNamespace(**dict(vars(time), monotonic=monotonic))
-job.GRACE = 600.0
+tuning.GRACE = 600.0
 """
 
 Result = dict[str, Any]

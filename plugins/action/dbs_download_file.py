@@ -22,11 +22,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_downl
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.download_settings import (
     settings_of,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import (
-    ORPHAN_TIMEOUT,
-)
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options import (
     completed,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.tuning import (
+    ORPHAN_TIMEOUT,
 )
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._environment import (
     task_environment,

@@ -19,6 +19,7 @@ import typing as t
 
 from .._base.errors import BackupError
 from .._transport.errors import ServiceError, is_ambiguous
+from . import tuning
 from .download_request import DownloadRequest
 from .download_tasks import DownloadTaskQuery, Task, ask_instances
 from .task import has_format, normalised
@@ -32,9 +33,6 @@ JOB_EXISTS = "DBS.DownloadTask.JobAlreadyExist"
 SLOT_TAKEN = "DBS.DownloadTask.OnlyOneRunningOrFailedTask"
 
 T = t.TypeVar("T")
-
-#: Seconds between two looks for a task whose creation is in doubt.
-LOOK_INTERVAL = 2.0
 
 
 class AmbiguousResultError(BackupError):
@@ -251,7 +249,7 @@ class DownloadTasks:
             left = self._look_timeout - (time.monotonic() - began)
             if found or left <= 0:
                 return found
-            time.sleep(min(LOOK_INTERVAL, left))
+            time.sleep(min(tuning.LOOK_INTERVAL, left))
 
     def restart(self, task: Task) -> None:
         """Send RetryDownloadTask for the failed task, once. Raises any BackupError; after some of them it may have been done."""

@@ -18,6 +18,7 @@ import typing as t
 from .._base.errors import BackupError
 from .._transport.concurrency import map_concurrently
 from .._transport.errors import ServiceError
+from . import tuning
 from .lists import Expected, Page
 from .task import STATES, UNDISPUTED_STATES, normalised
 from .values import integer
@@ -32,9 +33,6 @@ RawTask = dict[str, t.Any]
 Task = dict[str, t.Any]
 #: Makes a task of what is listed, of an instance, in a region.
 ParseTask = t.Callable[[RawTask, str, str], Task]
-
-#: Asked for where the user does not say: the service's maximum is not documented, and it may give less.
-DEFAULT_PAGE_SIZE = 100
 
 
 class DownloadTaskQuery(t.NamedTuple):
@@ -209,7 +207,7 @@ class _InstanceTasks:
             absent_is_empty=True,
         )
         self._parameters = dict(query.parameters(), InstanceName=instance_name)
-        self._page_size: t.Optional[int] = query.page_size or DEFAULT_PAGE_SIZE
+        self._page_size: t.Optional[int] = query.page_size or tuning.DEFAULT_PAGE_SIZE
 
     def read(self, executor: t.Callable[[], ThreadPoolExecutor]) -> list[Task]:
         """All that the service may have for the query; what it does not filter is still among it.

@@ -12,6 +12,7 @@ import collections
 import itertools
 import typing as t
 
+from . import tuning
 from .lists import Page
 
 if t.TYPE_CHECKING:
@@ -20,9 +21,6 @@ if t.TYPE_CHECKING:
 
 Raw = t.TypeVar("Raw")
 T = t.TypeVar("T")
-
-#: Reading again ends here even if the list changes all the time: by then each item has had as many chances to be seen.
-MAX_SWEEPS = 6
 
 
 class Paginator(t.Generic[Raw, T]):
@@ -63,7 +61,7 @@ class Paginator(t.Generic[Raw, T]):
 
         Then fewer come by than the first page announced: read again, until the count is right or nothing new comes.
         """
-        for _unused in range(MAX_SWEEPS):
+        for _unused in range(tuning.MAX_SWEEPS):
             known = len(self._found)
             if self._sweep(self._first) or len(self._found) == known:
                 break

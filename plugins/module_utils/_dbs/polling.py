@@ -14,6 +14,7 @@ import typing as t
 
 from .._base.errors import BackupError
 from .._transport.errors import RetryAction, ServiceError, classify, is_outage
+from . import tuning
 from .download_tasks import DownloadTaskQuery, Task, ask_instances
 from .lists import refuse_gap
 from .task import TaskCache
@@ -25,11 +26,6 @@ if t.TYPE_CHECKING:
 
 Responses = dict[str, t.Union[list[Task], BackupError]]
 
-#: In milliseconds: a task that shows up late may be this much older than the newest one that was seen.
-LATE = 3_600_000
-
-#: The EndTime lies a year ahead, in milliseconds: the clock of this host may be wrong, and new tasks must be seen.
-AHEAD = 366 * 86_400_000
 
 #: Codes and messages that say that a parameter, or one of the two times, is not accepted.
 _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
@@ -129,7 +125,7 @@ class Poller:
         newest = known.newest[instance]
         since = [task["gmt_create"] for task in tasks]
         if missing:
-            since.append(None if newest is None else newest - LATE)
+            since.append(None if newest is None else newest - tuning.LATE)
         query = DownloadTaskQuery(
             self._target.region,
             # What is missing can only be new; all that is new is read.
@@ -141,7 +137,7 @@ class Poller:
         if None in since or known.takes_times is False:
             return query
         # Never one without the other, which may be refused.
-        end = max(int(time.time() * 1000), newest or 0) + AHEAD
+        end = max(int(time.time() * 1000), newest or 0) + tuning.AHEAD
         return query._replace(start_time=min(since), end_time=end)
 
     def _is_tolerable(self, error: BackupError) -> bool:

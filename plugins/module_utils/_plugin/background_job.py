@@ -25,16 +25,9 @@ import time
 import typing as t
 
 from .._files.errors import AbandonedError, DestinationError
+from . import tuning
 from .job_directory import NOTES, JobDirectory
 from .job_protocol import Facts, JobRequest, JobState
-
-#: Seconds after which a job that is not followed ends itself; connecting to a host can take long.
-ORPHAN_TIMEOUT = 90.0
-
-#: Seconds between two reports that are no news: often enough for anybody who looks.
-_REPORT_EVERY = 0.5
-#: Seconds between two looks at what cannot be waited for: a file that somebody else touches.
-LOOK_EVERY = 0.2
 
 
 class Job:
@@ -62,7 +55,7 @@ class Job:
             left = end - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(LOOK_EVERY, left))
+            time.sleep(min(tuning.LOOK_EVERY, left))
 
     def await_follower(self) -> None:
         """Return when somebody is sure to wait for the result, or raise AbandonedError."""
@@ -110,7 +103,7 @@ class FollowedJob(Job):
             self.check()
             if self._directory.heartbeat() != before:
                 return
-            time.sleep(LOOK_EVERY / 4)
+            time.sleep(tuning.LOOK_EVERY / 4)
 
     def note(self, notes: Facts) -> None:
         """Raise DestinationError where that is not possible; AbandonedError if nobody follows."""
@@ -125,7 +118,7 @@ class FollowedJob(Job):
     def report(self, progress: Facts, news: int = 0) -> None:
         has_news = news != self._state.news
         self._state = self._state._replace(progress=progress, news=news)
-        if has_news or time.monotonic() - self._written_at >= _REPORT_EVERY:
+        if has_news or time.monotonic() - self._written_at >= tuning.REPORT_EVERY:
             self._write()
 
     def ask_for_links(self) -> None:
@@ -144,7 +137,7 @@ class FollowedJob(Job):
     def wait_until_collected(self) -> None:
         """Wait until the result was read, or nobody follows any more."""
         while self._is_followed():
-            time.sleep(LOOK_EVERY)
+            time.sleep(tuning.LOOK_EVERY)
         self._directory.remove()
 
     def _is_followed(self) -> bool:
@@ -153,7 +146,7 @@ class FollowedJob(Job):
         if heartbeat != self._heartbeat:
             self._heartbeat, self._followed_at = heartbeat, time.monotonic()
         elapsed = time.monotonic() - self._followed_at
-        return heartbeat is not None and elapsed <= ORPHAN_TIMEOUT
+        return heartbeat is not None and elapsed <= tuning.ORPHAN_TIMEOUT
 
     def _write(self) -> None:
         self._written_at = time.monotonic()

@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from .._base.errors import ConfigurationError
+from . import tuning
 
 Options = t.Mapping[str, t.Any]
 
@@ -61,16 +62,15 @@ _IDENTIFIERS = {
 }
 
 
-_LONGEST_IDENTIFIER = 200
-
-
 def check_identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
     """The value, stripped, if it looks like what the option holds. ``name``: what to call the option."""
     pattern, allowed = _IDENTIFIERS[option]
     text = str(value).strip()
-    if not re.fullmatch(pattern, text) or len(text) > _LONGEST_IDENTIFIER:
+    if not re.fullmatch(pattern, text) or len(text) > tuning.LONGEST_IDENTIFIER:
         shown = (
-            text if len(text) <= _LONGEST_IDENTIFIER else text[:_LONGEST_IDENTIFIER] + "…"
+            text
+            if len(text) <= tuning.LONGEST_IDENTIFIER
+            else text[: tuning.LONGEST_IDENTIFIER] + "…"
         )
         raise ConfigurationError(
             f"{name or option} {shown!r} is malformed: give {allowed}."

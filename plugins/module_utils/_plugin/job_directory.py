@@ -17,12 +17,7 @@ import shutil
 import typing as t
 
 from .._files.note import Note
-
-#: Seconds that a job has to end after it was told to: enough for a request that is under way.
-GRACE = 10.0
-
-#: Bytes that a note has on the disk from the start, so that it can be written when the disk is full.
-RESERVED_BYTES = 16384
+from . import tuning
 
 NOTES = "notes.json"
 
@@ -55,7 +50,7 @@ class JobDirectory:
                 file.truncate()
             os.replace(path + "~", path)
 
-    def reserve(self, name: str, room: int = RESERVED_BYTES) -> None:
+    def reserve(self, name: str, room: int = tuning.RESERVED_BYTES) -> None:
         """Take blocks on the disk for a file, so that it can be written when the disk is full."""
         with open(os.path.join(self.path, name + "~"), "wb") as file:
             file.write(bytes(room))
@@ -119,7 +114,7 @@ class JobDirectory:
     def stop(self) -> tuple[t.Any, t.Any]:
         """Tell the job to end, wait for it, and clear up. Return its result and its notes."""
         self.touch("stop")
-        self.is_over_within(GRACE)
+        self.is_over_within(tuning.GRACE)
         result, notes = self.read("result.json"), self.read(NOTES)
         self.remove()
         return result, notes

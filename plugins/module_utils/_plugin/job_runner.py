@@ -23,14 +23,12 @@ import zipimport
 from ansible.module_utils.basic import AnsibleModule
 
 from .._files.errors import AbandonedError, DestinationError
-from .background_job import LOOK_EVERY, FollowedJob, Job, ParentWatch
+from . import tuning
+from .background_job import FollowedJob, Job, ParentWatch
 from .checks import Options
-from .job_directory import NOTES, RESERVED_BYTES, JobDirectory
+from .job_directory import NOTES, JobDirectory
 from .job_protocol import Facts, JobRequest, JobState
 from .runner import InterruptedRunError, Runner, until_signalled, whole_outcome
-
-#: Bytes that each file adds to a result.
-_BYTES_PER_FILE = 1024
 
 #: What a failure has besides the facts of the work.
 _OF_FAILURE = ("failed", "msg", "error", "exception", "_interruption_note")
@@ -106,10 +104,12 @@ class JobRunner(Runner):
         try:
             links = options.get("_links") or ()
             directory.reserve(
-                "result.json", RESERVED_BYTES + _BYTES_PER_FILE * len(links)
+                "result.json", tuning.RESERVED_BYTES + tuning.BYTES_PER_FILE * len(links)
             )
             directory.reserve("links.json", 2 * len(json.dumps(links)))
-            directory.progress.begin(json.dumps(JobState()._asdict()), RESERVED_BYTES)
+            directory.progress.begin(
+                json.dumps(JobState()._asdict()), tuning.RESERVED_BYTES
+            )
             directory.write(NOTES, request.notes if request.is_restarted else {})
             alive = directory.live()
             directory.touch("followed")
@@ -173,7 +173,9 @@ class _Follower:
         try:
             while True:
                 directory.touch("followed")
-                pause = max(0.0, min(LOOK_EVERY, request.seconds - self._elapsed()))
+                pause = max(
+                    0.0, min(tuning.LOOK_EVERY, request.seconds - self._elapsed())
+                )
                 if directory.is_over_within(pause):
                     return self._collect()
                 state = self._state()

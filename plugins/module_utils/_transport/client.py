@@ -21,6 +21,7 @@ from .._base.requests_import import requests
 from .._base.text import hide
 from .._base.version import VERSION
 from . import response as answer
+from . import tuning
 from .errors import RetryAction, ServiceError, classify, is_ambiguous
 from .session import Session
 from .signing import Acs3Auth, canonical_query
@@ -30,12 +31,6 @@ if t.TYPE_CHECKING:
     from .credential import Credential, CredentialSource
     from .endpoints import Service
 
-
-#: Seconds after the deadline in which the last request may end.
-DEADLINE_GRACE = 5.0
-
-#: Nonces that were used already are a matter of a repetition or two.
-_MAX_NONCES = 3
 
 USER_AGENT = "apsaradb.backup/{} Python/{}.{}.{}".format(VERSION, *sys.version_info[:3])
 
@@ -91,7 +86,9 @@ class Client:
         """
         policy = self._options.retry
         began = time.monotonic()
-        end = min(began + policy.timeout, max(self.deadline, began) + DEADLINE_GRACE)
+        end = min(
+            began + policy.timeout, max(self.deadline, began) + tuning.DEADLINE_GRACE
+        )
         attempts = 0
         corrected: list[RetryAction] = []
         while True:
@@ -99,7 +96,10 @@ class Client:
             credential = self._credentials.get()
             hide(*credential)
             try:
-                if self._cancelled.is_set() or began > self.deadline + DEADLINE_GRACE:
+                if (
+                    self._cancelled.is_set()
+                    or began > self.deadline + tuning.DEADLINE_GRACE
+                ):
                     raise ConnectionFailedError(
                         "the time limit for all requests has passed", sent=False
                     )
@@ -132,7 +132,7 @@ class Client:
             return policy.pause(error.attempts - 1, getattr(error, "retry_after", None))
         corrected.append(remedy)
         times = corrected.count(remedy)
-        if remedy is RetryAction.NEW_NONCE and times <= _MAX_NONCES:
+        if remedy is RetryAction.NEW_NONCE and times <= tuning.MAX_NONCES:
             return 0.0
         if (
             remedy is RetryAction.SET_CLOCK

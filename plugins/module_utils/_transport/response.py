@@ -15,6 +15,7 @@ import typing as t
 
 from .._base.errors import ConnectionFailedError, InvalidResponseError
 from .._base.text import MAX_NAME, quoted
+from . import tuning
 from .errors import ServiceError
 
 if t.TYPE_CHECKING:
@@ -22,11 +23,6 @@ if t.TYPE_CHECKING:
 
     from .endpoints import Service
 
-
-#: A page of tasks has some hundred kilobytes; a body larger than this would fill the memory of a small host.
-MAX_BYTES = 64 * 1024 * 1024
-#: Bytes that are read at a time, so that the limit is noticed soon after it is passed.
-_STEP = 65536
 
 _SUCCESS_CODES = ("", "Success", "200")
 
@@ -86,14 +82,14 @@ class Response(t.NamedTuple):
 
 
 def read(response: StreamedResponse, host: str) -> Response:
-    """The whole answer, within MAX_BYTES. Raises ConnectionFailedError, and what requests raises."""
+    """The whole answer, within tuning.MAX_BYTES. Raises ConnectionFailedError, and what requests raises."""
     body = bytearray()
     for chunk in _chunks(response):
         body += chunk
-        if len(body) > MAX_BYTES:
+        if len(body) > tuning.MAX_BYTES:
             response.close()
             raise ConnectionFailedError(
-                f"the response of {host} is larger than {MAX_BYTES} bytes"
+                f"the response of {host} is larger than {tuning.MAX_BYTES} bytes"
             )
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status_code, headers, bytes(body))
@@ -103,10 +99,10 @@ def _chunks(response: StreamedResponse) -> t.Iterator[bytes]:
     """As they arrive, where urllib3 can do that; it collects larger ones otherwise."""
     read1 = getattr(response.raw, "read1", None)
     if read1 is None:
-        yield from response.iter_content(_STEP)
+        yield from response.iter_content(tuning.READ_SIZE)
         return
     while True:
-        chunk = read1(_STEP, decode_content=True)
+        chunk = read1(tuning.READ_SIZE, decode_content=True)
         if not chunk:
             return
         yield chunk

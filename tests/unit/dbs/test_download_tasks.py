@@ -16,7 +16,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.download_task
     count_by_status,
     list_download_tasks,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.paging import MAX_SWEEPS
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.tuning import MAX_SWEEPS
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.client import Client
 from ansible_collections.apsaradb.backup.plugins.module_utils._transport.errors import ServiceError
 from processes import LIMIT

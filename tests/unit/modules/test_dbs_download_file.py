@@ -25,8 +25,8 @@ import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import RetryPolicy
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.crc64 import crc64
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.file_names import name_of, relative_name
-from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.background_job import ORPHAN_TIMEOUT
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_directory import JobDirectory
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.tuning import ORPHAN_TIMEOUT
 from downloads import Controller, Result, journal_of, journalled, process_of
 from processes import LIMIT, can_mount, children, mounted, until
 from stand_in import Fault, StandIn, exports

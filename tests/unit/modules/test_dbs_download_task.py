@@ -51,9 +51,9 @@ def asked(asked: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs import creation
+    from ansible_collections.apsaradb.backup.plugins.module_utils._dbs import tuning
 
-    monkeypatch.setattr(creation, "LOOK_INTERVAL", 0.1)
+    monkeypatch.setattr(tuning, "LOOK_INTERVAL", 0.1)
 
 
 @pytest.fixture

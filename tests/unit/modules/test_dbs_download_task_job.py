@@ -185,7 +185,7 @@ def test_a_follower_that_is_interrupted_while_the_service_creates(
     service: StandIn, asked: dict[str, Any], tmp_path: Path
 ) -> None:
     service.inject(Fault("slow", seconds=20, executed=True, action="CreateDownload"))
-    before = "from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import job_directory; job_directory.GRACE = 0.1"
+    before = "from ansible_collections.apsaradb.backup.plugins.module_utils._plugin import tuning; tuning.GRACE = 0.1"
     controller = JobController(MODULE, asked, tmp_path)
     job = {"seconds": 60.0, "directory": None, "id": "one"}
     with started(MODULE, {**controller.arguments, "_job": job}, before=before) as process:
