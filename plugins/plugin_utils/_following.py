@@ -29,7 +29,6 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.retry import
     RetryPolicy,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_protocol import (
-    HIDDEN_OPTIONS,
     JobRequest,
     JobState,
 )
@@ -103,11 +102,7 @@ class FollowingAction(ActionBase):
         The module does that as well, but only after a connection to its host.
         """
         spec = self.RUNNER.SPEC
-        options: dict[str, t.Mapping[str, t.Any]] = {
-            name: option
-            for name, option in spec.argument_spec.items()
-            if name not in HIDDEN_OPTIONS
-        }
+        options = spec.shown_options
         for name, option in options.items():
             if option.get("no_log"):
                 for each in (name, *option.get("aliases", ())):
@@ -160,7 +155,6 @@ class FollowingAction(ActionBase):
             return result
         default = self.RUNNER.SPEC.argument_spec["progress_interval"]["default"]
         interval = interval_of(self._task, default)
-        is_shown = is_read(self._task)
         host = host_of(self._task, task_vars)
 
         def execute(arguments: Facts) -> Facts:
@@ -170,25 +164,25 @@ class FollowingAction(ActionBase):
             return result
 
         def display(printed: t.Iterable[str]) -> None:
-            if is_shown:
-                show(self._display, host, printed)
+            show(self._display, host, printed)
 
         links = module_args.pop("_links", None)
-        follower = _Follower(execute, lines, display, interval, links, renew)
-        return follower.run()
+        shown_by = display if is_read(self._task) else None
+        return _Follower(execute, lines, shown_by, interval, links, renew).run()
 
 
 class _Follower:
     """Follows one job to its end.
 
-    ``execute``: runs the module with the hidden options that it is given. ``display``: prints lines.
+    ``execute``: runs the module with the hidden options that it is given. ``display``: prints lines;
+    none where nothing is shown.
     """
 
     def __init__(
         self,
         execute: t.Callable[[Facts], Facts],
         lines: ProgressLines,
-        display: t.Callable[[t.Iterable[str]], None],
+        display: t.Optional[t.Callable[[t.Iterable[str]], None]],
         interval: float,
         links: t.Optional[list[str]],
         renew: t.Optional[t.Callable[[], list[str]]],
@@ -218,9 +212,7 @@ class _Follower:
             result = self._execute(self._arguments())
             job = result.pop("_job", None)
             if job is None:
-                self._display(
-                    self._lines.last(result.pop("_progress", {}), self._elapsed())
-                )
+                self._show_last(result.pop("_progress", {}))
                 return self._renewal.explain(result) if self._renewal else result
             state = JobState(**job)
             self._costs += time.monotonic() - before - state.followed
@@ -247,15 +239,18 @@ class _Follower:
             renews_links=self._renewal is not None,
             links_after=self._renewal.pause if self._renewal else 0.0,
             news=self._lines.news,
-            # The first news come with the first look, and are shown at once.
-            news_after=max(NEWS_AFTER, self._costs / NEWS_SHARE - elapsed)
-            if self._costs
-            else 0.0,
+            news_after=self._news_after(elapsed) if self._display else None,
         )
         return {
             "_job": request._asdict(),
             **({} if self._links is None else {"_links": self._links}),
         }
+
+    def _news_after(self, elapsed: float) -> float:
+        if not self._costs:
+            # The first news come with the first look, and are shown at once.
+            return 0.0
+        return max(NEWS_AFTER, self._costs / NEWS_SHARE - elapsed)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -277,9 +272,15 @@ class _Follower:
 
     def _show(self, state: JobState) -> None:
         is_time = time.monotonic() - self._shown_at >= self._interval
-        if is_time or state.news > self._lines.news:
+        has_news = self._display is not None and state.news > self._lines.news
+        if is_time or has_news:
             self._shown_at = time.monotonic()
-            self._display(self._lines.of(state.progress, self._elapsed()))
+            if self._display:
+                self._display(self._lines.of(state.progress, self._elapsed()))
+
+    def _show_last(self, progress: t.Mapping[str, t.Any]) -> None:
+        if self._display:
+            self._display(self._lines.last(progress, self._elapsed()))
 
     def _stop(self) -> Facts:
         """End the job, and return what it has."""

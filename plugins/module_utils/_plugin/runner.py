@@ -40,6 +40,12 @@ class ModuleSpec(t.NamedTuple):
     required_one_of: t.Sequence[t.Sequence[str]] = ()
     add_file_common_args: bool = False
 
+    @property
+    def shown_options(self) -> dict[str, t.Mapping[str, t.Any]]:
+        """The options without the hidden ones, whose names begin with an underscore."""
+        options = self.argument_spec.items()
+        return {name: option for name, option in options if not name.startswith("_")}
+
 
 class Runner:
     """One run of a module, from its options to its result. Each module has a subclass."""
@@ -97,17 +103,16 @@ def run_module(runner_class: type[Runner]) -> t.NoReturn:
 
 
 class _Module(AnsibleModule):
-    """AnsibleModule without the hidden options, whose names begin with an underscore.
+    """AnsibleModule without the hidden options.
 
     It would show them in errors and invocations, and the sanity tests want documentation of all
     that it knows.
     """
 
     def __init__(self, spec: ModuleSpec) -> None:
-        options = spec.argument_spec
+        shown = spec.shown_options
         #: The hidden options and their values.
-        self.hidden = {name: None for name in options if name.startswith("_")}
-        shown = {name: options[name] for name in options if name not in self.hidden}
+        self.hidden = dict.fromkeys(set(spec.argument_spec) - set(shown))
         super().__init__(  # type: ignore[no-untyped-call]
             supports_check_mode=True, **spec._replace(argument_spec=shown)._asdict()
         )
