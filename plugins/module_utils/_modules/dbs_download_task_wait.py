@@ -117,7 +117,8 @@ class DownloadTaskWait(JobRunner):
         if self.job.is_restarted:
             target, policy = self._resume(known, target, policy)
         progress = TaskProgress()
-        noted = sorted(target.task_ids)
+        # Tasks that were named need no note: whoever takes the place of this process has their names.
+        is_noted = bool(target.wanted)
 
         def restart(task: Task) -> None:
             instance, cluster = task["instance_name"], target.cluster_name
@@ -135,15 +136,14 @@ class DownloadTaskWait(JobRunner):
             self.job.note(_notes_of(target, known))
 
         def on_poll(waiter: Waiter) -> None:
-            nonlocal noted
+            nonlocal is_noted
             self._warn_of_nameless(waiter)
             self.job.report(progress.update(waiter), news=progress.changed)
-            notes = _notes_of(target, known)
-            if notes["task_ids"] != noted:
-                noted = notes["task_ids"]
+            if not is_noted and len(known.newest) == len(target.instance_names):
+                is_noted = True
                 # Without room for them, a job that takes the place of this one waits for what is live then.
                 with contextlib.suppress(DestinationError):
-                    self.job.note(notes)
+                    self.job.note(_notes_of(target, known))
 
         return Waiter(
             client,

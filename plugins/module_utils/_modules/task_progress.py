@@ -13,6 +13,7 @@ are.
 from __future__ import annotations
 
 import collections
+import heapq
 import typing as t
 
 from .._dbs.download_tasks import Task
@@ -34,17 +35,19 @@ class TaskProgress:
 
     def update(self, waiter: Waiter, prefix: str = "") -> dict[str, t.Any]:
         """Return the progress after a poll. ``prefix`` begins each line."""
-        tasks = sorted(
-            waiter.tasks(), key=lambda task: (task["gmt_create"] or 0, task["task_id"])
-        )
-        live = {task["task_id"] for task in waiter.tasks(Verdict.RETRY)}
-        for task in tasks:
-            state = task["download_status"], waiter.known.retried.get(task["task_id"], 0)
-            if self._states.get(task["task_id"]) != state:
-                self._states[task["task_id"]] = state
-                self.changed += 1
-                self._changes.append((self.changed, _line(task, waiter, live)))
-        shown = [task for task in tasks if task["task_id"] in live][:MAX_LINES]
+        tasks = waiter.known.tasks.values()
+        live_tasks = waiter.tasks(Verdict.RETRY)
+        live = {task["task_id"] for task in live_tasks}
+        retried = waiter.known.retried
+        changed = [
+            task
+            for task in tasks
+            if self._has_changed(task, retried.get(task["task_id"], 0))
+        ]
+        for task in sorted(changed, key=_age):
+            self.changed += 1
+            self._changes.append((self.changed, _line(task, waiter, live)))
+        shown = heapq.nsmallest(MAX_LINES, live_tasks, key=_age)
         return {
             "changes": list(self._changes),
             "changed": self.changed,
@@ -55,6 +58,17 @@ class TaskProgress:
             "outage": str(waiter.outage) if waiter.outage else None,
             "prefix": prefix,
         }
+
+    def _has_changed(self, task: Task, retries: int) -> bool:
+        """Return whether the state of a task differs from the one before, and keep it."""
+        state = task["download_status"], retries
+        before = self._states.get(task["task_id"])
+        self._states[task["task_id"]] = state
+        return before != state
+
+
+def _age(task: Task) -> tuple[int, str]:
+    return task["gmt_create"] or 0, task["task_id"]
 
 
 def _line(task: Task, waiter: Waiter, live: t.Container[str]) -> dict[str, t.Any]:

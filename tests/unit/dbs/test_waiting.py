@@ -94,7 +94,7 @@ class World:
             return run.outcome(options)
 
     def wait_with_losses(self, seconds: float, lose_notes: bool = False, **given: Any) -> dict[str, Any]:
-        """The same, where the process is lost after so many seconds, and another one takes its place, again and again."""
+        """The same, but each process is lost after some seconds, and another one takes its place."""
         began, job = self.now, RecordedJob()
         while True:
             self.loss_at = self.now + seconds
