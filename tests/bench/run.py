@@ -177,8 +177,8 @@ ROLE = """
   roles:
     - role: apsaradb.backup.wait_for_download_tasks
       vars:
-        wait_for_download_tasks_instance_name: "{{ tasks | map(attribute='instance') | unique }}"
-        wait_for_download_tasks_task_ids: "{{ tasks | map(attribute='task') }}"
+        wait_for_download_tasks_instance_name: "{{ instances }}"
+        wait_for_download_tasks_task_ids: "{{ task_ids }}"
         wait_for_download_tasks_region: cn-hangzhou
         wait_for_download_tasks_endpoint: "{{ endpoint }}"
         wait_for_download_tasks_poll_interval: "{{ interval }}"
@@ -196,7 +196,13 @@ def wait(playbook: str, tasks: int, instances: int, seconds: float, interval: fl
             service.add_task(pair["instance"], task_id=pair["task"], schedule=schedule)
         ends = time.time() + 5 + seconds
         Path(directory, "play.yml").write_text(playbook)
-        variables = {"tasks": pairs, "endpoint": service.url, "interval": interval}
+        variables = {
+            "instances": names,
+            "task_ids": [pair["task"] for pair in pairs],
+            "tasks": pairs if playbook == LOOP else [],
+            "endpoint": service.url,
+            "interval": interval,
+        }
         Path(directory, "variables.json").write_text(json.dumps(variables))
         environment = {
             **os.environ,
