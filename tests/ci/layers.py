@@ -27,8 +27,9 @@ ALLOWED = {
     "_files": {"_base"},
     "_download": {"_files", "_base"},
     "_archive": {"_files", "_base"},
+    "_restore": {"_archive", "_files", "_base"},
     "_plugin": {"_dbs", "_files", "_transport", "_base"},
-    "_modules": {"_plugin", "_download", "_archive", "_oss", "_dbs", "_files", "_transport", "_base"},
+    "_modules": {"_plugin", "_restore", "_download", "_archive", "_oss", "_dbs", "_files", "_transport", "_base"},
 }
 
 #: Lines of code in a file, without blank lines, comments and docstrings.

@@ -1,0 +1,155 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What a restore asks of a kind of database server.
+
+``Grammar``  reads the structures of a backup, without a connection
+``Server``   one server, by the connection that controls the restore
+``Session``  a connection of its own for one thread that loads
+
+All raise BackupError only, without passwords and without values of rows. Nothing is retried below
+``Session.load``: a transaction is whole or absent, and the caller knows what to do.
+"""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from .model import (
+    DatabaseStructure,
+    Loaded,
+    Null,
+    Piece,
+    Plan,
+    RestoreRecord,
+    State,
+    TablePlan,
+    TableStructure,
+    Verified,
+)
+
+
+class Grammar(abc.ABC):
+    """How the exports of an engine are written."""
+
+    #: The name of the engine in messages.
+    engine: t.ClassVar[str]
+    #: Whether there are schemas between databases and tables.
+    has_schemas: t.ClassVar[bool]
+    #: Names of the files with the structure of a table.
+    table_files: t.ClassVar[tuple[str, ...]]
+    #: Whether a backslash escapes in CSV, and how NULL is written, if the data do not tell.
+    has_escapes: t.ClassVar[bool]
+    null: t.ClassVar[Null]
+
+    @abc.abstractmethod
+    def parse_database(self, text: str, directory: str) -> DatabaseStructure:
+        """Parse the structure of a database. ``directory``: its name in the source, for lack of another.
+
+        Raises InvalidBackupError.
+        """
+
+    @abc.abstractmethod
+    def parse_table(self, texts: t.Mapping[str, str], directory: str) -> TableStructure:
+        """Parse the structure of a table: the texts of its files by their names.
+
+        Raises InvalidBackupError if there is no table in it, or one of another name than ``directory``.
+        """
+
+
+class Server(abc.ABC):
+    """A server. Its methods are called by one thread."""
+
+    @abc.abstractmethod
+    def open(self) -> str:
+        """Connect, and check the version. Returns the server's name and version for messages.
+
+        Raises ConfigurationError, MissingLibraryError, DatabaseConnectionError.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Put back settings of the server that this run has set, and end the connection."""
+
+    @abc.abstractmethod
+    def check(self, plan: Plan) -> list[str]:
+        """Check all that the plan needs: privileges, collations, settings. Changes nothing.
+
+        Returns advice. Raises BackupError that names what is missing.
+        """
+
+    @abc.abstractmethod
+    def existing(self, plan: Plan) -> list[TablePlan]:
+        """Return those tables whose target exists, whoever made it."""
+
+    @abc.abstractmethod
+    def lock(self, plan: Plan) -> None:
+        """Keep other runs out until the connection ends. Raises RestoreConflictError."""
+
+    @abc.abstractmethod
+    def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
+        """Return what is known of the restore. Changes nothing."""
+
+    @abc.abstractmethod
+    def begin(self, plan: Plan) -> None:
+        """Record the restore with all of its tables, as planned."""
+
+    @abc.abstractmethod
+    def create(self, plan: Plan, record: RestoreRecord) -> None:
+        """Create databases, schemas and tables that do not exist yet. Can be repeated after a kill.
+
+        A table that can have no transactions is emptied, and its pieces are forgotten.
+        """
+
+    @abc.abstractmethod
+    def set_state(self, restore_id: str, state: State) -> None:
+        """Record the state of the restore."""
+
+    @abc.abstractmethod
+    def session(self) -> Session:
+        """Connect once more."""
+
+    @abc.abstractmethod
+    def complete(self, plan: Plan) -> None:
+        """Do what needs all tables, such as foreign keys. Can be repeated after a kill."""
+
+    @abc.abstractmethod
+    def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
+        """Count the rows of each table of a restore, by its number; None where it does not exist."""
+
+
+class Session(abc.ABC):
+    """A connection for one thread."""
+
+    @abc.abstractmethod
+    def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
+        """Load pieces in one transaction, which also records each as loaded. All of it, or nothing.
+
+        Raises VerificationError if the server gives a warning, or loads another number of rows.
+        """
+
+    @abc.abstractmethod
+    def finish(self, table: TablePlan, plan: Plan) -> None:
+        """Make what was deferred, set sequences, and have the server analyze the table.
+
+        Can be repeated after a kill. Records the state.
+        """
+
+    @abc.abstractmethod
+    def verify(self, table: TablePlan, plan: Plan) -> Verified:
+        """Count rows, compare the samples, look for keys. Records the table as done.
+
+        Raises VerificationError.
+        """
+
+    @abc.abstractmethod
+    def cancel(self) -> None:
+        """End what the session does, and its connection. May be called by another thread."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End the connection."""

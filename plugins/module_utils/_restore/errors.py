@@ -1,0 +1,59 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Errors of a restore."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._base.errors import BackupError
+from .._base.text import quoted
+
+
+class InvalidBackupError(BackupError):
+    """A source that cannot be restored, or not without a decision of the user."""
+
+    kind = "backup"
+
+
+class DatabaseError(BackupError):
+    """A refusal by the database server. ``code``: its own, such as ``1062`` or ``23505``.
+
+    The message must hold no values of rows: see ``show_data``.
+    """
+
+    kind = "database"
+
+    def __init__(
+        self, message: str, *, code: str, hint: str = "", operation: str = ""
+    ) -> None:
+        super().__init__(quoted(message), hint=hint, operation=operation)
+        self.code = code
+
+    def _said(self) -> str:
+        return f"the database server answered {self.code}: {self.message}"
+
+    def to_dict(self) -> dict[str, t.Any]:
+        return dict(super().to_dict(), code=self.code, message=self.message)
+
+
+class DatabaseConnectionError(BackupError):
+    """A connection to the database server that cannot be made, or broke."""
+
+    kind = "database_connection"
+
+
+class VerificationError(BackupError):
+    """Loaded data that is not what the source has."""
+
+    kind = "verification"
+
+
+class RestoreConflictError(BackupError):
+    """Tables that exist, or another run: a restore would touch what it did not make."""
+
+    kind = "conflict"
