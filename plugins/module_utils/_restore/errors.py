@@ -23,16 +23,24 @@ class InvalidBackupError(BackupError):
 class DatabaseError(BackupError):
     """A refusal by the database server. ``code``: its own, such as ``1062`` or ``23505``.
 
-    The message must hold no values of rows: see ``show_data``.
+    The message must hold no values of rows: see ``show_data``. ``is_transient``: the transaction
+    may succeed if it is repeated as a whole, as after a deadlock.
     """
 
     kind = "database"
 
     def __init__(
-        self, message: str, *, code: str, hint: str = "", operation: str = ""
+        self,
+        message: str,
+        *,
+        code: str,
+        hint: str = "",
+        operation: str = "",
+        is_transient: bool = False,
     ) -> None:
         super().__init__(quoted(message), hint=hint, operation=operation)
         self.code = code
+        self.is_transient = is_transient
 
     def _said(self) -> str:
         return f"the database server answered {self.code}: {self.message}"
