@@ -45,6 +45,8 @@ class Grammar(abc.ABC):
     #: Whether a backslash escapes in CSV, and how NULL is written, if the data do not tell.
     has_escapes: t.ClassVar[bool]
     null: t.ClassVar[Null]
+    #: What is before the hexadecimal digits of a binary value in CSV.
+    binary_prefix: t.ClassVar[str]
 
     @abc.abstractmethod
     def parse_database(self, text: str, directory: str) -> DatabaseStructure:

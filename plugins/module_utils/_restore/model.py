@@ -152,10 +152,14 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Backup:
-    """What a source holds. ``fingerprint``: differs if its content differs."""
+    """What a source holds. ``fingerprint``: differs if its content differs.
+
+    ``names``: of all tables. ``tables``: those that are selected.
+    """
 
     fingerprint: str
     databases: tuple[DatabaseStructure, ...]
+    names: tuple[TableName, ...]
     tables: tuple[Table, ...]
     dialect: Dialect
     warnings: tuple[str, ...] = ()

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Where the structures and the data of tables are in a source, by the names of directories and files.
+
+    <root>/<database>/structure.sql
+    <root>/<database>/<table>/structure.sql            MySQL
+    <root>/<database>/<schema>/structure.sql           PostgreSQL
+    <root>/<database>/<schema>/<table>/*_structure.sql
+    .../<table>/data/<file>
+
+How many directories are above a database is not known, and a structure may come after its data.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._archive.members import Member
+from .engine import Grammar
+from .errors import InvalidBackupError
+from .model import DataFormat, TableName
+
+Path = tuple[str, ...]
+
+#: The directory with the data files of a table, and the file with a structure.
+DATA = "data"
+STRUCTURE = "structure.sql"
+
+#: What belongs to other kinds of backups, by the end of a name, and what restores them.
+_FOREIGN = {
+    ".parquet": ("Parquet", "Create a download task with the format csv or SQL"),
+    ".bson": (
+        "a MongoDB collection",
+        "Extract it with dbs_download_extract and layout=mongorestore, and load it with mongorestore",
+    ),
+    ".xb": ("a physical backup", "Prepare it with xtrabackup"),
+    ".qp": ("a physical backup", "Prepare it with qpress and xtrabackup"),
+    ".ibd": ("a physical backup", "Prepare it with xtrabackup"),
+}
+
+
+class DataPlace(t.NamedTuple):
+    """A data file. ``table``: the directory of its table."""
+
+    table: Path
+    format: DataFormat
+
+
+def data_place(member: Member) -> t.Optional[DataPlace]:
+    """Return the place of a data file; None if it is no such file. Raises InvalidBackupError."""
+    name = member.path[-1]
+    for ending, (what, hint) in _FOREIGN.items():
+        if name.endswith(ending):
+            raise InvalidBackupError(
+                f"{member.printable} is {what}, which this module does not restore",
+                hint=hint,
+            )
+    if len(member.path) < 3 or member.path[-2] != DATA:
+        return None
+    for format in DataFormat:
+        if name.endswith(f".{format.value}"):
+            return DataPlace(member.path[:-2], format)
+    raise InvalidBackupError(
+        f"{member.printable} is in an unknown format",
+        hint="Known are .csv, .wh.csv and .sql: create a download task with the format csv or SQL",
+    )
+
+
+def is_structure(member: Member, grammar: Grammar) -> bool:
+    name = member.path[-1]
+    return member.path[-2:-1] != (DATA,) and (
+        name == STRUCTURE or name in grammar.table_files
+    )
+
+
+def table_name(directory: Path, grammar: Grammar) -> TableName:
+    """Return the name of a table by its directory. The database is empty in a flat layout."""
+    above = directory[:-1]
+    schema = ""
+    if grammar.has_schemas:
+        schema, above = above[-1] if above else "", above[:-1]
+    return TableName(above[-1] if above else "", schema, directory[-1])
+
+
+def in_numeric_order(name: str) -> list[tuple[int, int, str]]:
+    """Return the key by which ``10.csv`` comes after ``9.csv``."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]

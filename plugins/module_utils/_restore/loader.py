@@ -1,0 +1,235 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The second pass: threads that load pieces, each by a session of its own, and finish tables.
+
+The thread that reads the source hands pieces over. A table whose pieces are all loaded is finished and verified by
+the next free thread, while others go on.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import threading
+import time
+import typing as t
+
+from . import tuning
+from .engine import Session
+from .errors import DatabaseError
+from .model import (
+    Loaded,
+    Piece,
+    Plan,
+    RestoreRecord,
+    State,
+    TablePlan,
+    Verified,
+)
+
+
+@dataclasses.dataclass
+class TableProgress:
+    """How far a table is. ``pieces_left``: those that are not loaded yet."""
+
+    plan: TablePlan
+    state: State
+    pieces_left: int
+    rows: int = 0
+    warnings: int = 0
+    seconds: float = 0.0
+    #: Bytes that this run loaded.
+    size: int = 0
+    verified: t.Optional[Verified] = None
+    #: Whether a thread does something with it that takes long.
+    activity: str = ""
+
+
+class Loader:
+    """Loads pieces by threads. To be closed in any case.
+
+    Memory holds at most ``tuning.PIECES_AHEAD`` pieces for each thread, and the one that it loads.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        tables: t.Sequence[TableProgress],
+        connect: t.Callable[[], Session],
+        threads: int,
+    ) -> None:
+        self._tables = {one.plan.number: one for one in tables}
+        self._plan = plan
+        self._connect = connect
+        self._jobs: collections.deque[_Job] = collections.deque()
+        #: Guards all that follows, and the jobs. Waited for by idle threads and by the reader.
+        self._changed = threading.Condition()
+        self._pieces_waiting = 0
+        self._most_waiting = threads * tuning.PIECES_AHEAD
+        self._unfinished = sum(
+            one.state is not State.DONE for one in self._tables.values()
+        )
+        self._is_closed = False
+        self._error: t.Optional[BaseException] = None
+        self._sessions: list[Session] = []
+        for progress in self._tables.values():
+            if progress.state is not State.DONE and not progress.pieces_left:
+                self._jobs.append(_Job(finish=progress))
+        # Each has a connection, in which the server works as long as a statement takes.
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True) for _unused in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether all tables are done. Raises what ended a thread."""
+        with self._changed:
+            self._check()
+            return not self._unfinished
+
+    def add(self, pieces: t.Sequence[Piece], tick: t.Callable[[], t.Any]) -> None:
+        """Hand over pieces for one transaction. Waits until there is room for them."""
+        with self._changed:
+            while self._pieces_waiting >= self._most_waiting and not self._error:
+                self._changed.wait(tuning.TICK)
+                tick()
+            self._check()
+            self._jobs.append(_Job(pieces=pieces))
+            self._pieces_waiting += 1
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait a moment for the threads."""
+        with self._changed:
+            if self._unfinished and not self._error:
+                self._changed.wait(tuning.TICK)
+
+    def close(self) -> None:
+        """End the threads, and what their sessions do."""
+        with self._changed:
+            self._is_closed = True
+            is_busy = bool(self._unfinished)
+            sessions = list(self._sessions)
+            self._changed.notify_all()
+        if is_busy:
+            for session in sessions:
+                session.cancel()
+        for thread in self._threads:
+            thread.join()
+
+    def _check(self) -> None:
+        if self._error:
+            raise self._error
+
+    def _work(self) -> None:
+        session: t.Optional[Session] = None
+        try:
+            while True:
+                job = self._next()
+                if job is None:
+                    return
+                if session is None:
+                    session = self._connect()
+                    with self._changed:
+                        self._sessions.append(session)
+                if job.finish:
+                    self._finish(session, job.finish)
+                else:
+                    self._load(session, job.pieces)
+        except BaseException as error:
+            # Raised again by the thread that reads, which would wait for ever otherwise.
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+        finally:
+            if session:
+                session.close()
+
+    def _next(self) -> t.Optional[_Job]:
+        with self._changed:
+            while not self._jobs:
+                if self._is_closed or self._error or not self._unfinished:
+                    return None
+                self._changed.wait()
+            if self._is_closed or self._error:
+                return None
+            job = self._jobs.popleft()
+            if not job.finish:
+                self._pieces_waiting -= 1
+                self._changed.notify_all()
+            return job
+
+    def _load(self, session: Session, pieces: t.Sequence[Piece]) -> None:
+        began = time.monotonic()
+        loaded = self._load_again(session, pieces)
+        seconds = (time.monotonic() - began) / len(pieces)
+        with self._changed:
+            for piece, one in zip(pieces, loaded):
+                progress = self._tables[piece.key.table]
+                progress.rows += one.rows
+                progress.warnings += one.warnings
+                progress.seconds += seconds
+                progress.size += len(piece.data)
+                progress.pieces_left -= 1
+                if not progress.pieces_left:
+                    # Before pieces of other tables, so that keys are made while those are loaded.
+                    self._jobs.appendleft(_Job(finish=progress))
+            self._changed.notify_all()
+
+    def _load_again(self, session: Session, pieces: t.Sequence[Piece]) -> list[Loaded]:
+        """Load pieces, again where another transaction was in the way: the server undid all of it."""
+        for attempt in range(tuning.MAX_ATTEMPTS):
+            try:
+                return session.load(pieces, self._plan)
+            except DatabaseError as error:
+                if not error.is_transient or attempt + 1 == tuning.MAX_ATTEMPTS:
+                    raise
+                time.sleep(tuning.RETRY_PAUSE * (attempt + 1))
+        raise AssertionError("there is at least one attempt")
+
+    def _finish(self, session: Session, progress: TableProgress) -> None:
+        began = time.monotonic()
+        progress.state = State.INDEXING
+        session.finish(progress.plan, self._plan)
+        progress.state = State.VERIFYING
+        verified = session.verify(progress.plan, self._plan)
+        with self._changed:
+            progress.verified = verified
+            progress.state = State.DONE
+            progress.seconds += time.monotonic() - began
+            self._unfinished -= 1
+            self._changed.notify_all()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Either pieces for one transaction, or a table to finish."""
+
+    pieces: t.Sequence[Piece] = ()
+    finish: t.Optional[TableProgress] = None
+
+
+def progress_of(plan: Plan, record: t.Optional[RestoreRecord]) -> list[TableProgress]:
+    """Return how far each table is, by what the server has recorded."""
+    return [_progress_of(table, record) for table in plan.tables]
+
+
+def _progress_of(table: TablePlan, record: t.Optional[RestoreRecord]) -> TableProgress:
+    pieces = sum(file.pieces for file in table.source.files)
+    if record is None:
+        return TableProgress(table, State.PLANNED, pieces)
+    known = record.tables.get(table.number)
+    done = [one for key, one in record.pieces.items() if key.table == table.number]
+    return TableProgress(
+        table,
+        known.state if known else State.PLANNED,
+        pieces - len(done),
+        rows=sum(one.rows for one in done),
+        warnings=sum(one.warnings for one in done),
+    )

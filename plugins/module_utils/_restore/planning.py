@@ -1,0 +1,149 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What is restored of a backup, and under which names."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import typing as t
+
+from .._base.text import printable
+from . import tuning
+from .errors import InvalidBackupError
+from .model import Backup, DatabaseStructure, Plan, Table, TableName, TablePlan
+
+
+class Selection(t.NamedTuple):
+    """Which tables are restored: names of databases, and names or patterns of tables.
+
+    A table is written ``database.table``, and in PostgreSQL ``database.schema.table``.
+    """
+
+    databases: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def selects(self, name: TableName) -> bool:
+        if self.databases and name.database not in self.databases:
+            return False
+        if self.tables and not any(_matches(name, one) for one in self.tables):
+            return False
+        return not any(_matches(name, one) for one in self.exclude)
+
+    def check(self, names: t.Collection[TableName]) -> None:
+        """Refuse what selects nothing: a slip in a name would leave a table out without a word."""
+        databases = {name.database for name in names}
+        for one in self.databases:
+            if one not in databases:
+                raise _unknown("databases", one, databases)
+        for option, patterns in (("tables", self.tables), ("exclude", self.exclude)):
+            for pattern in patterns:
+                if not any(_matches(name, pattern) for name in names):
+                    raise _unknown(option, pattern, map(str, names))
+
+
+def _matches(name: TableName, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(str(name), pattern) or pattern in (
+        name.database,
+        f"{name.database}.{name.name}",
+    )
+
+
+def _unknown(option: str, value: str, names: t.Iterable[str]) -> InvalidBackupError:
+    known = sorted(map(printable, names))
+    shown = ", ".join(known[: tuning.NAMES_SHOWN])
+    more = (
+        f" and {len(known) - tuning.NAMES_SHOWN} more"
+        if len(known) > tuning.NAMES_SHOWN
+        else ""
+    )
+    return InvalidBackupError(
+        f"{option} {value!r} is not in the source",
+        hint=f"It has {shown}{more}",
+    )
+
+
+class PlanOptions(t.NamedTuple):
+    """How to restore.
+
+    ``rename``: new names of databases, and of tables as ``database.table``.
+    ``defers_keys``: None to decide by the size of a table.
+    ``data_options``: all other options that change what is in the tables.
+    """
+
+    piece_size: int
+    rename: t.Mapping[str, str]
+    defers_keys: t.Optional[bool]
+    data_options: t.Mapping[str, t.Any]
+
+
+def restore_id_of(fingerprint: str, selection: Selection, options: PlanOptions) -> str:
+    """Return what names a restore: 16 hexadecimal digits."""
+    facts = [fingerprint, selection, dict(options.rename), dict(options.data_options)]
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def make_plan(backup: Backup, selection: Selection, options: PlanOptions) -> Plan:
+    """Return the plan. Raises InvalidBackupError where names cannot be had."""
+    _check_rename(backup, options.rename)
+    tables: list[TablePlan] = []
+    taken: dict[TableName, Table] = {}
+    databases: dict[str, DatabaseStructure] = {}
+    known = {one.name: one for one in backup.databases}
+    for table in backup.tables:
+        target = renamed(table.name, options.rename)
+        if target in taken:
+            raise InvalidBackupError(
+                f"{table.name} and {taken[target].name} would both be restored as {target}",
+                hint="Set rename to another name for one of them",
+            )
+        taken[target] = table
+        name = table.name.database
+        databases.setdefault(target.database, known.get(name, DatabaseStructure(name)))
+        tables.append(
+            TablePlan(
+                len(tables),
+                table,
+                target,
+                target,
+                _defers_keys(table, options.defers_keys),
+            )
+        )
+    if not tables:
+        raise InvalidBackupError(
+            "no table is selected", hint="Check databases, tables and exclude"
+        )
+    restore_id = restore_id_of(backup.fingerprint, selection, options)
+    return Plan(restore_id, backup, tuple(tables), databases, options.piece_size)
+
+
+def renamed(name: TableName, rename: t.Mapping[str, str]) -> TableName:
+    database = rename.get(name.database, name.database)
+    table = rename.get(f"{name.database}.{name.name}")
+    if table is None:
+        return name._replace(database=database)
+    above, _unused, last = table.rpartition(".")
+    return TableName(above or database, name.schema, last)
+
+
+def _check_rename(backup: Backup, rename: t.Mapping[str, str]) -> None:
+    names = {table.name.database for table in backup.tables}
+    names.update(f"{table.name.database}.{table.name.name}" for table in backup.tables)
+    for old, new in rename.items():
+        if old not in names:
+            raise _unknown("rename", old, names)
+        if not new or not new.strip("."):
+            raise InvalidBackupError(
+                f"rename gives {old!r} no name", hint="Set another name"
+            )
+
+
+def _defers_keys(table: Table, wanted: t.Optional[bool]) -> bool:
+    return table.size >= tuning.DEFER_KEYS_FROM if wanted is None else wanted

@@ -1,0 +1,198 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Records of CSV files, without a loop over their bytes.
+
+A piece of a file is some whole records. Its skeleton is the piece without what is in quotes: each quoted field
+is one quote there. So commas, newlines and NULLs that mean something are the ones in the skeleton. Most steps are
+single calls of methods of ``bytes``, which work at the speed of memory.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .model import Dialect
+
+#: All bytes but those that separate fields and records.
+_NO_MARKS = bytes(set(range(256)) - set(b'",\n'))
+#: A quote that neither begins nor ends a field.
+_STRAY_QUOTE = re.compile(rb'[^,\n"]"|"[^,\n"]')
+#: What is NULL in one notation or another.
+_NO_TEXT = (b"", b"NULL", rb"\N")
+#: A field with its quotes, or without, and what ends it.
+_FIELDS = {
+    True: re.compile(
+        rb'(?:"((?:[^"\\]|""|\\.)*)"|((?:[^,\n\\]|\\.)*))(,|\n|$)', re.DOTALL
+    ),
+    False: re.compile(rb'(?:"((?:[^"]|"")*)"|([^,\n]*))(,|\n|$)', re.DOTALL),
+}
+#: Escapes of LOAD DATA in MySQL that stand for another character. Others stand for the character itself.
+_ESCAPES = {
+    b"0": b"\0",
+    b"b": b"\b",
+    b"n": b"\n",
+    b"r": b"\r",
+    b"t": b"\t",
+    b"Z": b"\x1a",
+}
+#: What a writer that escapes puts behind a backslash.
+_KNOWN_ESCAPE = rb'\\[0bnrtZN\\"\'\n,]'
+#: An escape, or a doubled quote.
+_ESCAPED = re.compile(rb'\\.|""', re.DOTALL)
+_BACKSLASH_PAIR = re.compile(rb"\\.", re.DOTALL)
+
+
+def masked(data: bytes, has_escapes: bool) -> bytes:
+    """Return the data, of the same length, without escaped quotes and newlines."""
+    if has_escapes and b"\\" in data:
+        # Pairs first: the second backslash of a pair escapes nothing.
+        data = data.replace(b"\\\\", b"xx").replace(b'\\"', b"xx").replace(b"\\\n", b"xx")
+    return data
+
+
+def end_of_records(data: bytes, has_escapes: bool) -> int:
+    """Return where the last whole record ends; 0 if there is none. The data begins with a record."""
+    plain = masked(data, has_escapes)
+    quotes = plain.count(b'"')
+    end = len(plain)
+    while True:
+        newline = plain.rfind(b"\n", 0, end)
+        if newline < 0:
+            return 0
+        quotes -= plain.count(b'"', newline, end)
+        if quotes % 2 == 0:
+            return newline + 1
+        end = newline
+
+
+class Skeleton(t.NamedTuple):
+    """Records without what is in quotes. ``lines``: one for each record."""
+
+    lines: list[bytes]
+    has_stray_quotes: bool
+    has_quoted_empty: bool
+
+    @classmethod
+    def of(cls, piece: bytes, has_escapes: bool) -> Skeleton:
+        plain = masked(piece, has_escapes)
+        parts = plain.split(b'"')
+        outside, inside = parts[::2], parts[1::2]
+        skeleton = b'"'.join(outside)
+        lines = skeleton.split(b"\n")
+        # A file need not end with a newline.
+        if not lines[-1]:
+            lines.pop()
+        return cls(
+            lines,
+            bool(_STRAY_QUOTE.search(skeleton)) or len(parts) % 2 == 0,
+            b"" in inside and _has_quoted_empty(parts),
+        )
+
+    def columns_with(self, token: bytes, limit: int) -> set[int]:
+        """Return the columns in which an unquoted field is that token, of the first ``limit`` such records."""
+        columns: set[int] = set()
+        found = 0
+        for line in self.lines:
+            if token not in line and token:
+                continue
+            fields = line.split(b",")
+            if token in fields:
+                columns.update(i for i, field in enumerate(fields) if field == token)
+                found += 1
+                if found == limit:
+                    break
+        return columns
+
+    def unquoted(self, columns: set[int], limit: int) -> set[int]:
+        """Return those of the columns in which a field of the first ``limit`` records is a text without quotes."""
+        found: set[int] = set()
+        if columns:
+            for line in self.lines[:limit]:
+                fields = line.split(b",")
+                found.update(
+                    i
+                    for i in columns
+                    if fields[i] not in _NO_TEXT and b'"' not in fields[i]
+                )
+        return found
+
+
+def _has_quoted_empty(parts: list[bytes]) -> bool:
+    """Return whether a field is ``""``. Within a field, two quotes stand for one."""
+    for i in range(1, len(parts) - 1, 2):
+        if not parts[i]:
+            before, after = parts[i - 1], parts[i + 1]
+            begins = before[-1:] in (b",", b"\n") or (i == 1 and not before)
+            if begins and (
+                after[:1] in (b",", b"\n") or (not after and i + 2 == len(parts))
+            ):
+                return True
+    return False
+
+
+def commas_of(piece: bytes, has_escapes: bool) -> list[int]:
+    """Return how many commas are between the fields of each record."""
+    # Of all bytes these three matter, and a list of a fifth of the size is made five times as fast.
+    marks = masked(piece, has_escapes).translate(None, _NO_MARKS)
+    lines = b"".join(marks.split(b'"')[::2]).split(b"\n")
+    if piece.endswith(b"\n"):
+        lines.pop()
+    return list(map(len, lines))
+
+
+def has_unknown_escape(data: bytes) -> bool:
+    """Return whether a backslash stands before what no writer that escapes has there, such as ``\\d``."""
+    return len(_BACKSLASH_PAIR.findall(data)) != len(re.findall(_KNOWN_ESCAPE, data))
+
+
+def first_record(data: bytes, has_escapes: bool) -> bytes:
+    """Return the first record, with its newline if it has one."""
+    plain = masked(data, has_escapes)
+    end = -1
+    quotes = 0
+    while True:
+        begin, end = end + 1, plain.find(b"\n", end + 1)
+        if end < 0:
+            return data
+        quotes += plain.count(b'"', begin, end)
+        if quotes % 2 == 0:
+            return data[: end + 1]
+
+
+def last_record(data: bytes, has_escapes: bool) -> bytes:
+    """Return the last record of whole records."""
+    body = data[:-1] if data.endswith(b"\n") else data
+    return data[end_of_records(body, has_escapes) :]
+
+
+def values_of(record: bytes, dialect: Dialect) -> tuple[t.Optional[bytes], ...]:
+    """Return the values of one record, without quotes and escapes; None for NULL."""
+    values: list[t.Optional[bytes]] = []
+    body = record[:-1] if record.endswith(b"\n") else record
+    for match in _FIELDS[dialect.has_escapes].finditer(body):
+        quoted, plain, end = match.groups()
+        if quoted is not None:
+            values.append(_unescaped(quoted, dialect.has_escapes))
+        elif plain == dialect.null.token:
+            values.append(None)
+        else:
+            values.append(_unescaped(plain, dialect.has_escapes))
+        if not end:
+            break
+    return tuple(values)
+
+
+def _unescaped(value: bytes, has_escapes: bool) -> bytes:
+    if has_escapes and b"\\" in value:
+        return _ESCAPED.sub(_meaning, value)
+    return value.replace(b'""', b'"')
+
+
+def _meaning(match: re.Match[bytes]) -> bytes:
+    escaped = match[0][1:]
+    return _ESCAPES.get(escaped, escaped)

@@ -1,0 +1,332 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""A restore from its source to verified tables.
+
+1. The fingerprint of the source names the restore. One that is done, and whose tables have their rows, is left alone.
+2. The first pass reads the source: ``survey``. What it refuses, it refuses before anything is changed.
+3. The plan is checked against the server.
+4. The second pass loads: ``loader``. What the server has recorded as loaded is not loaded again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import typing as t
+
+from .._archive.members import Members
+from . import tuning
+from .engine import Grammar, Server
+from .errors import RestoreConflictError, VerificationError
+from .layout import data_place
+from .loader import Loader, TableProgress, progress_of
+from .model import (
+    DataFile,
+    DataFormat,
+    Dialect,
+    Null,
+    Piece,
+    PieceKey,
+    Plan,
+    RestoreRecord,
+    State,
+    TableName,
+)
+from .pieces import Cutter
+from .planning import PlanOptions, Selection, make_plan, restore_id_of
+from .records import commas_of, first_record
+from .statements import count_rows
+from .survey import SurveyOptions, survey
+
+
+class Request(t.NamedTuple):
+    """What to restore, and how. ``on_existing``: ``error`` or ``skip``. ``threads``: sessions that load."""
+
+    selection: Selection
+    options: PlanOptions
+    samples: int
+    null: t.Optional[Null]
+    has_escapes: t.Optional[bool]
+    on_existing: str
+    threads: int
+
+
+class Progress(t.NamedTuple):
+    """How far a restore is. ``phase``: ``reading`` or ``loading``. ``done``, ``total``: bytes.
+
+    ``tables_done``, ``tables``: numbers. ``activity``: what takes long at the moment, or nothing.
+    """
+
+    phase: str
+    done: int
+    total: int
+    tables_done: int = 0
+    tables: int = 0
+    activity: str = ""
+
+
+#: Called several times a second. It may raise an error, which ends the restore; it can be resumed.
+OnProgress = t.Callable[[Progress], None]
+
+
+@dataclasses.dataclass
+class Outcome:
+    """The result of a restore, or how far it came. ``resumed_from``: pieces that an earlier run loaded."""
+
+    restore_id: str = ""
+    state: State = State.PLANNED
+    changed: bool = False
+    server: str = ""
+    tables: list[TableProgress] = dataclasses.field(default_factory=list)
+    skipped: list[TableName] = dataclasses.field(default_factory=list)
+    record: t.Optional[RestoreRecord] = None
+    dialect: t.Optional[Dialect] = None
+    resumed_from: int = 0
+    advice: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+class Restoration:
+    """One restore. ``outcome`` holds what is known of it, also after an error."""
+
+    def __init__(
+        self,
+        members: Members,
+        grammar: Grammar,
+        server: Server,
+        request: Request,
+        watch: OnProgress,
+    ) -> None:
+        self.outcome = Outcome()
+        self._members = members
+        self._grammar = grammar
+        self._server = server
+        self._request = request
+        self._watch = watch
+        self._shown_at = 0.0
+
+    def predict(self) -> Outcome:
+        """Do all that changes nothing. ``outcome.changed`` says whether a run would change something."""
+        plan = self._prepare()
+        if plan:
+            self.outcome.tables = progress_of(plan, self.outcome.record)
+        return self.outcome
+
+    def run(self) -> Outcome:
+        """Restore. Raises BackupError."""
+        outcome, server = self.outcome, self._server
+        plan = self._prepare()
+        if not plan or not outcome.changed:
+            return outcome
+        server.lock(plan)
+        # Another run may have been at work until now.
+        record = server.find(plan.restore_id)
+        if record is None:
+            server.begin(plan)
+            record = RestoreRecord(plan.restore_id, State.LOADING, plan.piece_size)
+        outcome.record = record
+        outcome.state = State.LOADING
+        server.create(plan, record)
+        outcome.resumed_from = len(record.pieces)
+        self._load(plan, record)
+        server.complete(plan)
+        server.set_state(plan.restore_id, State.DONE)
+        outcome.state = State.DONE
+        return outcome
+
+    def _prepare(self) -> t.Optional[Plan]:
+        """Return the plan; None if the restore was done before."""
+        outcome, request, server = self.outcome, self._request, self._server
+        options = request.options
+        fingerprint = self._members.fingerprint(self._tick_reading)
+        outcome.restore_id = restore_id_of(fingerprint, request.selection, options)
+        outcome.server = server.open()
+        record = outcome.record = server.find(outcome.restore_id)
+        if record and record.state is State.DONE:
+            self._confirm(record)
+            return None
+        if record:
+            # Pieces of another size would be other pieces.
+            options = options._replace(piece_size=record.piece_size)
+        plan = self._plan(options)
+        outcome.advice = server.check(plan)
+        plan = self._without_existing(plan, record)
+        outcome.changed = bool(plan.tables)
+        return plan
+
+    def _plan(self, options: PlanOptions) -> Plan:
+        request = self._request
+        backup = survey(
+            self._members,
+            self._grammar,
+            SurveyOptions(
+                options.piece_size,
+                request.samples,
+                request.null,
+                request.has_escapes,
+                request.selection.selects,
+            ),
+            self._tick_reading,
+        )
+        request.selection.check(backup.names)
+        self.outcome.dialect = backup.dialect
+        self.outcome.warnings += backup.warnings
+        return make_plan(backup, request.selection, options)
+
+    def _confirm(self, record: RestoreRecord) -> None:
+        """Check that the tables of a restore that is done still have their rows."""
+        counts = self._server.count(record)
+        for number, table in record.tables.items():
+            found = counts.get(number)
+            if found != table.rows_found:
+                what = "does not exist any more" if found is None else f"has {found} rows"
+                raise RestoreConflictError(
+                    f"{table.target} {what}, and had {table.rows_found} when this backup was restored",
+                    hint="Restore it under another name by rename, or drop the tables of this restore to have all of it again",
+                )
+        self.outcome.state = State.DONE
+
+    def _without_existing(self, plan: Plan, record: t.Optional[RestoreRecord]) -> Plan:
+        """Leave out tables that exist, or refuse them: none is loaded into that this module did not make."""
+        ours = record.tables if record else {}
+        existing = [one for one in self._server.existing(plan) if one.number not in ours]
+        if not existing:
+            return plan
+        names = [str(one.target) for one in existing]
+        if self._request.on_existing != "skip":
+            shown = ", ".join(names[: tuning.NAMES_SHOWN])
+            more = len(names) - tuning.NAMES_SHOWN
+            raise RestoreConflictError(
+                f"these tables exist, and this restore did not make them: {shown}{f' and {more} more' if more > 0 else ''}",
+                hint="Set rename to restore under another name, or on_existing to skip to leave them as they are",
+            )
+        self.outcome.skipped = [one.target for one in existing]
+        numbers = {one.number for one in existing}
+        tables = tuple(one for one in plan.tables if one.number not in numbers)
+        return dataclasses.replace(plan, tables=tables)
+
+    def _load(self, plan: Plan, record: RestoreRecord) -> None:
+        tables = self.outcome.tables = progress_of(plan, record)
+        loader = Loader(plan, tables, self._server.session, self._request.threads)
+        try:
+            feeder = _Feeder(plan, record, loader, self._tick_loading)
+            if any(one.pieces_left for one in tables):
+                for member, content in self._members.iterate(self._tick_loading):
+                    feeder.take(member.printable, data_place(member) is not None, content)
+                self._check_unchanged(plan)
+            feeder.flush()
+            while not loader.is_done:
+                loader.wait()
+                self._tick_loading()
+        finally:
+            loader.close()
+
+    def _check_unchanged(self, plan: Plan) -> None:
+        # The source compares its checksum with that of the first pass itself.
+        if self._members.fingerprint(self._tick_loading) != plan.backup.fingerprint:
+            raise VerificationError("the source was changed while it was read")
+
+    def _tick_reading(self) -> None:
+        self._show("reading", self._members.read, self._members.size)
+
+    def _tick_loading(self) -> None:
+        tables = self.outcome.tables
+        size = sum(one.plan.source.size for one in tables)
+        busy = [one for one in tables if one.state in (State.INDEXING, State.VERIFYING)]
+        activity = ""
+        if busy:
+            verb = "building keys of" if busy[0].state is State.INDEXING else "verifying"
+            activity = f"{verb} {busy[0].plan.target}"
+        done = sum(one.state is State.DONE for one in tables)
+        loaded = sum(one.size for one in tables)
+        self._show("loading", loaded, size, done, len(tables), activity)
+
+    def _show(self, *facts: t.Any) -> None:
+        now = time.monotonic()
+        if now - self._shown_at >= tuning.TICK:
+            self._shown_at = now
+            self._watch(Progress(*facts))
+
+
+class _Feeder:
+    """Cuts the files of the source into pieces, and hands those over that are not loaded yet."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        record: RestoreRecord,
+        loader: Loader,
+        tick: t.Callable[[], t.Any],
+    ) -> None:
+        self._plan = plan
+        self._known = record.pieces
+        self._loader = loader
+        self._tick = tick
+        self._files = {
+            file.member: (table, file)
+            for table in plan.tables
+            for file in table.source.files
+        }
+        self._batch: list[Piece] = []
+
+    def take(
+        self,
+        member: str,
+        is_data: bool,
+        content: t.Iterator[t.Union[bytes, memoryview]],
+    ) -> None:
+        found = self._files.get(member) if is_data else None
+        if not found:
+            return
+        table, file = found
+        number = record = 0
+        for data in self._cut(file, content):
+            key = PieceKey(table.number, file.number, number)
+            records, body = self._body(file, number, data)
+            if key not in self._known:
+                self._add(Piece(key, table, file, record + 1, records, body))
+            number += 1
+            record += records
+        if number != file.pieces or record != file.records:
+            raise VerificationError(
+                f"{member} has other records than when it was read first"
+            )
+
+    def flush(self) -> None:
+        """Hand over the pieces that were kept back."""
+        if self._batch:
+            self._loader.add(self._batch, self._tick)
+            self._batch = []
+
+    def _cut(
+        self, file: DataFile, content: t.Iterator[t.Union[bytes, memoryview]]
+    ) -> t.Iterator[bytes]:
+        cutter = Cutter(
+            file.format, self._plan.piece_size, has_escapes=self._plan.dialect.has_escapes
+        )
+        for chunk in content:
+            yield from cutter.feed(bytes(chunk))
+        yield from cutter.finish()
+
+    def _body(self, file: DataFile, number: int, data: bytes) -> tuple[int, bytes]:
+        """Return the records of a piece, and the piece without a header."""
+        if file.format is DataFormat.SQL:
+            return count_rows(data, file.member, 0), data
+        has_escapes = self._plan.dialect.has_escapes
+        if file.format is DataFormat.CSV_WITH_HEADER and number == 0:
+            data = data[len(first_record(data, has_escapes)) :]
+        return len(commas_of(data, has_escapes)) if data else 0, data
+
+    def _add(self, piece: Piece) -> None:
+        """Keep pieces of small tables until there are enough for a transaction."""
+        if piece.table.source.size >= tuning.BATCH_SIZE:
+            self._loader.add([piece], self._tick)
+            return
+        self._batch.append(piece)
+        size = sum(len(one.data) for one in self._batch)
+        if size >= tuning.BATCH_SIZE or len(self._batch) >= tuning.BATCH_TABLES:
+            self.flush()

@@ -1,0 +1,351 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The first pass over one data file: how many records and pieces it has, whether they are whole, and what tells of its dialect."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import re
+import sys
+import typing as t
+
+from . import tuning
+from .dialect import Evidence
+from .engine import Grammar
+from .errors import InvalidBackupError
+from .model import ColumnKind, DataFile, DataFormat, Null, TableStructure
+from .pieces import Cutter
+from .records import (
+    Skeleton,
+    commas_of,
+    first_record,
+    has_unknown_escape,
+    last_record,
+)
+from .statements import count_rows
+
+#: A backslash in a value, and not the one of a NULL.
+_ESCAPE = re.compile(rb"\\(?!N[,\n])")
+
+# The largest record is that of the database. The limit is for the whole process, and 128 KiB by default.
+csv.field_size_limit(sys.maxsize)
+
+
+class RawSample(t.NamedTuple):
+    """A record of a file. ``record``: its number in the file, from 1."""
+
+    record: int
+    data: bytes
+
+
+class FileScan(t.NamedTuple):
+    """What the first pass found in a file."""
+
+    file: DataFile
+    evidence: Evidence
+    samples: list[RawSample]
+
+
+class FileScanner:
+    """Scans a data file while it is read: ``feed`` its bytes, and ``finish``.
+
+    ``has_escapes``: whether backslashes escape; None to try both. Raises InvalidBackupError.
+    """
+
+    def __init__(
+        self,
+        member: str,
+        format: DataFormat,
+        structure: TableStructure,
+        grammar: Grammar,
+        piece_size: int,
+        samples: int,
+        has_escapes: t.Optional[bool],
+    ) -> None:
+        # Both are the same until there is an escaped quote.
+        first = grammar.has_escapes if has_escapes is None else has_escapes
+        self._tries_both = has_escapes is None and grammar.has_escapes
+        self._readings = {
+            first: _Reading(member, format, structure, grammar, samples, first)
+        }
+        self._cutters = {first: Cutter(format, piece_size, has_escapes=first)}
+        self._errors: dict[bool, InvalidBackupError] = {}
+        self._size = 0
+        self._tail = b""
+
+    def feed(self, chunk: t.Union[bytes, memoryview]) -> None:
+        data = bytes(chunk)
+        self._size += len(data)
+        if self._tries_both and len(self._readings) == 1 and not self._errors:
+            # An escape can be cut by the end of a chunk.
+            if b'\\"' in self._tail + data:
+                self._fork()
+            self._tail = data[-1:]
+        for reading in list(self._readings):
+            self._read(reading, lambda cutter: cutter.feed(data))
+
+    def finish(self, number: int) -> dict[bool, FileScan]:
+        """Return what was found, by each reading of backslashes by which the file is whole."""
+        for reading in list(self._readings):
+            self._read(reading, lambda cutter: cutter.finish())
+        readings: dict[bool, _Reading] = dict(self._readings)
+        if self._tries_both and not self._errors:
+            # Without an escaped quote, both are the same.
+            readings.setdefault(False, self._readings[True])
+        valid = frozenset(readings)
+        return {
+            has_escapes: reading.result(number, self._size, valid)
+            for has_escapes, reading in readings.items()
+        }
+
+    def _fork(self) -> None:
+        """Go on with both readings of backslashes."""
+        self._readings[False] = copy.deepcopy(self._readings[True])
+        self._readings[False].has_escapes = False
+        self._cutters[False] = copy.copy(self._cutters[True])
+        self._cutters[False].has_escapes = False
+
+    def _read(
+        self, reading: bool, pieces: t.Callable[[Cutter], t.Iterable[bytes]]
+    ) -> None:
+        try:
+            for piece in pieces(self._cutters[reading]):
+                self._readings[reading].add(piece)
+        except InvalidBackupError as error:
+            self._errors[reading] = error
+            del self._readings[reading]
+            if not self._readings:
+                raise self._errors.get(True, error) from None
+
+
+class _Reading:
+    """One reading of a file."""
+
+    def __init__(
+        self,
+        member: str,
+        format: DataFormat,
+        structure: TableStructure,
+        grammar: Grammar,
+        samples: int,
+        has_escapes: bool,
+    ) -> None:
+        self.has_escapes = has_escapes
+        self._member = member
+        self._format = format
+        self._structure = structure
+        self._grammar = grammar
+        self._records = 0
+        self._pieces = 0
+        self._offset = 0
+        self._columns: tuple[str, ...] = ()
+        self._samples = _Samples(samples)
+        self._last = b""
+        self._evidence = Evidence(member)
+
+    def __deepcopy__(self, memo: dict[int, t.Any]) -> _Reading:
+        new = copy.copy(self)
+        new._samples = copy.deepcopy(self._samples)
+        new._evidence = copy.deepcopy(self._evidence)
+        return new
+
+    def add(self, piece: bytes) -> None:
+        self._check_encoding(piece)
+        if self._format is DataFormat.SQL:
+            self._records += count_rows(piece, self._member, self._offset)
+        else:
+            self._add_records(piece)
+        self._pieces += 1
+        self._offset += len(piece)
+
+    def result(self, number: int, size: int, valid: frozenset[bool]) -> FileScan:
+        chosen = self._samples.chosen(RawSample(self._records, self._last))
+        self._evidence.valid = valid
+        file = DataFile(
+            number,
+            self._member,
+            self._format,
+            size,
+            self._columns,
+            self._records,
+            self._pieces,
+        )
+        return FileScan(file, self._evidence, chosen if self._last else [])
+
+    def _add_records(self, piece: bytes) -> None:
+        body = piece
+        if not self._columns:
+            body = self._begin(piece)
+        commas = commas_of(body, self.has_escapes) if body else []
+        if commas and set(commas) != {len(self._columns) - 1}:
+            raise self._ragged(body, commas)
+        if not body:
+            return
+        self._look_at(body)
+        self._check_binary(body)
+        self._samples.add(
+            RawSample(self._records + 1, first_record(body, self.has_escapes))
+        )
+        self._records += len(commas)
+        self._last = last_record(body, self.has_escapes)
+
+    def _begin(self, piece: bytes) -> bytes:
+        """Find out which columns the file has. Returns the piece without a header."""
+        first = first_record(piece, self.has_escapes)
+        fields = commas_of(first, self.has_escapes)[0] + 1
+        if self._format is DataFormat.CSV_WITH_HEADER:
+            self._columns = self._header(first)
+            return piece[len(first) :]
+        if first.endswith(b"\r\n") and self._structure.columns:
+            raise self._invalid("its records end with CR LF, and not with LF alone", 1)
+        columns = list(self._structure.columns)
+        stored = [column for column in columns if not column.is_generated]
+        # The service says that it leaves generated columns out, and some exports have them.
+        for candidates in (columns, stored):
+            if len(candidates) == fields:
+                self._columns = tuple(column.name for column in candidates)
+                break
+        else:
+            raise self._invalid(
+                f"record 1 has {fields} fields, and the table {len(stored)} columns", 1
+            )
+        return piece
+
+    def _header(self, first: bytes) -> tuple[str, ...]:
+        text = first.decode("utf-8").rstrip("\n")
+        quote = "`" if text.startswith("`") else '"'
+        names = next(csv.reader(io.StringIO(text, newline=""), quotechar=quote), [])
+        known = {column.name for column in self._structure.columns}
+        unknown = [name for name in names if name not in known]
+        if unknown or len(set(names)) < len(names):
+            what = unknown[0] if unknown else "one column twice"
+            raise self._invalid(
+                f"its header names {what!r}, and the table has no such", 1
+            )
+        needed = {c.name for c in self._structure.columns if not c.is_generated}
+        missing = sorted(needed - set(names))
+        if missing:
+            raise self._invalid(f"its header lacks the column {missing[0]!r}", 1)
+        return tuple(names)
+
+    def _check_encoding(self, piece: bytes) -> None:
+        try:
+            piece.decode("utf-8")
+        except UnicodeDecodeError as error:
+            offset = self._offset + error.start
+            raise InvalidBackupError(
+                f"{self._member} is not UTF-8 at byte {offset}",
+                hint="The file is damaged, or of another export: download it again",
+            ) from None
+
+    def _ragged(self, body: bytes, commas: list[int]) -> InvalidBackupError:
+        wanted = len(self._columns)
+        place = next(i for i, found in enumerate(commas) if found != wanted - 1)
+        rest = body
+        for _unused in range(place):
+            rest = rest[len(first_record(rest, self.has_escapes)) :]
+        offset = self._offset + len(body) - len(rest)
+        return InvalidBackupError(
+            f"record {self._records + place + 1} of {self._member}, at byte {offset}, has "
+            f"{commas[place] + 1} fields, and the others {wanted}",
+            hint="The file is damaged, or was changed: download it again",
+        )
+
+    def _invalid(self, message: str, record: int) -> InvalidBackupError:
+        return InvalidBackupError(
+            f"{self._member} cannot be read: {message}",
+            hint="Check that data and structure are of the same backup",
+        )
+
+    def _look_at(self, body: bytes) -> None:
+        """Collect what tells of the dialect."""
+        found = self._evidence
+        if b"\\" in body:
+            if found.unknown_escape is None and has_unknown_escape(body):
+                found.unknown_escape = self._records + 1
+            found.has_pairs = found.has_pairs or b"\\\\" in body
+            found.has_escapes = found.has_escapes or bool(_ESCAPE.search(body))
+        # All pieces at the beginning, as they tell most, and later ones with what is new.
+        new = [null for null in Null if null not in found.nulls and _may_hold(null, body)]
+        if self._pieces >= tuning.PIECES_LOOKED_AT and not new:
+            return
+        skeleton = Skeleton.of(body, self.has_escapes)
+        if skeleton.has_stray_quotes:
+            raise self._invalid("a quote is in the middle of a field", self._records + 1)
+        found.has_quoted_empty = found.has_quoted_empty or skeleton.has_quoted_empty
+        names = self._columns
+        texts = {
+            i
+            for i, name in enumerate(names)
+            if self._structure.column(name).kind is ColumnKind.TEXT
+        }
+        found.text_columns = frozenset(names[i] for i in texts)
+        for null in Null:
+            columns = skeleton.columns_with(null.token, tuning.RECORDS_LOOKED_AT)
+            if columns:
+                found.nulls.setdefault(null, set()).update(names[i] for i in columns)
+        found.unquoted_text.update(
+            names[i] for i in skeleton.unquoted(texts, tuning.RECORDS_LOOKED_AT)
+        )
+
+    def _check_binary(self, body: bytes) -> None:
+        """Refuse what the server would take for other bytes, or for NULL, without a word."""
+        places = [
+            i
+            for i, name in enumerate(self._columns)
+            if self._structure.column(name).kind is ColumnKind.BINARY
+        ]
+        if not places:
+            return
+        prefix = self._grammar.binary_prefix
+        pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\?N|NULL|)")
+        rows = csv.reader(
+            io.StringIO(body.decode("latin-1"), newline=""),
+            escapechar="\\" if self.has_escapes else None,
+        )
+        for number, row in enumerate(rows, self._records + 1):
+            for i in places:
+                if not pattern.fullmatch(row[i]):
+                    raise InvalidBackupError(
+                        f"record {number} of {self._member} has in column {self._columns[i]!r} no "
+                        "pairs of hexadecimal digits, as binary columns have",
+                        hint="The file is damaged, or of another export: download it again",
+                    )
+
+
+class _Samples:
+    """Some records of a file, evenly over it: the first, the last, and between."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(2, limit)
+        self._step = 1
+        self._seen = 0
+        self._chosen: list[RawSample] = []
+
+    def add(self, sample: RawSample) -> None:
+        if self._seen % self._step == 0:
+            self._chosen.append(sample)
+        self._seen += 1
+        if len(self._chosen) >= self._limit:
+            self._chosen = self._chosen[::2]
+            self._step *= 2
+
+    def chosen(self, last: RawSample) -> list[RawSample]:
+        return list({sample.record: sample for sample in (*self._chosen, last)}.values())
+
+
+def _may_hold(null: Null, body: bytes) -> bool:
+    """Whether a field may be NULL in that notation: a quick look, which takes text in quotes for it, too."""
+    token = null.token
+    return (
+        b"," + token + b"," in body
+        or b"," + token + b"\n" in body
+        or b"\n" + token + b"," in body
+        or body.startswith(token + b",")
+    )

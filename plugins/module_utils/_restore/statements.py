@@ -1,0 +1,128 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Data files in SQL: only INSERT statements, into the table that they are the data of."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .errors import InvalidBackupError
+
+#: Text in quotes, with escapes and doubled quotes.
+_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+_STATEMENT_END = re.compile(rb";[ \t\r]*\n")
+_COMMENT = re.compile(rb"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
+_INSERT = re.compile(
+    rb"INSERT\s+INTO\s+((?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+)(?:\s*\.\s*(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+))*)"
+    rb"\s*(\([^()]*\))?\s*VALUES\s*",
+    re.IGNORECASE,
+)
+
+
+#: What is not part of a statement's own words: comments, and names and texts in quotes.
+_NO_WORDS = re.compile(
+    r"--[^\n]*|/\*(?!!).*?\*/|'(?:[^'\\]|\\.|'')*'|`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"",
+    re.DOTALL,
+)
+
+
+def is_table_structure(text: str) -> bool:
+    """Return whether a structure makes a table, and not a database or a schema."""
+    return bool(re.search(r"(?i)\bCREATE\s+TABLE\b", _NO_WORDS.sub(" ", text)))
+
+
+def is_schema_structure(text: str) -> bool:
+    words = _NO_WORDS.sub(" ", text)
+    return bool(re.search(r"(?i)\bCREATE\s+SCHEMA\b", words)) and not re.search(
+        r"(?i)\bCREATE\s+DATABASE\b", words
+    )
+
+
+def end_of_statements(data: bytes) -> int:
+    """Return where the last whole statement ends; 0 if there is none. The data begins with a statement."""
+    end = 0
+    for statement in split(data):
+        end = statement.end
+    return end
+
+
+class Statement(t.NamedTuple):
+    """A statement. ``begin``, ``end``: its place in the data."""
+
+    begin: int
+    end: int
+
+
+def split(data: bytes) -> t.Iterator[Statement]:
+    """Yield each whole statement."""
+    # Quoted text is replaced by as many letters, so that places stay.
+    plain = _QUOTED.sub(lambda match: b"x" * len(match[0]), data)
+    begin = 0
+    for match in _STATEMENT_END.finditer(plain):
+        yield Statement(begin, match.end())
+        begin = match.end()
+    rest = plain[begin:].rstrip()
+    if rest.endswith(b";"):
+        yield Statement(begin, len(data))
+
+
+def table_of(statement: bytes) -> t.Optional[tuple[str, ...]]:
+    """Return the parts of the name of the table that a statement inserts into; None if it is another statement."""
+    start = _COMMENT.match(statement)
+    match = _INSERT.match(statement, start.end() if start else 0)
+    if not match:
+        return None
+    parts = re.findall(rb"`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+", match[1])
+    return tuple(_name(part.decode("utf-8")) for part in parts)
+
+
+def count_rows(data: bytes, member: str, offset: int) -> int:
+    """Count the rows of all statements. Raises InvalidBackupError for any other statement."""
+    rows = 0
+    end = 0
+    for statement in split(data):
+        text = data[statement.begin : statement.end]
+        end = statement.end
+        start = _COMMENT.match(text)
+        match = _INSERT.match(text, start.end() if start else 0)
+        if not match:
+            raise _foreign(member, offset + statement.begin)
+        rows += _tuples(_QUOTED.sub(b"x", text[match.end() :]))
+    rest = _COMMENT.sub(b"", data[end:])
+    if rest.strip():
+        raise InvalidBackupError(
+            f"{member} ends in the middle of a statement that begins at byte {offset + end}",
+            hint="The file is damaged: download it again",
+        )
+    return rows
+
+
+def _tuples(values: bytes) -> int:
+    """Count the lists of values, whose functions may have parentheses, too."""
+    depth = count = 0
+    for mark in re.findall(rb"[()]", values):
+        if mark == b"(":
+            count += depth == 0
+            depth += 1
+        else:
+            depth -= 1
+    return count
+
+
+def _name(text: str) -> str:
+    quote = text[0]
+    if quote in '`"':
+        return text[1:-1].replace(quote * 2, quote)
+    return text
+
+
+def _foreign(member: str, offset: int) -> InvalidBackupError:
+    return InvalidBackupError(
+        f"{member} has at byte {offset} another statement than INSERT INTO … VALUES",
+        hint="Data files of the service have no others: check where the backup comes from",
+    )

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Tuning constants and limits of a restore, with unit and reason. Sizes are in bytes."""
+
+from __future__ import annotations
+
+# The first pass
+
+#: Pieces at the beginning of each file whose fields are all looked at. Later ones only if something is new.
+PIECES_LOOKED_AT = 2
+#: Records of a piece that are looked at for each notation: columns repeat from record to record.
+RECORDS_LOOKED_AT = 200
+#: A structure is kept in memory. The largest tables of MySQL, with 4096 columns, need less than 1 MiB.
+MAX_STRUCTURE = 16 << 20
+
+# The second pass
+
+#: Data of a table from which on its keys are made after them: an ALTER costs 50 to 100 ms, which small tables do not give back.
+DEFER_KEYS_FROM = 16 << 20
+#: Pieces that wait for each session, so that it never waits for the reader, and memory stays small.
+PIECES_AHEAD = 2
+#: Data of small tables that are loaded in one transaction: as much as a piece has.
+BATCH_SIZE = 2 << 20
+#: Tables of such a transaction. Each has a statement of its own, and a kill repeats all of them.
+BATCH_TABLES = 16
+
+#: Transactions that another one was in the way of are tried so often, after a pause that grows by so many seconds.
+MAX_ATTEMPTS = 5
+RETRY_PAUSE = 0.2
+#: Seconds between two looks at who waits for the result: a fraction of what people notice.
+TICK = 0.2
+
+# Messages
+
+#: Names that a message lists: people read them.
+NAMES_SHOWN = 10
