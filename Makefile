@@ -93,7 +93,7 @@ lint-format:
 	@$(call in,newest) $(STEP) ruff format --check .
 
 lint-types:
-	@$(call in,newest) $(STEP) bash -c 'mypy && mypy --python-version 3.11 --package stand_in'
+	@$(call in,newest) $(STEP) bash -c 'mypy && mypy --python-version 3.11 --package stand_in --package exports'
 
 lint-ansible:
 	@$(in_tree) $(STEP) ansible-lint --offline --profile production --strict
@@ -116,7 +116,7 @@ PYTEST := python -m pytest --numprocesses=4 --timeout=900
 # The README is the same for all, and long.
 README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
-WITHOUT_ANSIBLE := stand_in transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
+WITHOUT_ANSIBLE := stand_in exports transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
 	transport/test_signing.py dbs/test_task.py download/test_transfer.py
 
 # All but the campaigns, and what tests-target runs.

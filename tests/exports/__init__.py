@@ -1,0 +1,37 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups as the service makes them: tables as data first, then files, then archives; and what has to come out of them.
+
+from exports import mysql_tables, pack, unpack
+
+export = mysql_tables.export(["shop"], null="NULL", quoting="needed")
+export.database("shop").table("orders").rows[3] = (...)  # damage a value
+files = export.files()  # {"dt-export/shop/orders/data/0.csv": b"...", ...}; damage a file
+archive = pack(files, "tar.zst", tars=3, order="data first")  # or unpack(files, directory)
+facts = export.facts("orders")  # its rows as values of the database, and the rows and bytes of each file
+"""
+
+from . import mongodb, mysql_tables, postgresql_tables
+from .layout import Export, FileFacts, TableFacts
+from .model import Column, Database, Dialect, Row, Table, Value
+from .packing import ordered, pack, tar, unpack
+
+__all__ = [
+    "Column",
+    "Database",
+    "Dialect",
+    "Export",
+    "FileFacts",
+    "Row",
+    "Table",
+    "TableFacts",
+    "Value",
+    "mongodb",
+    "mysql_tables",
+    "ordered",
+    "pack",
+    "postgresql_tables",
+    "tar",
+    "unpack",
+]
