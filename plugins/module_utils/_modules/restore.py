@@ -1,0 +1,189 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What the modules that restore have in common: options, progress and result.
+
+Their action plugin is told ``src``, ``phase``, ``done`` and ``total`` bytes, ``tables_done``, ``tables``, ``activity`` and
+the seconds ``elapsed`` since the phase began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import typing as t
+
+from .._archive.members import open_members
+from .._base.errors import BackupError, ConfigurationError
+from .._plugin.checks import Choices, Options, check_choice, check_range
+from .._plugin.job_protocol import JOB_SPEC
+from .._plugin.job_runner import JobRunner
+from .._restore.engine import Grammar, Server
+from .._restore.model import Null, State
+from .._restore.planning import PlanOptions, Selection
+from .._restore.restoration import Outcome, Progress, Request, Restoration
+from .restore_result import result_of
+
+_AUTO = "auto"
+_DEFER = Choices(("auto", "always", "never"))
+_NULLS = Choices(("auto", *(null.value for null in Null)))
+
+#: Options of both modules.
+RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
+    "src": {"type": "path", "required": True},
+    "databases": {"type": "list", "elements": "str", "default": []},
+    "tables": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "rename": {"type": "dict", "default": {}},
+    "on_existing": {
+        "type": "str",
+        "default": "error",
+        "choices": Choices(("error", "skip")),
+    },
+    "parallel": {"type": "int", "default": 4},
+    "piece_size": {"type": "bytes", "default": "2MB"},
+    "defer_indexes": {"type": "str", "default": "auto", "choices": _DEFER},
+    "csv_null": {"type": "str", "default": "auto", "choices": _NULLS},
+    "sample": {"type": "int", "default": 10},
+    "show_data": {"type": "bool", "default": False},
+    **JOB_SPEC,
+}
+
+
+class RestoreRequest(t.NamedTuple):
+    """What a module is to restore. ``src``: an absolute path."""
+
+    src: str
+    request: Request
+    server: Server
+
+
+class RestoreRunner(JobRunner):
+    """A run of one of the modules. Each has a subclass for its engine."""
+
+    GRAMMAR: t.ClassVar[type[Grammar]]
+    #: What exports of the engine never contain.
+    LEFT_OUT: t.ClassVar[tuple[str, ...]]
+
+    _outcome: t.Optional[Outcome] = None
+    _src = ""
+    _began = 0.0
+    _phase = ""
+    _phase_began = 0.0
+
+    def complete(self, options: Options) -> Options:
+        # Nothing of a restore is in the environment.
+        return options
+
+    def server_of(self, options: Options) -> Server:
+        """Return the server of the options. Nothing is sent to it. Raises ConfigurationError."""
+        raise NotImplementedError
+
+    def data_options_of(self, options: Options) -> dict[str, t.Any]:
+        """Return the options of the engine that change what is in the tables."""
+        return {}
+
+    def has_escapes(self, options: Options) -> t.Optional[bool]:
+        """Return whether backslashes escape in CSV files; None to find out."""
+        return False
+
+    def parse(self, options: Options) -> RestoreRequest:
+        check_range(options, "progress_interval", 1, 86400, " seconds")
+        null = check_choice("csv_null", options["csv_null"], _NULLS)
+        defer = check_choice("defer_indexes", options["defer_indexes"], _DEFER)
+        data_options = {
+            "csv_null": null,
+            "has_escapes": self.has_escapes(options),
+            **self.data_options_of(options),
+        }
+        plan_options = PlanOptions(
+            check_range(options, "piece_size", 64 << 10, 64 << 20, " bytes, such as 2MB"),
+            _names_in(options["rename"]),
+            None if defer == _AUTO else defer == "always",
+            data_options,
+        )
+        request = Request(
+            Selection(
+                *(tuple(options[name]) for name in ("databases", "tables", "exclude"))
+            ),
+            plan_options,
+            check_range(options, "sample", 2, 10_000),
+            None if null == _AUTO else Null(null),
+            data_options["has_escapes"],
+            options["on_existing"],
+            check_range(options, "parallel", 1, 32),
+        )
+        return RestoreRequest(_source(options), request, self.server_of(options))
+
+    def run(self, request: RestoreRequest) -> dict[str, t.Any]:
+        self._began = self._phase_began = time.monotonic() - self.job.elapsed
+        self._src = request.src
+        operation = f"restore {request.src}"
+        try:
+            with contextlib.ExitStack() as stack:
+                members = stack.enter_context(
+                    contextlib.closing(open_members(request.src))
+                )
+                stack.callback(request.server.close)
+                restoration = Restoration(
+                    members, self.GRAMMAR(), request.server, request.request, self._report
+                )
+                self._outcome = restoration.outcome
+                if self._check_mode:
+                    restoration.predict()
+                else:
+                    restoration.run()
+        except BackupError as error:
+            error.in_context(operation, hint=self._resume_hint())
+            raise
+        for warning in self._outcome.warnings:
+            self._warn(warning)
+        return self.partial_result()
+
+    def partial_result(self) -> dict[str, t.Any]:
+        if self._outcome is None:
+            return {}
+        return result_of(
+            self._outcome, self._src, self.LEFT_OUT, time.monotonic() - self._began
+        )
+
+    def interruption_note(self) -> str:
+        return self._resume_hint() + "."
+
+    def _resume_hint(self) -> str:
+        outcome = self._outcome
+        if outcome and outcome.record and outcome.state is not State.DONE:
+            return "What is loaded is kept: run it again to continue"
+        return ""
+
+    def _report(self, progress: Progress) -> None:
+        self.job.check()
+        if progress.phase != self._phase:
+            self._phase, self._phase_began = progress.phase, time.monotonic()
+        elapsed = round(time.monotonic() - self._phase_began, 3)
+        self.job.report({**progress._asdict(), "src": self._src, "elapsed": elapsed})
+
+
+def _source(options: Options) -> str:
+    path = str(options["src"])
+    if not path.strip() or "\0" in path:
+        raise ConfigurationError(f"src {path!r} is not a path: give an absolute one.")
+    path = os.path.abspath(path)
+    if not os.path.lexists(path):
+        raise ConfigurationError(
+            f"src {path!r} does not exist: give the path of an archive or a directory on this host."
+        )
+    return path
+
+
+def _names_in(rename: t.Mapping[str, t.Any]) -> dict[str, str]:
+    for old, new in rename.items():
+        if not isinstance(new, str) or not new.strip():
+            raise ConfigurationError(
+                f"rename gives {old!r} the name {new!r}: give a text such as {old}_test."
+            )
+    return dict(rename)
