@@ -93,7 +93,7 @@ lint-format:
 	@$(call in,newest) $(STEP) ruff format --check .
 
 lint-types:
-	@$(call in,newest) $(STEP) bash -c 'mypy && mypy --python-version 3.11 --package stand_in --package exports'
+	@$(call in,newest) $(STEP) bash -c 'mypy && mypy --python-version 3.11 --package stand_in --package exports --package databases'
 
 lint-ansible:
 	@$(in_tree) $(STEP) ansible-lint --offline --profile production --strict
