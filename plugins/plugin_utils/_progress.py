@@ -193,6 +193,26 @@ class ExtractionLines(ProgressLines):
         yield f"{printable(progress['src'])}: {', '.join(parts)}"
 
 
+class RestoreLines(ProgressLines):
+    """``/srv/x.tar.gz: 412 MB of 600 MB, 180 of 203 tables, 21 MB/s, about 9s left; building keys of shop.orders``"""
+
+    def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
+        if not progress:
+            return
+        done, total, spent = progress["done"], progress["total"], progress["elapsed"]
+        parts = [f"{amount(done)} of {amount(total)}"]
+        if progress["phase"] == "reading":
+            parts[0] = f"reading the backup, {parts[0]}"
+        if progress["tables"]:
+            parts.append(f"{progress['tables_done']} of {progress['tables']} tables")
+        if done and spent and done < total:
+            parts.append(f"{amount(done / spent)}/s")
+            parts.append(f"about {duration((total - done) * spent / done)} left")
+        parts.append(f"{duration(elapsed)} elapsed")
+        activity = f"; {printable(progress['activity'])}" if progress["activity"] else ""
+        yield f"{printable(progress['src'])}: {', '.join(parts)}{activity}"
+
+
 def task_line(task: t.Mapping[str, t.Any], elapsed: float) -> str:
     """``dt-… of rm-…: running, 3/8 tables, 37.5 %, retry 1, 1.5 tables/min, about 3m 20s left, 2m 05s elapsed``"""
     parts = [printable(task["status"] or "in an unknown state")]

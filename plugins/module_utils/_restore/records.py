@@ -70,6 +70,11 @@ def end_of_records(data: bytes, has_escapes: bool) -> int:
         end = newline
 
 
+def has_open_quote(piece: bytes, has_escapes: bool) -> bool:
+    """Return whether the piece ends within quotes."""
+    return masked(piece, has_escapes).count(b'"') % 2 == 1
+
+
 class Skeleton(t.NamedTuple):
     """Records without what is in quotes. ``lines``: one for each record."""
 
@@ -89,7 +94,7 @@ class Skeleton(t.NamedTuple):
             lines.pop()
         return cls(
             lines,
-            bool(_STRAY_QUOTE.search(skeleton)) or len(parts) % 2 == 0,
+            bool(_STRAY_QUOTE.search(skeleton)),
             b"" in inside and _has_quoted_empty(parts),
         )
 

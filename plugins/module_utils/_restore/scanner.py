@@ -25,6 +25,7 @@ from .records import (
     Skeleton,
     commas_of,
     first_record,
+    has_open_quote,
     has_unknown_escape,
     last_record,
 )
@@ -179,6 +180,8 @@ class _Reading:
         return FileScan(file, self._evidence, chosen if self._last else [])
 
     def _add_records(self, piece: bytes) -> None:
+        if has_open_quote(piece, self.has_escapes):
+            raise self._invalid("a quote is not closed at its end", self._records + 1)
         body = piece
         if not self._columns:
             body = self._begin(piece)
@@ -259,8 +262,8 @@ class _Reading:
 
     def _invalid(self, message: str, record: int) -> InvalidBackupError:
         return InvalidBackupError(
-            f"{self._member} cannot be read: {message}",
-            hint="Check that data and structure are of the same backup",
+            f"{self._member} cannot be read from record {record} on: {message}",
+            hint="Check that it is not damaged, and that data and structure are of the same backup",
         )
 
     def _look_at(self, body: bytes) -> None:

@@ -1,0 +1,25 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restores by the module of the same name, and prints progress."""
+
+from __future__ import annotations
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_restore_postgresql import (
+    RestorePostgreSQL,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._following import (
+    Facts,
+    FollowingAction,
+)
+from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import (
+    RestoreLines,
+)
+
+
+class ActionModule(FollowingAction):
+    RUNNER = RestorePostgreSQL
+
+    def _run(self, options: Facts, task_vars: Facts) -> Facts:
+        return self.follow(dict(self._task.args), task_vars, RestoreLines())

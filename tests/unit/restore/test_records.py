@@ -1,0 +1,136 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Records of CSV files: whatever is in them, their ends, their number and their values are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import DataFormat, Dialect, Null
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.pieces import Cutter
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.records import (
+    Skeleton,
+    commas_of,
+    end_of_records,
+    first_record,
+    has_unknown_escape,
+    last_record,
+    values_of,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+Values = tuple[Optional[bytes], ...]
+
+DIALECTS = [Dialect(null, has_escapes) for null in Null for has_escapes in (True, False)]
+#: Letters that mean something in one dialect or another, and some that never do.
+LETTERS = st.text(alphabet='",\\\nNnULr\r.aé漢🚀', max_size=8)
+
+
+def written(values: Values, dialect: Dialect, doubles: bool = True) -> bytes:
+    """A record as a writer of that dialect makes it. ``doubles``: quotes are doubled, not escaped."""
+    fields = []
+    for value in values:
+        if value is None:
+            fields.append(dialect.null.token)
+            continue
+        if dialect.has_escapes:
+            value = value.replace(b"\\", b"\\\\")
+        value = value.replace(b'"', b'""' if doubles or not dialect.has_escapes else b'\\"')
+        fields.append(b'"' + value + b'"')
+    return b",".join(fields) + b"\n"
+
+
+def tables(columns: int) -> st.SearchStrategy[list[Values]]:
+    field = st.none() | LETTERS.map(str.encode)
+    return st.lists(st.tuples(*[field] * columns), min_size=1, max_size=9)
+
+
+rows = st.integers(2, 4).flatmap(tables)
+dialects = st.sampled_from(DIALECTS)
+
+
+@given(rows, dialects, st.booleans())
+def test_values_are_what_was_written(table: list[Values], dialect: Dialect, doubles: bool) -> None:
+    for values in table:
+        assert values_of(written(values, dialect, doubles), dialect) == values
+
+
+@given(rows, dialects, st.booleans(), st.integers(1, 40))
+def test_pieces_are_whole_records_however_the_file_is_read(
+    table: list[Values], dialect: Dialect, doubles: bool, size: int
+) -> None:
+    records = [written(values, dialect, doubles) for values in table]
+    data = b"".join(records)
+
+    def pieces(chunk: int) -> list[bytes]:
+        cutter = Cutter(DataFormat.CSV, size, has_escapes=dialect.has_escapes)
+        found = [piece for at in range(0, len(data), chunk) for piece in cutter.feed(data[at : at + chunk])]
+        return [*found, *cutter.finish()]
+
+    whole = pieces(len(data))
+    assert b"".join(whole) == data
+    assert pieces(7) == pieces(1) == whole
+    ends = {len(b"".join(records[:count])) for count in range(len(records) + 1)}
+    at = 0
+    for piece in whole:
+        at += len(piece)
+        assert at in ends
+        assert first_record(piece, dialect.has_escapes) in records
+        assert last_record(piece, dialect.has_escapes) in records
+        assert commas_of(piece, dialect.has_escapes) == [len(table[0]) - 1] * len(commas_of(piece, dialect.has_escapes))
+    assert sum(len(commas_of(piece, dialect.has_escapes)) for piece in whole) == len(table)
+
+
+@given(rows, dialects, st.booleans())
+def test_a_skeleton_has_the_nulls_and_no_text(table: list[Values], dialect: Dialect, doubles: bool) -> None:
+    data = b"".join(written(values, dialect, doubles) for values in table)
+    skeleton = Skeleton.of(data, dialect.has_escapes)
+    assert len(skeleton.lines) == len(table)
+    assert not skeleton.has_stray_quotes
+    assert skeleton.has_quoted_empty == any(value == b"" for values in table for value in values)
+    nulls = {i for values in table for i, value in enumerate(values) if value is None}
+    for null in Null:
+        assert skeleton.columns_with(null.token, 99) == (nulls if null is dialect.null else set())
+
+
+@pytest.mark.parametrize("tail", [b'3,"a', b'3,"a\n', b'3,"a\nb""', b"3,4", b""])
+def test_what_is_no_whole_record_stays(tail: bytes) -> None:
+    assert end_of_records(b'1,2\n2,"x\n"\n' + tail, False) == 11
+
+
+def test_a_last_record_without_a_newline_counts() -> None:
+    assert commas_of(b"1,2\n3,4", False) == [1, 1]
+    assert values_of(b"3,4", Dialect(Null.EMPTY, False)) == (b"3", b"4")
+    assert last_record(b"1,2\n3,4", False) == b"3,4"
+
+
+@pytest.mark.parametrize("piece", [b'1,a"b"\n', b'1,"a"b\n'])
+def test_a_quote_in_the_middle_of_a_field_is_seen(piece: bytes) -> None:
+    assert Skeleton.of(piece, False).has_stray_quotes
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [(b"a\\nb", False), (b"a\\\\d", False), (b'\\"\\N\\0\\Z', False), (b"a\\d", True), (b"C:\\\\x\\.", True)],
+)
+def test_a_backslash_that_escapes_nothing_is_seen(data: bytes, expected: bool) -> None:
+    assert has_unknown_escape(data) is expected
+
+
+@pytest.mark.parametrize(
+    ("escaped", "value"), [(b"\\0", b"\0"), (b"\\Z", b"\x1a"), (b"\\n", b"\n"), (b"\\\\n", b"\\n"), (b"\\q", b"q")]
+)
+def test_escapes_are_those_of_the_server(escaped: bytes, value: bytes) -> None:
+    assert values_of(b'"' + escaped + b'",1', Dialect(Null.WORD, True)) == (value, b"1")
+
+
+def test_unquoted_texts_are_seen_but_not_nulls() -> None:
+    columns: Sequence[set[int]] = [
+        Skeleton.of(piece, True).unquoted({1}, 9)
+        for piece in (b"1,text\n", b"1,NULL\n", b"1,\\N\n", b"1,\n", b'1,"x"\n')
+    ]
+    assert columns == [{1}, set(), set(), set(), set()]
