@@ -26,6 +26,7 @@ from .model import (
     Piece,
     Plan,
     RestoreRecord,
+    SchemaStructure,
     State,
     TablePlan,
     TableStructure,
@@ -55,11 +56,18 @@ class Grammar(abc.ABC):
         Raises InvalidBackupError.
         """
 
+    def parse_schema(self, text: str, directory: str) -> SchemaStructure:
+        """Parse the structure of a schema, of an engine that has some. Raises InvalidBackupError."""
+        return SchemaStructure(directory)
+
     @abc.abstractmethod
-    def parse_table(self, texts: t.Mapping[str, str], directory: str) -> TableStructure:
+    def parse_table(
+        self, texts: t.Mapping[str, str], directory: str, schema: str
+    ) -> TableStructure:
         """Parse the structure of a table: the texts of its files by their names.
 
-        Raises InvalidBackupError if there is no table in it, or one of another name than ``directory``.
+        ``schema``: the directory of its schema; empty if the engine has none.
+        Raises InvalidBackupError if there is no table in it, or one of another name than the directories say.
         """
 
 

@@ -79,12 +79,23 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
+class SchemaStructure:
+    """What the structure of a schema says. PostgreSQL has a subclass with the types that tables need."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
 class DatabaseStructure:
-    """What the structure of a database says. ``collation``, ``charset``: empty if it says none."""
+    """What the structure of a database says. ``collation``, ``charset``: empty if it says none.
+
+    ``schemas``: those of its schemas that have a structure.
+    """
 
     name: str
     charset: str = ""
     collation: str = ""
+    schemas: tuple[SchemaStructure, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ from .model import (
     Dialect,
     Null,
     Sample,
+    SchemaStructure,
     Table,
     TableName,
     TableStructure,
@@ -80,6 +81,7 @@ class _Survey:
         self._texts: dict[Path, dict[str, str]] = {}
         self._tables: dict[Path, TableStructure] = {}
         self._databases: dict[Path, DatabaseStructure] = {}
+        self._schemas: dict[Path, SchemaStructure] = {}
         #: Files whose structure comes after them.
         self._late: set[Path] = set()
         self._scans: dict[Path, dict[Path, Scans]] = {}
@@ -90,6 +92,7 @@ class _Survey:
             self._take(member, content)
         for directory in list(self._texts):
             self._parse(directory)
+        self._add_schemas()
         if self._late:
             self._scan_late()
         self._check_data()
@@ -144,7 +147,7 @@ class _Survey:
             if STRUCTURE in self._grammar.table_files:
                 self._parse(directory)
             else:
-                return self._grammar.parse_table(texts, directory[-1])
+                return self._parse_table(directory)
         return self._tables.get(directory)
 
     def _parse(self, directory: Path) -> None:
@@ -157,12 +160,31 @@ class _Survey:
             and is_table_structure(texts[STRUCTURE])
         ):
             if directory not in self._tables:
-                self._tables[directory] = self._grammar.parse_table(texts, directory[-1])
-        elif directory not in self._databases and self._is_database(directory):
+                self._tables[directory] = self._parse_table(directory)
+        elif directory not in self._databases:
             name = directory[-1] if directory else ""
-            self._databases[directory] = self._grammar.parse_database(
-                texts[STRUCTURE], name
+            if self._is_database(directory):
+                self._databases[directory] = self._grammar.parse_database(
+                    texts[STRUCTURE], name
+                )
+            else:
+                self._schemas[directory] = self._grammar.parse_schema(
+                    texts[STRUCTURE], name
+                )
+
+    def _parse_table(self, directory: Path) -> TableStructure:
+        name = table_name(directory, self._grammar)
+        return self._grammar.parse_table(self._texts[directory], name.name, name.schema)
+
+    def _add_schemas(self) -> None:
+        """Add each schema to its database, which may have no structure of its own."""
+        for directory, schema in self._schemas.items():
+            above = directory[:-1]
+            database = self._databases.get(above) or self._grammar.parse_database(
+                "", above[-1] if above else ""
             )
+            schemas = (*database.schemas, schema)
+            self._databases[above] = dataclasses.replace(database, schemas=schemas)
 
     def _is_database(self, directory: Path) -> bool:
         """Return whether a structure is that of a database, and not of a schema."""
