@@ -24,6 +24,7 @@ from .pieces import Cutter
 from .records import (
     Skeleton,
     commas_of,
+    end_of_records,
     first_record,
     has_open_quote,
     has_unknown_escape,
@@ -181,7 +182,9 @@ class _Reading:
 
     def _add_records(self, piece: bytes) -> None:
         if has_open_quote(piece, self.has_escapes):
-            raise self._invalid("a quote is not closed at its end", self._records + 1)
+            whole = piece[: end_of_records(piece, self.has_escapes)]
+            record = self._records + len(commas_of(whole, self.has_escapes)) + 1
+            raise self._invalid("a quote is not closed", record)
         body = piece
         if not self._columns:
             body = self._begin(piece)
