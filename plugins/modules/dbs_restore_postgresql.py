@@ -1,0 +1,388 @@
+#!/usr/bin/python
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dbs_restore_postgresql
+short_description: Restore a downloaded database backup of Alibaba Cloud into PostgreSQL
+version_added: 1.0.0
+description:
+  - Restores the download of an RDS PostgreSQL backup, in the format csv or SQL, into a PostgreSQL server (13 or newer), and verifies it.
+  - The module works in two passes. The first one reads the whole backup and changes nothing. It finds the tables, counts the records and
+    looks for damage, so that most errors appear before the server is changed. The second pass loads the data in pieces, straight from the
+    archive. An archive is not extracted to the disk.
+  - Each piece is loaded in one transaction, together with a record in the database that it is loaded. After a failure, run the module
+    again - it continues where it stopped. No row is lost, and none is loaded twice.
+  - At the end, every table is verified. The number of records in the backup must be the number of rows that the server reported and the
+    number of rows in the table. Sampled records are read back and compared by value. All keys of the structure must exist. If anything
+    differs, the module fails.
+  - A backup that is already restored and verified is not restored again. The module then only counts the rows.
+  - During the restore, the module prints a line on the controller about every O(progress_interval).
+  - >-
+    Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
+    O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(login_db), O(ssl_mode), O(ca_cert), O(ssl_cert),
+    O(ssl_key), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner), O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
+    O(maintenance_work_mem). Verification and messages: O(sample), O(show_data). Progress: O(progress), O(progress_interval).
+options:
+  rename:
+    description:
+      - New names of databases. Keys are names in the backup, values are the names on the server. Schemas and tables keep their names.
+    type: dict
+    default: {}
+  login_user:
+    description:
+      - The name of the user on the database server.
+    type: str
+    default: postgres
+    aliases: [login]
+  login_password:
+    description:
+      - The password of the user.
+    type: str
+  login_host:
+    description:
+      - The host of the database server. By default, a socket on the managed host.
+    type: str
+    aliases: [host]
+  login_port:
+    description:
+      - The port of the database server. It is also part of the name of a socket.
+    type: int
+    default: 5432
+    aliases: [port]
+  login_unix_socket:
+    description:
+      - The directory with the socket of a server on the managed host. It is used in place of O(login_host).
+    type: path
+    aliases: [unix_socket]
+  login_db:
+    description:
+      - The database to connect to first, to create others.
+    type: str
+    default: postgres
+  ssl_mode:
+    description:
+      - Whether and how the connection uses TLS, as C(sslmode) of libpq.
+    type: str
+    default: prefer
+    choices: [disable, allow, prefer, require, verify-ca, verify-full]
+  ca_cert:
+    description:
+      - A file with the certificates of the authorities that sign the server's certificate.
+    type: path
+    aliases: [ssl_rootcert]
+  ssl_cert:
+    description:
+      - A file with the certificate of the client, for TLS.
+    type: path
+  ssl_key:
+    description:
+      - A file with the key of the client, for TLS.
+    type: path
+  session_role:
+    description:
+      - The role to act as after the login. It becomes the owner of what is created.
+    type: str
+  connect_timeout:
+    description:
+      - How long to wait for the connection, in seconds, from V(1) to V(3600).
+    type: int
+    default: 30
+  owner:
+    description:
+      - The owner of databases, schemas and tables that are created. By default, the user or O(session_role).
+    type: str
+  extensions:
+    description:
+      - The extensions that may be created, if the backup has statements for them. Others are refused.
+    type: list
+    elements: str
+    default: []
+  maintenance_work_mem:
+    description:
+      - The memory of the server for the creation of one index, as the setting C(maintenance_work_mem).
+    type: str
+    default: 256MB
+extends_documentation_fragment:
+  - apsaradb.backup.restore
+  - apsaradb.backup.progress
+  - apsaradb.backup.progress.job
+  - apsaradb.backup.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The module reads the whole backup, connects to the server and checks everything that it can check without a change. The result says
+        for each table what would be restored.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+    details:
+      - Nothing is done if the same backup was restored with the same options, and all of its tables still have the same number of rows.
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+requirements:
+  - On the managed host - Python 3.9 or newer
+  - On the managed host - psycopg (3) or psycopg2
+  - On the managed host - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
+notes:
+  - What is recorded of a restore is in the schema C(apsaradb_restore) of each restored database. Drop it when you do not want to continue or
+    repeat a restore.
+  - Backups do not contain CHECK constraints, views, functions and triggers. See RV(left_out).
+author:
+  - apsaradb.backup maintainers (@apsaradb-backup)
+seealso:
+  - module: apsaradb.backup.dbs_download_file
+  - module: apsaradb.backup.dbs_restore_mysql
+  - module: apsaradb.backup.dbs_download_extract
+"""
+
+EXAMPLES = r"""
+- name: Restore a backup by the socket of the server
+  apsaradb.backup.dbs_restore_postgresql:
+    src: /backup/dt-a1b2c3d4e5f0.tar.gz
+    login_unix_socket: /run/postgresql
+  become: true
+  become_user: postgres
+
+- name: Restore one database under another name, beside the original
+  apsaradb.backup.dbs_restore_postgresql:
+    src: /backup/dt-a1b2c3d4e5f0.tar.gz
+    databases: [shop]
+    rename:
+      shop: shop_test
+    login_host: db1.example.com
+    login_user: restore
+    login_password: "{{ restore_password }}"
+    ssl_mode: verify-full
+    ca_cert: /etc/ssl/certs/database-ca.pem
+  register: restored
+
+- name: Show what was restored
+  ansible.builtin.debug:
+    msg: "{{ restored.totals.rows }} rows in {{ restored.totals.tables }} tables. Not in the backup: {{ restored.left_out | join(', ') }}"
+"""
+
+RETURN = r"""
+restore_id:
+  description: The name of this restore. The same backup with the same options has the same name, so that a run can be continued.
+  returned: if the backup could be read
+  type: str
+  sample: 3f1c0a9be2d47715
+state:
+  description: How far the restore is - V(planned), V(loading) or V(done).
+  returned: if the backup could be read
+  type: str
+  sample: done
+src:
+  description: The backup.
+  returned: if the backup could be read
+  type: str
+  sample: /backup/dt-a1b2c3d4e5f0.tar.gz
+server:
+  description: The database server and its version.
+  returned: if the server was reached
+  type: str
+  sample: PostgreSQL 16.4
+databases:
+  description: The names of the restored databases, as they are on the server.
+  returned: if the backup could be read
+  type: list
+  elements: str
+  sample: [shop]
+tables:
+  description: The tables of the restore.
+  returned: if the backup could be read
+  type: list
+  elements: dict
+  contains:
+    database:
+      description: The name of the database on the server.
+      type: str
+      sample: shop
+    schema:
+      description: The schema.
+      type: str
+      sample: public
+    name:
+      description: The name of the table on the server.
+      type: str
+      sample: orders
+    state:
+      description: How far the table is - V(planned), V(loading), V(indexing), V(verifying) or V(done).
+      type: str
+      sample: done
+    rows_expected:
+      description: The number of records in the data files.
+      type: int
+      sample: 250000
+    rows_reported:
+      description: The number of rows that the server loaded, as it said itself.
+      type: int
+      sample: 250000
+    rows_found:
+      description: The number of rows that were counted in the table afterwards. V(null) before that.
+      type: int
+      sample: 250000
+    bytes:
+      description: The size of the data files. V(0) if an earlier run restored the table.
+      type: int
+      sample: 83886080
+    seconds:
+      description: The time that connections worked for this table.
+      type: float
+      sample: 6.41
+    warnings:
+      description: The number of warnings of the server. A table with warnings is not restored, so this is V(0) in the end.
+      type: int
+      sample: 0
+    sampled:
+      description: The number of records that were read back and compared. V(null) before that.
+      type: int
+      sample: 40
+    keys:
+      description: The names of the keys and constraints that exist. V(null) before that.
+      type: list
+      elements: str
+      sample: [orders_pkey, customer]
+  sample:
+    - database: shop
+      schema: public
+      name: orders
+      state: done
+      rows_expected: 250000
+      rows_reported: 250000
+      rows_found: 250000
+      bytes: 83886080
+      seconds: 6.41
+      warnings: 0
+      sampled: 40
+      keys: [orders_pkey, customer]
+skipped:
+  description: The tables that existed and were left as they are. See O(on_existing).
+  returned: if the backup could be read
+  type: list
+  elements: str
+  sample: []
+totals:
+  description: Sums over all tables.
+  returned: if the backup could be read
+  type: dict
+  contains:
+    tables:
+      description: The number of tables.
+      type: int
+      sample: 203
+    rows:
+      description: The number of records in the data files.
+      type: int
+      sample: 600112
+    bytes:
+      description: The size of the data files.
+      type: int
+      sample: 179306496
+    bytes_loaded:
+      description: How much of it this run loaded.
+      type: int
+      sample: 179306496
+    bytes_per_second:
+      description: How much this run loaded in a second, on average.
+      type: int
+      sample: 21030000
+  sample:
+    tables: 203
+    rows: 600112
+    bytes: 179306496
+    bytes_loaded: 179306496
+    bytes_per_second: 21030000
+dialect:
+  description: How the CSV files of the backup write values. V(null) if an earlier run restored it.
+  returned: if the backup could be read
+  type: dict
+  contains:
+    "null":
+      description: How NULL is written. See O(csv_null).
+      type: str
+      sample: empty
+    escape:
+      description: Whether a backslash escapes the next character - V(backslash) or V(none).
+      type: str
+      sample: none
+  sample:
+    "null": empty
+    escape: none
+resumed_from:
+  description: The number of pieces that an earlier, interrupted run had loaded.
+  returned: if the backup could be read
+  type: int
+  sample: 0
+left_out:
+  description: What backups of the service do not contain. It is not restored.
+  returned: if the backup could be read
+  type: list
+  elements: str
+  sample: [CHECK constraints, views, functions, triggers]
+advice:
+  description: Settings of the server that would make the restore faster.
+  returned: if the server was reached
+  type: list
+  elements: str
+  sample: []
+elapsed:
+  description: The duration of the run, in seconds.
+  returned: if the backup could be read
+  type: float
+  sample: 28.731
+error:
+  description:
+    - The error, for programs. RV(ignore:msg) is the same error as a text.
+    - V(configuration) - an option is wrong, or a package is missing.
+    - V(archive) - the source cannot be read, or is damaged.
+    - V(backup) - the source is not a backup that can be restored, or something in it is ambiguous.
+    - V(database_connection) - the server cannot be reached, or the connection broke.
+    - V(database) - the server refused a statement.
+    - V(verification) - the loaded data are not those of the backup.
+    - V(conflict) - a table exists, or another run is at work.
+    - V(interruption) - the module was stopped.
+  returned: failure, unless Ansible itself refuses the options
+  type: dict
+  contains:
+    kind:
+      description: The kind of the error.
+      type: str
+      sample: database
+    code:
+      description: The error code of the server.
+      returned: if the kind is V(database)
+      type: str
+      sample: "23505"
+    message:
+      description: The error message of the server.
+      returned: if the kind is V(database)
+      type: str
+      sample: duplicate key value violates unique constraint "orders_pkey"
+  sample:
+    kind: database
+    code: "23505"
+    message: duplicate key value violates unique constraint "orders_pkey"
+"""
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_restore_postgresql import (
+    RestorePostgreSQL,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.runner import (
+    run_module,
+)
+
+
+def main() -> None:
+    run_module(RestorePostgreSQL)
+
+
+if __name__ == "__main__":
+    main()
