@@ -136,7 +136,10 @@ def test_status_format_and_target_have_choices_wherever_they_are_options() -> No
         for option in ("status", "format", "target_type", "mode", "method")
         if option in spec_of(module) and module not in ("dbs_download_file", "dbs_download_extract")
     }
-    assert {option for _module, option, _choice in CHOICES} == {"status", "format", "target_type", "mode", "method"}
+    assert {option for _module, option, _choice in CHOICES} == {
+        *("status", "format", "target_type", "mode", "method"),
+        *("on_existing", "defer_indexes", "csv_null", "csv_escape", "local_infile", "ssl_mode"),
+    }
 
 
 @pytest.mark.parametrize(("module", "option", "choice"), CHOICES)

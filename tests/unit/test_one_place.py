@@ -55,9 +55,11 @@ def test_the_plugins_of_the_table_are_those_there_are() -> None:
     assert table == plugins | roles
 
 
-def test_every_module_is_in_the_action_group() -> None:
+def test_every_module_of_the_service_is_in_the_action_group() -> None:
     group = read("meta/runtime.yml")["action_groups"]["all"]
-    assert sorted(group) == sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+    modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    # Those that restore know no connection to the service, and would refuse what the group sets.
+    assert sorted(group) == sorted(name for name in modules if not name.startswith("dbs_restore_"))
 
 
 def test_the_version_is_the_same_everywhere() -> None:
