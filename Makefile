@@ -85,6 +85,7 @@ help:
 .PHONY: $(LINT) $(TESTS)
 $(LINT) tests-newest tests-campaign tests-target molecule artifact: .cache/venv-newest/.ready $(TREE)
 tests-oldest: .cache/venv-oldest/.ready $(TREE)
+tests-newest tests-campaign tests-oldest tests-target: servers
 
 lint-ruff:
 	@$(call in,newest) $(STEP) ruff check .
@@ -112,7 +113,8 @@ lint-layers:
 
 # Tests wait more than they compute. One that takes longer than the limit hangs, also on a machine that is busy: it fails
 # with all stacks, and the others run.
-PYTEST := python -m pytest --numprocesses=4 --timeout=900
+# Tests that share a database server are one group, which one worker runs.
+PYTEST := python -m pytest --numprocesses=4 --dist=loadgroup --timeout=900
 # The README is the same for all, and long.
 README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
@@ -153,6 +155,11 @@ artifact:
 .cache/venv-%/.ready: tests/ci/venv.sh tests/unit/requirements.txt $(wildcard tests/ci/requirements-*.txt)
 	@mkdir -p .cache
 	@tests/ci/venv.sh $* $(PYTHONS_$*)
+
+# Real database servers, in the user's cache.
+.PHONY: servers
+servers: .cache/venv-newest/.ready
+	@PYTHONPATH=tests $(call in,newest) python -m databases
 
 $(TREE):
 	@mkdir -p $(@D)

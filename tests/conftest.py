@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from databases import ENGINES, MariaDB, MySQL, PostgreSQL, Server
+
+S = TypeVar("S", bound=Server)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,3 +56,58 @@ def nobody() -> Iterator[str]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have one worker of pytest run all tests of a server, which so needs to run only once."""
+    for item in items:
+        used = {
+            *getattr(item, "fixturenames", ()),
+            getattr(item, "callspec", None) and item.callspec.params.get("mysql_server"),
+        }
+        for engine in ENGINES:
+            if {engine.name, engine} & used:
+                item.add_marker(pytest.mark.xdist_group(engine.name))
+
+
+@pytest.fixture(scope="session")
+def _servers() -> Iterator[Callable[[type[S]], S]]:
+    """The server of each kind that tests share."""
+    with contextlib.ExitStack() as running:
+        yield functools.cache(lambda kind: running.enter_context(kind()))
+
+
+def _empty(server: S) -> Iterator[S]:
+    yield server
+    server.reset()
+
+
+@pytest.fixture
+def mysql(_servers: Callable[[type[MySQL]], MySQL]) -> Iterator[MySQL]:
+    """MySQL, without databases."""
+    yield from _empty(_servers(MySQL))
+
+
+@pytest.fixture
+def mariadb(_servers: Callable[[type[MariaDB]], MariaDB]) -> Iterator[MariaDB]:
+    """MariaDB, without databases."""
+    yield from _empty(_servers(MariaDB))
+
+
+@pytest.fixture
+def postgresql(_servers: Callable[[type[PostgreSQL]], PostgreSQL]) -> Iterator[PostgreSQL]:
+    """PostgreSQL, without databases but its own."""
+    yield from _empty(_servers(PostgreSQL))
+
+
+@pytest.fixture(params=[MySQL, MariaDB], ids=lambda kind: kind.name)
+def mysql_server(request: pytest.FixtureRequest, _servers: Callable[[type[S]], S]) -> Iterator[S]:
+    """One after the other, MySQL and MariaDB, without databases."""
+    yield from _empty(_servers(request.param))
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[..., Server]]:
+    """A function that starts a server for this test alone: its kind, and what that takes."""
+    with contextlib.ExitStack() as running:
+        yield lambda kind, **options: running.enter_context(kind(**options))

@@ -71,6 +71,15 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not only its exit code, which nobody may ask for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
 def users_of(file: Path) -> set[int]:
     """The processes that have the file open."""
     found = set()

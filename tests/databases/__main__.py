@@ -1,7 +1,10 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Fetches the programs of all servers that are not there yet."""
+"""Fetches the programs of these servers, or of all, that are not there yet.
+
+python -m databases [mysql] [mariadb] [postgresql]
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from databases import ENGINES, UnavailableError
 
 
 def main() -> None:
-    for engine in ENGINES:
-        try:
-            engine.programs()
-        except UnavailableError as error:
-            sys.exit(str(error))
+    names = {engine.name: engine for engine in ENGINES}
+    try:
+        for name in sys.argv[1:] or names:
+            names[name].programs()
+    except UnavailableError as error:
+        sys.exit(str(error))
 
 
 main()

@@ -79,7 +79,7 @@ class _MySQL(Server):
 
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT id FROM information_schema.processlist WHERE user = %s AND id <> connection_id()", self.user
+                "SELECT id FROM information_schema.processlist WHERE user = %s AND id <> connection_id()", (self.user,)
             )
             for (number,) in cursor.fetchall():
                 with contextlib.suppress(pymysql.err.MySQLError):  # it has ended meanwhile

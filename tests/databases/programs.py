@@ -70,6 +70,8 @@ def fetched(
         return Programs(place)
     with alone(place.parent):
         if not place.exists():
+            for left in place.parent.glob(".part-*"):  # by one that was killed
+                shutil.rmtree(left)
             print(f"{place}: {', '.join(packages)} of Debian {release}", flush=True)
             beside = Path(tempfile.mkdtemp(prefix=".part-", dir=place.parent))
             try:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Optional, TypeVar, Union
 
-from processes import children, until
+from processes import children, runs, until
 
 from databases.programs import Programs, fetched
 
@@ -41,15 +41,6 @@ def by(account: Optional[Account]) -> list[str]:
 def give(path: Path, account: Optional[Account]) -> None:
     if account:
         os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there, and not only its exit code, which nobody may ask for."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 class Server(ABC):

@@ -43,7 +43,7 @@ Result = dict[str, Any]
 
 #: By what tests start processes of their own.
 STARTERS = {"Controller", "process", "process_of", "started"}
-STARTING_FIXTURES = {"assuming"}
+STARTING_FIXTURES = {"assuming", "_servers", "own_server"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
