@@ -21,10 +21,11 @@ description:
     outside of O(dest), also through links, or if it contains devices, named pipes or sparse files.
   - A C(.tar.zst) with a window of more than 128 MiB, as C(zstd --long) makes it, needs free memory of twice the window. With less memory,
     it is refused, and the message says how much it needs.
+  - For an export of MongoDB, the module can join the files of each collection, as C(mongorestore) needs them. See O(layout).
   - During the extraction, the module prints a line on the controller about every O(progress_interval). It has the part of the archive that
     was read, the rate, the number of files and the estimated time left.
   - >-
-    Options by topic. Source and destination: O(src), O(dest), O(force), O(keep_archive), O(sync). Owner and mode: O(owner), O(group),
+    Options by topic. Source and destination: O(src), O(dest), O(force), O(keep_archive), O(layout), O(sync). Owner and mode: O(owner), O(group),
     O(mode), O(directory_mode). Limits: O(max_files), O(max_size). Progress: O(progress), O(progress_interval). The options of the
     connection have no effect.
 options:
@@ -53,6 +54,26 @@ options:
       - Whether to keep O(src). With V(false), it is removed after it was extracted.
     type: bool
     default: true
+  layout:
+    description:
+      - The layout of the files in O(dest).
+      - V(as_is) - the layout of the archive.
+      - V(mongorestore) - for an export of MongoDB, which has the format C(Bson), the layout that C(mongorestore --dir) reads. Each
+        collection has one file C(<database>/<collection>.bson), with its indexes in C(<database>/<collection>.metadata.json)
+        beside it. The databases are at the top of O(dest). Directories above them in the archive are left out.
+      - The archive has the data of a collection in files such as C(<database>/<collection>/data/<collection>_0_part10.bson). They are joined
+        in the order of both numbers, C(part10) after C(part9). While a file is appended to another, it needs disk space twice, unless
+        the archive has the files of the collection in this order.
+      - With V(mongorestore), an archive is refused if it has other files, or if the files of a collection are not complete. This is so if a
+        number is missing between others, if data or metadata are missing, if an entry is there twice, or if the data are not BSON.
+        The numbers begin with 0. Nothing tells whether files are missing after the last one.
+      - A view has no data. The data of a time series are in the collection with C(system.buckets.) before its name.
+      - C(mongorestore) decodes C(%) and C(+) in names of files, as in a URL. If the name of a collection in the archive has one of them, its
+        metadata tell whether it is encoded already. Otherwise, the module encodes it. If the metadata do not tell it, and
+        both are possible, the archive is refused.
+    type: str
+    choices: [as_is, mongorestore]
+    default: as_is
   owner:
     description:
       - The owner of the extracted files and directories, as a user name or ID of the host. By default, the user who runs the module.
@@ -109,7 +130,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Nothing is done if O(dest) was extracted from an archive with the same size and CRC-64. It must still have the same numbers of
+      - Nothing is done if O(dest) was extracted from an archive with the same size and CRC-64, with the same O(layout). It must still have the same numbers of
         files, directories, links and bytes. For this check, the archive is read once. Modes and owners of existing files are not changed.
       - With O(keep_archive=false), nothing is also done if O(src) no longer exists and O(dest) still has its complete content.
   async:
@@ -121,7 +142,11 @@ requirements:
   - On the managed host - fastcrc is optional. It computes a CRC-64 about five times as fast as liblzma
 notes:
   - During the extraction, both the old and the new content of O(dest) need disk space.
-  - If two entries have the same name, the later one is used, as in a tar with appended entries.
+  - If two entries have the same name, the later one is used, as in a tar with appended entries. With O(layout=mongorestore), such an
+    archive is refused.
+  - The layout V(ignore:mongorestore) follows the documentation of the service and the source code of C(mongorestore) 100. It was not tried
+    with an export of the real service. Use a C(mongorestore) that supports the version of the server, and read what it prints. It
+    ignores the file C(.apsaradb-backup.json) with a message.
   - If Ansible is stopped on the controller, for example by Ctrl-C, the extraction on the host ends within two minutes, and its temporary
     directory is removed.
 author:
@@ -154,6 +179,17 @@ EXAMPLES = r"""
     max_size: 200GB
     keep_archive: false
     progress_interval: 60
+
+- name: Extract an export of MongoDB for mongorestore
+  apsaradb.backup.dbs_download_extract:
+    src: ~/restore/dt-a1b2c3d4e5f2.tar.zst
+    dest: ~/restore/events
+    layout: mongorestore
+
+- name: Restore it, with the URI and the password of the server in a file of mode 0600
+  ansible.builtin.command:
+    cmd: mongorestore --config=/etc/mongorestore.yml --stopOnError --dir={{ '~/restore/events' | expanduser | quote }}
+  changed_when: true
 """
 
 RETURN = r"""
@@ -188,6 +224,11 @@ archives:
   returned: success, in check mode only if nothing has to be extracted
   type: int
   sample: 2
+layout:
+  description: The layout of the files in RV(dest), as O(layout).
+  returned: success
+  type: str
+  sample: as_is
 files:
   description: The number of files in RV(dest), including hard links.
   returned: success, in check mode only if nothing has to be extracted

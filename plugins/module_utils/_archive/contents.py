@@ -15,7 +15,7 @@ import typing as t
 
 from . import tuning
 from .formats import Format
-from .tree import MARKER, NEW_FILE, Tree
+from .tree import MARKER, NEW_FILE, Layout, Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Contents:
     archives: int
     archive_size: int
     archive_crc64: int
+    layout: Layout
     tree: Tree
 
     def to_dict(self) -> dict[str, t.Any]:
@@ -37,6 +38,7 @@ class Contents:
             "archives": self.archives,
             "archive_size": self.archive_size,
             "archive_crc64": str(self.archive_crc64),
+            "layout": self.layout.value,
             **dataclasses.asdict(self.tree),
         }
 
@@ -56,6 +58,7 @@ def read_marker(dest: str) -> t.Optional[Contents]:
             archives=facts["archives"],
             archive_size=facts["archive_size"],
             archive_crc64=int(facts["archive_crc64"]),
+            layout=Layout(facts.get("layout", Layout.AS_IS.value)),
             tree=Tree(**counts),
         )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):

@@ -7,7 +7,8 @@
 """Extraction of the archive of a download task: all of it, safely, or nothing.
 
 ``tar_reader`` reads the entries, ``writer`` writes them into a new directory, and ``staging`` puts that in the place of
-``dest`` in the end: until then, the old content stays. ``contents`` describes it for later runs.
+``dest`` in the end: until then, the old content stays. ``contents`` describes it for later runs. A ``placement`` says where
+each entry goes.
 """
 
 from __future__ import annotations
@@ -29,18 +30,21 @@ from .decompression import Stream
 from .entry_counts import count_entries, count_entries_below
 from .formats import Format, detect_format, printable_name, valid_text
 from .link_targets import check_link
+from .mongodb import MongorestorePlacement
+from .placement import Placement
 from .source import Source
 from .staging import Staging
 from .tar_reader import TarReader
-from .tree import MARKER, Request, Tree
+from .tree import MARKER, Layout, Request, Tree, split_path
 from .writer import Writer
 
 
 class Step(enum.Enum):
-    """A step: comparing the archive with ``dest``, extracting it, or bringing all files to the disk."""
+    """A step: comparing the archive with ``dest``, extracting it, joining files, or bringing all files to the disk."""
 
     COMPARE = "comparing"
     EXTRACT = "extracting"
+    JOIN = "joining"
     SYNC = "syncing"
 
 
@@ -53,6 +57,11 @@ class Progress(t.NamedTuple):
     files: int
     size: int
 
+
+_PLACEMENTS: dict[Layout, t.Callable[[], Placement]] = {
+    Layout.AS_IS: Placement,
+    Layout.MONGORESTORE: MongorestorePlacement,
+}
 
 #: Called about every megabyte. It may raise an error: then nothing is left behind.
 OnProgress = t.Callable[[Progress], None]
@@ -91,10 +100,12 @@ def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
         return True, contents
 
 
-def left_by(src: str, dest: str) -> t.Optional[Contents]:
-    """Contents that an earlier run extracted from the archive of that name, which is deleted; None if they were changed since."""
-    contents = read_marker(dest)
-    if not contents or contents.src != src or count_entries(dest) != contents.tree:
+def left_by(request: Request) -> t.Optional[Contents]:
+    """Contents that an earlier run with this request extracted before it deleted the archive; None if they were changed since."""
+    contents = read_marker(request.dest)
+    if not contents or (contents.src, contents.layout) != (request.src, request.layout):
+        return None
+    if count_entries(request.dest) != contents.tree:
         return None
     return contents
 
@@ -135,12 +146,15 @@ def _hint(number: t.Optional[int], request: Request) -> t.Optional[str]:
 
 
 def _plan(request: Request, source: Source, watch: OnProgress) -> Plan:
-    """Read up to the first entry, and all of the archive only if ``dest`` may hold its content already."""
+    """Read up to the first entry that is written, and all of the archive only if ``dest`` may hold its content already."""
     format = detect_format(source.read_beginning())
     source.rewind()
     stream = Stream(source, format, int)
     try:
-        next(iter(TarReader(stream)), None)
+        placement = _PLACEMENTS[request.layout]()
+        for entry in TarReader(stream):
+            if placement.place(split_path(entry.name), entry) is not None:
+                break
     finally:
         stream.close()
     contents, replaces = _compare(request, source, watch)
@@ -167,8 +181,10 @@ def _compare(
     def tick() -> None:
         watch(Progress(Step.COMPARE, source.read, source.size, 0, 0))
 
+    if there and there.layout is not request.layout:
+        message = f"{printable_name(dest)} is not empty, and was extracted with layout={there.layout.value}"
     # The size first: reading all of the archive for its checksum takes long.
-    if (
+    elif (
         there
         and there.archive_size == source.size
         and there.archive_crc64 == source.crc64_of_all(tick)
@@ -212,7 +228,8 @@ def _fill(
 ) -> Contents:
     """Unpack into the new directory."""
     root = staging.create()
-    writer = Writer(root, request)
+    placement = _PLACEMENTS[request.layout]()
+    writer = Writer(root, request, placement)
 
     def tick(step: Step = Step.EXTRACT) -> None:
         watch(Progress(step, source.read, source.size, writer.files, writer.size))
@@ -227,6 +244,11 @@ def _fill(
         stream.close()
         writer.close()
     source.confirm()
+    placement.finish(
+        root,
+        lambda file: writer.set_owner_and_mode(file, request.mode),
+        lambda: tick(Step.JOIN),
+    )
 
     def complete(directory: int) -> None:
         writer.set_owner_and_mode(directory, request.directory_mode)
@@ -235,7 +257,13 @@ def _fill(
     # permission could not be filled.
     tree = count_entries_below(root, tick, complete, lambda path: check_link(root, path))
     contents = Contents(
-        request.src, format, tars.archives, source.size, source.crc64, tree
+        request.src,
+        format,
+        tars.archives,
+        source.size,
+        source.crc64,
+        request.layout,
+        tree,
     )
     write_marker(
         root, contents, lambda marker: writer.set_owner_and_mode(marker, request.mode)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import os
 import typing as t
 
@@ -23,6 +24,13 @@ MARKER = ".apsaradb-backup.json"
 # A link is never followed, neither to a directory nor to a file that exists. No child process gets what is open.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Layout(enum.Enum):
+    """A layout of the extracted files: that of the archive, or that of mongorestore."""
+
+    AS_IS = "as_is"
+    MONGORESTORE = "mongorestore"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Request:
     owner: int = -1
     group: int = -1
     sync: bool = True
+    layout: Layout = Layout.AS_IS
 
     @property
     def changes_owner(self) -> bool:
@@ -53,6 +62,11 @@ class Request:
     def operation(self) -> str:
         """The operation that errors name."""
         return f"extract {printable_name(self.src)} into {printable_name(self.dest)}"
+
+
+def split_path(name: str) -> Path:
+    """Split the name of an entry at its slashes."""
+    return tuple(part for part in name.split("/") if part not in ("", "."))
 
 
 @dataclasses.dataclass(frozen=True)

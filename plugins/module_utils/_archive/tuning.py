@@ -16,6 +16,8 @@ READ_SIZE = 256 << 10
 CHUNK_SIZE = 1 << 20
 #: Chunks that may wait for the writer: enough that decompression and writing overlap, and 8 MiB of memory.
 CHUNKS_AHEAD = 8
+#: Size of one piece that is copied between files: few calls, and little memory.
+COPY_SIZE = 1 << 20
 #: Entries of a directory that are counted between two reports: a few milliseconds.
 ENTRIES_PER_TICK = 1000
 
@@ -29,6 +31,8 @@ MEMORY_SHARE = 0.5
 MAX_WINDOW = 1 << 31
 #: Size of an extended header, which is kept in memory. The longest names and attributes of Linux need about 130 KiB.
 MAX_EXTENDED_HEADER = 1 << 20
+#: Size of the metadata of a MongoDB collection, which are kept in memory. A document of MongoDB, as a view is, has 16 MiB at most.
+MAX_METADATA = 16 << 20
 #: Bytes of a marker that are read. Ours have less than 1 KiB and a path.
 MAX_MARKER = 1 << 16
 

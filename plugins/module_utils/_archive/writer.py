@@ -25,19 +25,21 @@ from .decompression import Stream
 from .errors import InvalidArchiveError, damaged, untrusted
 from .formats import printable_name
 from .link_targets import escapes, leads_outside
+from .placement import Placement
 from .tar_reader import Entry, Kind, cut_off
-from .tree import DIRECTORY, MARKER, NEW_FILE, Path, Request
+from .tree import DIRECTORY, MARKER, NEW_FILE, Path, Request, split_path
 
 
 class Writer:
     """Writer for entries below an open directory. Counts files, and bytes of content."""
 
-    def __init__(self, root: int, request: Request) -> None:
+    def __init__(self, root: int, request: Request, placement: Placement) -> None:
         self.entries = 0
         self.files = 0
         self.size = 0
         self._root = root
         self._request = request
+        self._placement = placement
         # The last directory stays open, as the next entry is mostly in the same.
         self._parts: Path = ()
         self._directory = root
@@ -52,16 +54,19 @@ class Writer:
 
     def add(self, entry: Entry, stream: Stream) -> None:
         """Write an entry, with its content from the stream. Raises InvalidArchiveError, DestinationError or OSError."""
-        parts = self._split(entry.name, entry)
-        if not parts:
+        path = self._split(entry.name, entry)
+        if not path:
             if entry.kind is not Kind.DIRECTORY:
                 raise untrusted(f"a {entry.kind.value} in the archive has no name")
             return
-        if parts == (MARKER,):
+        if path == (MARKER,):
             raise InvalidArchiveError(
                 f"the archive holds {MARKER}, a file that only this module writes",
                 hint="It may have been made from an extracted archive: make it again without that file",
             )
+        parts = self._placement.place(path, entry)
+        if parts is None:
+            return
         if entry.kind is Kind.DIRECTORY:
             self._enter(parts, entry)
             return
@@ -74,7 +79,7 @@ class Writer:
         else:
             self._count_file(entry.size, entry)
             self._enter(parts[:-1], entry)
-            self._write_file(entry, parts[-1], stream)
+            self._write_file(entry, parts, stream)
 
     def set_owner_and_mode(self, file: int, mode: int) -> None:
         """Set them for an open file or directory."""
@@ -85,7 +90,7 @@ class Writer:
 
     def _split(self, name: str, entry: Entry) -> Path:
         """Split a name at its slashes, and check it."""
-        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        parts = split_path(name)
         # Names with a drive of Windows are refused as well: whoever wrote them meant no place below.
         if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
             raise leads_outside(entry)
@@ -188,6 +193,7 @@ class Writer:
             raise untrusted(
                 f"{entry.printable} in the archive is both a directory and a {entry.kind.value}"
             )
+        self._placement.check_repeated(entry)
         # Not overwritten: by a hard link, the content could be that of another entry as well, or a link leads elsewhere.
         os.unlink(name, dir_fd=self._directory)
         if stat.S_ISREG(status.st_mode):
@@ -195,28 +201,45 @@ class Writer:
             self.size -= status.st_size
         return make()
 
-    def _write_file(self, entry: Entry, name: str, stream: Stream) -> None:
+    def _write_file(self, entry: Entry, parts: Path, stream: Stream) -> None:
         """Create a file, and write its content."""
+        name = parts[-1]
         file = self._create(
             entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory)
         )
         try:
-            written = 0
-            for piece in stream.read_pieces(entry.size):
+            earlier = self._placement.continued(parts)
+            if earlier is not None:
+                # The new file stays empty, and shows that the entry is there.
+                self._reopen(file, earlier)
+            start = written = os.lseek(file, 0, os.SEEK_END)
+            pieces = stream.read_pieces(entry.size)
+            for piece in self._placement.observe(parts, pieces):
                 count = len(piece)
                 # A write may take less than all.
                 while piece:
                     piece = piece[os.write(file, piece) :]
                 # Large files are brought to the disk while more comes, small ones together in the end.
-                if self._request.sync and written:
+                if self._request.sync and written > start:
                     start_writing(file, written, count)
                 written += count
-            if written < entry.size:
+            if written - start < entry.size:
                 raise cut_off(entry, stream.offset)
             # The file is for nobody else until now, when it has all of its content.
-            self.set_owner_and_mode(file, self._request.mode)
+            if self._placement.is_final:
+                self.set_owner_and_mode(file, self._request.mode)
         finally:
             os.close(file)
+
+    def _reopen(self, file: int, name: str) -> None:
+        """Open another file of the directory in the place of an open one."""
+        other = os.open(
+            name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory
+        )
+        try:
+            os.dup2(other, file, inheritable=False)
+        finally:
+            os.close(other)
 
     def _write_link(self, entry: Entry, parts: Path) -> None:
         """Create a symbolic link, if the text of its target is safe. Its real target can be checked only when all is there."""

@@ -21,7 +21,7 @@ import typing as t
 from .._archive import extraction
 from .._archive.contents import Contents
 from .._archive.formats import printable_name
-from .._archive.tree import Request
+from .._archive.tree import Layout, Request
 from .._base.errors import ConfigurationError
 from .._files.errors import DestinationError
 from .._plugin.checks import Options, check_range
@@ -43,6 +43,11 @@ HOST_SPEC: dict[str, dict[str, t.Any]] = {
     "max_files": {"type": "int", "default": 1_000_000},
     "max_size": {"type": "bytes"},
     "sync": {"type": "bool", "default": True},
+    "layout": {
+        "type": "str",
+        "choices": [layout.value for layout in Layout],
+        "default": Layout.AS_IS.value,
+    },
     **JOB_SPEC,
 }
 
@@ -101,7 +106,7 @@ class DownloadExtract(JobRunner):
         archive = request.archive
         contents = None
         if not request.keep_archive:
-            contents = extraction.left_by(archive.src, archive.dest)
+            contents = extraction.left_by(archive)
         if contents:
             return self._result(False, archive, contents)
         if not self._check_mode:
@@ -124,6 +129,7 @@ class DownloadExtract(JobRunner):
             "elapsed": self._elapsed(),
             "format": format,
             "archive_size": size,
+            "layout": request.layout.value,
         }
 
     def _result(
@@ -176,6 +182,7 @@ def _request_of(options: Options) -> Request:
         owner=_number(options, "owner", lambda name: pwd.getpwnam(name).pw_uid),
         group=_number(options, "group", lambda name: grp.getgrnam(name).gr_gid),
         sync=options["sync"],
+        layout=Layout(options["layout"]),
     )
 
 

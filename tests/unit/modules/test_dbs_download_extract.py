@@ -61,6 +61,7 @@ def test_the_result(extract: Any, paths: dict[str, str]) -> None:
         "archive_size": len(data),
         "archive_crc64": str(crc64(data)),
         "roots": ["root"],
+        "layout": "as_is",
     }
     assert size == sum(path.stat().st_size for path in Path(paths["dest"], "root").rglob("*") if path.is_file())
     assert modes(paths["dest"]) == {(False, 0o600), (True, 0o700)}
