@@ -185,11 +185,12 @@ EXAMPLES = r"""
     src: ~/restore/dt-a1b2c3d4e5f2.tar.zst
     dest: ~/restore/events
     layout: mongorestore
+  register: events
 
 - name: Restore it, with the URI and the password of the server in a file of mode 0600
   ansible.builtin.command:
-    cmd: mongorestore --config=/etc/mongorestore.yml --stopOnError --dir={{ '~/restore/events' | expanduser | quote }}
-  changed_when: true
+    cmd: mongorestore --config=/etc/mongorestore.yml --stopOnError --dir={{ events.dest | quote }}
+  when: events is changed
 """
 
 RETURN = r"""

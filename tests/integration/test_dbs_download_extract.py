@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_protocol import HIDDEN_OPTIONS
+from exports import mongodb, packing
 from processes import Process, interrupt, until
 from stand_in import archive
 
@@ -37,6 +38,8 @@ def restore(world: Any) -> Path:
     tars = [archive.tar("root", [name], "csv", 1.6e9) for name in ("orders", "billing")]
     (directory / "dt-a1b2c3d4e5f0.tar.gz").write_bytes(b"".join(map(archive.gz, tars)))
     (directory / "dt-a1b2c3d4e5f1.tar.zst").write_bytes(b"".join(map(archive.zst, tars)))
+    export = mongodb.files(mongodb.collections())
+    (directory / "dt-a1b2c3d4e5f2.tar.zst").write_bytes(packing.pack(export, "tar.zst", tars=2, order="shuffled"))
     return directory
 
 
@@ -168,18 +171,27 @@ def test_how_it_gets_along_with_ansible(world: Any, restore: Path) -> None:
 
 @pytest.mark.parametrize("check", [(), ("--check",)])
 def test_the_examples_of_the_documentation_run_as_they_stand(world: Any, restore: Path, check: tuple[str, ...]) -> None:
+    program = world.directory / "bin" / "mongorestore"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" >> ~/mongorestore.txt\n')
+    program.chmod(0o755)
+    world.path = f"{program.parent}:{world.path}"
     before = sorted(os.listdir(restore))
     output = world.play_examples("dbs_download_extract", *check)
     assert "failed=0" in output
     if check:
         assert sorted(os.listdir(restore)) == before
-        assert "changed=2" in output
+        assert "changed=3" in output
     else:
-        assert sorted(os.listdir(restore)) == ["dt-a1b2c3d4e5f0.tar.gz", "newest", "orders"]
+        archives = ["dt-a1b2c3d4e5f0.tar.gz", "dt-a1b2c3d4e5f2.tar.zst"]
+        assert sorted(os.listdir(restore)) == [*archives, "events", "newest", "orders"]
+        assert len(list((restore / "events" / "shop").iterdir())) == 8
         assert "10 files, " in output
-        assert "changed=2" in output
+        assert "changed=4" in output
         again = world.play_examples("dbs_download_extract")
         assert "changed=0" in again
+        said = f"--config=/etc/mongorestore.yml --stopOnError --dir={restore / 'events'}\n"
+        assert (world.directory / "mongorestore.txt").read_text() == said
 
 
 @pytest.mark.parametrize("is_killed", [False, True])

@@ -34,7 +34,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._archive import ex
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.errors import InvalidArchiveError
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.extraction import Progress, Step
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.formats import Format
-from ansible_collections.apsaradb.backup.plugins.module_utils._archive.tree import MARKER, Request, Tree
+from ansible_collections.apsaradb.backup.plugins.module_utils._archive.tree import MARKER, Layout, Request, Tree
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import (
     AbandonedError,
     DestinationBusyError,
@@ -792,14 +792,17 @@ def ends_by_interruption(instruction: int, call: Callable[[], Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-@pytest.mark.parametrize("replace", [False, True])
-def test_a_signal_between_any_two_instructions(place: Place, replace: bool) -> None:
+@pytest.mark.parametrize(("replace", "layout"), [(False, "as_is"), (True, "as_is"), (True, "mongorestore")])
+def test_a_signal_between_any_two_instructions(place: Place, replace: bool, layout: str) -> None:
     """At every thirteenth, which are others each time the code changes."""
 
     def unpack() -> None:
-        extraction.unpack(place.request(sync=False, replace=replace), place.seen.append)
+        extraction.unpack(place.request(sync=False, replace=replace, layout=Layout(layout)), place.seen.append)
 
-    entries = [("a/b/c", b"c"), ("a/d/e", b"e"), link("l", "a/b"), hard_link("h", "a/d/e")]
+    entries: list[Any] = [("a/b/c", b"c"), ("a/d/e", b"e"), link("l", "a/b"), hard_link("h", "a/d/e")]
+    if layout == "mongorestore":
+        entries = [(f"a/b/data/b_0_part{part}.bson", b"\5\0\0\0\0") for part in (0, 1, 3, 2)]
+        entries.append(("a/b/b.metadata.json", b"{}"))
     if replace:
         place.unpack(tar(*MANY))
     before = place.tree()

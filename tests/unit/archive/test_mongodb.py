@@ -25,6 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._archive.errors im
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.extraction import Progress, Step
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.tree import MARKER, Layout, Request, Tree
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import DestinationError
+from exports import mongodb, packing
 
 Entry = tuple[str, bytes]
 
@@ -164,6 +165,17 @@ def test_parts_in_several_joined_tars(place: Place, compress: Callable[[bytes], 
     tars = [tar(*entries[start::count]) for start in range(count)]
     assert place.unpack(b"".join(map(compress, tars))).archives == count
     assert place.tree() == EXPECTED
+
+
+@pytest.mark.parametrize("format", packing.PACKERS)
+@pytest.mark.parametrize("order", packing.ORDERS)
+def test_the_exports_of_the_generator(place: Place, format: str, order: str) -> None:
+    found = mongodb.collections(["shop", "log"])
+    place.unpack(packing.pack(mongodb.files(found), format, tars=3, order=order, seed=7, directories=True))
+    assert place.tree() == {
+        **{f"{one.database}/{one.name}.bson": b"".join(map(mongodb.encode, one.documents)) for one in found},
+        **{f"{one.database}/{one.name}.metadata.json": one.metadata() for one in found},
+    }
 
 
 @pytest.mark.parametrize("root", ["", "./", "a/b/c/d/", "data/", "orders/", "x_0_part0.bson/"])

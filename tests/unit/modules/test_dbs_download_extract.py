@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.plugin_utils._progress import ExtractionLines
+from exports import mongodb, packing
 from processes import started, until
 from stand_in import archive
 from stand_in.crc64 import crc64
@@ -202,6 +203,45 @@ def test_names_that_are_no_text_come_out_as_json(extract: Any, paths: dict[str, 
         file.addfile(tarfile.TarInfo("../caf\udce9\x1b"))
     result = extract({**paths, "force": True})
     assert "../caf\\xe9\\x1b in the archive leads outside" in result["msg"]
+
+
+def test_an_export_of_mongodb_for_mongorestore(extract: Any, paths: dict[str, str], tmp_path: Path) -> None:
+    export = mongodb.files(mongodb.collections(["shop", "log"]))
+    Path(paths["src"]).write_bytes(packing.pack(export, "tar.gz", tars=3, order="shuffled"))
+    asked = {**paths, "layout": "mongorestore", "mode": "0440"}
+    predicted = extract({**asked, "_ansible_check_mode": True})
+    assert (predicted["changed"], predicted["layout"]) == (True, "mongorestore")
+    assert os.listdir(tmp_path) == ["backup"]
+    results = [extract(asked) for _unused in range(2)]
+    results.append(extract({**asked, "_ansible_check_mode": True}))
+    assert [result["changed"] for result in results] == [True, False, False]
+    for result in results:
+        assert (result["layout"], result["roots"], result["archives"]) == ("mongorestore", ["log", "shop"], 3)
+        assert (result["files"], result["directories"], result["unpacked_size"]) == (
+            16,
+            2,
+            sum(map(len, export.values())),
+        )
+    assert modes(paths["dest"]) == {(False, 0o440), (True, 0o700)}
+    as_is = extract(paths)
+    assert "was extracted with layout=mongorestore. Set force=true" in as_is["msg"]
+    assert as_is["error"] == {"kind": "destination"}
+    assert extract({**asked, "keep_archive": False})["changed"]
+    assert not extract({**asked, "keep_archive": False})["changed"]
+    assert "does not exist" in extract({**paths, "keep_archive": False})["msg"]
+
+
+def test_another_archive_for_mongorestore(extract: Any, paths: dict[str, str], tmp_path: Path) -> None:
+    for check in (True, False):
+        result = extract({**paths, "layout": "mongorestore", "_ansible_check_mode": check})
+        assert "the archive is not an export of MongoDB: root/orders/structure.sql is neither" in result["msg"]
+        assert "Use layout=as_is" in result["msg"]
+        assert result["error"] == {"kind": "archive"}
+        assert os.listdir(tmp_path) == ["backup"]
+    assert (
+        "value of layout must be one of: as_is, mongorestore, got: mongodb"
+        in extract({**paths, "layout": "mongodb"})["msg"]
+    )
 
 
 def test_a_missing_library_is_named(extract: Any, paths: dict[str, str], tmp_path: Path) -> None:
