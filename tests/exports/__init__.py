@@ -10,12 +10,19 @@ export.database("shop").table("orders").rows[3] = (...)  # damage a value
 files = export.files()  # {"dt-export/shop/orders/data/0.csv": b"...", ...}; damage a file
 archive = pack(files, "tar.zst", tars=3, order="data first")  # or unpack(files, directory)
 facts = export.facts("orders")  # its rows as values of the database, and the rows and bytes of each file
+
+Backups for benchmarks, of any size, are written to a disk without being held in memory:
+
+    from exports import large, pack_tree
+
+    manifest = large.export("postgresql", rows=2_000_000, parts=8, small_tables=200).write(directory)
+    pack_tree(directory, archive)
 """
 
-from . import mongodb, mysql_tables, postgresql_tables
+from . import large, mongodb, mysql_tables, postgresql_tables
 from .layout import Export, FileFacts, TableFacts
 from .model import Column, Database, Dialect, Row, Table, Value
-from .packing import ordered, pack, tar, unpack
+from .packing import ordered, pack, pack_tree, tar, unpack
 
 __all__ = [
     "Column",
@@ -27,10 +34,12 @@ __all__ = [
     "Table",
     "TableFacts",
     "Value",
+    "large",
     "mongodb",
     "mysql_tables",
     "ordered",
     "pack",
+    "pack_tree",
     "postgresql_tables",
     "tar",
     "unpack",

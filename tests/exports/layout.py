@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Optional
 
 from . import mysql, postgresql
 from .data_files import csv_file, sql_file
-from .model import Column, Database, Dialect, Row, Table
+from .model import Database, Dialect, Row, Table
 
 LANGUAGES: dict[str, Any] = {"mysql": mysql, "polardb": mysql, "postgresql": postgresql}
 
@@ -59,54 +60,94 @@ class Export:
 
     def files(self) -> dict[str, bytes]:
         """The content of each file, structures before data."""
-        return self._made()[0]
+        found: dict[str, bytes] = {}
+        self._produce(lambda name, chunks: found.update({name: b"".join(chunks)}))
+        return found
+
+    def write(self, directory: Path) -> list[TableFacts]:
+        """Make the tree below a directory, for backups larger than memory. Returns the manifest."""
+
+        def sink(name: str, chunks: Iterable[bytes]) -> None:
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.writelines(chunks)
+
+        return self._produce(sink)
 
     def manifest(self) -> list[TableFacts]:
-        return self._made()[1]
+        return self._produce(lambda dummy, chunks: None)
 
     def facts(self, table: str) -> TableFacts:
         """Of the first table of that name."""
         return next(facts for facts in self.manifest() if facts.name == table)
 
-    def _made(self) -> tuple[dict[str, bytes], list[TableFacts]]:
+    def _produce(self, sink: Callable[[str, Iterable[bytes]], None]) -> list[TableFacts]:
+        """Hand over each file."""
         language = LANGUAGES[self.engine]
-        files: dict[str, bytes] = {}
         manifest = []
         for database in self.databases:
             place = "/".join(filter(None, (self.root, "" if self.flat else database.name)))
             for name, text in language.structures(database).items():
-                files[f"{place}/{name}".lstrip("/")] = text.encode()
+                sink(f"{place}/{name}".lstrip("/"), [text.encode()])
             for table in database.tables:
                 directory = f"{place}/{language.directory(table)}".lstrip("/")
                 for name, text in language.table_structures(table, self.dialect).items():
-                    files[f"{directory}/{name}"] = text.encode()
-                manifest.append(self._add_data(files, directory, database, table))
-        return files, manifest
+                    sink(f"{directory}/{name}", [text.encode()])
+                manifest.append(self._produce_data(sink, directory, database, table))
+        return manifest
 
-    def _add_data(self, files: dict[str, bytes], directory: str, database: Database, table: Table) -> TableFacts:
+    def _produce_data(
+        self, sink: Callable[[str, Iterable[bytes]], None], directory: str, database: Database, table: Table
+    ) -> TableFacts:
+        kept = _Projection(table, self.dialect.generated != "absent")
         schema = table.schema if self.engine == "postgresql" else None
-        generated = self.dialect.generated
-        kept = _projection(table.columns, everything=generated != "absent")
-        columns = [table.columns[number].name for number in kept]
-        rows = [[row[number] for number in kept] for row in table.rows]
-        facts = TableFacts(database.name, schema, table.name, columns, rows)
+        facts = TableFacts(database.name, schema, table.name, kept.names, kept.of(table.rows))
         for number, share in enumerate(table.shares()):
             name = f"{directory}/data/{number}.{self.dialect.format}"
-            files[name] = content = self.data_file(database, table, share)
-            facts.files[name] = FileFacts(len(share), len(content), zlib.crc32(content))
+            content = _Counted(self._data(database, table, share))
+            sink(name, content)
+            facts.files[name] = content.facts(len(share))
         return facts
 
-    def data_file(self, database: Database, table: Table, rows: Sequence[Row]) -> bytes:
-        """Rows as one data file of a table; without any, it is empty."""
+    def _data(self, database: Database, table: Table, share: Sequence[Row]) -> Iterator[bytes]:
         language = LANGUAGES[self.engine]
-        kept = _projection(table.columns, everything=self.dialect.generated == "values")
-        names = [table.columns[number].name for number in kept]
-        values = [[row[number] for number in kept] for row in rows]
+        kept = _Projection(table, self.dialect.generated == "values")
+        if not share:
+            return iter(())
+        rows = kept.of(share)
         if self.dialect.format == "sql":
-            return sql_file(language.insert(database, table, names, self.dialect), values, language, self.dialect)
-        return csv_file(names, values, language, self.dialect) if rows else b""
+            return sql_file(language.insert(database, table, kept.names, self.dialect), rows, language, self.dialect)
+        return csv_file(kept.names, rows, language, self.dialect)
 
 
-def _projection(columns: Sequence[Column], everything: bool) -> list[int]:
-    """The places of the columns, with or without the generated ones."""
-    return [number for number, column in enumerate(columns) if everything or not column.generated]
+class _Projection:
+    """The columns of a table, with or without the generated ones."""
+
+    def __init__(self, table: Table, everything: bool) -> None:
+        columns = table.columns
+        self._places = [place for place, column in enumerate(columns) if everything or not column.generated]
+        self._whole = len(self._places) == len(columns)
+        self.names = [columns[place].name for place in self._places]
+
+    def of(self, rows: Sequence[Row]) -> Sequence[Row]:
+        return rows if self._whole else [[row[place] for place in self._places] for row in rows]
+
+
+class _Counted:
+    """Chunks, and what they were, whether somebody took them or not."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._bytes = self._crc32 = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._bytes += len(chunk)
+            self._crc32 = zlib.crc32(chunk, self._crc32)
+            yield chunk
+
+    def facts(self, rows: int) -> FileFacts:
+        for dummy in self:
+            pass
+        return FileFacts(rows, self._bytes, self._crc32)

@@ -120,3 +120,11 @@ def unpack(files: Mapping[str, bytes], directory: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return directory
+
+
+def pack_tree(directory: Path, archive: Path, *, order: str = "sorted", level: int = 1) -> None:
+    """The files below a directory as one .tar.gz, for backups larger than memory."""
+    names = [str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()]
+    with gzip.open(archive, "wb", level) as packed, tarfile.open(fileobj=packed, mode="w|") as made:
+        for name in ordered(sorted(names), order):
+            made.add(directory / name, name)

@@ -19,7 +19,20 @@ from typing import Any
 
 import pytest
 import zstandard
-from exports import Column, Export, Table, Value, mongodb, mysql_tables, ordered, pack, postgresql_tables, unpack
+from exports import (
+    Column,
+    Export,
+    Table,
+    Value,
+    large,
+    mongodb,
+    mysql_tables,
+    ordered,
+    pack,
+    pack_tree,
+    postgresql_tables,
+    unpack,
+)
 from exports.data_files import needs_quotes
 from exports.packing import ORDERS, PACKERS
 
@@ -235,6 +248,39 @@ def test_one_damaged_value_changes_one_file() -> None:
     table.rows = [(0, *row[1:]) if row[0] == 100 else row for row in table.rows]
     before, after = export.files(), damaged.files()
     assert [name for name in before if before[name] != after[name]] == ["dt-export/shop/orders/data/11.csv"]
+
+
+# large backups
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_large_backup_is_what_the_slow_way_makes(engine: str, tmp_path: Path) -> None:
+    for number, dialect in enumerate([*DIALECTS[::4], {"format": "sql"}, {"format": "sql", "rows_per_insert": 7}]):
+        export = large.export(engine, 50, parts=11, small_tables=2, small_rows=9, **dialect)
+        slow = large.export(engine, 50, parts=11, small_tables=2, small_rows=9, **dialect)
+        table = slow.database("shop").table("orders")
+        table.rows = list(table.rows)
+        files = slow.files()
+        manifest = export.write(tmp_path / str(number))
+        for name, content in files.items():
+            assert (tmp_path / str(number) / name).read_bytes() == content
+        assert [vars(facts) | {"rows": list(facts.rows)} for facts in manifest] == list(map(vars, slow.manifest()))
+        assert [len(facts.rows) for facts in manifest] == [50, 9, 9]
+
+
+def test_a_large_backup_has_no_row_twice() -> None:
+    rows = large.export(rows=20_000).databases[0].tables[0].rows
+    assert len({row[0] for row in rows}) == len({row[2] for row in rows}) == len(rows) == 20_000
+    assert len({row[3:] for row in rows}) == 20_000
+
+
+def test_a_large_backup_as_an_archive(tmp_path: Path) -> None:
+    files = {"root/t/structure.sql": b"", "root/t/data/10.csv": b"1\n", "root/t/data/0.csv": bytes(3_000_000)}
+    unpack(files, tmp_path / "tree")
+    pack_tree(tmp_path / "tree", tmp_path / "archive")
+    found = members(gzip.decompress((tmp_path / "archive").read_bytes()))
+    assert list(found) == ["root/t/data/0.csv", "root/t/data/10.csv", "root/t/structure.sql"]
+    assert found == files
 
 
 # archives
