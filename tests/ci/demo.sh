@@ -35,5 +35,5 @@ show "Download the file of a task, and verify it" \
     "ansible localhost -m apsaradb.backup.dbs_download_file -a 'task_id=dt-demo00000001 dest=$run/backup.tar.gz'"
 show "Extract it" \
     "ansible localhost -m apsaradb.backup.dbs_download_extract -a 'src=$run/backup.tar.gz dest=$run/backup'"
-show "List the extracted files" \
-    "find $run/backup -type f | sort"
+show "List the extracted files of one table" \
+    "find $run/backup -type f -path '*/shop/orders/*' | sort -V"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -40,7 +41,6 @@ def keys_of(task: Task) -> list[str]:
 def publish(service: StandIn, task: Task) -> list[StoredObject]:
     """The objects of a task, made now unless they are there."""
     bucket = bucket_of(task)
-    pack = archive.zst if task.zstd else archive.gz
     selections = [[name] for name in task.databases] if task.to_oss() else [list(task.databases)]
     found = []
     with service.account.lock:
@@ -48,10 +48,18 @@ def publish(service: StandIn, task: Task) -> list[StoredObject]:
         for key, databases in zip(keys_of(task), selections, strict=True):
             stored = service.objects.get(bucket, key)
             if stored is None:
-                packed = pack(archive.tar(task.task_id, databases, task.format, task.created / 1000))
-                stored = service.objects.put(bucket, key, packed)
+                stored = service.objects.put(bucket, key, _archive(service, task, databases))
             found.append(stored)
     return found
+
+
+def _archive(service: StandIn, task: Task, databases: Sequence[str]) -> bytes:
+    habits = service.habits
+    known = service.account.find_task(task.region, task.task_id)
+    engine = known[0].engine if known else "mysql"
+    files = archive.files(engine, databases, task.format, habits.archive_dialect)
+    tars, order = habits.archive_tars, habits.archive_order
+    return archive.pack(task.task_id, files, task.created / 1000, zstd=task.zstd, tars=tars, order=order)
 
 
 def publish_bucket(service: StandIn, bucket: str) -> None:

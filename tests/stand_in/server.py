@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -94,6 +94,11 @@ class Habits:
     object_modified: bool = True
     object_version: bool = False
     """What is said of objects: the CRC-64, the ETag, when they were modified, and the ID of their version."""
+    archive_dialect: Mapping[str, Any] = field(default_factory=dict)
+    """How data files say values: fields of exports.Dialect that differ from those of the engine."""
+    archive_tars: int = 2
+    """Of how many tars an archive is joined."""
+    archive_order: Literal["as made", "sorted", "data first", "structures last", "shuffled"] = "sorted"
     rate: float | Callable[[int], float | None] | None = None
     """Bytes a second for each connection, by its number if need be."""
 

@@ -19,8 +19,9 @@ from xml.etree import ElementTree
 
 import alibabacloud_oss_v2 as oss
 import pytest
+from exports import mysql_tables
 from stand_in import AccessKey, Fault, StandIn, StoredObject
-from stand_in.archive import gz, tar, zst
+from stand_in.archive import gz, zst
 from stand_in.crc64 import crc64, crc64_by_table
 from stand_in.exports import link
 from stand_in.objects import CHUNK
@@ -394,20 +395,28 @@ def test_faults_have_their_places() -> None:
 # archives
 
 
+def entries(stored: StoredObject) -> dict[str, bytes]:
+    """The files of all tars of an archive, in their order."""
+    with tarfile.open(fileobj=io.BytesIO(stored.read()), mode="r:gz", ignore_zeros=True) as archive:
+        return {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
+
+
 def test_the_archive_of_a_task(service: StandIn) -> None:
     task = service.add_task("rm-bp1abc", task_id="dt-1", databases=["shop", "crm"], format="csv-with-header")
     (stored,) = service.objects_of(task)
 
+    found = entries(stored)
+    assert {name.partition("/")[0] for name in found} == {"dt-1"}
+    export = mysql_tables.export(["shop", "crm"], format="wh.csv")
+    export.root = "dt-1"
+    assert found == export.files()
+    assert found["dt-1/crm/orders/data/0.wh.csv"].startswith(b'"id","customer_id",')
+    names = list(found)
+    assert names.index("dt-1/shop/orders/data/11.wh.csv") < names.index("dt-1/shop/orders/structure.sql")
     with tarfile.open(fileobj=io.BytesIO(stored.read()), mode="r:gz") as archive:
-        names = archive.getnames()
-        rows = archive.extractfile("dt-1/crm/orders/data/0.wh.csv")
-        assert rows
-        assert rows.read().startswith(
-            b'"id","name","note","picture"\n"1","Zo\xc3\xab","says ""hello, you""","00ff10"\n'
-        )
+        assert archive.getnames() == names[: len(names) // 2], "one tar of two that are joined"
+    assert stored.size < 50_000
 
-    assert "dt-1/shop/structure.sql" in names
-    assert "dt-1/shop/customers/structure.sql" in names
     assert service.objects_of(task)[0] is stored
     with StandIn() as again:
         same = again.add_task(
@@ -416,11 +425,40 @@ def test_the_archive_of_a_task(service: StandIn) -> None:
         assert again.objects_of(same)[0].read() == stored.read()
 
 
-def test_archives_of_other_formats(service: StandIn) -> None:
-    with tarfile.open(fileobj=io.BytesIO(tar("root", ["shop"], "SQL", 0))) as archive:
-        data = archive.extractfile("root/shop/orders/data/0.sql")
-        assert data
-        assert data.read().startswith(b"INSERT INTO `orders` VALUES (1,'Zo\xc3\xab'")
+@pytest.mark.parametrize(
+    ("instance", "format", "name", "part"),
+    [
+        ("rm-1", "SQL", "shop/orders/data/11.sql", b"INSERT INTO `shop`.`orders` (`id`,"),
+        ("pc-1", "CSV", "shop/orders/data/11.csv", b'100,21,"ORD-'),
+        ("pgm-1", "CSV", "shop/public/orders/data/11.csv", b"100,21,ORD-"),
+        ("pgm-1", "csv-with-header", "shop/public/orders/data/0.wh.csv", b"id,customer_id,"),
+        ("pgm-1", "SQL", "shop/Sales & 漢字's/データ/data/0.sql", b'INSERT INTO "Sales & '),
+        ("dds-1", "Bson", "shop/events/data/events_1_part10.bson", b"\x07_id\0"),
+        ("rm-1", "Parquet", "shop/orders/data/0.parquet", b"PAR1"),
+        ("rm-1", "qp.xb", "shop/orders/data/0.qp.xb", b"XBSTCK01"),
+    ],
+)
+def test_archives_of_each_engine_and_format(
+    service: StandIn, instance: str, format: str, name: str, part: bytes
+) -> None:
+    task = service.add_task(instance, task_id="dt-1", databases=["shop"], format=format)
+    assert part in entries(service.objects_of(task)[0])[f"dt-1/{name}"]
+
+
+def test_habits_of_archives(service: StandIn) -> None:
+    service.habits.archive_dialect = {"null": "NULL", "quoting": "all"}
+    service.habits.archive_tars = 1
+    service.habits.archive_order = "structures last"
+    stored = service.objects_of(service.add_task("rm-1", task_id="dt-1", databases=["shop"]))[0]
+    with tarfile.open(fileobj=io.BytesIO(stored.read()), mode="r:gz") as archive:
+        assert archive.getnames() == list(entries(stored))
+    assert [name.endswith("structure.sql") for name in entries(stored)] == sorted(
+        name.endswith("structure.sql") for name in entries(stored)
+    )
+    assert b'"3",NULL,' in entries(stored)["dt-1/shop/edge cases & 漢字's/data/0.csv"]
+
+
+def test_archives_by_zstandard(service: StandIn) -> None:
     task = service.add_task("rm-bp1abc", zstd=True)
     assert service.objects_of(task)[0].read()[:4] == b"\x28\xb5\x2f\xfd"
     assert gz(b"x") == gz(b"x")
