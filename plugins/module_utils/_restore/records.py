@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from .model import Dialect
+from .model import Dialect, Null
 
 #: All bytes but those that separate fields and records.
 _NO_MARKS = bytes(set(range(256)) - set(b'",\n'))
@@ -24,6 +24,8 @@ _NO_MARKS = bytes(set(range(256)) - set(b'",\n'))
 _STRAY_QUOTE = re.compile(rb'[^,\n"]"|"[^,\n"]')
 #: What is NULL in one notation or another.
 _NO_TEXT = (b"", b"NULL", rb"\N")
+#: What stands for a quoted field, and for a quote, where neither may be meant. They are in no UTF-8.
+_FIELD, _QUOTE = b"\xff", b"\xfe"
 #: A field with its quotes, or without, and what ends it.
 _FIELDS = {
     True: re.compile(
@@ -148,6 +150,34 @@ def commas_of(piece: bytes, has_escapes: bool) -> list[int]:
     if piece.endswith(b"\n"):
         lines.pop()
     return list(map(len, lines))
+
+
+def with_null(piece: bytes, dialect: Dialect, null: Null) -> bytes:
+    """Return the piece with NULL in another notation.
+
+    A text without quotes that would be taken for it gets quotes.
+    """
+    if not piece.endswith(b"\n"):
+        piece += b"\n"
+    plain = masked(piece, dialect.has_escapes)
+    parts, at = [], 0
+    # Escaped quotes are not among those that count: lengths tell where the others are.
+    for part in plain.split(b'"'):
+        parts.append(piece[at : at + len(part)])
+        at += len(part) + 1
+    outside = b"\n" + _FIELD.join(parts[::2])
+    if null is not dialect.null:
+        # By functions, as a backslash in a replacement would be an escape.
+        text = _QUOTE + null.token + _QUOTE
+        outside = _unquoted(null.token).sub(lambda _match: text, outside)
+        outside = _unquoted(dialect.null.token).sub(lambda _match: null.token, outside)
+    parts[::2] = outside[1:].replace(_QUOTE, b'"').split(_FIELD)
+    return b'"'.join(parts)
+
+
+def _unquoted(token: bytes) -> re.Pattern[bytes]:
+    """Return the pattern of a field without quotes that is the token."""
+    return re.compile(rb"(?<=[,\n])" + re.escape(token) + rb"(?=[,\n])")
 
 
 def has_unknown_escape(data: bytes) -> bool:

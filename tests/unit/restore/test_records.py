@@ -19,6 +19,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.records i
     has_unknown_escape,
     last_record,
     values_of,
+    with_null,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,3 +135,21 @@ def test_unquoted_texts_are_seen_but_not_nulls() -> None:
         for piece in (b"1,text\n", b"1,NULL\n", b"1,\\N\n", b"1,\n", b'1,"x"\n')
     ]
     assert columns == [{1}, set(), set(), set(), set()]
+
+
+@given(rows, dialects, st.sampled_from(Null), st.booleans())
+def test_null_can_be_written_in_another_notation(
+    table: list[Values], dialect: Dialect, null: Null, doubles: bool
+) -> None:
+    data = b"".join(written(values, dialect, doubles) for values in table)
+    other = with_null(data, dialect, null)
+    changed = Dialect(null, dialect.has_escapes)
+    assert other == b"".join(written(values, changed, doubles) for values in table)
+
+
+def test_a_text_without_quotes_that_looks_like_the_other_notation_gets_quotes() -> None:
+    assert with_null(b"NULL,,x\n,NULL", Dialect(Null.EMPTY, False), Null.WORD) == b'"NULL",NULL,x\nNULL,"NULL"\n'
+
+
+def test_fields_that_follow_each_other_are_all_changed() -> None:
+    assert with_null(b",,,\n", Dialect(Null.EMPTY, False), Null.WORD) == b"NULL,NULL,NULL,NULL\n"

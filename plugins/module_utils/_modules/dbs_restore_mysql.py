@@ -1,0 +1,101 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_restore_mysql``: from its options to its result."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._base.errors import ConfigurationError
+from .._plugin.checks import Choices, Options, check_choice, check_range
+from .._plugin.runner import ModuleSpec
+from .._restore.mysql_connection import Login
+from .._restore.mysql_grammar import MySQLGrammar
+from .._restore.mysql_server import MySQLServer
+from .._restore.mysql_session import MySQLOptions
+from .restore import RESTORE_SPEC, RestoreRunner
+
+_ESCAPES = Choices(("auto", "backslash", "none"))
+_LOCAL_INFILE = Choices(("require", "set"))
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    **RESTORE_SPEC,
+    "login_user": {"type": "str"},
+    "login_password": {"type": "str", "no_log": True},
+    "login_host": {"type": "str", "default": "localhost"},
+    "login_port": {"type": "int", "default": 3306},
+    "login_unix_socket": {"type": "path"},
+    "config_file": {"type": "path"},
+    "ca_cert": {"type": "path", "aliases": ["ssl_ca"]},
+    "client_cert": {"type": "path", "aliases": ["ssl_cert"]},
+    "client_key": {"type": "path", "aliases": ["ssl_key"]},
+    "check_hostname": {"type": "bool"},
+    "connect_timeout": {"type": "int", "default": 30},
+    "csv_escape": {"type": "str", "default": "auto", "choices": _ESCAPES},
+    "time_zone": {"type": "str"},
+    "collation_map": {"type": "dict", "default": {}},
+    "binlog": {"type": "bool", "default": True},
+    "local_infile": {"type": "str", "default": "require", "choices": _LOCAL_INFILE},
+}
+
+
+class RestoreMySQL(RestoreRunner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+    GRAMMAR = MySQLGrammar
+    LEFT_OUT = ("foreign keys", "views", "routines", "triggers", "CHECK constraints")
+
+    def has_escapes(self, options: Options) -> t.Optional[bool]:
+        escape = check_choice("csv_escape", options["csv_escape"], _ESCAPES)
+        return None if escape == "auto" else escape == "backslash"
+
+    def data_options_of(self, options: Options) -> dict[str, t.Any]:
+        return {
+            "time_zone": options["time_zone"],
+            "collation_map": options["collation_map"],
+        }
+
+    def server_of(self, options: Options) -> MySQLServer:
+        local_infile = check_choice(
+            "local_infile", options["local_infile"], _LOCAL_INFILE
+        )
+        return MySQLServer(
+            MySQLOptions(
+                _login(options),
+                options["time_zone"],
+                _collation_map(options["collation_map"]),
+                options["binlog"],
+                local_infile == "set",
+                options["show_data"],
+            )
+        )
+
+
+def _login(options: Options) -> Login:
+    return Login(
+        options["login_user"],
+        options["login_password"],
+        options["login_host"],
+        check_range(options, "login_port", 1, 65535),
+        options["login_unix_socket"],
+        options["config_file"],
+        options["ca_cert"],
+        options["client_cert"],
+        options["client_key"],
+        options["check_hostname"],
+        check_range(options, "connect_timeout", 1, 3600, " seconds"),
+    )
+
+
+def _collation_map(given: t.Mapping[str, t.Any]) -> dict[str, str]:
+    for old, new in given.items():
+        # They become part of a statement.
+        for name in (old, new):
+            if not isinstance(name, str) or not name.replace("_", "").isalnum():
+                raise ConfigurationError(
+                    f"collation_map has {name!r}: give names of collations, such as utf8mb4_unicode_ci."
+                )
+    return {old.lower(): new for old, new in given.items()}

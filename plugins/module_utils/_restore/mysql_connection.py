@@ -1,0 +1,238 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Connections to MySQL and MariaDB, by PyMySQL or mysqlclient, and what their errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+import traceback
+import typing as t
+
+from .._base.errors import BackupError, MissingLibraryError
+from .._base.text import hide
+from .errors import DatabaseConnectionError, DatabaseError
+
+#: Errors of the client and of the server that end a connection.
+_LOST = {
+    0,
+    1053,
+    1077,
+    1079,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1927,
+    4031,
+    *range(2000, 2100),
+}
+#: Another transaction was in the way: a deadlock, and a lock that was not given in time.
+_TRANSIENT = {1205, 1213}
+_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1410, 1419, 1698}
+#: Where a message quotes values of rows, and what stays of it.
+_DATA = (
+    (re.compile(r"(Duplicate entry) '.*'( for key)", re.DOTALL), r"\1 …\2"),
+    (
+        re.compile(
+            r"((?:Incorrect|Truncated incorrect) [^:]{1,40} value:?) '.*'", re.DOTALL
+        ),
+        r"\1 …",
+    ),
+    (re.compile(r"(near) '.*'", re.DOTALL), r"\1 …"),
+    (re.compile(r"(no partition for value) .*", re.DOTALL), r"\1 …"),
+    (
+        re.compile(
+            r"(Invalid (?:JSON|utf8mb4|utf8mb3|utf8|character)[^:]{0,60}: )'.*'",
+            re.DOTALL,
+        ),
+        r"\1…",
+    ),
+)
+_HINTS = {
+    1045: "Check login_user and login_password",
+    1698: "Run it as the system's user of that name, for example with become",
+    1062: "The backup has two rows with this key: check the collation of the table, and that the backup is not damaged",
+    1114: "Free some space on the server, and run it again",
+    1021: "Free some space on the server, and run it again",
+    1118: "The row format of the server does not take so large rows: set innodb_strict_mode or the row format of the table",
+    1153: "Set max_allowed_packet of the server to a larger value",
+    1290: "The server is read-only: restore on the primary",
+    1836: "The server is read-only: restore on the primary",
+    1148: "Set local_infile of the server to ON, or the option local_infile to set",
+    3948: "Set local_infile of the server to ON, or the option local_infile to set",
+    4166: "Set local_infile of the server to ON, or the option local_infile to set",
+}
+
+
+class Login(t.NamedTuple):
+    """How to log in. Without a host and a socket, what the option file or the driver says."""
+
+    user: t.Optional[str] = None
+    password: t.Optional[str] = None
+    host: t.Optional[str] = None
+    port: t.Optional[int] = None
+    unix_socket: t.Optional[str] = None
+    config_file: t.Optional[str] = None
+    ca_cert: t.Optional[str] = None
+    client_cert: t.Optional[str] = None
+    client_key: t.Optional[str] = None
+    check_hostname: t.Optional[bool] = None
+    connect_timeout: int = 30
+
+    @property
+    def is_trusted(self) -> bool:
+        """Return whether nobody else can play the server: it is on this host, or has a certificate."""
+        return bool(
+            self.unix_socket
+            or self.ca_cert
+            or self.host in ("localhost", "127.0.0.1", "::1")
+        )
+
+    @property
+    def printable(self) -> str:
+        return self.unix_socket or f"{self.host}:{self.port}"
+
+
+class Connection:
+    """A connection. Statements raise DatabaseError or DatabaseConnectionError.
+
+    ``shows_data``: whether messages may have values of rows.
+    """
+
+    def __init__(
+        self, login: Login, *, shows_data: bool, local_infile: bool = False
+    ) -> None:
+        hide(login.password)
+        self._driver = _driver()
+        self._shows_data = shows_data
+        self._name = login.printable
+        arguments = _arguments(login, self._driver.__name__)
+        if local_infile:
+            arguments["local_infile"] = 1
+        with self.translated("connect to the database server"):
+            self._connection = self._driver.connect(**arguments)
+
+    def execute(
+        self, statement: t.Union[str, bytes], values: t.Optional[t.Sequence[t.Any]] = None
+    ) -> int:
+        """Run a statement. Returns the number of rows that it changed."""
+        with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute(statement, values)
+            return t.cast(int, cursor.rowcount)
+
+    def query(
+        self, statement: str, values: t.Optional[t.Sequence[t.Any]] = None
+    ) -> list[tuple[t.Any, ...]]:
+        with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    def value(
+        self, statement: str, values: t.Optional[t.Sequence[t.Any]] = None
+    ) -> t.Any:
+        rows = self.query(statement, values)
+        return rows[0][0] if rows else None
+
+    def commit(self) -> None:
+        with self.translated():
+            self._connection.commit()
+
+    def rollback(self) -> None:
+        """Undo the transaction. The server does that itself where the connection is lost."""
+        with contextlib.suppress(Exception):
+            self._connection.rollback()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connection.close()
+
+    @property
+    def number(self) -> int:
+        return t.cast(int, self._connection.thread_id())
+
+    def shown(self, message: str) -> str:
+        """Return a message of the server without values of rows."""
+        if not self._shows_data:
+            for pattern, rest in _DATA:
+                message = pattern.sub(rest, message)
+        return message
+
+    @contextlib.contextmanager
+    def translated(self, operation: str = "") -> t.Iterator[None]:
+        """Raise errors of the driver as those of the restore."""
+        try:
+            yield
+        except BackupError:
+            raise
+        except self._driver.Error as error:
+            raise self._error(error, operation) from None
+        except OSError as error:
+            raise self._lost(str(error.strerror or error), operation) from None
+
+    def _error(self, error: Exception, operation: str) -> BackupError:
+        code, message = 0, str(error)
+        if len(error.args) > 1 and isinstance(error.args[0], int):
+            code, message = error.args[0], str(error.args[1])
+        if code in _LOST:
+            return self._lost(message, operation)
+        hint = _HINTS.get(code, "")
+        if code in _DENIED and not hint:
+            hint = (
+                "The user needs SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER and CREATE TEMPORARY TABLES on "
+                "the databases of the restore and on apsaradb_restore: GRANT them"
+            )
+        return DatabaseError(
+            self.shown(message),
+            code=str(code),
+            hint=hint,
+            operation=operation,
+            is_transient=code in _TRANSIENT,
+        )
+
+    def _lost(self, message: str, operation: str) -> DatabaseConnectionError:
+        return DatabaseConnectionError(
+            f"no connection to the database server at {self._name}: {message or 'it was lost'}",
+            hint="Check that it runs, and login_host, login_port and login_unix_socket",
+            operation=operation,
+        )
+
+
+def _driver() -> t.Any:
+    """Import a driver. Raises MissingLibraryError."""
+    for name in ("pymysql", "MySQLdb"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            trace = traceback.format_exc()
+    raise MissingLibraryError("PyMySQL", "to restore into MySQL", trace)
+
+
+def _arguments(login: Login, driver: str) -> dict[str, t.Any]:
+    arguments: dict[str, t.Any] = {
+        "user": login.user,
+        "password": login.password,
+        "host": login.host,
+        "port": login.port,
+        "unix_socket": login.unix_socket,
+        "read_default_file": login.config_file,
+        "connect_timeout": login.connect_timeout,
+        "charset": "utf8mb4",
+    }
+    if login.config_file:
+        arguments["read_default_group"] = "client"
+    if login.ca_cert or login.client_cert:
+        ssl = {"ca": login.ca_cert, "cert": login.client_cert, "key": login.client_key}
+        arguments["ssl"] = {name: path for name, path in ssl.items() if path}
+        if driver == "pymysql":
+            checks = login.check_hostname
+            arguments["ssl"]["check_hostname"] = (
+                bool(login.ca_cert) if checks is None else checks
+            )
+    return {name: value for name, value in arguments.items() if value is not None}

@@ -1,0 +1,381 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Structures of MySQL: CREATE DATABASE, and CREATE TABLE with its columns and keys.
+
+Texts of the structure are kept as they stand. Only the name of the table, keys that are made later, and collations
+that are mapped are changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from .engine import Grammar
+from .errors import InvalidBackupError
+from .model import Column, ColumnKind, DatabaseStructure, Null, TableStructure
+
+#: Tokens of a statement. Comments are not among them, but what MySQL executes of them is.
+_TOKEN = re.compile(
+    r"""(?P<skip>\s+|--[ \t][^\n]*|\#[^\n]*|/\*!\d*|\*/|/\*.*?\*/)
+    |(?P<name>`(?:[^`]|``)*`)
+    |(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")
+    |(?P<word>[\w$@.\-]+)
+    |(?P<mark>.)""",
+    re.DOTALL | re.VERBOSE,
+)
+#: Types whose values are hexadecimal digits in CSV.
+_BINARY = re.compile(
+    r"(bit|binary|varbinary|tinyblob|blob|mediumblob|longblob|geometry|point|linestring|polygon"
+    r"|multipoint|multilinestring|multipolygon|geometrycollection|geomcollection|vector)\b"
+)
+#: Types whose values may be empty. JSON is text as well, but never empty.
+_TEXT = re.compile(
+    r"(char|varchar|tinytext|text|mediumtext|longtext|enum|set|nchar|nvarchar)\b"
+)
+#: Engines that cannot undo a transaction.
+NO_TRANSACTIONS = {
+    "myisam",
+    "aria",
+    "memory",
+    "heap",
+    "csv",
+    "archive",
+    "merge",
+    "mrg_myisam",
+    "blackhole",
+}
+_KEY_WORDS = {"key", "index", "unique", "fulltext", "spatial"}
+
+
+class Token(t.NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """The word in small letters; empty for anything else."""
+        return self.text.lower() if self.kind == "word" else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key of a table. ``text``: its line in CREATE TABLE. ``columns``: those that it names."""
+
+    name: str
+    text: str
+    columns: tuple[str, ...]
+    is_primary: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class MySQLTable(TableStructure):
+    """A table of MySQL.
+
+    ``lines``: columns and constraints. ``options``: what follows the closing parenthesis.
+    ``deferred``: the keys that can be made after the data.
+    """
+
+    lines: tuple[str, ...] = ()
+    all_keys: tuple[Key, ...] = ()
+    deferred: tuple[Key, ...] = ()
+    options: str = ""
+    engine: str = "innodb"
+    collations: frozenset[str] = frozenset()
+    has_timestamps: bool = False
+
+    @property
+    def has_transactions(self) -> bool:
+        return self.engine not in NO_TRANSACTIONS
+
+    def create(
+        self, name: str, defers_keys: bool, collation_map: t.Mapping[str, str]
+    ) -> str:
+        """Return the statement that makes the table. ``name``: quoted."""
+        later = self.deferred if defers_keys else ()
+        keys = [key.text for key in self.all_keys if key not in later]
+        body = ",\n  ".join([*self.lines, *keys])
+        return mapped(f"CREATE TABLE {name} (\n  {body}\n) {self.options}", collation_map)
+
+    def add_keys(
+        self, name: str, keys: t.Sequence[Key], collation_map: t.Mapping[str, str]
+    ) -> str:
+        """Return the one statement that makes keys after the data."""
+        parts = ",\n  ".join(f"ADD {key.text}" for key in keys)
+        return mapped(f"ALTER TABLE {name}\n  {parts}", collation_map)
+
+
+def quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def unquote(token: Token) -> str:
+    if token.kind in ("name", "text"):
+        mark = token.text[0]
+        return token.text[1:-1].replace(mark * 2, mark)
+    return token.text
+
+
+def tokens_of(text: str) -> list[Token]:
+    return [
+        Token(t.cast(str, match.lastgroup), match[0], match.start(), match.end())
+        for match in _TOKEN.finditer(text)
+        if match.lastgroup != "skip"
+    ]
+
+
+def mapped(statement: str, collation_map: t.Mapping[str, str]) -> str:
+    """Return the statement with other collations, outside of names and texts."""
+    if not collation_map:
+        return statement
+    parts, at = [], 0
+    for token in tokens_of(statement):
+        if token.word in collation_map:
+            parts += [statement[at : token.start], collation_map[token.word]]
+            at = token.end
+    return "".join([*parts, statement[at:]])
+
+
+class MySQLGrammar(Grammar):
+    engine = "MySQL"
+    has_schemas = False
+    table_files = ("structure.sql",)
+    has_escapes = True
+    null = Null.BACKSLASH_N
+    binary_prefix = ""
+
+    def parse_database(self, text: str, directory: str) -> DatabaseStructure:
+        tokens = tokens_of(text)
+        words = [token.word for token in tokens]
+        if "database" not in words and "schema" not in words:
+            return DatabaseStructure(directory)
+        at = next(i for i, word in enumerate(words) if word in ("database", "schema")) + 1
+        while words[at : at + 1] and words[at] in ("if", "not", "exists"):
+            at += 1
+        if at >= len(tokens):
+            raise InvalidBackupError(
+                f"the structure of database {directory!r} names no database",
+                hint="The backup is damaged: download it again",
+            )
+        return DatabaseStructure(
+            unquote(tokens[at]),
+            _option(tokens, "set", "charset"),
+            _option(tokens, "collate"),
+        )
+
+    def parse_table(
+        self, texts: t.Mapping[str, str], directory: str, schema: str = ""
+    ) -> TableStructure:
+        text = texts["structure.sql"]
+        tokens = tokens_of(text)
+        start = _after_create_table(tokens, directory)
+        name = unquote(tokens[start])
+        if name != directory:
+            raise InvalidBackupError(
+                f"the directory {directory!r} has the structure of the table {name!r}",
+                hint="The backup is damaged: download it again",
+            )
+        items, end = _items(tokens, start + 1, directory)
+        lines, columns, keys = [], [], []
+        for item in items:
+            line = text[item[0].start : item[-1].end]
+            key = _key_of(item, line)
+            if key:
+                keys.append(key)
+            else:
+                lines.append(line)
+                if item[0].word not in ("constraint", "foreign", "check"):
+                    columns.append(_column_of(item, line))
+                    keys += _key_in_column(item)
+        options = _options(text, tokens, end)
+        return _table(name, lines, columns, keys, options, items)
+
+
+def _table(
+    name: str,
+    lines: list[str],
+    columns: list[Column],
+    keys: list[Key],
+    options: str,
+    items: list[list[Token]],
+) -> MySQLTable:
+    primary = next((key.columns for key in keys if key.is_primary), ())
+    own = tuple(key for key in keys if key.text)
+    option_tokens = tokens_of(options)
+    return MySQLTable(
+        name,
+        tuple(columns),
+        primary,
+        tuple(key.name for key in keys),
+        lines=tuple(lines),
+        all_keys=own,
+        deferred=_deferrable(own, columns, items),
+        options=options,
+        engine=(_option(option_tokens, "engine") or "innodb").lower(),
+        collations=frozenset(
+            _collations([*option_tokens, *(one for item in items for one in item)])
+        ),
+        has_timestamps=any(column.type.startswith("timestamp") for column in columns),
+    )
+
+
+def _deferrable(
+    keys: tuple[Key, ...], columns: list[Column], items: list[list[Token]]
+) -> tuple[Key, ...]:
+    """Return the keys that can be made after the data."""
+    words = [{token.word for token in item} for item in items]
+    # Generated columns and foreign keys can stand on a key: then none is made later.
+    if any(column.is_generated for column in columns) or any(
+        "foreign" in item for item in words
+    ):
+        return ()
+    counting = {
+        unquote(item[0]) for item, found in zip(items, words) if "auto_increment" in found
+    }
+    later = [key for key in keys if not key.is_primary]
+    # The column that counts needs a key that begins with it from the start.
+    for name in counting:
+        if not any(key.is_primary and key.columns[:1] == (name,) for key in keys):
+            needed = next((key for key in later if key.columns[:1] == (name,)), None)
+            if needed:
+                later.remove(needed)
+    return tuple(later)
+
+
+def _after_create_table(tokens: list[Token], directory: str) -> int:
+    """Return the place of the table's name."""
+    words = [token.word for token in tokens]
+    for i in range(len(words) - 2):
+        if words[i] == "create" and words[i + 1] == "table":
+            i += 2
+            while words[i] in ("if", "not", "exists"):
+                i += 1
+            # Of a qualified name, the last part.
+            while i + 2 < len(tokens) and tokens[i + 1].text == ".":
+                i += 2
+            return i
+    raise InvalidBackupError(
+        f"the structure of table {directory!r} has no CREATE TABLE",
+        hint="The backup is damaged: download it again",
+    )
+
+
+def _items(tokens: list[Token], at: int, directory: str) -> tuple[list[list[Token]], int]:
+    """Split what is between the parentheses at its commas. Returns also the place behind them."""
+    items: list[list[Token]] = [[]]
+    depth = 0
+    for i in range(at, len(tokens)):
+        text = tokens[i].text if tokens[i].kind == "mark" else ""
+        depth += (text == "(") - (text == ")")
+        if depth == 0:
+            return items, i + 1
+        if text == "," and depth == 1:
+            items.append([])
+        elif not (text == "(" and depth == 1 and items == [[]]):
+            items[-1].append(tokens[i])
+    raise InvalidBackupError(
+        f"the structure of table {directory!r} ends in the middle of CREATE TABLE",
+        hint="The backup is damaged: download it again",
+    )
+
+
+def _options(text: str, tokens: list[Token], end: int) -> str:
+    """Return the options of the table, up to the end of the statement."""
+    start = tokens[end - 1].end
+    stop = next((one.start for one in tokens[end:] if one.text == ";"), len(text))
+    rest = tokens_of(text[stop + 1 :])
+    if rest:
+        raise InvalidBackupError(
+            f"after CREATE TABLE, there is another statement in its structure: {rest[0].text[:20]}",
+            hint="Structures of the service have one statement: check where the backup comes from",
+        )
+    return text[start:stop].strip()
+
+
+def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
+    """Return the key that a line defines; None if it defines none."""
+    words = [token.word for token in item]
+    at = 0
+    constraint = ""
+    if words[0] == "constraint":
+        constraint, at = (
+            (unquote(item[1]), 2) if words[1] not in ("primary", "unique") else ("", 1)
+        )
+    if words[at] == "primary":
+        return Key("PRIMARY", line, _columns_of(item), is_primary=True)
+    if words[at] not in _KEY_WORDS:
+        return None
+    while words[at] in _KEY_WORDS:
+        at += 1
+    columns = _columns_of(item)
+    name = constraint
+    if item[at].text != "(" and words[at] != "using":
+        name = unquote(item[at])
+    return Key(name or (columns[0] if columns else ""), line, columns)
+
+
+def _columns_of(item: list[Token]) -> tuple[str, ...]:
+    """Return the columns of a key: each name right after an opening parenthesis or a comma."""
+    start = next(i for i, token in enumerate(item) if token.text == "(")
+    return tuple(
+        unquote(token)
+        for before, token in zip(item[start:], item[start + 1 :])
+        if before.text in "(," and token.kind in ("name", "word")
+    )
+
+
+def _key_in_column(item: list[Token]) -> t.Iterator[Key]:
+    """Yield the key that is said beside a column. It has no line of its own."""
+    words = [token.word for token in item]
+    name = unquote(item[0])
+    if "primary" in words[1:]:
+        yield Key("PRIMARY", "", (name,), is_primary=True)
+    elif "unique" in words[1:]:
+        yield Key(name, "", (name,))
+
+
+def _column_of(item: list[Token], line: str) -> Column:
+    words = [token.word for token in item]
+    type_end = item[1].end
+    if len(item) > 2 and item[2].text == "(":
+        type_end = next(token.end for token in item if token.text == ")")
+    type = " ".join(
+        line[item[1].start - item[0].start : type_end - item[0].start].lower().split()
+    )
+    is_generated = "generated" in words or (
+        "as" in words and item[words.index("as") + 1].text == "("
+    )
+    kind = ColumnKind.OTHER
+    if _BINARY.match(type) or (
+        _TEXT.match(type) and "binary" in words[2:4] and "charset" in words
+    ):
+        kind = ColumnKind.BINARY
+    elif _TEXT.match(type):
+        kind = ColumnKind.TEXT
+    return Column(unquote(item[0]), type, kind, is_generated)
+
+
+def _option(tokens: t.Sequence[Token], *names: str) -> str:
+    """Return the value of an option, as in ``ENGINE=InnoDB`` or ``CHARACTER SET utf8mb4``."""
+    for i, token in enumerate(tokens[:-1]):
+        if token.word in names:
+            following = tokens[i + 1 : i + 3]
+            value = following[1:] if following[0].text == "=" else following
+            if value:
+                return unquote(value[0])
+    return ""
+
+
+def _collations(tokens: t.Sequence[Token]) -> t.Iterator[str]:
+    for i, token in enumerate(tokens):
+        if token.word == "collate":
+            value = [one for one in tokens[i + 1 : i + 3] if one.text != "="]
+            if value:
+                yield unquote(value[0]).lower()

@@ -1,0 +1,293 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""A MySQL or MariaDB server that a backup is restored into."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import typing as t
+
+from .._base.errors import ConfigurationError
+from . import mysql_store as store
+from .engine import Server, Session
+from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
+from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
+from .mysql_connection import Connection
+from .mysql_grammar import MySQLTable, quote
+from .mysql_session import SQL_MODE, MySQLOptions, MySQLSession
+
+#: The oldest version that is supported, by the name of the server.
+_OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
+#: Seconds that the controlling connection may be silent, while others load: the longest that servers take.
+_WAIT_TIMEOUT = 31_536_000
+#: The redo log of MySQL by default, in bytes. With less than four times as much, large tables wait for it.
+_DEFAULT_REDO_LOG = 100 << 20
+
+
+class MySQLServer(Server):
+    def __init__(self, options: MySQLOptions) -> None:
+        self._options = options
+        self._opened: t.Optional[Connection] = None
+        self._is_mariadb = False
+        self._has_set = False
+
+    @property
+    def _connection(self) -> Connection:
+        assert self._opened, "it is opened first"
+        return self._opened
+
+    def open(self) -> str:
+        self._opened = Connection(
+            self._options.login, shows_data=self._options.shows_data
+        )
+        version = str(self._connection.value("SELECT VERSION()"))
+        self._is_mariadb = "mariadb" in version.lower()
+        name = "MariaDB" if self._is_mariadb else "MySQL"
+        number = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)[\d.]*", version)
+        if not number or (int(number[1]), int(number[2])) < _OLDEST[name]:
+            oldest = ".".join(map(str, _OLDEST[name]))
+            raise ConfigurationError(
+                f"the server is {name} {version}: use {name} {oldest} or newer."
+            )
+        self._connection.execute("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
+        return f"{name} {number[0].replace('5.5.5-', '')}"
+
+    def close(self) -> None:
+        if self._opened:
+            if self._has_set:
+                self._put_back()
+            self._opened.close()
+            self._opened = None
+
+    def check(self, plan: Plan) -> list[str]:
+        self._check_collations(plan)
+        self._check_names(plan)
+        if any(
+            file.format is not DataFormat.SQL
+            for one in plan.tables
+            for file in one.source.files
+        ):
+            self._check_local_infile()
+        return list(self._advice(plan))
+
+    def existing(self, plan: Plan) -> list[TablePlan]:
+        names = self._names_in(plan)
+        return [
+            one for one in plan.tables if (one.target.database, one.target.name) in names
+        ]
+
+    def lock(self, plan: Plan) -> None:
+        # Given back by the server when the connection ends, however that happens.
+        for database in sorted(plan.databases):
+            digest = hashlib.sha256(database.encode()).hexdigest()[:16]
+            taken = self._connection.value(
+                "SELECT GET_LOCK(%s, 0)", [f"{store.DATABASE}/{digest}"]
+            )
+            if taken != 1:
+                raise RestoreConflictError(
+                    f"another run restores into the database {database}",
+                    hint="Wait until it has finished",
+                )
+
+    def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
+        record = store.find(self._connection, restore_id)
+        # Of a snapshot: without its end, later reads would see the same.
+        self._connection.commit()
+        return record
+
+    def begin(self, plan: Plan) -> None:
+        store.begin(self._connection, plan)
+
+    def create(self, plan: Plan, record: RestoreRecord) -> None:
+        connection = self._connection
+        self._allow_local_infile()
+        connection.execute("SET SESSION sql_mode = %s", [SQL_MODE])
+        connection.execute("SET SESSION foreign_key_checks = 0")
+        if not self._options.writes_binlog:
+            connection.execute("SET SESSION sql_log_bin = 0")
+        for name, structure in plan.databases.items():
+            charset = f" CHARACTER SET {structure.charset}" if structure.charset else ""
+            collation = self._options.collation_map.get(
+                structure.collation, structure.collation
+            )
+            collate = f" COLLATE {collation}" if collation else ""
+            connection.execute(
+                f"CREATE DATABASE IF NOT EXISTS {quote(name)}{charset}{collate}"
+            )
+        names = self._names_in(plan)
+        for one in plan.tables:
+            self._create_table(one, record, (one.place.database, one.place.name) in names)
+
+    def set_state(self, restore_id: str, state: State) -> None:
+        store.set_state(self._connection, restore_id, state)
+
+    def session(self) -> Session:
+        return MySQLSession(self._options)
+
+    def complete(self, plan: Plan) -> None:
+        pass
+
+    def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
+        counts: dict[int, t.Optional[int]] = {}
+        for number, table in record.tables.items():
+            try:
+                counts[number] = self._connection.value(
+                    f"SELECT COUNT(*) FROM {store.qualified(table.target)}"
+                )
+            except DatabaseError as error:
+                if error.code not in ("1049", "1146"):
+                    raise
+                counts[number] = None
+        self._connection.commit()
+        return counts
+
+    def _create_table(self, one: TablePlan, record: RestoreRecord, exists: bool) -> None:
+        connection, structure = self._connection, t.cast(MySQLTable, one.structure)
+        known = record.tables.get(one.number)
+        place = store.qualified(one.place)
+        if exists and (known is None or known.state is State.PLANNED):
+            # Made by a run that was killed before it could record that, or by somebody else meanwhile.
+            if connection.value(f"SELECT 1 FROM {place} LIMIT 1"):
+                raise RestoreConflictError(
+                    f"{one.place} was created by somebody else meanwhile, and has rows",
+                    hint="Drop it, or set rename to restore under another name",
+                )
+        elif not exists:
+            store.forget_pieces(connection, record, one.number)
+            statement = structure.create(
+                place, one.defers_keys, self._options.collation_map
+            )
+            connection.execute(statement)
+        elif not structure.has_transactions and known and known.state is not State.DONE:
+            # What of a piece is in it nobody knows.
+            connection.execute(f"TRUNCATE TABLE {place}")
+            store.forget_pieces(connection, record, one.number)
+        if known is None or known.state is State.PLANNED or not exists:
+            store.set_table_state(
+                connection, record.restore_id, one.number, State.LOADING
+            )
+
+    def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
+        databases = {one.target.database for one in plan.tables}
+        databases |= {one.place.database for one in plan.tables}
+        marks = ", ".join(["%s"] * len(databases))
+        rows = self._connection.query(
+            f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({marks})",
+            sorted(databases),
+        )
+        self._connection.commit()
+        return {(str(schema), str(name)) for schema, name in rows}
+
+    def _check_names(self, plan: Plan) -> None:
+        for one in plan.tables:
+            if one.target.database.lower() in _OWN:
+                raise InvalidBackupError(
+                    f"{one.target} would be in a database of the server itself",
+                    hint="Set exclude, or rename",
+                )
+            if one.target != one.source.name and any(
+                file.format is DataFormat.SQL for file in one.source.files
+            ):
+                raise InvalidBackupError(
+                    f"{one.source.name} cannot be renamed, as its data files are SQL with the name in them",
+                    hint="Create the download task with the format csv",
+                )
+
+    def _check_collations(self, plan: Plan) -> None:
+        known = {
+            str(name).lower()
+            for (name,) in self._connection.query(
+                "SELECT collation_name FROM information_schema.collations"
+            )
+        }
+        options = self._options.collation_map
+        for old, new in options.items():
+            if new.lower() not in known:
+                raise InvalidBackupError(
+                    f"collation_map gives {old} the collation {new}, which the server does not have"
+                )
+        for one in plan.tables:
+            missing = sorted(
+                t.cast(MySQLTable, one.structure).collations - known - set(options)
+            )
+            if missing:
+                raise InvalidBackupError(
+                    f"{one.source.name} has the collation {missing[0]}, which the server does not have",
+                    hint=f"Set collation_map to another one for it, such as {{{missing[0]}: utf8mb4_unicode_ci}}",
+                )
+        for name, structure in plan.databases.items():
+            collation = structure.collation.lower()
+            if collation and collation not in known and collation not in options:
+                raise InvalidBackupError(
+                    f"the database {name} has the collation {collation}, which the server does not have",
+                    hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",
+                )
+
+    def _check_local_infile(self) -> None:
+        if not self._options.login.is_trusted:
+            raise ConfigurationError(
+                "CSV files are loaded by LOAD DATA LOCAL, by which a server can ask for any file of this host: "
+                "set login_unix_socket, ca_cert, or login_host to localhost."
+            )
+        if not self._options.sets_local_infile and not self._is_local_infile_on():
+            raise ConfigurationError(
+                "the variable local_infile of the server is OFF: set it to ON, or the option local_infile to set."
+            )
+
+    def _is_local_infile_on(self) -> bool:
+        return bool(self._connection.value("SELECT @@GLOBAL.local_infile"))
+
+    def _allow_local_infile(self) -> None:
+        connection = self._connection
+        # Of a run that was killed, it is still as that run had set it.
+        self._has_set = bool(
+            connection.value(f"SELECT COUNT(*) FROM {store.DATABASE}.settings")
+        )
+        if self._options.sets_local_infile and not self._is_local_infile_on():
+            connection.execute(
+                f"INSERT IGNORE INTO {store.DATABASE}.settings VALUES ('local_infile', '0')"
+            )
+            connection.commit()
+            self._has_set = True
+            connection.execute("SET GLOBAL local_infile = 1")
+
+    def _put_back(self) -> None:
+        """Put back settings as they were. What fails is left for the next run."""
+        with contextlib.suppress(Exception):
+            self._connection.rollback()
+            for name, value in self._connection.query(
+                f"SELECT name, value FROM {store.DATABASE}.settings"
+            ):
+                if name == "local_infile":
+                    self._connection.execute("SET GLOBAL local_infile = %s", [int(value)])
+            self._connection.execute(f"DELETE FROM {store.DATABASE}.settings")
+            self._connection.commit()
+
+    def _advice(self, plan: Plan) -> t.Iterator[str]:
+        stamped = [
+            one for one in plan.tables if t.cast(MySQLTable, one.structure).has_timestamps
+        ]
+        if stamped and not self._options.time_zone:
+            yield (
+                f"{stamped[0].target} has TIMESTAMP columns, whose time zone the backup does not say: they are read in that "
+                "of the server. Set time_zone if the instance had another one."
+            )
+        if (
+            not self._is_mariadb
+            and max(one.source.size for one in plan.tables) > _DEFAULT_REDO_LOG
+        ):
+            rows = self._connection.query(
+                "SHOW GLOBAL VARIABLES LIKE 'innodb_redo_log_capacity'"
+            )
+            if rows and int(rows[0][1]) <= 4 * _DEFAULT_REDO_LOG:
+                yield "Set innodb_redo_log_capacity to 2 GiB or more for the time of the restore: the server then writes less."
+
+
+#: Databases of servers themselves.
+_OWN = {"mysql", "sys", "information_schema", "performance_schema", store.DATABASE}

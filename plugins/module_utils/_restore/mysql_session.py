@@ -1,0 +1,239 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""One connection that loads into MySQL: pieces, then what was deferred, then the verification."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import typing as t
+
+from . import mysql_store as store
+from .engine import Session
+from .errors import InvalidBackupError, VerificationError
+from .model import (
+    ColumnKind,
+    DataFormat,
+    Dialect,
+    Loaded,
+    Null,
+    Piece,
+    Plan,
+    State,
+    TablePlan,
+    Verified,
+)
+from .mysql_connection import Connection, Login
+from .mysql_grammar import MySQLTable, quote
+from .mysql_verification import compare_samples
+from .records import with_null
+from .statements import split, table_of
+
+#: Strict, as what does not fit must be an error, but for zero dates, which are in old data.
+SQL_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
+#: Warnings that a message quotes.
+_SHOWN_WARNINGS = 5
+#: Seconds that the server waits for the next bytes of a piece. They are in memory, but the machine may be slow.
+_NET_TIMEOUT = 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class MySQLOptions:
+    """How to restore into MySQL. ``sets_local_infile``: whether to allow it for the time of the restore."""
+
+    login: Login
+    time_zone: t.Optional[str] = None
+    collation_map: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    writes_binlog: bool = True
+    sets_local_infile: bool = False
+    shows_data: bool = False
+
+
+class MySQLSession(Session):
+    def __init__(self, options: MySQLOptions) -> None:
+        self._options = options
+        self._connection = Connection(
+            options.login, shows_data=options.shows_data, local_infile=True
+        )
+        self._prepare()
+
+    def _prepare(self) -> None:
+        run = self._connection.execute
+        run("SET SESSION sql_mode = %s", [SQL_MODE])
+        # Tables come in any order, and the backup was consistent.
+        run("SET SESSION foreign_key_checks = 0")
+        run("SET SESSION net_read_timeout = %s", [_NET_TIMEOUT])
+        run("SET SESSION net_write_timeout = %s", [_NET_TIMEOUT])
+        if self._options.time_zone:
+            run("SET SESSION time_zone = %s", [self._options.time_zone])
+        if not self._options.writes_binlog:
+            run("SET SESSION sql_log_bin = 0")
+        run("SET SESSION autocommit = 0")
+
+    def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
+        try:
+            loaded = [self._load(piece, plan) for piece in pieces]
+            self._connection.commit()
+        except BaseException:
+            self._connection.rollback()
+            raise
+        return loaded
+
+    def finish(self, table: TablePlan, plan: Plan) -> None:
+        connection, structure = self._connection, t.cast(MySQLTable, table.structure)
+        store.set_table_state(connection, plan.restore_id, table.number, State.INDEXING)
+        place = store.qualified(table.place)
+        if table.defers_keys:
+            existing = self._keys_of(table)
+            missing = [key for key in structure.deferred if key.name not in existing]
+            if missing:
+                with self._naming(table, "create the keys of"):
+                    # One statement for all: each would read the table again.
+                    connection.execute(
+                        structure.add_keys(place, missing, self._options.collation_map)
+                    )
+        connection.query(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {place}")
+        store.set_table_state(connection, plan.restore_id, table.number, State.VERIFYING)
+
+    def verify(self, table: TablePlan, plan: Plan) -> Verified:
+        connection = self._connection
+        rows = connection.value(f"SELECT COUNT(*) FROM {store.qualified(table.place)}")
+        if rows != table.source.records:
+            raise VerificationError(
+                f"{table.target} has {rows} rows, and the backup {table.source.records} records",
+                hint="Check that nobody else writes to it",
+            )
+        with self._naming(table, "compare the samples of"):
+            sampled = compare_samples(connection, table)
+        existing = self._keys_of(table)
+        missing = [key for key in table.structure.keys if key not in existing]
+        if missing:
+            raise VerificationError(f"{table.target} lacks the key {missing[0]}")
+        store.set_table_state(connection, plan.restore_id, table.number, State.DONE, rows)
+        return Verified(rows, sampled, tuple(sorted(existing)))
+
+    def cancel(self) -> None:
+        # The statement that runs has its connection to itself: another one ends it.
+        with (
+            contextlib.suppress(Exception),
+            contextlib.closing(
+                Connection(self._options.login, shows_data=False)
+            ) as other,
+        ):
+            other.execute(f"KILL {self._connection.number}")
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _load(self, piece: Piece, plan: Plan) -> Loaded:
+        with self._naming(piece.table, "load", piece):
+            if piece.file.format is DataFormat.SQL:
+                rows = self._insert(piece)
+            else:
+                rows = self._load_csv(piece, plan.dialect)
+        if rows != piece.records:
+            raise VerificationError(
+                f"the server loaded {rows} of {piece.records} records into {piece.table.target}, {_place(piece)}",
+                hint="Rows with the same key are in the backup, or somebody else writes to the table",
+            )
+        store.add_piece(self._connection, plan.restore_id, piece.key, rows)
+        return Loaded(rows)
+
+    def _load_csv(self, piece: Piece, dialect: Dialect) -> int:
+        if not piece.data:
+            return 0
+        native = Null.BACKSLASH_N if dialect.has_escapes else Null.WORD
+        data = piece.data
+        if dialect.null is not native:
+            # Only these two are known to the statement, and the word in any case.
+            data = with_null(data, dialect, Null.WORD)
+        number = os.memfd_create("piece", os.MFD_CLOEXEC)
+        try:
+            # The driver reads a file, and this one is never on a disk.
+            with open(number, "wb", closefd=False) as file:
+                file.write(data)
+            rows = self._connection.execute(_load_statement(piece, dialect, number))
+        finally:
+            os.close(number)
+        self._check_warnings(piece)
+        return rows
+
+    def _insert(self, piece: Piece) -> int:
+        table = piece.table
+        self._connection.execute(f"USE {quote(table.place.database)}")
+        rows = 0
+        names = {
+            (table.source.name.name,),
+            (table.source.name.database, table.source.name.name),
+        }
+        for statement in split(piece.data):
+            text = piece.data[statement.begin : statement.end]
+            if table_of(text) not in names:
+                raise InvalidBackupError(
+                    f"{piece.file.member} has an INSERT into another table than {table.source.name}",
+                    hint="Check where the backup comes from",
+                )
+            rows += self._connection.execute(text.rstrip().rstrip(b";"))
+            self._check_warnings(piece)
+        return rows
+
+    def _check_warnings(self, piece: Piece) -> None:
+        # Not the list of warnings, which ends after 64 or 1024.
+        count = self._connection.value("SELECT @@warning_count")
+        if count:
+            shown = self._connection.query(f"SHOW WARNINGS LIMIT {_SHOWN_WARNINGS}")
+            said = "; ".join(self._connection.shown(str(row[2])) for row in shown)
+            raise VerificationError(
+                f"the server gave {count} warnings for {piece.table.target}, {_place(piece)}: {said}",
+                hint="Nothing of this piece is in the table. Check csv_null, csv_escape and the structure of the table",
+            )
+
+    def _keys_of(self, table: TablePlan) -> set[str]:
+        rows = self._connection.query(
+            "SELECT DISTINCT index_name FROM information_schema.statistics WHERE table_schema = %s AND table_name = %s",
+            [table.place.database, table.place.name],
+        )
+        return {str(name) for (name,) in rows}
+
+    @contextlib.contextmanager
+    def _naming(
+        self, table: TablePlan, verb: str, piece: t.Optional[Piece] = None
+    ) -> t.Iterator[None]:
+        """Have errors name the table, and the records of a piece."""
+        from .._base.errors import BackupError
+
+        try:
+            yield
+        except BackupError as error:
+            where = f", {_place(piece)}" if piece else ""
+            error.in_context(f"{verb} {table.target}{where}")
+            raise
+
+
+def _place(piece: Piece) -> str:
+    last = piece.first_record + piece.records - 1
+    return f"records {piece.first_record} to {last} of {piece.file.member}"
+
+
+def _load_statement(piece: Piece, dialect: Dialect, number: int) -> str:
+    columns, settings = [], []
+    for i, name in enumerate(piece.file.columns):
+        column = piece.table.structure.column(name)
+        if column.is_generated:
+            columns.append("@ignored")
+        elif column.kind is ColumnKind.BINARY:
+            columns.append(f"@b{i}")
+            settings.append(f"{quote(name)} = UNHEX(@b{i})")
+        else:
+            columns.append(quote(name))
+    escape = r"\\" if dialect.has_escapes else ""
+    return (
+        f"LOAD DATA LOCAL INFILE '/proc/self/fd/{number}' INTO TABLE {store.qualified(piece.table.place)} "
+        rf"""CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' ENCLOSED BY '"' ESCAPED BY '{escape}' LINES TERMINATED BY '\n' """
+        f"({', '.join(columns)})" + (f" SET {', '.join(settings)}" if settings else "")
+    )

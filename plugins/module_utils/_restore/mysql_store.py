@@ -1,0 +1,176 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What a MySQL server keeps of restores, in a database of its own.
+
+The row of a piece is written in the transaction that loads the piece, so that it cannot say anything else than what is
+in the table.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .model import (
+    Loaded,
+    PieceKey,
+    Plan,
+    RestoreRecord,
+    State,
+    TableName,
+    TableRecord,
+)
+from .mysql_connection import Connection
+from .mysql_grammar import quote
+
+DATABASE = "apsaradb_restore"
+
+_TABLES = (
+    f"CREATE DATABASE IF NOT EXISTS {DATABASE} DEFAULT CHARACTER SET utf8mb4",
+    f"""CREATE TABLE IF NOT EXISTS {DATABASE}.restores (
+  restore_id CHAR(16) CHARACTER SET ascii NOT NULL PRIMARY KEY,
+  state VARCHAR(16) NOT NULL,
+  piece_size BIGINT NOT NULL,
+  began DATETIME NOT NULL
+) ENGINE=InnoDB""",
+    f"""CREATE TABLE IF NOT EXISTS {DATABASE}.tables (
+  restore_id CHAR(16) CHARACTER SET ascii NOT NULL,
+  number INT NOT NULL,
+  target_database VARCHAR(64) NOT NULL,
+  target_name VARCHAR(64) NOT NULL,
+  place_database VARCHAR(64) NOT NULL,
+  place_name VARCHAR(64) NOT NULL,
+  state VARCHAR(16) NOT NULL,
+  rows_expected BIGINT NOT NULL,
+  rows_found BIGINT,
+  PRIMARY KEY (restore_id, number)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin""",
+    f"""CREATE TABLE IF NOT EXISTS {DATABASE}.pieces (
+  restore_id CHAR(16) CHARACTER SET ascii NOT NULL,
+  table_number INT NOT NULL,
+  file_number INT NOT NULL,
+  piece_number INT NOT NULL,
+  row_count BIGINT NOT NULL,
+  PRIMARY KEY (restore_id, table_number, file_number, piece_number)
+) ENGINE=InnoDB""",
+    # Settings of the server that a run has changed: by the value that they had.
+    f"""CREATE TABLE IF NOT EXISTS {DATABASE}.settings (
+  name VARCHAR(64) CHARACTER SET ascii NOT NULL PRIMARY KEY,
+  value VARCHAR(64) NOT NULL
+) ENGINE=InnoDB""",
+)
+
+
+def exists(connection: Connection) -> bool:
+    found = connection.value(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_name = 'settings'",
+        [DATABASE],
+    )
+    return bool(found)
+
+
+def find(connection: Connection, restore_id: str) -> t.Optional[RestoreRecord]:
+    """Return what is known of a restore."""
+    if not exists(connection):
+        return None
+    rows = connection.query(
+        f"SELECT state, piece_size FROM {DATABASE}.restores WHERE restore_id = %s",
+        [restore_id],
+    )
+    if not rows:
+        return None
+    record = RestoreRecord(restore_id, State(rows[0][0]), rows[0][1])
+    for number, *names, state, expected, found in connection.query(
+        "SELECT number, target_database, target_name, place_database, place_name, state, rows_expected, "
+        f"rows_found FROM {DATABASE}.tables WHERE restore_id = %s",
+        [restore_id],
+    ):
+        target, place = (
+            TableName(names[0], "", names[1]),
+            TableName(names[2], "", names[3]),
+        )
+        record.tables[number] = TableRecord(
+            number, target, place, State(state), expected, found
+        )
+    for table, file, piece, count in connection.query(
+        f"SELECT table_number, file_number, piece_number, row_count FROM {DATABASE}.pieces WHERE restore_id = %s",
+        [restore_id],
+    ):
+        record.pieces[PieceKey(table, file, piece)] = Loaded(count)
+    return record
+
+
+def begin(connection: Connection, plan: Plan) -> None:
+    """Record a restore with all of its tables."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute(
+        f"INSERT INTO {DATABASE}.restores VALUES (%s, %s, %s, UTC_TIMESTAMP())",
+        [plan.restore_id, State.LOADING.value, plan.piece_size],
+    )
+    for one in plan.tables:
+        connection.execute(
+            f"INSERT INTO {DATABASE}.tables VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL)",
+            [
+                plan.restore_id,
+                one.number,
+                one.target.database,
+                one.target.name,
+                one.place.database,
+                one.place.name,
+                State.PLANNED.value,
+                one.source.records,
+            ],
+        )
+    connection.commit()
+
+
+def set_state(connection: Connection, restore_id: str, state: State) -> None:
+    connection.execute(
+        f"UPDATE {DATABASE}.restores SET state = %s WHERE restore_id = %s",
+        [state.value, restore_id],
+    )
+    connection.commit()
+
+
+def set_table_state(
+    connection: Connection,
+    restore_id: str,
+    number: int,
+    state: State,
+    rows: t.Optional[int] = None,
+) -> None:
+    connection.execute(
+        f"UPDATE {DATABASE}.tables SET state = %s, rows_found = COALESCE(%s, rows_found) WHERE restore_id = %s AND number = %s",
+        [state.value, rows, restore_id, number],
+    )
+    connection.commit()
+
+
+def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int) -> None:
+    """Record a piece, in the transaction that has loaded it."""
+    connection.execute(
+        f"INSERT INTO {DATABASE}.pieces VALUES (%s, %s, %s, %s, %s)",
+        [restore_id, *key, rows],
+    )
+
+
+def forget_pieces(connection: Connection, record: RestoreRecord, number: int) -> None:
+    """Have all pieces of a table loaded again."""
+    connection.execute(
+        f"DELETE FROM {DATABASE}.pieces WHERE restore_id = %s AND table_number = %s",
+        [record.restore_id, number],
+    )
+    connection.commit()
+    record.pieces = {
+        key: one for key, one in record.pieces.items() if key.table != number
+    }
+    if number in record.tables:
+        record.tables[number].state = State.PLANNED
+
+
+def qualified(name: TableName) -> str:
+    return f"{quote(name.database)}.{quote(name.name)}"
