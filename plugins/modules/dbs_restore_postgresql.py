@@ -24,7 +24,7 @@ description:
   - >-
     Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(login_db), O(ssl_mode), O(ca_cert), O(ssl_cert),
-    O(ssl_key), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner), O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
+    O(ssl_key), O(connect_params), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner), O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
     O(maintenance_work_mem). Verification and messages: O(sample), O(show_data). Progress: O(progress), O(progress_interval).
 options:
   rename:
@@ -82,6 +82,12 @@ options:
     description:
       - A file with the key of the client, for TLS.
     type: path
+  connect_params:
+    description:
+      - Further parameters of libpq, such as C(passfile) or C(keepalives_idle). They have precedence over other options.
+      - Passwords are refused here, as Ansible would show them.
+    type: dict
+    default: {}
   session_role:
     description:
       - The role to act as after the login. It becomes the owner of what is created.

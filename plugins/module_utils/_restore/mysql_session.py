@@ -171,7 +171,7 @@ class MySQLSession(Session):
             (table.source.name.name,),
             (table.source.name.database, table.source.name.name),
         }
-        for statement in split(piece.data):
+        for statement in split(piece.data, has_escapes=True):
             text = piece.data[statement.begin : statement.end]
             if table_of(text) not in names:
                 raise InvalidBackupError(

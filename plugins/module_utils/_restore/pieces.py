@@ -53,5 +53,5 @@ class Cutter:
 
     def _end(self) -> int:
         if self._is_sql:
-            return end_of_statements(self._pending)
+            return end_of_statements(self._pending, self.has_escapes)
         return end_of_records(self._pending, self.has_escapes)

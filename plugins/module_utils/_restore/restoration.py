@@ -213,7 +213,9 @@ class Restoration:
         tables = self.outcome.tables = progress_of(plan, record)
         loader = Loader(plan, tables, self._server.session, self._request.threads)
         try:
-            feeder = _Feeder(plan, record, loader, self._tick_loading)
+            feeder = _Feeder(
+                plan, record, loader, self._grammar.has_escapes, self._tick_loading
+            )
             if any(one.pieces_left for one in tables):
                 for member, content in self._members.iterate(self._tick_loading):
                     feeder.take(member.printable, data_place(member) is not None, content)
@@ -260,9 +262,11 @@ class _Feeder:
         plan: Plan,
         record: RestoreRecord,
         loader: Loader,
+        sql_has_escapes: bool,
         tick: t.Callable[[], t.Any],
     ) -> None:
         self._plan = plan
+        self._sql_has_escapes = sql_has_escapes
         self._known = record.pieces
         self._loader = loader
         self._tick = tick
@@ -306,17 +310,21 @@ class _Feeder:
         self, file: DataFile, content: t.Iterator[t.Union[bytes, memoryview]]
     ) -> t.Iterator[bytes]:
         cutter = Cutter(
-            file.format, self._plan.piece_size, has_escapes=self._plan.dialect.has_escapes
+            file.format, self._plan.piece_size, has_escapes=self._has_escapes(file)
         )
         for chunk in content:
             yield from cutter.feed(bytes(chunk))
         yield from cutter.finish()
 
+    def _has_escapes(self, file: DataFile) -> bool:
+        is_sql = file.format is DataFormat.SQL
+        return self._sql_has_escapes if is_sql else self._plan.dialect.has_escapes
+
     def _body(self, file: DataFile, number: int, data: bytes) -> tuple[int, bytes]:
         """Return the records of a piece, and the piece without a header."""
+        has_escapes = self._has_escapes(file)
         if file.format is DataFormat.SQL:
-            return count_rows(data, file.member, 0), data
-        has_escapes = self._plan.dialect.has_escapes
+            return count_rows(data, file.member, 0, has_escapes), data
         if file.format is DataFormat.CSV_WITH_HEADER and number == 0:
             data = data[len(first_record(data, has_escapes)) :]
         return len(commas_of(data, has_escapes)) if data else 0, data

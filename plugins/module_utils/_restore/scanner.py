@@ -70,6 +70,9 @@ class FileScanner:
         samples: int,
         has_escapes: t.Optional[bool],
     ) -> None:
+        if format is DataFormat.SQL:
+            # The dialect is that of CSV. SQL of an engine is always the same.
+            has_escapes = grammar.has_escapes
         # Both are the same until there is an escaped quote.
         first = grammar.has_escapes if has_escapes is None else has_escapes
         self._tries_both = has_escapes is None and grammar.has_escapes
@@ -160,7 +163,9 @@ class _Reading:
     def add(self, piece: bytes) -> None:
         self._check_encoding(piece)
         if self._format is DataFormat.SQL:
-            self._records += count_rows(piece, self._member, self._offset)
+            self._records += count_rows(
+                piece, self._member, self._offset, self.has_escapes
+            )
         else:
             self._add_records(piece)
         self._pieces += 1

@@ -13,13 +13,16 @@ import typing as t
 
 from .errors import InvalidBackupError
 
-#: Text in quotes, with escapes and doubled quotes.
-_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL)
+#: Text in quotes, with doubled quotes: where backslashes escape, and where they do so only in E'…'.
+_QUOTED = {
+    True: re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL),
+    False: re.compile(rb"\b[eE]'(?:[^'\\]|\\.|'')*'|'[^']*(?:''[^']*)*'", re.DOTALL),
+}
 _STATEMENT_END = re.compile(rb";[ \t\r]*\n")
 _COMMENT = re.compile(rb"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 _INSERT = re.compile(
     rb"INSERT\s+INTO\s+((?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+)(?:\s*\.\s*(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+))*)"
-    rb"\s*(\([^()]*\))?\s*VALUES\s*",
+    rb"\s*(\([^()]*\))?\s*(?:OVERRIDING\s+\w+\s+VALUE\s*)?VALUES\s*",
     re.IGNORECASE,
 )
 
@@ -43,10 +46,10 @@ def is_schema_structure(text: str) -> bool:
     )
 
 
-def end_of_statements(data: bytes) -> int:
+def end_of_statements(data: bytes, has_escapes: bool) -> int:
     """Return where the last whole statement ends; 0 if there is none. The data begins with a statement."""
     end = 0
-    for statement in split(data):
+    for statement in split(data, has_escapes):
         end = statement.end
     return end
 
@@ -58,10 +61,10 @@ class Statement(t.NamedTuple):
     end: int
 
 
-def split(data: bytes) -> t.Iterator[Statement]:
-    """Yield each whole statement."""
+def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
+    """Yield each whole statement. ``has_escapes``: whether a backslash escapes in any text in quotes."""
     # Quoted text is replaced by as many letters, so that places stay.
-    plain = _QUOTED.sub(lambda match: b"x" * len(match[0]), data)
+    plain = _QUOTED[has_escapes].sub(lambda match: b"x" * len(match[0]), data)
     begin = 0
     for match in _STATEMENT_END.finditer(plain):
         yield Statement(begin, match.end())
@@ -81,18 +84,18 @@ def table_of(statement: bytes) -> t.Optional[tuple[str, ...]]:
     return tuple(_name(part.decode("utf-8")) for part in parts)
 
 
-def count_rows(data: bytes, member: str, offset: int) -> int:
+def count_rows(data: bytes, member: str, offset: int, has_escapes: bool) -> int:
     """Count the rows of all statements. Raises InvalidBackupError for any other statement."""
     rows = 0
     end = 0
-    for statement in split(data):
+    for statement in split(data, has_escapes):
         text = data[statement.begin : statement.end]
         end = statement.end
         start = _COMMENT.match(text)
         match = _INSERT.match(text, start.end() if start else 0)
         if not match:
             raise _foreign(member, offset + statement.begin)
-        rows += _tuples(_QUOTED.sub(b"x", text[match.end() :]))
+        rows += _tuples(_QUOTED[has_escapes].sub(b"x", text[match.end() :]))
     rest = _COMMENT.sub(b"", data[end:])
     if rest.strip():
         raise InvalidBackupError(

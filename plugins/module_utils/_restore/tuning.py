@@ -34,6 +34,15 @@ RETRY_PAUSE = 0.2
 #: Seconds between two looks at who waits for the result: a fraction of what people notice.
 TICK = 0.2
 
+# PostgreSQL
+
+#: Seconds to wait for a lock: longer than a short transaction of others, shorter than people wait.
+LOCK_TIMEOUT = 300
+#: What psycopg2 reads at a time for COPY. Its default of 8 KiB costs a call for each.
+COPY_CHUNK = 1 << 20
+#: Data of a table without a primary key up to which samples are looked for in all of it.
+MAX_SAMPLED_WITHOUT_KEY = 16 << 20
+
 # Messages
 
 #: Names that a message lists: people read them.

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""The module ``dbs_restore_postgresql``: from its options to its result."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._base.errors import ConfigurationError
+from .._plugin.checks import Choices, Options, check_choice, check_range
+from .._plugin.runner import ModuleSpec
+from .._restore.postgresql_connection import PostgresqlLogin
+from .._restore.postgresql_creation import PostgresqlOptions
+from .._restore.postgresql_grammar import PostgresqlGrammar
+from .._restore.postgresql_server import PostgresqlServer
+from .restore import RESTORE_SPEC, RestoreRunner
+
+_SSL_MODES = Choices(
+    ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    **RESTORE_SPEC,
+    "login_user": {"type": "str", "default": "postgres", "aliases": ["login"]},
+    "login_password": {"type": "str", "no_log": True},
+    "login_host": {"type": "str", "aliases": ["host"]},
+    "login_port": {"type": "int", "default": 5432, "aliases": ["port"]},
+    "login_unix_socket": {"type": "path", "aliases": ["unix_socket"]},
+    "login_db": {"type": "str", "default": "postgres"},
+    "ssl_mode": {"type": "str", "default": "prefer", "choices": _SSL_MODES},
+    "ca_cert": {"type": "path", "aliases": ["ssl_rootcert"]},
+    "ssl_cert": {"type": "path"},
+    "ssl_key": {"type": "path"},
+    "connect_params": {"type": "dict", "default": {}},
+    "session_role": {"type": "str"},
+    "connect_timeout": {"type": "int", "default": 30},
+    "owner": {"type": "str"},
+    "extensions": {"type": "list", "elements": "str", "default": []},
+    "maintenance_work_mem": {"type": "str", "default": "256MB"},
+}
+
+#: Parameters of libpq that options set.
+_NOT_IN_PARAMS = ("dbname", "user", "client_encoding")
+
+
+class RestorePostgreSQL(RestoreRunner):
+    SPEC = ModuleSpec(ARGUMENT_SPEC)
+    GRAMMAR = PostgresqlGrammar
+    LEFT_OUT = ("CHECK constraints", "views", "functions", "triggers")
+
+    def server_of(self, options: Options) -> PostgresqlServer:
+        memory = str(options["maintenance_work_mem"])
+        if not re.fullmatch(r"[1-9][0-9]*(kB|MB|GB|TB)", memory):
+            raise ConfigurationError(
+                f"maintenance_work_mem {memory!r} is no size in memory: give a number with kB, MB, GB or TB, such as 256MB."
+            )
+        return PostgresqlServer(
+            _login(options),
+            PostgresqlOptions(
+                options["owner"] or "",
+                tuple(options["extensions"]),
+                memory,
+                options["show_data"],
+            ),
+        )
+
+
+def _login(options: Options) -> PostgresqlLogin:
+    return PostgresqlLogin(
+        login_user=options["login_user"],
+        login_password=options["login_password"] or "",
+        login_host=options["login_host"] or "",
+        login_port=check_range(options, "login_port", 1, 65535),
+        login_unix_socket=options["login_unix_socket"] or "",
+        login_db=options["login_db"],
+        ssl_mode=check_choice("ssl_mode", options["ssl_mode"], _SSL_MODES),
+        ca_cert=options["ca_cert"] or "",
+        ssl_cert=options["ssl_cert"] or "",
+        ssl_key=options["ssl_key"] or "",
+        connect_params=_connect_params(options["connect_params"]),
+        session_role=options["session_role"] or "",
+        connect_timeout=check_range(options, "connect_timeout", 1, 3600, " seconds"),
+    )
+
+
+def _connect_params(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    for name in given:
+        if "password" in name:
+            raise ConfigurationError(
+                f"connect_params has {name!r}, which Ansible would show: set login_password, or passfile in connect_params."
+            )
+        if name in _NOT_IN_PARAMS:
+            raise ConfigurationError(
+                f"connect_params has {name!r}: set login_db or login_user; the encoding is always UTF8."
+            )
+    return dict(given)

@@ -1,0 +1,157 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Checks of a PostgreSQL server before a restore changes anything: what it lacks, by name."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._base.errors import ConfigurationError
+from .._base.text import printable
+from .model import Plan
+from .postgresql_connection import Connection
+from .postgresql_creation import PostgresqlOptions
+from .postgresql_names import structure_of
+from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema
+
+#: Encodings that have all characters that a backup can have.
+_ENCODINGS = ("UTF8",)
+
+
+def check(
+    first: Connection,
+    databases: t.Mapping[str, t.Optional[Connection]],
+    plan: Plan,
+    options: PostgresqlOptions,
+) -> list[str]:
+    """Check what the plan needs. ``databases``: those of the plan; None for one that does not exist.
+
+    Returns advice. Raises ConfigurationError.
+    """
+    _check_owner(first, options.owner)
+    _check_extensions(first, plan, options)
+    advice: list[str] = []
+    for name, connection in databases.items():
+        if connection is None:
+            _check_creation(first, name, plan)
+        else:
+            _check_database(connection, plan)
+    return advice
+
+
+def _user(connection: Connection) -> str:
+    return printable(str(connection.execute("SELECT current_user::text")[0][0]))
+
+
+def _check_owner(first: Connection, owner: str) -> None:
+    if not owner:
+        return
+    rows = first.execute(
+        "SELECT pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles WHERE rolname = %s",
+        owner,
+    )
+    if not rows:
+        raise ConfigurationError(
+            f"owner {owner!r} is no role of the server: create it first."
+        )
+    if not rows[0][0]:
+        raise ConfigurationError(
+            f"user {_user(first)} is no member of the role {owner!r}, which owner names: grant it the membership."
+        )
+
+
+def _check_extensions(first: Connection, plan: Plan, options: PostgresqlOptions) -> None:
+    needed: dict[str, None] = {}
+    for database in plan.databases.values():
+        if isinstance(database, PostgresqlDatabase):
+            needed.update(dict.fromkeys(database.extensions))
+        for schema in database.schemas:
+            if isinstance(schema, PostgresqlSchema):
+                needed.update(dict.fromkeys(schema.extensions))
+    for table in plan.tables:
+        needed.update(dict.fromkeys(structure_of(table).extensions))
+    known = {
+        name
+        for (name,) in first.execute(
+            "SELECT name::text FROM pg_catalog.pg_available_extensions"
+        )
+    }
+    # Every database has this one.
+    for name in [one for one in needed if one != "plpgsql"]:
+        if name not in options.extensions:
+            raise ConfigurationError(
+                f"the backup needs the extension {name!r}, which is created only if it is allowed: add it to extensions."
+            )
+        if name not in known:
+            raise ConfigurationError(
+                f"the server does not have the extension {name!r}: install it first."
+            )
+
+
+def _check_creation(first: Connection, name: str, plan: Plan) -> None:
+    allowed = first.execute(
+        "SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user"
+    )
+    if not (allowed and allowed[0][0]):
+        raise ConfigurationError(
+            f"user {_user(first)} lacks the privilege CREATEDB, and database {printable(name)} does not exist: "
+            "grant it, create the database, or set session_role to a role that has it."
+        )
+    structure = plan.databases[name]
+    collations = {structure.collation}
+    if isinstance(structure, PostgresqlDatabase):
+        collations.add(structure.ctype)
+    known = first.execute(
+        "SELECT collcollate::text FROM pg_catalog.pg_collation UNION SELECT datcollate::text FROM pg_catalog.pg_database"
+    )
+    plain = {_plain(text) for (text,) in known if text}
+    for collation in sorted(collations - {""}):
+        if _plain(collation) not in plain:
+            raise ConfigurationError(
+                f"database {printable(name)} has the locale {printable(collation)}, which the server does not have: "
+                "create the locale on its host, or create the database with another one before."
+            )
+
+
+def _plain(locale: str) -> str:
+    """Write a locale in one way: en_US.UTF-8 is en_US.utf8."""
+    return locale.lower().replace("-", "")
+
+
+def _check_database(connection: Connection, plan: Plan) -> None:
+    name = printable(connection.database)
+    rows = connection.execute(
+        "SELECT current_setting('server_encoding'), has_database_privilege(current_database(), 'CREATE')"
+    )
+    encoding, can_create = rows[0]
+    if encoding not in _ENCODINGS:
+        raise ConfigurationError(
+            f"database {name} has the encoding {encoding}, which lacks characters that a backup can have: "
+            "restore into another database by rename."
+        )
+    if not can_create:
+        raise ConfigurationError(
+            f"user {_user(connection)} lacks the privilege CREATE on database {name}: "
+            "grant it, or set session_role to a role that has it."
+        )
+    for schema in sorted(
+        {
+            table.place.schema
+            for table in plan.tables
+            if table.place.database == connection.database
+        }
+    ):
+        rows = connection.execute(
+            "SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE') "
+            "FROM pg_catalog.pg_namespace WHERE nspname = %s",
+            schema,
+        )
+        if rows and not rows[0][0]:
+            raise ConfigurationError(
+                f"user {_user(connection)} lacks the privileges CREATE and USAGE on schema {printable(schema)} of "
+                f"database {name}: grant them, or set session_role to a role that has them."
+            )

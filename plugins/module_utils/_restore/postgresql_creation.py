@@ -1,0 +1,203 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Making databases, schemas and tables in PostgreSQL, and what needs all tables."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._base.text import printable
+from . import postgresql_store as store
+from .model import DatabaseStructure, Plan, TablePlan
+from .postgresql_connection import Connection
+from .postgresql_indexing import (
+    FOREIGN_KEYS,
+    OWN_KEYS,
+    look_in,
+    make_keys,
+    make_keys_within,
+)
+from .postgresql_names import place_of, relations, renames_of, structure_of
+from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema, Script
+from .postgresql_tokens import QualifiedName, quote
+
+
+class PostgresqlOptions(t.NamedTuple):
+    """Options of the restore. ``owner``: of all that is made; empty for the role that makes it.
+
+    ``extensions``: those that may be created. ``maintenance_work_mem``: as the server's setting is written.
+    """
+
+    owner: str = ""
+    extensions: tuple[str, ...] = ()
+    maintenance_work_mem: str = "256MB"
+    show_data: bool = False
+
+
+def create_database(
+    connection: Connection, name: str, structure: DatabaseStructure, owner: str
+) -> None:
+    """Create a database with the encoding and the collation of the source."""
+    words = [
+        f"CREATE DATABASE {quote(name)} TEMPLATE template0 ENCODING {_literal(structure.charset or 'UTF8')}"
+    ]
+    if structure.collation:
+        words.append(f"LC_COLLATE {_literal(structure.collation)}")
+    ctype = structure.ctype if isinstance(structure, PostgresqlDatabase) else ""
+    if ctype or structure.collation:
+        words.append(f"LC_CTYPE {_literal(ctype or structure.collation)}")
+    if owner:
+        words.append(f"OWNER {quote(owner)}")
+    connection.execute(" ".join(words), operation=f"create database {printable(name)}")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Creation:
+    """Makes what a plan has in one database."""
+
+    def __init__(
+        self, connection: Connection, plan: Plan, options: PostgresqlOptions
+    ) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._options = options
+        self._tables = [
+            one for one in plan.tables if one.place.database == connection.database
+        ]
+        # Databases are renamed as a whole.
+        self._source = self._tables[0].source.name.database
+        self._rename = renames_of(plan, self._source)
+
+    def create(self) -> None:
+        """Make schemas, types and tables that do not exist yet."""
+        structure = next(
+            (one for one in self._plan.backup.databases if one.name == self._source),
+            DatabaseStructure(self._source),
+        )
+        schemas = [one for one in structure.schemas if isinstance(one, PostgresqlSchema)]
+        used = {table.place.schema for table in self._tables}
+        extensions = (
+            structure.extensions if isinstance(structure, PostgresqlDatabase) else ()
+        )
+        for schema in sorted(used):
+            self._create_schema(schema)
+        self._create_extensions(
+            [*extensions, *(name for one in schemas for name in one.extensions)]
+        )
+        sequences: dict[QualifiedName, str] = {}
+        for one in schemas:
+            if one.name in used:
+                self._create_types(one.name, one.scripts)
+                sequences.update(one.sequences)
+        for table in self._tables:
+            self._create_types(table.place.schema, structure_of(table).types)
+            sequences.update(structure_of(table).sequences)
+        for table in self._tables:
+            self._create_table(table, sequences)
+        if any(
+            structure_of(one).is_partitioned and one.source.records
+            for one in self._tables
+        ):
+            # Its rows go to partitions, which have to be there.
+            self._inherit_all()
+
+    def complete(self) -> None:
+        """Make what needs other tables: partitions and children, their keys, foreign keys."""
+        self._inherit_all()
+        # The key of a partitioned table takes over the keys of its partitions.
+        for table in self._tables:
+            if structure_of(table).is_partitioned:
+                make_keys(self._connection, table, self._plan, OWN_KEYS)
+        for table in self._tables:
+            make_keys(self._connection, table, self._plan, FOREIGN_KEYS)
+
+    def _inherit_all(self) -> None:
+        known = relations(self._connection)
+        for table in self._tables:
+            for number, script in enumerate(structure_of(table).inherits):
+                names = [
+                    self._rename(one) for one in script.parts if not isinstance(one, str)
+                ]
+                # What is not restored can have no part of it.
+                if known.issuperset(names):
+                    self._inherit(table, number, script)
+
+    def _inherit(self, table: TablePlan, number: int, script: Script) -> None:
+        operation = f"make {printable(str(table.place))} a part of another table"
+        with self._connection.transaction():
+            if self._is_new(f"inherit {table.number} {number}"):
+                look_in(self._connection, table.place.schema)
+                self._connection.execute(script.render(self._rename), operation=operation)
+
+    def _is_new(self, name: str) -> bool:
+        return store.add_object(self._connection, self._plan.restore_id, name)
+
+    def _create_schema(self, name: str) -> None:
+        rows = self._connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", name
+        )
+        if not rows:
+            # Somebody else may make it at this time, which is the only thing that may exist.
+            self._connection.execute(
+                f"CREATE SCHEMA IF NOT EXISTS {quote(name)}{self._authorization()}",
+                operation=f"create schema {printable(name)}",
+            )
+
+    def _authorization(self) -> str:
+        return (
+            f" AUTHORIZATION {quote(self._options.owner)}" if self._options.owner else ""
+        )
+
+    def _create_extensions(self, names: t.Iterable[str]) -> None:
+        for name in dict.fromkeys(names):
+            if name in self._options.extensions:
+                self._connection.execute(
+                    f"CREATE EXTENSION IF NOT EXISTS {quote(name)}",
+                    operation=f"create extension {printable(name)}",
+                )
+
+    def _create_types(self, schema: str, scripts: t.Iterable[str]) -> None:
+        for script in scripts:
+            with self._connection.transaction():
+                if self._is_new(script):
+                    look_in(self._connection, schema)
+                    self._connection.execute(script, operation="create a type")
+
+    def _create_table(
+        self, table: TablePlan, sequences: t.Mapping[QualifiedName, str]
+    ) -> None:
+        structure, connection, restore_id = (
+            structure_of(table),
+            self._connection,
+            self._plan.restore_id,
+        )
+        operation = f"create table {printable(str(table.place))}"
+        with connection.transaction():
+            if store.lock_table(connection, restore_id, table.number):
+                return
+            look_in(connection, table.place.schema)
+            for name in structure.used_sequences:
+                if self._is_new(f"sequence {quote(*name)}"):
+                    connection.execute(
+                        sequences.get(name, f"CREATE SEQUENCE {quote(*name)}"),
+                        operation=f"create sequence {printable('.'.join(name))}",
+                    )
+            for script in structure.scripts:
+                connection.execute(script.render(self._rename), operation=operation)
+            self._set_owner(table)
+            store.set_made(connection, restore_id, table.number)
+            if not table.defers_keys and not structure.is_partitioned:
+                make_keys_within(connection, table, self._plan, OWN_KEYS)
+
+    def _set_owner(self, table: TablePlan) -> None:
+        if self._options.owner:
+            self._connection.execute(
+                f"ALTER TABLE {place_of(table)} OWNER TO {quote(self._options.owner)}"
+            )

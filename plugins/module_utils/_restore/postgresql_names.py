@@ -1,0 +1,96 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What the server has: relations, keys and sequences, and under which names the plan has them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .model import Plan, TablePlan
+from .postgresql_connection import Connection
+from .postgresql_structure import PostgresqlTable, Rename
+from .postgresql_tokens import QualifiedName, quote
+
+
+def structure_of(table: TablePlan) -> PostgresqlTable:
+    structure = table.structure
+    assert isinstance(structure, PostgresqlTable)
+    return structure
+
+
+def place_of(table: TablePlan) -> str:
+    """The table where it is loaded, for a statement."""
+    return quote(table.place.schema, table.place.name)
+
+
+def renames_of(plan: Plan, database: str) -> Rename:
+    """Return what says where the tables of a database are, by their names in the source."""
+    places = {
+        (table.source.name.database, table.source.name.schema, table.source.name.name): (
+            table.place.schema,
+            table.place.name,
+        )
+        for table in plan.tables
+    }
+
+    def rename(name: QualifiedName) -> QualifiedName:
+        return places.get((database, *name), name)
+
+    return rename
+
+
+def relations(connection: Connection) -> set[QualifiedName]:
+    """Return all that shares names with tables: views, indexes and sequences, too."""
+    rows = connection.execute(
+        "SELECT nspname::text, relname::text FROM pg_catalog.pg_class "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace WHERE nspname NOT IN ('pg_catalog', 'pg_toast')"
+    )
+    return {(schema, name) for schema, name in rows}
+
+
+def keys_of(connection: Connection, table: str) -> set[str]:
+    """Return the names of the valid keys and constraints of a table."""
+    rows = connection.execute(
+        "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = %s::regclass AND convalidated "
+        "UNION SELECT relname::text FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid "
+        "WHERE indrelid = %s::regclass AND indisvalid",
+        table,
+        table,
+    )
+    return {name for (name,) in rows}
+
+
+class Sequence(t.NamedTuple):
+    """A sequence that a column takes its values from. ``name``: for a statement."""
+
+    name: str
+    column: str
+    increment: int
+
+
+def sequences_of(connection: Connection, table: str) -> list[Sequence]:
+    """Return the sequences of a table: of its serial and identity columns, and of its defaults."""
+    rows = connection.execute(
+        """
+        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname), a.attname::text, q.seqincrement
+        FROM pg_catalog.pg_depend d
+        LEFT JOIN pg_catalog.pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+        JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN f.oid IS NULL THEN d.objid ELSE d.refobjid END
+        JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = %s::regclass
+            AND a.attnum = CASE WHEN f.oid IS NULL THEN d.refobjsubid ELSE f.adnum END
+        WHERE d.refclassid = 'pg_class'::regclass
+            AND CASE WHEN f.oid IS NULL THEN d.refobjid = %s::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+                     ELSE f.adrelid = %s::regclass END
+        GROUP BY 1, 2, 3 ORDER BY 1, 2
+        """,
+        table,
+        table,
+        table,
+    )
+    return [Sequence(*row) for row in rows]

@@ -1,0 +1,181 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""A PostgreSQL server, by the connections that control a restore: one to each database."""
+
+from __future__ import annotations
+
+import hashlib
+import typing as t
+
+from .._base.errors import ConfigurationError
+from .._base.text import printable
+from . import postgresql_store as store
+from .engine import Server
+from .errors import RestoreConflictError
+from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
+from .postgresql_checks import check
+from .postgresql_connection import Connection, PostgresqlLogin
+from .postgresql_creation import Creation, PostgresqlOptions, create_database
+from .postgresql_names import relations
+from .postgresql_session import PostgresqlSession
+from .postgresql_tokens import quote
+from .postgresql_verification import count
+
+#: The oldest version, as the server says it.
+_MIN_VERSION = 130000
+
+
+class PostgresqlServer(Server):
+    """A server. ``options``: how to restore."""
+
+    def __init__(self, login: PostgresqlLogin, options: PostgresqlOptions) -> None:
+        self._login = login
+        self._options = options
+        self._connections: dict[str, Connection] = {}
+
+    def open(self) -> str:
+        connection = self._connect(self._login.login_db)
+        rows = connection.execute(
+            "SELECT current_setting('server_version'), pg_is_in_recovery()"
+        )
+        name = f"PostgreSQL {rows[0][0].split()[0]}"
+        if connection.version < _MIN_VERSION:
+            raise ConfigurationError(
+                f"{self._login.server} is {name}: version {_MIN_VERSION // 10000} or newer is needed."
+            )
+        if rows[0][1]:
+            raise ConfigurationError(
+                f"{self._login.server} is a standby, which is read-only: give the primary server."
+            )
+        return name
+
+    def close(self) -> None:
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    def check(self, plan: Plan) -> list[str]:
+        databases = {name: self._find(name) for name in plan.databases}
+        return check(self._first, databases, plan, self._options)
+
+    def existing(self, plan: Plan) -> list[TablePlan]:
+        found: list[TablePlan] = []
+        for name in _databases(plan, "target"):
+            connection = self._find(name)
+            known = relations(connection) if connection else set()
+            found += [
+                table
+                for table in plan.tables
+                if table.target.database == name
+                and (table.target.schema, table.target.name) in known
+            ]
+        return found
+
+    def lock(self, plan: Plan) -> None:
+        # Advisory locks are of one database, and one that is restored may not exist yet. All of them are
+        # released with the connection. Sorted, so that two runs do not lock each other out.
+        for name in sorted({*plan.databases, *_databases(plan, "place")}):
+            key = int.from_bytes(
+                hashlib.sha256(name.encode()).digest()[:8], "big", signed=True
+            )
+            rows = self._first.execute("SELECT pg_try_advisory_lock(%s)", key)
+            if not rows[0][0]:
+                raise RestoreConflictError(
+                    f"another run restores database {printable(name)} at this time",
+                    hint="Wait for its end",
+                )
+
+    def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
+        found: list[RestoreRecord] = []
+        for name in self._all_databases():
+            is_new = name not in self._connections
+            connection = self._find(name)
+            record = store.find(connection, restore_id) if connection else None
+            if record:
+                found.append(record)
+            elif is_new and connection:
+                self._connections.pop(name).close()
+        if not found:
+            return None
+        order = list(State)
+        record = min(found, key=lambda one: order.index(one.state))
+        for one in found:
+            record.tables.update(one.tables)
+            record.pieces.update(one.pieces)
+        return record
+
+    def begin(self, plan: Plan) -> None:
+        for name in _databases(plan, "place"):
+            if not self._find(name):
+                structure = plan.databases.get(name, DatabaseStructure(name))
+                create_database(self._first, name, structure, self._options.owner)
+            store.prepare(self._connect(name), plan)
+
+    def create(self, plan: Plan, record: RestoreRecord) -> None:
+        # A run may have been killed before all databases were made.
+        self.begin(plan)
+        for name in _databases(plan, "place"):
+            Creation(self._connect(name), plan, self._options).create()
+
+    def set_state(self, restore_id: str, state: State) -> None:
+        for connection in self._connections.values():
+            if store.exists(connection):
+                store.set_state(connection, restore_id, state)
+
+    def session(self) -> PostgresqlSession:
+        return PostgresqlSession(self._login, self._options)
+
+    def complete(self, plan: Plan) -> None:
+        for name in _databases(plan, "place"):
+            Creation(self._connect(name), plan, self._options).complete()
+
+    def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
+        counts: dict[int, t.Optional[int]] = {}
+        for number, table in record.tables.items():
+            connection = self._find(table.place.database)
+            place = quote(table.place.schema, table.place.name)
+            exists = (
+                connection
+                and connection.execute("SELECT to_regclass(%s) IS NOT NULL", place)[0][0]
+            )
+            counts[number] = (
+                count(connection, place, table.rows_expected)
+                if connection and exists
+                else None
+            )
+        return counts
+
+    @property
+    def _first(self) -> Connection:
+        return self._connections[self._login.login_db]
+
+    def _all_databases(self) -> list[str]:
+        rows = self._first.execute(
+            "SELECT datname::text FROM pg_catalog.pg_database "
+            "WHERE datallowconn AND NOT datistemplate AND has_database_privilege(oid, 'CONNECT') ORDER BY 1"
+        )
+        return [name for (name,) in rows]
+
+    def _find(self, name: str) -> t.Optional[Connection]:
+        """Connect to a database, if it exists."""
+        if name not in self._connections:
+            rows = self._first.execute(
+                "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", name
+            )
+            if not rows:
+                return None
+        return self._connect(name)
+
+    def _connect(self, name: str) -> Connection:
+        if name not in self._connections:
+            self._connections[name] = Connection(
+                self._login, name, self._options.show_data
+            )
+        return self._connections[name]
+
+
+def _databases(plan: Plan, which: str) -> list[str]:
+    return list(dict.fromkeys(getattr(table, which).database for table in plan.tables))

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Loading into PostgreSQL by one thread."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+from .._base.text import printable
+from . import postgresql_store as store
+from .engine import Session
+from .errors import VerificationError
+from .model import Loaded, Piece, Plan, State, TablePlan, Verified
+from .postgresql_connection import Connection, PostgresqlLogin
+from .postgresql_creation import PostgresqlOptions
+from .postgresql_indexing import OWN_KEYS, make_keys
+from .postgresql_names import place_of, sequences_of, structure_of
+from .postgresql_rows import describe, load_piece
+from .postgresql_verification import advance, verify
+
+
+class PostgresqlSession(Session):
+    """Loads pieces. It has one connection, to the database of the last piece."""
+
+    def __init__(self, login: PostgresqlLogin, options: PostgresqlOptions) -> None:
+        self._login = login
+        self._options = options
+        self._connection: t.Optional[Connection] = None
+        self._is_canceled = False
+
+    def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
+        loaded: list[Loaded] = []
+        by_database = itertools.groupby(pieces, key=lambda one: one.table.place.database)
+        for database, group in by_database:
+            # No transaction is in two databases. What is in the first one is known there.
+            connection = self._connect(database)
+            with connection.transaction():
+                loaded += [self._load(connection, piece, plan) for piece in group]
+        return loaded
+
+    def _load(self, connection: Connection, piece: Piece, plan: Plan) -> Loaded:
+        if not store.add_piece(connection, plan.restore_id, piece):
+            return Loaded(piece.records)
+        rows = load_piece(connection, piece, plan)
+        if rows != piece.records:
+            raise VerificationError(
+                f"the server loaded {rows} rows of {describe(piece)}, which are {piece.records} records"
+            )
+        return Loaded(rows)
+
+    def finish(self, table: TablePlan, plan: Plan) -> None:
+        connection = self._connect(table.place.database)
+        store.set_table_state(connection, plan.restore_id, table.number, State.INDEXING)
+        if not structure_of(table).is_partitioned:
+            make_keys(connection, table, plan, OWN_KEYS)
+        place = place_of(table)
+        with connection.transaction():
+            for sequence in sequences_of(connection, place):
+                advance(connection, place, sequence)
+            connection.execute(
+                f"ANALYZE {place}", operation=f"analyze {printable(str(table.place))}"
+            )
+            store.set_table_state(
+                connection, plan.restore_id, table.number, State.VERIFYING
+            )
+
+    def verify(self, table: TablePlan, plan: Plan) -> Verified:
+        connection = self._connect(table.place.database)
+        verified = verify(connection, table, plan)
+        store.set_table_state(
+            connection, plan.restore_id, table.number, State.DONE, verified.rows
+        )
+        return verified
+
+    def cancel(self) -> None:
+        self._is_canceled = True
+        if self._connection:
+            self._connection.cancel()
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self, database: str) -> Connection:
+        if self._connection and self._connection.database != database:
+            self.close()
+        if not self._connection:
+            self._connection = Connection(self._login, database, self._options.show_data)
+            self._connection.raise_setting(
+                "maintenance_work_mem", self._options.maintenance_work_mem
+            )
+            if self._is_canceled:
+                self._connection.cancel()
+        return self._connection

@@ -1,0 +1,214 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What is kept of a restore in PostgreSQL: in a schema of each database that is restored.
+
+A transaction is in one database, and the row of a piece has to be written in the transaction of the
+piece. So each database has the restores of its own tables.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .model import (
+    Loaded,
+    Piece,
+    PieceKey,
+    Plan,
+    RestoreRecord,
+    State,
+    TableName,
+    TablePlan,
+    TableRecord,
+)
+from .postgresql_connection import Connection
+
+SCHEMA = "apsaradb_restore"
+
+_TABLES = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.restores (
+  restore_id text PRIMARY KEY, state text NOT NULL, piece_size bigint NOT NULL,
+  begun timestamptz NOT NULL DEFAULT now());
+CREATE TABLE {SCHEMA}.tables (
+  restore_id text, number integer, database text NOT NULL, schema text NOT NULL, name text NOT NULL,
+  place text NOT NULL, state text NOT NULL, is_made boolean NOT NULL DEFAULT false,
+  rows_expected bigint NOT NULL, rows_found bigint, PRIMARY KEY (restore_id, number));
+CREATE TABLE {SCHEMA}.pieces (
+  restore_id text, "table" integer, file integer, number integer, rows bigint NOT NULL,
+  PRIMARY KEY (restore_id, "table", file, number));
+CREATE TABLE {SCHEMA}.keys (
+  restore_id text, "table" integer, number integer, name text NOT NULL,
+  PRIMARY KEY (restore_id, "table", number));
+CREATE TABLE {SCHEMA}.objects (restore_id text, object text, PRIMARY KEY (restore_id, object));
+"""
+
+
+def exists(connection: Connection) -> bool:
+    rows = connection.execute(f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL")
+    return bool(rows[0][0])
+
+
+def prepare(connection: Connection, plan: Plan) -> None:
+    """Record the plan, as far as it is about this database. Can be repeated."""
+    with connection.transaction():
+        if not exists(connection):
+            connection.execute(_TABLES)
+        connection.execute(
+            f"INSERT INTO {SCHEMA}.restores (restore_id, state, piece_size) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            plan.restore_id,
+            State.LOADING.value,
+            plan.piece_size,
+        )
+        for table in plan.tables:
+            if table.place.database == connection.database:
+                _insert_table(connection, plan.restore_id, table)
+
+
+def _insert_table(connection: Connection, restore_id: str, table: TablePlan) -> None:
+    connection.execute(
+        f"INSERT INTO {SCHEMA}.tables (restore_id, number, database, schema, name, place, state, rows_expected) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        restore_id,
+        table.number,
+        table.target.database,
+        table.target.schema,
+        table.target.name,
+        table.place.name,
+        State.PLANNED.value,
+        table.source.records,
+    )
+
+
+def find(connection: Connection, restore_id: str) -> t.Optional[RestoreRecord]:
+    """Return what this database knows of a restore."""
+    if not exists(connection):
+        return None
+    rows = connection.execute(
+        f"SELECT state, piece_size FROM {SCHEMA}.restores WHERE restore_id = %s",
+        restore_id,
+    )
+    if not rows:
+        return None
+    record = RestoreRecord(restore_id, State(rows[0][0]), rows[0][1])
+    for (
+        number,
+        database,
+        schema,
+        name,
+        place,
+        state,
+        expected,
+        found,
+    ) in connection.execute(
+        "SELECT number, database, schema, name, place, state, rows_expected, rows_found "
+        f"FROM {SCHEMA}.tables WHERE restore_id = %s ORDER BY number",
+        restore_id,
+    ):
+        record.tables[number] = TableRecord(
+            number,
+            TableName(database, schema, name),
+            # The database may have been renamed since: it is the one that knows of it.
+            TableName(connection.database, schema, place),
+            State(state),
+            expected,
+            found,
+        )
+    for table, file, number, loaded in connection.execute(
+        f'SELECT "table", file, number, rows FROM {SCHEMA}.pieces WHERE restore_id = %s',
+        restore_id,
+    ):
+        record.pieces[PieceKey(table, file, number)] = Loaded(loaded)
+    return record
+
+
+def set_state(connection: Connection, restore_id: str, state: State) -> None:
+    connection.execute(
+        f"UPDATE {SCHEMA}.restores SET state = %s WHERE restore_id = %s",
+        state.value,
+        restore_id,
+    )
+
+
+def set_table_state(
+    connection: Connection,
+    restore_id: str,
+    table: int,
+    state: State,
+    rows: t.Optional[int] = None,
+) -> None:
+    connection.execute(
+        f"UPDATE {SCHEMA}.tables SET state = %s, rows_found = %s WHERE restore_id = %s AND number = %s",
+        state.value,
+        rows,
+        restore_id,
+        table,
+    )
+
+
+def lock_table(connection: Connection, restore_id: str, table: int) -> bool:
+    """Lock the row of a table, as a session of a killed run may still be at work. Returns whether the table is made."""
+    rows = connection.execute(
+        f"SELECT is_made FROM {SCHEMA}.tables WHERE restore_id = %s AND number = %s FOR UPDATE",
+        restore_id,
+        table,
+    )
+    return bool(rows and rows[0][0])
+
+
+def set_made(connection: Connection, restore_id: str, table: int) -> None:
+    connection.execute(
+        f"UPDATE {SCHEMA}.tables SET is_made = true, state = %s WHERE restore_id = %s AND number = %s",
+        State.LOADING.value,
+        restore_id,
+        table,
+    )
+
+
+def add_piece(connection: Connection, restore_id: str, piece: Piece) -> bool:
+    """Record a piece as loaded. Returns whether it was not before."""
+    # A session of a killed run that has the same row not committed yet is waited for.
+    rows = connection.execute(
+        f'INSERT INTO {SCHEMA}.pieces (restore_id, "table", file, number, rows) '
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING true",
+        restore_id,
+        *piece.key,
+        piece.records,
+    )
+    return bool(rows)
+
+
+def keys(connection: Connection, restore_id: str, table: int) -> dict[int, str]:
+    """Return the names of the keys of a table that were made, by their numbers in the structure."""
+    rows = connection.execute(
+        f'SELECT number, name FROM {SCHEMA}.keys WHERE restore_id = %s AND "table" = %s ORDER BY number',
+        restore_id,
+        table,
+    )
+    return dict(rows)
+
+
+def add_key(
+    connection: Connection, restore_id: str, table: int, number: int, name: str
+) -> None:
+    connection.execute(
+        f'INSERT INTO {SCHEMA}.keys (restore_id, "table", number, name) VALUES (%s, %s, %s, %s)',
+        restore_id,
+        table,
+        number,
+        name,
+    )
+
+
+def add_object(connection: Connection, restore_id: str, name: str) -> bool:
+    """Record an object as made by the restore. Returns whether it was not before."""
+    rows = connection.execute(
+        f"INSERT INTO {SCHEMA}.objects (restore_id, object) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING true",
+        restore_id,
+        name,
+    )
+    return bool(rows)

@@ -1,0 +1,205 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""Verification of a table of PostgreSQL: its rows, samples of their values, its keys and sequences."""
+
+from __future__ import annotations
+
+import itertools
+import typing as t
+
+from .._base.text import printable
+from . import postgresql_store as store
+from . import tuning
+from .errors import VerificationError
+from .model import Plan, Sample, TablePlan, Verified
+from .postgresql_connection import Connection
+from .postgresql_indexing import look_in
+from .postgresql_names import Sequence, keys_of, place_of, sequences_of
+from .postgresql_rows import as_text, quoted_list
+from .postgresql_tokens import quote
+
+_SAMPLES = "pg_temp.apsaradb_samples"
+
+
+def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
+    """Compare the table with the source. Raises VerificationError."""
+    rows = count(connection, place_of(table), table.source.records)
+    if rows != table.source.records:
+        raise VerificationError(
+            f"{printable(str(table.place))} has {rows} rows, and its files have {table.source.records} records"
+        )
+    sampled = _compare_samples(connection, table)
+    keys = _check_keys(connection, table, plan)
+    place = place_of(table)
+    for sequence in sequences_of(connection, place):
+        _check_sequence(connection, table, sequence)
+    return Verified(rows, sampled, keys)
+
+
+def count(connection: Connection, place: str, expected: int) -> int:
+    """Count the rows of a table itself, or of its partitions if it was loaded with data."""
+    only = "" if expected and _is_partitioned(connection, place) else "ONLY "
+    return int(connection.execute(f"SELECT count(*) FROM {only}{place}")[0][0])
+
+
+def _is_partitioned(connection: Connection, place: str) -> bool:
+    rows = connection.execute(
+        "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s::regclass", place
+    )
+    return bool(rows[0][0])
+
+
+# Samples
+
+
+def _compare_samples(connection: Connection, table: TablePlan) -> int:
+    sampled = 0
+    columns_of = {file.number: file.columns for file in table.source.files}
+    in_order = sorted(
+        table.source.samples, key=lambda one: (columns_of[one.file], one.file)
+    )
+    for columns, samples in itertools.groupby(
+        in_order, key=lambda one: columns_of[one.file]
+    ):
+        has_key = bool(table.structure.primary_key) and set(
+            table.structure.primary_key
+        ) <= set(columns)
+        # Without a key, each sample is compared with all rows.
+        if columns and (has_key or table.source.size <= tuning.MAX_SAMPLED_WITHOUT_KEY):
+            sampled += _compare(connection, table, columns, list(samples), has_key)
+    return sampled
+
+
+def _compare(
+    connection: Connection,
+    table: TablePlan,
+    columns: t.Sequence[str],
+    samples: t.Sequence[Sample],
+    has_key: bool,
+) -> int:
+    """Have the server read the samples by itself, as columns of the same types, and compare them."""
+    number = "sample"
+    while number in columns:
+        number += "_"
+    with connection.transaction():
+        look_in(connection, table.place.schema)
+        connection.execute(
+            f"CREATE TEMPORARY TABLE apsaradb_samples ON COMMIT DROP AS SELECT 0 AS {quote(number)}, {quoted_list(columns)} "
+            f"FROM {place_of(table)} WITH NO DATA"
+        )
+        rows = [
+            (str(place).encode(), *sample.values) for place, sample in enumerate(samples)
+        ]
+        connection.copy(
+            f"COPY {_SAMPLES} ({quoted_list((number, *columns))}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')",
+            as_text(rows),
+            operation=f"convert samples of {printable(str(table.place))}",
+        )
+        only = "" if _is_partitioned(connection, place_of(table)) else "ONLY "
+        query = _by_key if has_key else _by_all
+        wrong = connection.execute(
+            query(
+                f"{only}{place_of(table)}",
+                columns,
+                table.structure.primary_key,
+                quote(number),
+            )
+        )
+    if wrong:
+        raise _difference(table, samples[wrong[0][0]], wrong[0][1])
+    return len(samples)
+
+
+def _differs(column: str) -> str:
+    # As text: it has the same bytes only for the same value, of types without equality, too.
+    name = quote(column)
+    return f's.{name}::text COLLATE "C" IS DISTINCT FROM t.{name}::text COLLATE "C"'
+
+
+def _by_key(
+    place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+) -> str:
+    same = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in key)
+    different = [f"CASE WHEN {_differs(name)} THEN {_text(name)} END" for name in columns]
+    return (
+        f"SELECT * FROM (SELECT s.{number}, CASE WHEN t.ctid IS NOT NULL THEN "
+        f"array_to_string(ARRAY[{', '.join(different)}]::text[], ', ') END AS columns "
+        f"FROM {_SAMPLES} s LEFT JOIN {place} t ON {same}) AS compared "
+        f"WHERE columns IS DISTINCT FROM '' ORDER BY 1 LIMIT 1"
+    )
+
+
+def _by_all(
+    place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+) -> str:
+    different = " OR ".join(map(_differs, columns))
+    return (
+        f"SELECT s.{number}, NULL FROM {_SAMPLES} s WHERE NOT EXISTS "
+        f"(SELECT 1 FROM {place} t WHERE NOT ({different})) ORDER BY 1 LIMIT 1"
+    )
+
+
+def _text(name: str) -> str:
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _difference(
+    table: TablePlan, sample: Sample, columns: t.Optional[str]
+) -> VerificationError:
+    member = next(
+        file.member for file in table.source.files if file.number == sample.file
+    )
+    what = f"differs in {printable(columns)} from the row in" if columns else "is not in"
+    return VerificationError(
+        f"record {sample.record} of {printable(member)} {what} {printable(str(table.place))}"
+    )
+
+
+# Keys and sequences
+
+
+def _check_keys(connection: Connection, table: TablePlan, plan: Plan) -> tuple[str, ...]:
+    made = store.keys(connection, plan.restore_id, table.number)
+    existing = keys_of(connection, place_of(table))
+    check_keys(table, made.values(), existing)
+    return tuple(sorted(existing))
+
+
+def check_keys(
+    table: TablePlan, made: t.Iterable[str], existing: t.Collection[str]
+) -> None:
+    missing = [name for name in made if name not in existing]
+    if missing:
+        raise VerificationError(
+            f"{printable(str(table.place))} has no valid key {printable(missing[0])} any more, which the restore made"
+        )
+
+
+def advance(connection: Connection, place: str, sequence: Sequence) -> None:
+    """Set a sequence behind the values of its column; never back, as another table may use it."""
+    last = "max" if sequence.increment > 0 else "min"
+    further = "greatest" if sequence.increment > 0 else "least"
+    connection.execute(
+        f"SELECT setval(%s, {further}(found, CASE WHEN is_called THEN last_value END)) "
+        f"FROM {sequence.name}, (SELECT {last}({quote(sequence.column)}) AS found FROM {place}) AS used "
+        "WHERE found IS NOT NULL",
+        sequence.name,
+        operation=f"set the sequence {printable(sequence.name)}",
+    )
+
+
+def _check_sequence(connection: Connection, table: TablePlan, sequence: Sequence) -> None:
+    last = "max" if sequence.increment > 0 else "min"
+    sign = ">" if sequence.increment > 0 else "<"
+    wrong = connection.execute(
+        f"SELECT 1 FROM {sequence.name}, (SELECT {last}({quote(sequence.column)}) AS found FROM {place_of(table)}) AS used "
+        f"WHERE found {sign} last_value OR (found = last_value AND NOT is_called)"
+    )
+    if wrong:
+        raise VerificationError(
+            f"the sequence {printable(sequence.name)} is not beyond column {printable(sequence.column)} of {printable(str(table.place))}"
+        )
