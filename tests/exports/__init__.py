@@ -19,7 +19,7 @@ Backups for benchmarks, of any size, are written to a disk without being held in
     pack_tree(directory, archive)
 """
 
-from . import large, mongodb, mysql_tables, postgresql_tables
+from . import large, mongodb, mysql, mysql_tables, postgresql, postgresql_tables
 from .layout import Export, FileFacts, TableFacts
 from .model import Column, Database, Dialect, Row, Table, Value
 from .packing import ordered, pack, pack_tree, tar, unpack
@@ -36,10 +36,12 @@ __all__ = [
     "Value",
     "large",
     "mongodb",
+    "mysql",
     "mysql_tables",
     "ordered",
     "pack",
     "pack_tree",
+    "postgresql",
     "postgresql_tables",
     "tar",
     "unpack",

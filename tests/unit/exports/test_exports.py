@@ -266,6 +266,8 @@ def test_a_large_backup_is_what_the_slow_way_makes(engine: str, tmp_path: Path) 
             assert (tmp_path / str(number) / name).read_bytes() == content
         assert [vars(facts) | {"rows": list(facts.rows)} for facts in manifest] == list(map(vars, slow.manifest()))
         assert [len(facts.rows) for facts in manifest] == [50, 9, 9]
+        for name, one in [item for facts in manifest for item in facts.files.items()]:
+            assert (one.bytes, one.crc32) == (len(files[name]), zlib.crc32(files[name]))
 
 
 def test_a_large_backup_has_no_row_twice() -> None:
