@@ -21,7 +21,9 @@ IDLE: Final = "rm-bp1demomysql0002"
 UNSUPPORTED: Final = "rm-bp1demolocal0001"
 BUCKET: Final = "demo-exports"
 TASK: Final = "dt-demo00000001"
-"""It is finished, and its file can be fetched."""
+POSTGRESQL_TASK: Final = "dt-demo00000002"
+MONGODB_TASK: Final = "dt-demo00000003"
+"""These are finished, and their files can be fetched."""
 POLARDB_SET: Final = "1482620099"
 """The backup set of its finished task."""
 
@@ -68,12 +70,16 @@ def seed(service: StandIn) -> None:
 
     in_oss: dict[str, Any] = {"target_type": "OSS", "target_bucket": BUCKET, "target_path": "exports/nightly"}
     service.add_task(POSTGRESQL, created=ago(3), format="Parquet", databases=["metrics"], tables=120, **in_oss)
+    service.add_task(
+        POSTGRESQL, task_id=POSTGRESQL_TASK, created=ago(2), databases=["metrics"], tables=120, size=1 << 30
+    )
     service.add_task(POSTGRESQL, state="failed", created=ago(0.5), databases=["metrics"], tables=120, **in_oss)
 
     service.add_task(POLARDB, created=ago(1.5), databases=["orders"], tables=8, backup_set_id=POLARDB_SET)
     service.add_task(POLARDB, schedule=LIFE_CYCLE[1:], created=ago(0.01), databases=["orders"], tables=8)
 
     service.add_task(MONGODB, created=ago(6), format="Bson", databases=["events"], state="expired", tables=15)
+    service.add_task(MONGODB, task_id=MONGODB_TASK, created=ago(2), format="Bson", databases=["events"], tables=15)
     failing = [("initializing", 5), ("running", 45), ("failed", None)]
     service.add_task(MONGODB, schedule=failing, created=ago(0), format="Bson", databases=["events"], tables=15)
 

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import alibabacloud_oss_v2 as oss
 import pytest
 from exports import mysql_tables
-from stand_in import AccessKey, Fault, StandIn, StoredObject
+from stand_in import AccessKey, Fault, StandIn, StoredObject, demo
 from stand_in.archive import gz, zst
 from stand_in.crc64 import crc64, crc64_by_table
 from stand_in.exports import link
@@ -456,6 +456,21 @@ def test_habits_of_archives(service: StandIn) -> None:
         name.endswith("structure.sql") for name in entries(stored)
     )
     assert b'"3",NULL,' in entries(stored)["dt-1/shop/edge cases & 漢字's/data/0.csv"]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "name"),
+    [
+        (demo.TASK, "billing/orders/structure.sql"),
+        (demo.POSTGRESQL_TASK, "metrics/public/orders/column_structure.sql"),
+        (demo.MONGODB_TASK, "events/events/events.metadata.json"),
+    ],
+)
+def test_the_demonstration_has_a_backup_of_each_engine(service: StandIn, task_id: str, name: str) -> None:
+    demo.seed(service)
+    found = service.account.find_task(demo.REGION, task_id)
+    assert found
+    assert f"{task_id}/{name}" in entries(service.objects_of(found[1])[0])
 
 
 def test_archives_by_zstandard(service: StandIn) -> None:
