@@ -54,24 +54,29 @@ def tar(
     seed: int = 0,
     directories: bool = False,
 ) -> bytes:
+    """A name that ends with a slash is an empty directory; `directories` has also those that files are in."""
     packed = io.BytesIO()
     made: set[str] = set()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in ordered(files, order, seed):
-            if directories:
-                _add_directories(archive, name, int(modified), made)
-            entry = tarfile.TarInfo(name)
-            entry.size = len(files[name])
-            entry.mtime = int(modified)
-            archive.addfile(entry, io.BytesIO(files[name]))
+            parts = name.rstrip("/").split("/")
+            kept = parts if name.endswith("/") else parts[:-1] if directories else []
+            _add_directories(archive, kept, int(modified), made)
+            if not name.endswith("/"):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(files[name])
+                entry.mtime = int(modified)
+                archive.addfile(entry, io.BytesIO(files[name]))
     return packed.getvalue()
 
 
-def _add_directories(archive: tarfile.TarFile, name: str, modified: int, made: set[str]) -> None:
-    for place in [place for place, letter in enumerate(name) if letter == "/"]:
-        if name[:place] not in made:
-            made.add(name[:place])
-            entry = tarfile.TarInfo(name[:place])
+def _add_directories(archive: tarfile.TarFile, parts: list[str], modified: int, made: set[str]) -> None:
+    """Each that is not there yet, from the outermost inwards."""
+    for depth in range(1, len(parts) + 1):
+        name = "/".join(parts[:depth])
+        if name not in made:
+            made.add(name)
+            entry = tarfile.TarInfo(name)
             entry.type, entry.mode, entry.mtime = tarfile.DIRTYPE, 0o755, modified
             archive.addfile(entry)
 
@@ -117,8 +122,9 @@ def unpack(files: Mapping[str, bytes], directory: Path) -> Path:
     """The files as a tree below a directory."""
     for name, content in files.items():
         path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            path.write_bytes(content)
     return directory
 
 

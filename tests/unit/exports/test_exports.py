@@ -31,6 +31,7 @@ from exports import (
     pack,
     pack_tree,
     postgresql_tables,
+    tar,
     unpack,
 )
 from exports.data_files import needs_quotes
@@ -314,6 +315,22 @@ def test_archives(format: str, tars: int, tmp_path: Path) -> None:
     unpack(files, tmp_path)
     on_disk = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert on_disk == files
+
+
+@pytest.mark.parametrize("directories", [False, True])
+def test_an_empty_directory(directories: bool, tmp_path: Path) -> None:
+    files = {"root/t/structure.sql": b"", "root/empty/data/": b""}
+    with tarfile.open(fileobj=io.BytesIO(tar(files, directories=directories))) as archive:
+        assert archive.getnames() == [
+            *(["root", "root/t"] if directories else []),
+            "root/t/structure.sql",
+            *([] if directories else ["root"]),
+            "root/empty",
+            "root/empty/data",
+        ]
+        assert archive.getmember("root/empty/data").isdir()
+    unpack(files, tmp_path)
+    assert (tmp_path / "root/empty/data").is_dir()
 
 
 def test_orders() -> None:
