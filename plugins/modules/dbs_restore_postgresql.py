@@ -24,7 +24,8 @@ description:
   - >-
     Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(login_db), O(ssl_mode), O(ca_cert), O(ssl_cert),
-    O(ssl_key), O(connect_params), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner), O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
+    O(ssl_key), O(connect_params), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner),
+    O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
     O(maintenance_work_mem). Verification and messages: O(sample), O(show_data). Progress: O(progress), O(progress_interval).
 options:
   rename:

@@ -36,7 +36,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ca_cert": {"type": "path", "aliases": ["ssl_rootcert"]},
     "ssl_cert": {"type": "path"},
     "ssl_key": {"type": "path"},
-    "connect_params": {"type": "dict", "default": {}},
     "session_role": {"type": "str"},
     "connect_timeout": {"type": "int", "default": 30},
     "owner": {"type": "str"},
@@ -44,27 +43,31 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "maintenance_work_mem": {"type": "str", "default": "256MB"},
 }
 
-#: Parameters of libpq that options set.
-_NOT_IN_PARAMS = ("dbname", "user", "client_encoding")
-
 
 class RestorePostgreSQL(RestoreRunner):
     SPEC = ModuleSpec(ARGUMENT_SPEC)
     GRAMMAR = PostgresqlGrammar
     LEFT_OUT = ("CHECK constraints", "views", "functions", "triggers")
 
+    def data_options_of(self, options: Options) -> dict[str, t.Any]:
+        return {"owner": options["owner"], "session_role": options["session_role"]}
+
     def server_of(self, options: Options) -> PostgresqlServer:
-        memory = str(options["maintenance_work_mem"])
-        if not re.fullmatch(r"[1-9][0-9]*(kB|MB|GB|TB)", memory):
-            raise ConfigurationError(
-                f"maintenance_work_mem {memory!r} is no size in memory: give a number with kB, MB, GB or TB, such as 256MB."
-            )
+        for old, new in options["rename"].items():
+            if "." in old:
+                raise ConfigurationError(
+                    f"rename has {old!r}: give names of databases, as tables of PostgreSQL keep theirs."
+                )
+            if not isinstance(new, str) or not new:
+                raise ConfigurationError(
+                    f"rename gives {old!r} the name {new!r}: give the name of a database."
+                )
         return PostgresqlServer(
             _login(options),
             PostgresqlOptions(
                 options["owner"] or "",
                 tuple(options["extensions"]),
-                memory,
+                _memory(options["maintenance_work_mem"]),
                 options["show_data"],
             ),
         )
@@ -72,7 +75,7 @@ class RestorePostgreSQL(RestoreRunner):
 
 def _login(options: Options) -> PostgresqlLogin:
     return PostgresqlLogin(
-        login_user=options["login_user"],
+        login_user=options["login_user"] or "",
         login_password=options["login_password"] or "",
         login_host=options["login_host"] or "",
         login_port=check_range(options, "login_port", 1, 65535),
@@ -82,20 +85,14 @@ def _login(options: Options) -> PostgresqlLogin:
         ca_cert=options["ca_cert"] or "",
         ssl_cert=options["ssl_cert"] or "",
         ssl_key=options["ssl_key"] or "",
-        connect_params=_connect_params(options["connect_params"]),
         session_role=options["session_role"] or "",
         connect_timeout=check_range(options, "connect_timeout", 1, 3600, " seconds"),
     )
 
 
-def _connect_params(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    for name in given:
-        if "password" in name:
-            raise ConfigurationError(
-                f"connect_params has {name!r}, which Ansible would show: set login_password, or passfile in connect_params."
-            )
-        if name in _NOT_IN_PARAMS:
-            raise ConfigurationError(
-                f"connect_params has {name!r}: set login_db or login_user; the encoding is always UTF8."
-            )
-    return dict(given)
+def _memory(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,9}(kB|MB|GB|TB)", value):
+        raise ConfigurationError(
+            f"maintenance_work_mem {value!r} is not an amount of memory: give a number with kB, MB, GB or TB, such as 256MB."
+        )
+    return value

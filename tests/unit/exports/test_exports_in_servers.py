@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databases import MariaDB, MySQL, PostgreSQL
-from exports import Column, Export, Table, TableFacts, Value, large, mysql, mysql_tables, postgresql, postgresql_tables
+from exports import Export, TableFacts, large, mysql, mysql_tables, postgresql, postgresql_tables
+from exports.in_servers import counted, in_mysql, in_postgresql, is_binary, name_of, table_of
 
-BINARY = ("bit", "binary", "varbinary", "blob", "longblob")
 DIALECTS: list[dict[str, Any]] = [
     {},
     {"null": "NULL", "quoting": "all", "upper_hex": True},
@@ -24,27 +21,6 @@ DIALECTS: list[dict[str, Any]] = [
     {"null": "NULL", "escape": False, "generated": "absent"},
     {"format": "sql", "generated": "structure", "rows_per_insert": 3},
 ]
-
-
-def is_binary(column: Column) -> bool:
-    return column.type.split("(")[0] in BINARY
-
-
-def table_of(export: Export, facts: TableFacts) -> Table:
-    return export.database(facts.database).table(facts.name)
-
-
-def as_text(value: Value) -> Value:
-    """As the queries below return it."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, bytes):
-        return value.hex().upper()
-    return str(value) if isinstance(value, int) else value
-
-
-def counted(rows: Sequence[Sequence[Value]]) -> Counter[tuple[Value, ...]]:
-    return Counter(tuple(map(as_text, row)) for row in rows)
 
 
 # MySQL and MariaDB
@@ -70,21 +46,6 @@ def load(cursor: Any, export: Export, facts: TableFacts, name: str, path: Path) 
     assert cursor.rowcount == facts.files[name].rows
     cursor.execute("SHOW WARNINGS")
     assert cursor.fetchall() == ()
-
-
-def in_mysql(cursor: Any, export: Export, facts: TableFacts) -> list[tuple[Value, ...]]:
-    columns = {column.name: column for column in table_of(export, facts).columns}
-    selected = []
-    for name in facts.columns:
-        quoted = mysql.name(name)
-        if columns[name].type.startswith("bit"):
-            selected.append(f"LPAD(HEX({quoted}), {4 if '10' in columns[name].type else 2}, '0')")
-        elif is_binary(columns[name]):
-            selected.append(f"HEX({quoted})")
-        else:
-            selected.append(quoted if columns[name].type == "double" else f"CAST({quoted} AS CHAR)")
-    cursor.execute(f"SELECT {', '.join(selected)} FROM {mysql.name(facts.name)}")
-    return list(cursor.fetchall())
 
 
 def restore_mysql(server: MySQL | MariaDB, export: Export, directory: Path) -> None:
@@ -155,10 +116,6 @@ def restore_postgresql(server: PostgreSQL, export: Export) -> None:
             assert counted(in_postgresql(connection, export, facts)) == counted(facts.rows), facts.name
 
 
-def name_of(facts: TableFacts) -> str:
-    return f"{postgresql.name(facts.schema or '')}.{postgresql.name(facts.name)}"
-
-
 def copy(connection: Any, export: Export, facts: TableFacts, content: bytes) -> None:
     dialect = export.dialect
     if dialect.format == "sql":
@@ -169,26 +126,6 @@ def copy(connection: Any, export: Export, facts: TableFacts, content: bytes) -> 
     options = f"FORMAT csv, NULL '{dialect.null}', HEADER {dialect.has_header}"
     with connection.cursor().copy(f"COPY {name_of(facts)} ({columns}) FROM STDIN ({options})") as stream:
         stream.write(content)
-
-
-def in_postgresql(connection: Any, export: Export, facts: TableFacts) -> list[list[Value]]:
-    """By COPY, whose texts are those of an export; what it has for bytes and booleans is made values again."""
-    columns = {column.name: column.type for column in table_of(export, facts).columns}
-    names = ", ".join(map(postgresql.name, facts.columns))
-    if table_of(export, facts).options:
-        return []  # a partitioned table has its rows in others
-    with connection.cursor().copy(f"COPY (SELECT {names} FROM ONLY {name_of(facts)}) TO STDOUT") as stream:
-        return [
-            [read(text, columns[name]) for text, name in zip(row, facts.columns, strict=True)] for row in stream.rows()
-        ]
-
-
-def read(text: str | None, kind: str) -> Value:
-    if text is None:
-        return None
-    if kind == "bytea":
-        return bytes.fromhex(text[2:])
-    return text == "t" if kind == "boolean" else float(text) if kind in ("real", "double precision") else text
 
 
 @pytest.mark.process

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restores of generated exports into real servers, and what is in the tables afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members import open_members
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Grammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.planning import PlanOptions, Selection
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgresqlLogin
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgresqlOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgresqlServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import (
+    Outcome,
+    Progress,
+    Request,
+    Restoration,
+)
+from exports import Export, pack, unpack
+from exports.in_servers import counted, in_mysql, in_postgresql
+
+
+class MySQLTarget:
+    """A MySQL or MariaDB server that tests restore into."""
+
+    grammar: type[Grammar] = MySQLGrammar
+
+    def __init__(self, server: Any, **options: Any) -> None:
+        self.server = server
+        self.options = options
+
+    def connected(self) -> MySQLServer:
+        login = Login(self.server.user, self.server.password, unix_socket=self.server.socket)
+        return MySQLServer(MySQLOptions(login, **self.options))
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+            cursor.execute(statement, values or None)
+            connection.commit()
+            return list(cursor.fetchall())
+
+    def check(self, export: Export) -> None:
+        """Check that all tables have just the rows of the export."""
+        with closing(self.server.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+            for facts in export.manifest():
+                cursor.execute("USE `{}`".format(facts.database.replace("`", "``")))
+                assert counted(in_mysql(cursor, export, facts)) == counted(facts.rows), facts.name
+
+
+class PostgreSQLTarget:
+    """A PostgreSQL server that tests restore into."""
+
+    grammar: type[Grammar] = PostgresqlGrammar
+
+    def __init__(self, server: Any, **options: Any) -> None:
+        self.server = server
+        self.options = options
+
+    def connected(self) -> PostgresqlServer:
+        login = PostgresqlLogin(
+            login_user=self.server.user, login_password=self.server.password or "", login_unix_socket=self.server.socket
+        )
+        return PostgresqlServer(login, PostgresqlOptions(**self.options))
+
+    def query(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
+        with closing(self.server.connect(dbname=database, autocommit=True)) as connection:
+            cursor = connection.execute(statement, values or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def check(self, export: Export) -> None:
+        for database in export.databases:
+            with closing(self.server.connect(dbname=database.name, autocommit=True)) as connection:
+                connection.execute("SET TimeZone = 'UTC'")
+                for facts in export.manifest():
+                    if facts.database == database.name:
+                        assert counted(in_postgresql(connection, export, facts)) == counted(facts.rows), facts.name
+
+
+def request(**options: Any) -> Request:
+    """A request with the defaults of the modules."""
+    selection = Selection(*(tuple(options.pop(name, ())) for name in ("databases", "tables", "exclude")))
+    plan = PlanOptions(
+        options.pop("piece_size", 2 << 20), options.pop("rename", {}), options.pop("defers_keys", None), {}
+    )
+    facts = {"samples": 10, "null": None, "has_escapes": None, "on_existing": "error", "threads": 4, **options}
+    return Request(selection, plan, **facts)
+
+
+@contextmanager
+def restoration(target: Any, source: Path, watch: Any = None, **options: Any) -> Iterator[Restoration]:
+    def nothing(progress: Progress) -> None:
+        pass
+
+    server = target.connected()
+    with closing(open_members(str(source))) as members, closing(server):
+        yield Restoration(members, target.grammar(), server, request(**options), watch or nothing)
+
+
+def restore(target: Any, source: Path, **options: Any) -> Outcome:
+    with restoration(target, source, **options) as one:
+        return one.run()
+
+
+def archive(export: Export, directory: Path, name: str = "backup.tar.gz", **how: Any) -> Path:
+    """The export as an archive, or as a directory if the name has no ending."""
+    path = directory / name
+    if "." in name:
+        path.write_bytes(pack(export.files(), name.partition(".")[2], **how))
+    else:
+        unpack(export.files(), path)
+    return path

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whole restores into real servers: every value comes back, and nothing is done twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
+from exports import mysql_tables, postgresql_tables
+from restores import MySQLTarget, PostgreSQLTarget, archive, restore
+
+#: Notations of NULL, escapes, quotes and formats, without those that are ambiguous by themselves.
+DIALECTS: list[dict[str, Any]] = [
+    {},
+    {"null": "NULL"},
+    {"null": ""},
+    {"escape": False},
+    {"escape": False, "null": "NULL"},
+    {"escape": False, "null": ""},
+    {"quotes": "escaped"},
+    {"quoting": "all"},
+    {"quoting": "needed"},
+    {"format": "wh.csv", "generated": "structure"},
+    {"format": "sql", "generated": "structure"},
+    {"upper_hex": True},
+]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=str)
+def test_every_value_comes_back(mysql_server: Any, tmp_path: Path, dialect: dict[str, Any]) -> None:
+    export = mysql_tables.export(**dialect)
+    outcome = restore(MySQLTarget(mysql_server, time_zone="+00:00"), archive(export, tmp_path))
+    assert outcome.changed
+    assert outcome.state is State.DONE
+    MySQLTarget(mysql_server).check(export)
+    for table in outcome.tables:
+        assert table.rows == table.plan.source.records == table.verified.rows  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("backup.tar", {"order": "data first", "tars": 3}),
+        ("backup.tar.zst", {"order": "shuffled", "tars": 2}),
+        ("backup.tar.gz", {"order": "structures last"}),
+        ("backup", {}),
+    ],
+    ids=str,
+)
+def test_every_source_is_read(mysql_server: Any, tmp_path: Path, name: str, how: dict[str, Any]) -> None:
+    export = mysql_tables.export()
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    assert restore(target, archive(export, tmp_path, name, **how)).changed
+    target.check(export)
+
+
+@pytest.mark.parametrize("defers_keys", [True, False])
+def test_keys_are_made_before_or_after_the_data(mysql_server: Any, tmp_path: Path, defers_keys: bool) -> None:
+    export = mysql_tables.export()
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    outcome = restore(target, archive(export, tmp_path), defers_keys=defers_keys, piece_size=64)
+    target.check(export)
+    keys = {one.plan.target.name: one.verified.keys for one in outcome.tables}  # type: ignore[union-attr]
+    assert set(keys["orders"]) == {"PRIMARY", "order_no", "customer", "note"}
+
+
+def test_a_second_run_changes_nothing(mysql_server: Any, tmp_path: Path) -> None:
+    source = archive(mysql_tables.export(), tmp_path)
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    first = restore(target, source)
+    again = restore(target, source)
+    assert (first.changed, again.changed) == (True, False)
+    assert again.restore_id == first.restore_id
+    assert again.state is State.DONE
+
+
+# PostgreSQL
+
+POSTGRESQL_DIALECTS: list[dict[str, Any]] = [
+    {},
+    {"null": "NULL", "quoting": "all"},
+    {"null": "\\N"},
+    {"quoting": "needed", "sequences": "serial"},
+    {"format": "wh.csv", "sequences": "created"},
+    {"format": "sql", "generated": "structure"},
+]
+
+
+@pytest.mark.parametrize("dialect", POSTGRESQL_DIALECTS, ids=str)
+def test_every_value_comes_back_in_postgresql(postgresql: Any, tmp_path: Path, dialect: dict[str, Any]) -> None:
+    export = postgresql_tables.export(**dialect)
+    target = PostgreSQLTarget(postgresql)
+    source = archive(export, tmp_path, order="data first", tars=2)
+    outcome = restore(target, source, piece_size=64 << 10)
+    assert (outcome.changed, outcome.state) == (True, State.DONE)
+    target.check(export)
+    assert restore(target, source).changed is False
