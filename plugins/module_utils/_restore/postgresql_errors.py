@@ -39,6 +39,20 @@ _HINTS = {
     "57014": "Something canceled it: run it again to continue",
 }
 
+#: A refused login has no code that drivers can tell, but words.
+_LOGIN_HINTS = {
+    "password authentication failed": _HINTS["28P01"],
+    "no password supplied": "Set login_password",
+    "pg_hba.conf": _HINTS["28000"],
+    "Peer authentication failed": "Set become_user to the user of the database, or log in by login_host with a password",
+    "too many": _HINTS["53300"],
+    '" does not exist': "Check login_user and login_db",
+    "SSL": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
+    "certificate": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
+    "No such file or directory": "Check login_unix_socket, the directory of the socket, and that the server runs",
+    "Connection refused": "Check login_host and login_port, and that the server runs",
+}
+
 #: What stands before the name of something that is no value.
 _NAMED = re.compile(
     r"((?:column|relation|constraint|encoding|table|type|index|schema|database|role|sequence|extension) )"
@@ -82,10 +96,12 @@ def error_of(
     hint = _HINTS.get(refusal.code, "")
     text = _text(refusal, show_data, has_data or refusal.code.startswith(_ABOUT_DATA))
     if not refusal.has_connection or refusal.code.startswith(_REFUSED_LOGIN):
-        code = f" ({refusal.code})" if refusal.code else ""
+        # libpq repeats where it tried to connect to.
+        reason = re.sub(r"(?s).*(?:failed|error): +(?=\S)", "", text.strip())
+        known = [hint for words, hint in _LOGIN_HINTS.items() if words in text]
         return DatabaseConnectionError(
-            f"the connection to {server} failed: {quoted(text)}{code}",
-            hint=hint,
+            f"the connection to {server} failed: {quoted(reason)}{f' ({refusal.code})' if refusal.code else ''}",
+            hint=hint or (known[0] if known else ""),
             operation=operation,
         )
     return DatabaseError(

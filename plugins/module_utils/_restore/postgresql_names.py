@@ -12,7 +12,7 @@ import typing as t
 
 from .model import Plan, TablePlan
 from .postgresql_connection import Connection
-from .postgresql_structure import PostgresqlTable, Rename
+from .postgresql_structure import ATTACH, PostgresqlTable, Rename
 from .postgresql_tokens import QualifiedName, quote
 
 
@@ -41,6 +41,26 @@ def renames_of(plan: Plan, database: str) -> Rename:
         return places.get((database, *name), name)
 
     return rename
+
+
+def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
+    """Return the numbers of the tables that become parts of a partitioned one, at any depth."""
+    rename = renames_of(plan, table.source.name.database)
+    database = table.place.database
+    tables = [one for one in plan.tables if one.place.database == database]
+    numbers = {(one.place.schema, one.place.name): one.number for one in tables}
+    attached = [
+        tuple(rename(part) for part in script.parts if not isinstance(part, str))
+        for one in tables
+        for script in structure_of(one).inherits
+        if ATTACH in script.parts
+    ]
+    found: set[QualifiedName] = set()
+    parents = {(table.place.schema, table.place.name)}
+    while parents:
+        parents = {child for parent, child in attached if parent in parents} - found
+        found |= parents
+    return {numbers[name] for name in found if name in numbers}
 
 
 def relations(connection: Connection) -> set[QualifiedName]:

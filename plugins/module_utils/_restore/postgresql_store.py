@@ -182,6 +182,19 @@ def add_piece(connection: Connection, restore_id: str, piece: Piece) -> bool:
     return bool(rows)
 
 
+def count_without(
+    connection: Connection, place: str, restore_id: str, others: t.Sequence[int]
+) -> int:
+    """Count the rows of a partitioned table without those of the files of other tables."""
+    rows = connection.execute(
+        f"SELECT (SELECT count(*) FROM {place}) - (SELECT coalesce(sum(rows), 0) FROM {SCHEMA}.pieces "
+        "WHERE restore_id = %s AND \"table\" = ANY (string_to_array(%s, ',')::integer[]))::bigint",
+        restore_id,
+        ",".join(map(str, others)),
+    )
+    return int(rows[0][0])
+
+
 def keys(connection: Connection, restore_id: str, table: int) -> dict[int, str]:
     """Return the names of the keys of a table that were made, by their numbers in the structure."""
     rows = connection.execute(

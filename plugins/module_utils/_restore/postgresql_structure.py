@@ -18,6 +18,9 @@ from .postgresql_tokens import QualifiedName, quote
 #: Says under which name a table is made.
 Rename = t.Callable[[QualifiedName], QualifiedName]
 
+#: What stands between a partitioned table and a new partition.
+ATTACH = " ATTACH PARTITION "
+
 
 @dataclasses.dataclass(frozen=True)
 class Script:

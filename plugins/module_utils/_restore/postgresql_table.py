@@ -23,7 +23,7 @@ from .postgresql_statements import (
     take_sequence,
     take_type,
 )
-from .postgresql_structure import Key, KeyKind, PostgresqlTable, Script
+from .postgresql_structure import ATTACH, Key, KeyKind, PostgresqlTable, Script
 from .postgresql_tokens import QualifiedName, Statement, Token, parts, quote, split
 
 
@@ -212,9 +212,7 @@ class TableReader:
             end = statement.tokens[statement.position - 1].end
             rest = statement.text[end:]
             assert begin < end
-            self._inherits.append(
-                Script(("ALTER TABLE ", name, " ATTACH PARTITION ", child, rest))
-            )
+            self._inherits.append(Script(("ALTER TABLE ", name, ATTACH, child, rest)))
             return
         statement.position = 0
         if self._name is not None and name != self._name:

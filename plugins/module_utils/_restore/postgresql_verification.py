@@ -15,10 +15,17 @@ from .._base.text import printable
 from . import postgresql_store as store
 from . import tuning
 from .errors import VerificationError
-from .model import Plan, Sample, TablePlan, Verified
+from .model import Plan, Sample, State, TablePlan, Verified
 from .postgresql_connection import Connection
 from .postgresql_indexing import look_in
-from .postgresql_names import Sequence, keys_of, place_of, sequences_of
+from .postgresql_names import (
+    Sequence,
+    keys_of,
+    partitions_of,
+    place_of,
+    sequences_of,
+    structure_of,
+)
 from .postgresql_rows import as_text, quoted_list
 from .postgresql_tokens import quote
 
@@ -27,17 +34,59 @@ _SAMPLES = "pg_temp.apsaradb_samples"
 
 def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
     """Compare the table with the source. Raises VerificationError."""
-    rows = count(connection, place_of(table), table.source.records)
+    rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
             f"{printable(str(table.place))} has {rows} rows, and its files have {table.source.records} records"
         )
     sampled = _compare_samples(connection, table)
     keys = _check_keys(connection, table, plan)
-    place = place_of(table)
-    for sequence in sequences_of(connection, place):
+    for sequence in sequences_of(connection, place_of(table)):
         _check_sequence(connection, table, sequence)
     return Verified(rows, sampled, keys)
+
+
+def _count_loaded(connection: Connection, table: TablePlan, plan: Plan) -> int:
+    """Count the rows that are of the files of a table. Those of a partitioned one are in its partitions."""
+    rows = count(connection, place_of(table), table.source.records)
+    mixed = [
+        one
+        for one in loaded_through(plan)
+        if table.number in {one.number, *partitions_of(plan, one)}
+    ]
+    if not mixed:
+        return rows
+    parent = mixed[0]
+    if parent is not table:
+        # How many of them are the parent's is seen there.
+        return min(rows, table.source.records)
+    # Files of the partitions are loaded at the same time: both numbers have to be of one moment.
+    others = sorted(partitions_of(plan, table))
+    return store.count_without(connection, place_of(table), plan.restore_id, others)
+
+
+def loaded_through(plan: Plan) -> list[TablePlan]:
+    """Return the partitioned tables that have data of their own, which go to their partitions."""
+    return [
+        one
+        for one in plan.tables
+        if structure_of(one).is_partitioned and one.source.records
+    ]
+
+
+def recount(connection: Connection, plan: Plan) -> None:
+    """Record the rows of partitions that got some through the table that they are part of."""
+    tables = {
+        one.number: one
+        for one in plan.tables
+        if one.place.database == connection.database
+    }
+    for parent in loaded_through(plan):
+        for number in {parent.number, *partitions_of(plan, parent)} & set(tables):
+            rows = count(
+                connection, place_of(tables[number]), tables[number].source.records
+            )
+            store.set_table_state(connection, plan.restore_id, number, State.DONE, rows)
 
 
 def count(connection: Connection, place: str, expected: int) -> int:
@@ -165,18 +214,12 @@ def _difference(
 def _check_keys(connection: Connection, table: TablePlan, plan: Plan) -> tuple[str, ...]:
     made = store.keys(connection, plan.restore_id, table.number)
     existing = keys_of(connection, place_of(table))
-    check_keys(table, made.values(), existing)
-    return tuple(sorted(existing))
-
-
-def check_keys(
-    table: TablePlan, made: t.Iterable[str], existing: t.Collection[str]
-) -> None:
-    missing = [name for name in made if name not in existing]
+    missing = [name for name in made.values() if name not in existing]
     if missing:
         raise VerificationError(
             f"{printable(str(table.place))} has no valid key {printable(missing[0])} any more, which the restore made"
         )
+    return tuple(sorted(existing))
 
 
 def advance(connection: Connection, place: str, sequence: Sequence) -> None:

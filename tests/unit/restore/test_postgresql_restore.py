@@ -21,9 +21,12 @@ DIALECTS: dict[str, dict[str, Any]] = {
     "NULL as a word": {"null": "NULL", "quoting": "all"},
     "NULL as \\N": {"null": "\\N"},
     "quotes where needed": {"quoting": "needed"},
-    "with generated columns": {"generated": True},
-    "without sequences": {"sequences": False},
+    "values of generated columns": {"generated": "values"},
+    "sequences of nobody": {"sequences": "created"},
+    "serial": {"sequences": "serial"},
+    "no sequences": {"sequences": "missing"},
     "sql": {"format": "sql"},
+    "sql without columns": {"format": "sql", "name_columns": False},
 }
 
 
