@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -56,20 +57,36 @@ def describe(piece: Piece) -> str:
 
 def load_piece(connection: Connection, piece: Piece, plan: Plan) -> int:
     """Load a piece in the transaction that was begun. Returns the number of rows that the server loaded."""
-    if piece.file.format is DataFormat.SQL:
-        return _insert(connection, piece)
-    place, columns = place_of(piece.table), piece.file.columns
-    generated = {
-        one.name for one in structure_of(piece.table).columns if one.is_generated
-    }
+    if piece.file.format is not DataFormat.SQL:
+        columns = piece.file.columns
+        copy = functools.partial(_copy, connection, piece, plan.dialect)
+        return _load_into(connection, piece, columns, copy)
+    insert = functools.partial(_insert, connection, piece)
+    return sum(
+        _load_into(connection, piece, one.columns, functools.partial(insert, one))
+        for one in inserts_of(piece)
+    )
+
+
+def _load_into(
+    connection: Connection,
+    piece: Piece,
+    columns: t.Sequence[str],
+    load: t.Callable[[str], int],
+) -> int:
+    """Load rows, by a temporary table if they have values of generated columns.
+
+    The server makes those itself. Samples show whether it makes the same ones.
+    """
+    place = place_of(piece.table)
+    generated = _generated(piece)
     if not generated.intersection(columns):
-        return _copy(connection, piece, plan.dialect, place, columns)
-    # The server makes these values itself. Samples show whether it makes the same ones.
+        return load(place)
     look_in(connection, piece.table.place.schema)
     connection.execute(
         f"CREATE TEMPORARY TABLE apsaradb_stage ON COMMIT DROP AS SELECT {quoted_list(columns)} FROM {place} WITH NO DATA"
     )
-    _copy(connection, piece, plan.dialect, _STAGE, columns)
+    load(_STAGE)
     stored = quoted_list([name for name in columns if name not in generated])
     rows = connection.change(
         f"INSERT INTO {place} ({stored}) OVERRIDING SYSTEM VALUE SELECT {stored} FROM {_STAGE}",
@@ -80,22 +97,20 @@ def load_piece(connection: Connection, piece: Piece, plan: Plan) -> int:
     return rows
 
 
+def _generated(piece: Piece) -> set[str]:
+    return {one.name for one in structure_of(piece.table).columns if one.is_generated}
+
+
 def quoted_list(columns: t.Iterable[str]) -> str:
     return ", ".join(map(quote, columns))
 
 
-def _copy(
-    connection: Connection,
-    piece: Piece,
-    dialect: Dialect,
-    place: str,
-    columns: t.Sequence[str],
-) -> int:
+def _copy(connection: Connection, piece: Piece, dialect: Dialect, place: str) -> int:
     data, form = piece.data, _csv_options(dialect)
     if b"\\." in data and _END_MARK.search(data):
         data, form = as_text(_records(data, dialect)), "FORMAT text"
     return connection.copy(
-        f"COPY {place} ({quoted_list(columns)}) FROM STDIN WITH ({form}, ENCODING 'UTF8')",
+        f"COPY {place} ({quoted_list(piece.file.columns)}) FROM STDIN WITH ({form}, ENCODING 'UTF8')",
         data,
         operation=lambda refusal: _operation(piece, refusal),
     )
@@ -151,17 +166,26 @@ def _as_text(value: t.Optional[bytes]) -> bytes:
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], value)
 
 
-def _insert(connection: Connection, piece: Piece) -> int:
-    rows = 0
-    for statement in inserts_of(piece):
-        rows += connection.change(statement, operation=_operation(piece), has_data=True)
-    return rows
+class Insert(t.NamedTuple):
+    """A statement of a data file. ``values``: all of its rows, as they stand there."""
+
+    columns: tuple[str, ...]
+    values: bytes
+
+    def into(self, place: str) -> bytes:
+        head = f"INSERT INTO {place} ({quoted_list(self.columns)}) OVERRIDING SYSTEM VALUE VALUES "
+        return head.encode() + self.values
 
 
-def inserts_of(piece: Piece) -> t.Iterator[bytes]:
-    """Yield the statements of a piece in SQL, into where the table is. Raises InvalidBackupError for others."""
+def _insert(connection: Connection, piece: Piece, insert: Insert, place: str) -> int:
+    return connection.change(
+        insert.into(place), operation=_operation(piece), has_data=True
+    )
+
+
+def inserts_of(piece: Piece) -> t.Iterator[Insert]:
+    """Yield the statements of a piece in SQL. Raises InvalidBackupError for others."""
     data, position = piece.data, _skip_blank(piece.data, 0)
-    place = place_of(piece.table).encode()
     while position < len(data):
         head = _HEAD.match(data, position)
         if not head or not _is_own(head, piece):
@@ -176,14 +200,22 @@ def inserts_of(piece: Piece) -> t.Iterator[bytes]:
             position = row.end()
             if row["end"] == b";":
                 break
-        values = data[begin : row.start("end")]
-        columns = head["columns"] or b""
-        yield b"INSERT INTO %s %s OVERRIDING SYSTEM VALUE VALUES %s" % (
-            place,
-            columns,
-            values,
-        )
+        if head["columns"]:
+            columns = tuple(map(_identifier, re.findall(_NAME, head["columns"])))
+        else:
+            columns = _columns_of(
+                piece, len(re.findall(_CONSTANT, row[0], re.IGNORECASE | re.DOTALL))
+            )
+        yield Insert(columns, data[begin : row.start("end")])
         position = _skip_blank(data, position)
+
+
+def _columns_of(piece: Piece, values: int) -> tuple[str, ...]:
+    """Return the columns of rows that do not name them: all, or all but the generated ones."""
+    columns = tuple(one.name for one in structure_of(piece.table).columns)
+    generated = _generated(piece)
+    stored = tuple(name for name in columns if name not in generated)
+    return stored if values == len(stored) else columns
 
 
 def _skip_blank(data: bytes, position: int) -> int:

@@ -26,6 +26,8 @@ DIALECTS: dict[str, dict[str, Any]] = {
     "serial": {"sequences": "serial"},
     "no sequences": {"sequences": "missing"},
     "sql": {"format": "sql"},
+    "sql with values of generated columns": {"format": "sql", "generated": "values"},
+    "sql of all columns without names": {"format": "sql", "generated": "values", "name_columns": False},
     "sql without columns": {"format": "sql", "name_columns": False},
 }
 
