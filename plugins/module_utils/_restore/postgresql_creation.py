@@ -24,6 +24,7 @@ from .postgresql_indexing import (
 from .postgresql_names import place_of, relations, renames_of, structure_of
 from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema, Script
 from .postgresql_tokens import QualifiedName, quote
+from .postgresql_verification import recount
 
 
 class PostgresqlOptions(t.NamedTuple):
@@ -117,6 +118,7 @@ class Creation:
                 make_keys(self._connection, table, self._plan, OWN_KEYS)
         for table in self._tables:
             make_keys(self._connection, table, self._plan, FOREIGN_KEYS)
+        recount(self._connection, self._plan)
 
     def _inherit_all(self) -> None:
         known = relations(self._connection)

@@ -23,7 +23,7 @@ from .postgresql_creation import Creation, PostgresqlOptions, create_database
 from .postgresql_names import relations
 from .postgresql_session import PostgresqlSession
 from .postgresql_tokens import quote
-from .postgresql_verification import count, recount
+from .postgresql_verification import count
 
 #: The oldest version, as the server says it.
 _MIN_VERSION = 130000
@@ -131,7 +131,6 @@ class PostgresqlServer(Server):
     def complete(self, plan: Plan) -> None:
         for name in _databases(plan, "place"):
             Creation(self._connect(name), plan, self._options).complete()
-            recount(self._connect(name), plan)
 
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
         counts: dict[int, t.Optional[int]] = {}
