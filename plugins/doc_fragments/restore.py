@@ -40,10 +40,13 @@ options:
       - What to do if a table exists that this restore did not create.
       - V(error) - fail and name these tables. Nothing is changed.
       - V(skip) - leave these tables as they are, and restore the others. RV(skipped) lists them.
+      - V(replace) - load beside, verify, and then replace the old ones in one step. The old ones are kept under other names, see
+        RV(replaced). In MySQL, tables are replaced, and in PostgreSQL the whole database, which must have no other sessions then. What
+        backups do not contain, such as views, is not in a replaced database.
       - Tables that an earlier, interrupted run of the same restore created are continued in any case.
     type: str
     default: error
-    choices: [error, skip]
+    choices: [error, skip, replace]
   parallel:
     description:
       - The number of connections that load at the same time, from V(1) to V(32). More than V(4) rarely helps.

@@ -187,7 +187,7 @@ restore_id:
   type: str
   sample: 3f1c0a9be2d47715
 state:
-  description: How far the restore is - V(planned), V(loading) or V(done).
+  description: How far the restore is - V(planned), V(loading), V(swapping) or V(done).
   returned: if the backup could be read
   type: str
   sample: done
@@ -328,6 +328,11 @@ dialect:
   sample:
     "null": backslash_n
     escape: backslash
+replaced:
+  description: The names that replaced tables have now, by their names before. Drop them when you do not need them any more.
+  returned: if the backup could be read
+  type: dict
+  sample: {shop.orders: shop_old_3f1c0a9b.orders}
 resumed_from:
   description: The number of pieces that an earlier, interrupted run had loaded.
   returned: if the backup could be read

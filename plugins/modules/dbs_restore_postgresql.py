@@ -182,7 +182,7 @@ restore_id:
   type: str
   sample: 3f1c0a9be2d47715
 state:
-  description: How far the restore is - V(planned), V(loading) or V(done).
+  description: How far the restore is - V(planned), V(loading), V(swapping) or V(done).
   returned: if the backup could be read
   type: str
   sample: done
@@ -323,6 +323,11 @@ dialect:
   sample:
     "null": empty
     escape: none
+replaced:
+  description: The names that replaced databases have now, by their names before. Drop them when you do not need them any more.
+  returned: if the backup could be read
+  type: dict
+  sample: {shop: shop_old_3f1c0a9b}
 resumed_from:
   description: The number of pieces that an earlier, interrupted run had loaded.
   returned: if the backup could be read

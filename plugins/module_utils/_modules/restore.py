@@ -29,6 +29,7 @@ from .._restore.restoration import Outcome, Progress, Request, Restoration
 from .restore_result import result_of
 
 _AUTO = "auto"
+_POLICIES = Choices(("error", "skip", "replace"))
 _DEFER = Choices(("auto", "always", "never"))
 _NULLS = Choices(("auto", *(null.value for null in Null)))
 
@@ -42,7 +43,7 @@ RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "on_existing": {
         "type": "str",
         "default": "error",
-        "choices": Choices(("error", "skip")),
+        "choices": _POLICIES,
     },
     "parallel": {"type": "int", "default": 4},
     "piece_size": {"type": "bytes", "default": "2MB"},
@@ -114,7 +115,7 @@ class RestoreRunner(JobRunner):
             check_range(options, "sample", 2, 10_000),
             None if null == _AUTO else Null(null),
             data_options["has_escapes"],
-            options["on_existing"],
+            check_choice("on_existing", options["on_existing"], _POLICIES),
             check_range(options, "parallel", 1, 32),
         )
         return RestoreRequest(_source(options), request, self.server_of(options))

@@ -42,6 +42,7 @@ def result_of(
             else 0,
         },
         "dialect": _dialect_of(outcome),
+        "replaced": outcome.replaced,
         "resumed_from": outcome.resumed_from,
         "left_out": list(left_out),
         "advice": outcome.advice,

@@ -128,6 +128,17 @@ class Server(abc.ABC):
         """Do what needs all tables, such as foreign keys. Can be repeated after a kill."""
 
     @abc.abstractmethod
+    def check_swap(self, plan: Plan) -> None:
+        """Check that what the plan replaces can be replaced. Raises RestoreConflictError."""
+
+    @abc.abstractmethod
+    def swap(self, plan: Plan) -> dict[str, str]:
+        """Put what was loaded beside into its place, all of it in one step, unless that was done.
+
+        Returns the names that the old ones have now, by the names that they had.
+        """
+
+    @abc.abstractmethod
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
         """Count the rows of each table of a restore, by its number; None where it does not exist."""
 

@@ -211,6 +211,11 @@ class Plan:
     def dialect(self) -> Dialect:
         return self.backup.dialect
 
+    @property
+    def replaced(self) -> tuple[TablePlan, ...]:
+        """Return the tables that are loaded beside their target."""
+        return tuple(one for one in self.tables if one.place != one.target)
+
 
 class PieceKey(t.NamedTuple):
     """What names a piece: table and file by number, and its place in the file, from 0."""
@@ -249,6 +254,8 @@ class State(enum.Enum):
     LOADING = "loading"
     INDEXING = "indexing"
     VERIFYING = "verifying"
+    #: All is verified, and takes the place of what is replaced.
+    SWAPPING = "swapping"
     DONE = "done"
 
 

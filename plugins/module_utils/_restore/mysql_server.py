@@ -21,6 +21,7 @@ from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
 from .mysql_connection import Connection
 from .mysql_grammar import MySQLTable, quote
 from .mysql_session import SQL_MODE, MySQLOptions, MySQLSession
+from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
 _OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
@@ -132,6 +133,45 @@ class MySQLServer(Server):
 
     def complete(self, plan: Plan) -> None:
         pass
+
+    def check_swap(self, plan: Plan) -> None:
+        replaced = {one.target.database for one in plan.replaced}
+        names = {(one.target.database, one.target.name) for one in plan.replaced}
+        rows = self._connection.query(
+            f"SELECT event_object_schema, event_object_table, trigger_name FROM information_schema.triggers "
+            f"WHERE event_object_schema IN ({', '.join(['%s'] * len(replaced))})",
+            sorted(replaced),
+        )
+        for database, name, trigger in rows:
+            if (str(database), str(name)) in names:
+                raise RestoreConflictError(
+                    f"{database}.{name} cannot be replaced, as it has the trigger {trigger}, which would be lost",
+                    hint="Drop the trigger, and create it again after the restore",
+                )
+
+    def swap(self, plan: Plan) -> dict[str, str]:
+        names = self._names_in(plan)
+        steps, olds = [], {}
+        for one in plan.replaced:
+            if (one.place.database, one.place.name) not in names:
+                continue
+            old = one.target._replace(
+                database=name_beside(one.target.database, "old", plan.restore_id)
+            )
+            if (one.target.database, one.target.name) in names:
+                self._connection.execute(
+                    f"CREATE DATABASE IF NOT EXISTS {quote(old.database)}"
+                )
+                steps.append(f"{store.qualified(one.target)} TO {store.qualified(old)}")
+                olds[str(one.target)] = str(old)
+            steps.append(f"{store.qualified(one.place)} TO {store.qualified(one.target)}")
+        if steps:
+            # One statement is one step, also if the server is killed in it.
+            self._connection.execute(f"RENAME TABLE {', '.join(steps)}")
+        left = {database for database, _unused in self._names_in(plan)}
+        for database in sorted({one.place.database for one in plan.replaced} - left):
+            self._connection.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
+        return olds
 
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
         counts: dict[int, t.Optional[int]] = {}

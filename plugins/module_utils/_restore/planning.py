@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import hashlib
 import json
@@ -147,3 +148,38 @@ def _check_rename(backup: Backup, rename: t.Mapping[str, str]) -> None:
 
 def _defers_keys(table: Table, wanted: t.Optional[bool]) -> bool:
     return table.size >= tuning.DEFER_KEYS_FROM if wanted is None else wanted
+
+
+#: Bytes of the name of a database: the least that an engine takes, which is PostgreSQL.
+_LONGEST_NAME = 63
+
+
+def beside(plan: Plan, databases: t.Collection[str]) -> Plan:
+    """Return the plan with all tables of these databases loaded into other ones beside them."""
+    tables = tuple(
+        dataclasses.replace(
+            one,
+            place=one.target._replace(
+                database=name_beside(one.target.database, "new", plan.restore_id)
+            ),
+        )
+        if one.target.database in databases
+        else one
+        for one in plan.tables
+    )
+    return at_places(dataclasses.replace(plan, tables=tables))
+
+
+def at_places(plan: Plan) -> Plan:
+    """Return the plan with the databases in which tables are loaded among those that it creates."""
+    known = dict(plan.databases)
+    for one in plan.tables:
+        known.setdefault(one.place.database, known[one.target.database])
+    return dataclasses.replace(plan, databases=known)
+
+
+def name_beside(database: str, word: str, restore_id: str) -> str:
+    """Return a name such as ``shop_new_3f1c0a9b``."""
+    ending = f"_{word}_{restore_id[:8]}"
+    begin = database.encode()[: _LONGEST_NAME - len(ending)].decode(errors="ignore")
+    return begin + ending

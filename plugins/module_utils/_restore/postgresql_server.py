@@ -9,14 +9,17 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import typing as t
 
 from .._base.errors import ConfigurationError
 from .._base.text import printable
 from . import postgresql_store as store
+from . import tuning
 from .engine import Server
-from .errors import RestoreConflictError
+from .errors import DatabaseError, RestoreConflictError
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
+from .planning import name_beside
 from .postgresql_checks import check
 from .postgresql_connection import Connection, PostgresqlLogin
 from .postgresql_creation import Creation, PostgresqlOptions, create_database
@@ -27,6 +30,8 @@ from .postgresql_verification import count
 
 #: The oldest version, as the server says it.
 _MIN_VERSION = 130000
+#: object_in_use: another session is in the database.
+_IN_USE = "55006"
 
 
 class PostgresqlServer(Server):
@@ -132,11 +137,52 @@ class PostgresqlServer(Server):
         for name in _databases(plan, "place"):
             Creation(self._connect(name), plan, self._options).complete()
 
+    def check_swap(self, plan: Plan) -> None:
+        for name in sorted({one.target.database for one in plan.replaced}):
+            if name == self._login.login_db:
+                raise RestoreConflictError(
+                    f"database {printable(name)} cannot be replaced while it is login_db",
+                    hint="Set login_db to another database",
+                )
+
+    def swap(self, plan: Plan) -> dict[str, str]:
+        databases = {one.target.database: one.place.database for one in plan.replaced}
+        # No session may be in a database that gets another name, also none of this run.
+        for name in {*databases, *databases.values()} & set(self._connections):
+            self._connections.pop(name).close()
+        known = self._all_databases()
+        olds = {}
+        steps = []
+        for target, place in databases.items():
+            if place in known:
+                old = name_beside(target, "old", plan.restore_id)
+                olds[target] = old
+                steps.append(f"ALTER DATABASE {quote(target)} RENAME TO {quote(old)}")
+                steps.append(f"ALTER DATABASE {quote(place)} RENAME TO {quote(target)}")
+        if steps:
+            self._rename(steps)
+        for name in databases:
+            self._connect(name)
+        return olds
+
+    def _rename(self, steps: list[str]) -> None:
+        """Rename databases in one transaction. Sessions that have just ended may still be seen for a moment."""
+        for attempt in range(tuning.RENAME_ATTEMPTS):
+            try:
+                with self._first.transaction():
+                    for step in steps:
+                        self._first.execute(step, operation="replace the old database")
+                return
+            except DatabaseError as error:
+                if error.code != _IN_USE or attempt + 1 == tuning.RENAME_ATTEMPTS:
+                    raise
+                time.sleep(tuning.RETRY_PAUSE)
+
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
         counts: dict[int, t.Optional[int]] = {}
         for number, table in record.tables.items():
-            connection = self._find(table.place.database)
-            place = quote(table.place.schema, table.place.name)
+            connection = self._find(table.target.database)
+            place = quote(table.target.schema, table.target.name)
             exists = (
                 connection
                 and connection.execute("SELECT to_regclass(%s) IS NOT NULL", place)[0][0]

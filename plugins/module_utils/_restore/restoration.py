@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from .._archive.members import Members
+from .._base.text import printable
 from . import tuning
 from .engine import Grammar, Server
 from .errors import RestoreConflictError, VerificationError
@@ -37,14 +38,21 @@ from .model import (
     TableName,
 )
 from .pieces import Cutter
-from .planning import PlanOptions, Selection, make_plan, restore_id_of
+from .planning import (
+    PlanOptions,
+    Selection,
+    at_places,
+    beside,
+    make_plan,
+    restore_id_of,
+)
 from .records import commas_of, first_record
 from .statements import count_rows
 from .survey import SurveyOptions, survey
 
 
 class Request(t.NamedTuple):
-    """What to restore, and how. ``on_existing``: ``error`` or ``skip``. ``threads``: sessions that load."""
+    """What to restore, and how. ``on_existing``: ``error``, ``skip`` or ``replace``. ``threads``: sessions that load."""
 
     selection: Selection
     options: PlanOptions
@@ -86,6 +94,8 @@ class Outcome:
     record: t.Optional[RestoreRecord] = None
     dialect: t.Optional[Dialect] = None
     resumed_from: int = 0
+    #: Names that replaced tables or databases have now, by those that they had.
+    replaced: dict[str, str] = dataclasses.field(default_factory=dict)
     advice: list[str] = dataclasses.field(default_factory=list)
     warnings: list[str] = dataclasses.field(default_factory=list)
 
@@ -129,11 +139,16 @@ class Restoration:
             server.begin(plan)
             record = RestoreRecord(plan.restore_id, State.LOADING, plan.piece_size)
         outcome.record = record
-        outcome.state = State.LOADING
-        server.create(plan, record)
-        outcome.resumed_from = len(record.pieces)
-        self._load(plan, record)
-        server.complete(plan)
+        if record.state is not State.SWAPPING:
+            outcome.state = State.LOADING
+            server.create(plan, record)
+            outcome.resumed_from = len(record.pieces)
+            self._load(plan, record)
+            server.complete(plan)
+        if plan.replaced:
+            outcome.state = State.SWAPPING
+            server.set_state(plan.restore_id, State.SWAPPING)
+            outcome.replaced = server.swap(plan)
         server.set_state(plan.restore_id, State.DONE)
         outcome.state = State.DONE
         return outcome
@@ -154,7 +169,7 @@ class Restoration:
             options = options._replace(piece_size=record.piece_size)
         plan = self._plan(options)
         outcome.advice = server.check(plan)
-        plan = self._without_existing(plan, record)
+        plan = self._arrange(plan, record)
         outcome.changed = bool(plan.tables)
         return plan
 
@@ -190,24 +205,34 @@ class Restoration:
                 )
         self.outcome.state = State.DONE
 
-    def _without_existing(self, plan: Plan, record: t.Optional[RestoreRecord]) -> Plan:
-        """Leave out tables that exist, or refuse them: none is loaded into that this module did not make."""
+    def _arrange(self, plan: Plan, record: t.Optional[RestoreRecord]) -> Plan:
+        """Decide on tables that exist: none is loaded into that this module did not make."""
         ours = record.tables if record else {}
+        tables = tuple(
+            dataclasses.replace(one, place=ours[one.number].place)
+            if one.number in ours
+            else one
+            for one in plan.tables
+        )
+        plan = at_places(dataclasses.replace(plan, tables=tables))
         existing = [one for one in self._server.existing(plan) if one.number not in ours]
-        if not existing:
-            return plan
-        names = [str(one.target) for one in existing]
-        if self._request.on_existing != "skip":
+        policy = self._request.on_existing
+        if existing and policy == "replace" and not record:
+            plan = beside(plan, {one.target.database for one in existing})
+            self._server.check_swap(plan)
+        elif existing and policy == "skip":
+            self.outcome.skipped = [one.target for one in existing]
+            left = tuple(one for one in plan.tables if one not in existing)
+            plan = dataclasses.replace(plan, tables=left)
+        elif existing:
+            names = [printable(str(one.target)) for one in existing]
             shown = ", ".join(names[: tuning.NAMES_SHOWN])
             more = len(names) - tuning.NAMES_SHOWN
             raise RestoreConflictError(
                 f"these tables exist, and this restore did not make them: {shown}{f' and {more} more' if more > 0 else ''}",
-                hint="Set rename to restore under another name, or on_existing to skip to leave them as they are",
+                hint="Set rename to restore under another name, or on_existing to skip or replace",
             )
-        self.outcome.skipped = [one.target for one in existing]
-        numbers = {one.number for one in existing}
-        tables = tuple(one for one in plan.tables if one.number not in numbers)
-        return dataclasses.replace(plan, tables=tables)
+        return plan
 
     def _load(self, plan: Plan, record: RestoreRecord) -> None:
         tables = self.outcome.tables = progress_of(plan, record)

@@ -31,6 +31,8 @@ BATCH_TABLES = 16
 #: Transactions that another one was in the way of are tried so often, after a pause that grows by so many seconds.
 MAX_ATTEMPTS = 5
 RETRY_PAUSE = 0.2
+#: A database is renamed when the last session in it has ended, which takes the server a moment after the client has.
+RENAME_ATTEMPTS = 25
 #: Seconds between two looks at who waits for the result: a fraction of what people notice.
 TICK = 0.2
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
 from exports import mysql_tables, postgresql_tables
 from restores import MySQLTarget, PostgreSQLTarget, archive, restore
@@ -98,4 +99,62 @@ def test_every_value_comes_back_in_postgresql(postgresql: Any, tmp_path: Path, d
     outcome = restore(target, source, piece_size=64 << 10)
     assert (outcome.changed, outcome.state) == (True, State.DONE)
     target.check(export)
+    assert restore(target, source).changed is False
+
+
+# Tables that exist
+
+
+def test_a_table_that_exists_is_refused_or_skipped(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    target.query("CREATE DATABASE shop")
+    target.query("CREATE TABLE shop.orders (x INT)")
+    source = archive(mysql_tables.export(), tmp_path)
+    with pytest.raises(RestoreConflictError, match=r"did not make them: shop\.orders\."):
+        restore(target, source)
+    assert target.query("SHOW TABLES FROM shop") == [("orders",)]
+    outcome = restore(target, source, on_existing="skip")
+    assert list(map(str, outcome.skipped)) == ["shop.orders"]
+    assert target.query("SELECT COUNT(*) FROM shop.orders") == [(0,)]
+    assert target.query("SELECT COUNT(*) FROM shop.customers")[0][0] > 0
+
+
+def test_old_tables_are_replaced_and_kept(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    target.query("CREATE DATABASE shop")
+    target.query("CREATE TABLE shop.orders (x INT)")
+    target.query("INSERT INTO shop.orders VALUES (7)")
+    export = mysql_tables.export()
+    source = archive(export, tmp_path)
+    outcome = restore(target, source, on_existing="replace")
+    assert (outcome.state, outcome.changed) == (State.DONE, True)
+    target.check(export)
+    (old,) = outcome.replaced.values()
+    assert target.query(f"SELECT * FROM {old}") == [(7,)]
+    assert restore(target, source, on_existing="replace").changed is False
+    names = {name for (name,) in target.query("SHOW DATABASES")}
+    assert not [name for name in names if "_new_" in name]
+
+
+def test_a_table_with_a_trigger_is_not_replaced(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    target.query("CREATE DATABASE shop")
+    target.query("CREATE TABLE shop.orders (x INT)")
+    target.query("CREATE TRIGGER shop.watch BEFORE INSERT ON shop.orders FOR EACH ROW SET NEW.x = 1")
+    with pytest.raises(RestoreConflictError, match=r"shop\.orders cannot be replaced, as it has the trigger watch"):
+        restore(target, archive(mysql_tables.export(), tmp_path), on_existing="replace")
+
+
+def test_an_old_database_of_postgresql_is_replaced_and_kept(postgresql: Any, tmp_path: Path) -> None:
+    target = PostgreSQLTarget(postgresql)
+    target.query("CREATE DATABASE shop")
+    target.query("CREATE TABLE public.orders (x INT)", database="shop")
+    export = postgresql_tables.export()
+    source = archive(export, tmp_path)
+    with pytest.raises(RestoreConflictError, match=r"did not make them: shop\.public\.orders"):
+        restore(target, source)
+    outcome = restore(target, source, on_existing="replace")
+    assert (outcome.state, outcome.changed) == (State.DONE, True)
+    target.check(export)
+    assert target.query("SELECT COUNT(*) FROM public.orders", database=outcome.replaced["shop"]) == [(0,)]
     assert restore(target, source).changed is False
