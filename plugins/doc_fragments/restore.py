@@ -39,7 +39,7 @@ options:
     description:
       - What to do if a table exists that this restore did not create.
       - V(error) - fail and name these tables. Nothing is changed.
-      - V(skip) - leave these tables as they are, and restore the others. RV(skipped) lists them.
+      - V(skip) - leave these tables as they are, and restore the others. RV(skipped_tables) lists them.
       - V(replace) - load beside, verify, and then replace the old ones in one step. The old ones are kept under other names, see
         RV(replaced). In MySQL, tables are replaced, and in PostgreSQL the whole database, which must have no other sessions then. What
         backups do not contain, such as views, is not in a replaced database.
@@ -84,6 +84,12 @@ options:
         and the last record are always among them.
     type: int
     default: 10
+  checksum:
+    description:
+      - Whether to compute a checksum of each table in the end. It takes about as long as reading the table.
+      - The backup has no checksum to compare with. It is for comparisons of two restores on servers of the same version.
+    type: bool
+    default: false
   show_data:
     description:
       - Whether error messages may contain values of rows. Servers quote them, for example in C(Duplicate entry '…' for key).

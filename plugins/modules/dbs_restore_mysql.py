@@ -26,7 +26,8 @@ description:
     Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(config_file), O(ca_cert), O(client_cert), O(client_key),
     O(check_hostname), O(connect_timeout). Data: O(csv_null), O(csv_escape), O(time_zone), O(collation_map). Speed: O(parallel), O(piece_size),
-    O(defer_indexes), O(binlog). Verification and messages: O(sample), O(show_data). Progress: O(progress), O(progress_interval).
+    O(defer_indexes), O(binlog). Verification and messages: O(sample), O(checksum),
+    O(show_data). Progress: O(progress), O(progress_interval).
 options:
   rename:
     description:
@@ -130,7 +131,8 @@ attributes:
       - The module reads the whole backup, connects to the server and checks everything that it can check without a change. The result says
         for each table what would be restored.
   diff_mode:
-    support: none
+    support: full
+    details: Shows the tables and their numbers of rows before and after.
   idempotent:
     support: full
     details:
@@ -262,6 +264,10 @@ tables:
       type: list
       elements: str
       sample: [PRIMARY, customer]
+    checksum:
+      description: The checksum of the table. V(null) without O(checksum).
+      type: str
+      sample: "2814459637"
   sample:
     - database: shop
       schema: null
@@ -275,7 +281,8 @@ tables:
       warnings: 0
       sampled: 40
       keys: [PRIMARY, customer]
-skipped:
+      checksum: null
+skipped_tables:
   description: The tables that existed and were left as they are. See O(on_existing).
   returned: if the backup could be read
   type: list
@@ -317,17 +324,17 @@ dialect:
   returned: if the backup could be read
   type: dict
   contains:
-    "null":
+    csv_null:
       description: How NULL is written. See O(csv_null).
       type: str
       sample: backslash_n
-    escape:
+    csv_escape:
       description: Whether a backslash escapes the next character - V(backslash) or V(none).
       type: str
       sample: backslash
   sample:
-    "null": backslash_n
-    escape: backslash
+    csv_null: backslash_n
+    csv_escape: backslash
 replaced:
   description: The names that replaced tables have now, by their names before. Drop them when you do not need them any more.
   returned: if the backup could be read

@@ -26,7 +26,8 @@ description:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(login_db), O(ssl_mode), O(ca_cert), O(ssl_cert),
     O(ssl_key), O(connect_params), O(session_role), O(connect_timeout). Data: O(csv_null), O(owner),
     O(extensions). Speed: O(parallel), O(piece_size), O(defer_indexes),
-    O(maintenance_work_mem). Verification and messages: O(sample), O(show_data). Progress: O(progress), O(progress_interval).
+    O(maintenance_work_mem). Verification and messages: O(sample), O(checksum),
+    O(show_data). Progress: O(progress), O(progress_interval).
 options:
   rename:
     description:
@@ -125,7 +126,8 @@ attributes:
       - The module reads the whole backup, connects to the server and checks everything that it can check without a change. The result says
         for each table what would be restored.
   diff_mode:
-    support: none
+    support: full
+    details: Shows the tables and their numbers of rows before and after.
   idempotent:
     support: full
     details:
@@ -257,6 +259,10 @@ tables:
       type: list
       elements: str
       sample: [orders_pkey, customer]
+    checksum:
+      description: The checksum of the table. V(null) without O(checksum).
+      type: str
+      sample: "2814459637"
   sample:
     - database: shop
       schema: public
@@ -270,7 +276,8 @@ tables:
       warnings: 0
       sampled: 40
       keys: [orders_pkey, customer]
-skipped:
+      checksum: null
+skipped_tables:
   description: The tables that existed and were left as they are. See O(on_existing).
   returned: if the backup could be read
   type: list
@@ -312,17 +319,17 @@ dialect:
   returned: if the backup could be read
   type: dict
   contains:
-    "null":
+    csv_null:
       description: How NULL is written. See O(csv_null).
       type: str
       sample: empty
-    escape:
+    csv_escape:
       description: Whether a backslash escapes the next character - V(backslash) or V(none).
       type: str
       sample: none
   sample:
-    "null": empty
-    escape: none
+    csv_null: empty
+    csv_escape: none
 replaced:
   description: The names that replaced databases have now, by their names before. Drop them when you do not need them any more.
   returned: if the backup could be read

@@ -17,6 +17,8 @@ import os
 import time
 import typing as t
 
+from ansible.module_utils.basic import AnsibleModule
+
 from .._archive.members import open_members
 from .._base.errors import BackupError, ConfigurationError
 from .._plugin.checks import Choices, Options, check_choice, check_range
@@ -26,7 +28,7 @@ from .._restore.engine import Grammar, Server
 from .._restore.model import Null, State
 from .._restore.planning import PlanOptions, Selection
 from .._restore.restoration import Outcome, Progress, Request, Restoration
-from .restore_result import result_of
+from .restore_result import diff_of, result_of
 
 _AUTO = "auto"
 _POLICIES = Choices(("error", "skip", "replace"))
@@ -50,6 +52,7 @@ RESTORE_SPEC: dict[str, dict[str, t.Any]] = {
     "defer_indexes": {"type": "str", "default": "auto", "choices": _DEFER},
     "csv_null": {"type": "str", "default": "auto", "choices": _NULLS},
     "sample": {"type": "int", "default": 10},
+    "checksum": {"type": "bool", "default": False},
     "show_data": {"type": "bool", "default": False},
     **JOB_SPEC,
 }
@@ -71,10 +74,17 @@ class RestoreRunner(JobRunner):
     LEFT_OUT: t.ClassVar[tuple[str, ...]]
 
     _outcome: t.Optional[Outcome] = None
+    _diff_mode = False
     _src = ""
     _began = 0.0
     _phase = ""
     _phase_began = 0.0
+
+    @classmethod
+    def of(cls, module: AnsibleModule) -> RestoreRunner:
+        runner = t.cast(RestoreRunner, super().of(module))
+        runner._diff_mode = t.cast(t.Any, module)._diff
+        return runner
 
     def complete(self, options: Options) -> Options:
         # Nothing of a restore is in the environment.
@@ -106,6 +116,7 @@ class RestoreRunner(JobRunner):
             _names_in(options["rename"]),
             None if defer == _AUTO else defer == "always",
             data_options,
+            options["checksum"],
         )
         request = Request(
             Selection(
@@ -117,6 +128,7 @@ class RestoreRunner(JobRunner):
             data_options["has_escapes"],
             check_choice("on_existing", options["on_existing"], _POLICIES),
             check_range(options, "parallel", 1, 32),
+            self._diff_mode,
         )
         return RestoreRequest(_source(options), request, self.server_of(options))
 
@@ -148,9 +160,11 @@ class RestoreRunner(JobRunner):
     def partial_result(self) -> dict[str, t.Any]:
         if self._outcome is None:
             return {}
-        return result_of(
-            self._outcome, self._src, self.LEFT_OUT, time.monotonic() - self._began
-        )
+        elapsed = time.monotonic() - self._began
+        result = result_of(self._outcome, self._src, self.LEFT_OUT, elapsed)
+        if self._diff_mode:
+            result["diff"] = diff_of(self._outcome, predicts=self._check_mode)
+        return result
 
     def interruption_note(self) -> str:
         return self._resume_hint() + "."

@@ -31,7 +31,7 @@ def result_of(
         "server": outcome.server,
         "databases": sorted({table["database"] for table in tables}),
         "tables": tables,
-        "skipped": list(map(str, outcome.skipped)),
+        "skipped_tables": list(map(str, outcome.skipped)),
         "totals": {
             "tables": len(tables),
             "rows": sum(table["rows_expected"] for table in tables),
@@ -48,6 +48,29 @@ def result_of(
         "advice": outcome.advice,
         "elapsed": round(elapsed, 3),
     }
+
+
+def diff_of(outcome: Outcome, *, predicts: bool) -> dict[str, str]:
+    """Return the tables and their rows before and after, for Ansible's diff mode."""
+    before, after = [], []
+    for one in outcome.tables:
+        target = one.plan.target
+        rows = outcome.rows_before.get(one.plan.number)
+        is_new = rows is None or one.plan.place != target
+        if rows is not None:
+            before.append(f"{target}: {rows} rows")
+        found = (
+            one.plan.source.records if predicts else one.verified and one.verified.rows
+        )
+        if not is_new and found is None:
+            found = rows
+        if found is not None:
+            after.append(f"{target}: {found} rows")
+    return {"before": _lines(before), "after": _lines(after)}
+
+
+def _lines(texts: list[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
 
 
 def _tables_of(outcome: Outcome) -> list[Facts]:
@@ -69,6 +92,7 @@ def _table(progress: TableProgress) -> Facts:
         "warnings": progress.warnings,
         "sampled": verified.sampled if verified else None,
         "keys": list(verified.keys) if verified else None,
+        "checksum": verified.checksum if verified else None,
     }
 
 
@@ -85,6 +109,7 @@ def _known(record: TableRecord) -> Facts:
         "warnings": 0,
         "sampled": None,
         "keys": None,
+        "checksum": None,
     }
 
 
@@ -97,6 +122,6 @@ def _dialect_of(outcome: Outcome) -> t.Optional[Facts]:
     if dialect is None:
         return None
     return {
-        "null": dialect.null.value,
-        "escape": "backslash" if dialect.has_escapes else "none",
+        "csv_null": dialect.null.value,
+        "csv_escape": "backslash" if dialect.has_escapes else "none",
     }

@@ -205,7 +205,8 @@ class Plan:
     #: Structures of the databases that are created if they do not exist, by the name on the server.
     databases: t.Mapping[str, DatabaseStructure]
     piece_size: int
-    skipped: tuple[TableName, ...] = ()
+    #: Whether the verification computes a checksum of each table.
+    has_checksums: bool = False
 
     @property
     def dialect(self) -> Dialect:

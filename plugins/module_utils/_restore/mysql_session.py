@@ -114,8 +114,12 @@ class MySQLSession(Session):
         missing = [key for key in table.structure.keys if key not in existing]
         if missing:
             raise VerificationError(f"{table.target} lacks the key {missing[0]}")
+        checksum = None
+        if plan.has_checksums:
+            (row,) = connection.query(f"CHECKSUM TABLE {store.qualified(table.place)}")
+            checksum = str(row[1])
         store.set_table_state(connection, plan.restore_id, table.number, State.DONE, rows)
-        return Verified(rows, sampled, tuple(sorted(existing)))
+        return Verified(rows, sampled, tuple(sorted(existing)), checksum)
 
     def cancel(self) -> None:
         # The statement that runs has its connection to itself: another one ends it.

@@ -75,6 +75,7 @@ class PlanOptions(t.NamedTuple):
 
     ``rename``: new names of databases, and of tables as ``database.table``.
     ``defers_keys``: None to decide by the size of a table.
+    ``has_checksums``: whether the verification computes a checksum of each table.
     ``data_options``: all other options that change what is in the tables.
     """
 
@@ -82,6 +83,7 @@ class PlanOptions(t.NamedTuple):
     rename: t.Mapping[str, str]
     defers_keys: t.Optional[bool]
     data_options: t.Mapping[str, t.Any]
+    has_checksums: bool = False
 
 
 def restore_id_of(fingerprint: str, selection: Selection, options: PlanOptions) -> str:
@@ -122,7 +124,14 @@ def make_plan(backup: Backup, selection: Selection, options: PlanOptions) -> Pla
             "no table is selected", hint="Check databases, tables and exclude"
         )
     restore_id = restore_id_of(backup.fingerprint, selection, options)
-    return Plan(restore_id, backup, tuple(tables), databases, options.piece_size)
+    return Plan(
+        restore_id,
+        backup,
+        tuple(tables),
+        databases,
+        options.piece_size,
+        options.has_checksums,
+    )
 
 
 def renamed(name: TableName, rename: t.Mapping[str, str]) -> TableName:

@@ -43,7 +43,17 @@ def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
     keys = _check_keys(connection, table, plan)
     for sequence in sequences_of(connection, place_of(table)):
         _check_sequence(connection, table, sequence)
-    return Verified(rows, sampled, keys)
+    checksum = _checksum(connection, place_of(table)) if plan.has_checksums else None
+    return Verified(rows, sampled, keys, checksum)
+
+
+def _checksum(connection: Connection, place: str) -> str:
+    """Return the sum of the hashes of all rows, whatever their order. Versions of the server may differ in it."""
+    rows = connection.execute(
+        "SELECT COALESCE(SUM(hashtextextended(row_of_table::text, 0)::numeric), 0)::text "
+        f"FROM {place} row_of_table"
+    )
+    return str(rows[0][0])
 
 
 def _count_loaded(connection: Connection, table: TablePlan, plan: Plan) -> int:

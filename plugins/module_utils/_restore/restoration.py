@@ -36,6 +36,7 @@ from .model import (
     RestoreRecord,
     State,
     TableName,
+    TableRecord,
 )
 from .pieces import Cutter
 from .planning import (
@@ -52,7 +53,10 @@ from .survey import SurveyOptions, survey
 
 
 class Request(t.NamedTuple):
-    """What to restore, and how. ``on_existing``: ``error``, ``skip`` or ``replace``. ``threads``: sessions that load."""
+    """What to restore, and how. ``on_existing``: ``error``, ``skip`` or ``replace``. ``threads``: sessions that load.
+
+    ``counts_before``: whether to count the rows of tables that exist.
+    """
 
     selection: Selection
     options: PlanOptions
@@ -61,6 +65,7 @@ class Request(t.NamedTuple):
     has_escapes: t.Optional[bool]
     on_existing: str
     threads: int
+    counts_before: bool = False
 
 
 class Progress(t.NamedTuple):
@@ -94,6 +99,8 @@ class Outcome:
     record: t.Optional[RestoreRecord] = None
     dialect: t.Optional[Dialect] = None
     resumed_from: int = 0
+    #: Rows of tables before the restore, by the numbers of the tables; None for tables that did not exist.
+    rows_before: dict[int, t.Optional[int]] = dataclasses.field(default_factory=dict)
     #: Names that replaced tables or databases have now, by those that they had.
     replaced: dict[str, str] = dataclasses.field(default_factory=dict)
     advice: list[str] = dataclasses.field(default_factory=list)
@@ -170,6 +177,8 @@ class Restoration:
         plan = self._plan(options)
         outcome.advice = server.check(plan)
         plan = self._arrange(plan, record)
+        if request.counts_before:
+            outcome.rows_before = server.count(_as_record(plan))
         outcome.changed = bool(plan.tables)
         return plan
 
@@ -277,6 +286,17 @@ class Restoration:
         if now - self._shown_at >= tuning.TICK:
             self._shown_at = now
             self._watch(Progress(*facts))
+
+
+def _as_record(plan: Plan) -> RestoreRecord:
+    """Return a record of what the plan aims at, whether it exists or not."""
+    tables = {
+        one.number: TableRecord(
+            one.number, one.target, one.place, State.PLANNED, one.source.records
+        )
+        for one in plan.tables
+    }
+    return RestoreRecord(plan.restore_id, State.PLANNED, plan.piece_size, tables)
 
 
 class _Feeder:
