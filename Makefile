@@ -118,7 +118,7 @@ PYTEST := python -m pytest --numprocesses=4 --dist=loadgroup --timeout=900
 # The README is the same for all, and long.
 README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
-WITHOUT_ANSIBLE := stand_in exports transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
+WITHOUT_ANSIBLE := stand_in exports transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py restore/test_databases.py \
 	transport/test_signing.py dbs/test_task.py download/test_transfer.py
 
 # All but the campaigns, and what tests-target runs.
@@ -159,7 +159,7 @@ artifact:
 # Real database servers, in the user's cache.
 .PHONY: servers
 servers: .cache/venv-newest/.ready
-	@PYTHONPATH=tests $(call in,newest) python -m databases
+	@PYTHONPATH=tests $(call in,newest) $(STEP) python -m databases
 
 $(TREE):
 	@mkdir -p $(@D)
