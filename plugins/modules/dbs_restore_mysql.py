@@ -26,7 +26,7 @@ description:
     Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(config_file), O(ca_cert), O(client_cert), O(client_key),
     O(check_hostname), O(connect_timeout). Data: O(csv_null), O(csv_escape), O(time_zone), O(collation_map). Speed: O(parallel), O(piece_size),
-    O(defer_indexes), O(binlog). Verification and messages: O(sample), O(checksum),
+    O(defer_indexes), O(binlog), O(local_infile), O(redo_log). Verification and messages: O(sample), O(checksum),
     O(show_data). Progress: O(progress), O(progress_interval).
 options:
   rename:
@@ -119,6 +119,16 @@ options:
     type: str
     default: require
     choices: [require, set]
+  redo_log:
+    description:
+      - What to do with the redo log of MySQL, which it writes beside the data.
+      - V(keep) - leave it as it is.
+      - V(disable) - do without it for the time of the restore, and enable it at the end. The server then writes much less. B(If it
+        crashes meanwhile, all of its data are lost), so this is refused if the server has other databases. It needs MySQL 8.0.21 or newer
+        and a privilege. If the run is killed, the next run enables it.
+    type: str
+    default: keep
+    choices: [keep, disable]
 extends_documentation_fragment:
   - apsaradb.backup.restore
   - apsaradb.backup.progress

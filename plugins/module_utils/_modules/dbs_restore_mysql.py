@@ -21,6 +21,7 @@ from .restore import RESTORE_SPEC, RestoreRunner
 
 _ESCAPES = Choices(("auto", "backslash", "none"))
 _LOCAL_INFILE = Choices(("require", "set"))
+_REDO_LOG = Choices(("keep", "disable"))
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **RESTORE_SPEC,
@@ -39,6 +40,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "time_zone": {"type": "str"},
     "collation_map": {"type": "dict", "default": {}},
     "binlog": {"type": "bool", "default": True},
+    "redo_log": {"type": "str", "default": "keep", "choices": _REDO_LOG},
     "local_infile": {"type": "str", "default": "require", "choices": _LOCAL_INFILE},
 }
 
@@ -62,6 +64,7 @@ class RestoreMySQL(RestoreRunner):
         local_infile = check_choice(
             "local_infile", options["local_infile"], _LOCAL_INFILE
         )
+        redo_log = check_choice("redo_log", options["redo_log"], _REDO_LOG)
         return MySQLServer(
             MySQLOptions(
                 _login(options),
@@ -69,6 +72,7 @@ class RestoreMySQL(RestoreRunner):
                 _collation_map(options["collation_map"]),
                 options["binlog"],
                 local_infile == "set",
+                redo_log == "disable",
                 options["show_data"],
             )
         )

@@ -21,6 +21,7 @@ from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
 from .mysql_connection import Connection
 from .mysql_grammar import MySQLTable, quote
 from .mysql_session import SQL_MODE, MySQLOptions, MySQLSession
+from .mysql_settings import Settings
 from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
@@ -36,12 +37,17 @@ class MySQLServer(Server):
         self._options = options
         self._opened: t.Optional[Connection] = None
         self._is_mariadb = False
-        self._has_set = False
+        self._own_settings: t.Optional[Settings] = None
 
     @property
     def _connection(self) -> Connection:
         assert self._opened, "it is opened first"
         return self._opened
+
+    @property
+    def _settings(self) -> Settings:
+        assert self._own_settings, "it is opened first"
+        return self._own_settings
 
     def open(self) -> str:
         self._opened = Connection(
@@ -56,13 +62,16 @@ class MySQLServer(Server):
             raise ConfigurationError(
                 f"the server is {name} {version}: use {name} {oldest} or newer."
             )
+        self._own_settings = Settings(self._connection, self._options)
         self._connection.execute("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
         return f"{name} {number[0].replace('5.5.5-', '')}"
 
     def close(self) -> None:
         if self._opened:
-            if self._has_set:
-                self._put_back()
+            # What fails is left for the next run, and for a message of the error that led here.
+            with contextlib.suppress(Exception):
+                self._connection.rollback()
+                self._settings.put_back()
             self._opened.close()
             self._opened = None
 
@@ -75,6 +84,8 @@ class MySQLServer(Server):
             for file in one.source.files
         ):
             self._check_local_infile()
+        if self._options.disables_redo_log:
+            self._settings.check_redo_log({one.place.database for one in plan.tables})
         return list(self._advice(plan))
 
     def existing(self, plan: Plan) -> list[TablePlan]:
@@ -107,7 +118,7 @@ class MySQLServer(Server):
 
     def create(self, plan: Plan, record: RestoreRecord) -> None:
         connection = self._connection
-        self._allow_local_infile()
+        self._settings.change()
         connection.execute("SET SESSION sql_mode = %s", [SQL_MODE])
         connection.execute("SET SESSION foreign_key_checks = 0")
         if not self._options.writes_binlog:
@@ -132,7 +143,8 @@ class MySQLServer(Server):
         return MySQLSession(self._options)
 
     def complete(self, plan: Plan) -> None:
-        pass
+        # Before the restore is done: otherwise nobody would put them back after a failure.
+        self._settings.put_back()
 
     def check_swap(self, plan: Plan) -> None:
         replaced = {one.target.database for one in plan.replaced}
@@ -226,7 +238,7 @@ class MySQLServer(Server):
 
     def _check_names(self, plan: Plan) -> None:
         for one in plan.tables:
-            if one.target.database.lower() in _OWN:
+            if one.target.database.lower() in store.SYSTEM_DATABASES:
                 raise InvalidBackupError(
                     f"{one.target} would be in a database of the server itself",
                     hint="Set exclude, or rename",
@@ -275,39 +287,13 @@ class MySQLServer(Server):
                 "CSV files are loaded by LOAD DATA LOCAL, by which a server can ask for any file of this host: "
                 "set login_unix_socket, ca_cert, or login_host to localhost."
             )
-        if not self._options.sets_local_infile and not self._is_local_infile_on():
+        if (
+            not self._options.sets_local_infile
+            and not self._settings.is_local_infile_on()
+        ):
             raise ConfigurationError(
                 "the variable local_infile of the server is OFF: set it to ON, or the option local_infile to set."
             )
-
-    def _is_local_infile_on(self) -> bool:
-        return bool(self._connection.value("SELECT @@GLOBAL.local_infile"))
-
-    def _allow_local_infile(self) -> None:
-        connection = self._connection
-        # Of a run that was killed, it is still as that run had set it.
-        self._has_set = bool(
-            connection.value(f"SELECT COUNT(*) FROM {store.DATABASE}.settings")
-        )
-        if self._options.sets_local_infile and not self._is_local_infile_on():
-            connection.execute(
-                f"INSERT IGNORE INTO {store.DATABASE}.settings VALUES ('local_infile', '0')"
-            )
-            connection.commit()
-            self._has_set = True
-            connection.execute("SET GLOBAL local_infile = 1")
-
-    def _put_back(self) -> None:
-        """Put back settings as they were. What fails is left for the next run."""
-        with contextlib.suppress(Exception):
-            self._connection.rollback()
-            for name, value in self._connection.query(
-                f"SELECT name, value FROM {store.DATABASE}.settings"
-            ):
-                if name == "local_infile":
-                    self._connection.execute("SET GLOBAL local_infile = %s", [int(value)])
-            self._connection.execute(f"DELETE FROM {store.DATABASE}.settings")
-            self._connection.commit()
 
     def _advice(self, plan: Plan) -> t.Iterator[str]:
         stamped = [
@@ -327,7 +313,3 @@ class MySQLServer(Server):
             )
             if rows and int(rows[0][1]) <= 4 * _DEFAULT_REDO_LOG:
                 yield "Set innodb_redo_log_capacity to 2 GiB or more for the time of the restore: the server then writes less."
-
-
-#: Databases of servers themselves.
-_OWN = {"mysql", "sys", "information_schema", "performance_schema", store.DATABASE}

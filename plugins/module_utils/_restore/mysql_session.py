@@ -44,13 +44,17 @@ _NET_TIMEOUT = 3600
 
 @dataclasses.dataclass(frozen=True)
 class MySQLOptions:
-    """How to restore into MySQL. ``sets_local_infile``: whether to allow it for the time of the restore."""
+    """How to restore into MySQL. ``sets_local_infile``: whether to allow it for the time of the restore.
+
+    ``disables_redo_log``: whether to do without it for that time.
+    """
 
     login: Login
     time_zone: t.Optional[str] = None
     collation_map: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     writes_binlog: bool = True
     sets_local_infile: bool = False
+    disables_redo_log: bool = False
     shows_data: bool = False
 
 

@@ -27,6 +27,8 @@ from .mysql_connection import Connection
 from .mysql_grammar import quote
 
 DATABASE = "apsaradb_restore"
+#: Databases of servers themselves.
+SYSTEM_DATABASES = {"mysql", "sys", "information_schema", "performance_schema", DATABASE}
 
 _TABLES = (
     f"CREATE DATABASE IF NOT EXISTS {DATABASE} DEFAULT CHARACTER SET utf8mb4",

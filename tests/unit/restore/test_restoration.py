@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import Progress
 from exports import mysql_tables, postgresql_tables
-from restores import MySQLTarget, PostgreSQLTarget, archive, restore
+from restores import MySQLTarget, PostgreSQLTarget, archive, restoration, restore
 
 #: Notations of NULL, escapes, quotes and formats, without those that are ambiguous by themselves.
 DIALECTS: list[dict[str, Any]] = [
@@ -158,3 +160,42 @@ def test_an_old_database_of_postgresql_is_replaced_and_kept(postgresql: Any, tmp
     target.check(export)
     assert target.query("SELECT COUNT(*) FROM public.orders", database=outcome.replaced["shop"]) == [(0,)]
     assert restore(target, source).changed is False
+
+
+# Settings of the server
+
+
+def test_local_infile_is_set_and_put_back(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server, time_zone="+00:00", sets_local_infile=True)
+    target.query("SET GLOBAL local_infile = 0")
+    try:
+        source = archive(mysql_tables.export(), tmp_path)
+        with pytest.raises(ConfigurationError, match="local_infile of the server is OFF"):
+            restore(MySQLTarget(mysql_server), source)
+        assert restore(target, source).changed
+        assert target.query("SELECT @@GLOBAL.local_infile") == [(0,)]
+    finally:
+        target.query("SET GLOBAL local_infile = 1")
+
+
+def test_the_redo_log_is_disabled_and_enabled_again(mysql: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql, time_zone="+00:00", disables_redo_log=True)
+    states = []
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "loading":
+            states.append(target.query("SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'")[0][1])
+
+    source = archive(mysql_tables.export(), tmp_path)
+    with restoration(target, source, watch) as one:
+        one.run()
+    assert "OFF" in states
+    assert target.query("SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'")[0][1] == "ON"
+
+
+def test_the_redo_log_is_not_disabled_beside_other_data(mysql: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql, time_zone="+00:00", disables_redo_log=True)
+    target.query("CREATE DATABASE other")
+    target.query("CREATE TABLE other.t (x INT)")
+    with pytest.raises(ConfigurationError, match="the server has the database other"):
+        restore(target, archive(mysql_tables.export(), tmp_path))
