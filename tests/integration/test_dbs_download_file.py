@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -42,7 +43,10 @@ def test_the_examples(large: Any) -> None:
         task.target_bucket = "my-backups"
     output = large.play_examples("dbs_download_file")
     assert "failed=0" in output
-    assert f"has {SIZE} bytes, {SIZE} of them transferred now" in output
+    # On a busy machine, a slow connection is replaced, and what was under way comes again.
+    said = re.search(rf"has {SIZE} bytes, (\d+) of them transferred now", output)
+    assert said
+    assert int(said[1]) >= SIZE
     assert len(list((large.directory / "orders").iterdir())) == 1
     assert large.service.key.secret not in output
     assert "Signature=" not in output
