@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members import open_members
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Null
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.planning import PlanOptions, Selection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgresqlLogin
@@ -55,6 +55,9 @@ class Restore:
     threads: int = 3
     driver: str = "psycopg"
 
+    def __post_init__(self) -> None:
+        self.plan: Any = None
+
     def restoration(self, watch: Any = lambda progress: None) -> Restoration:
         self.members = open_members(str(self.source))
         self.server = PostgresqlServer(self.login, self.options)
@@ -72,8 +75,8 @@ class Restore:
     def run(self, watch: Any = lambda progress: None) -> Outcome:
         restoration = self.restoration(watch)
         try:
-            # The other driver cannot be imported.
-            with patch.dict(sys.modules, {one: None for one in DRIVERS if one != self.driver}):
+            drivers = {self.driver: postgresql_connection._DRIVERS[self.driver]}
+            with patch.object(postgresql_connection, "_DRIVERS", drivers):
                 return restoration.run()
         finally:
             self.server.close()

@@ -12,6 +12,7 @@ import typing as t
 
 from .._base.errors import ConfigurationError
 from .._base.text import printable
+from . import tuning
 from .model import Plan
 from .postgresql_connection import Connection
 from .postgresql_creation import PostgresqlOptions
@@ -34,13 +35,50 @@ def check(
     """
     _check_owner(first, options.owner)
     _check_extensions(first, plan, options)
-    advice: list[str] = []
     for name, connection in databases.items():
         if connection is None:
             _check_creation(first, name, plan)
         else:
             _check_database(connection, plan)
-    return advice
+    return list(_advice(plan, options))
+
+
+def _advice(plan: Plan, options: PostgresqlOptions) -> t.Iterator[str]:
+    """Say what of the structures is not restored."""
+    left_out: dict[str, None] = {}
+    owners: dict[str, None] = {}
+    for database in plan.databases.values():
+        for one in (database, *database.schemas):
+            if isinstance(one, (PostgresqlDatabase, PostgresqlSchema)):
+                left_out.update(dict.fromkeys(one.left_out))
+                owners.update(dict.fromkeys(filter(None, (one.owner,))))
+    for table in plan.tables:
+        structure = structure_of(table)
+        left_out.update(dict.fromkeys(structure.left_out))
+        owners.update(dict.fromkeys(filter(None, (structure.owner,))))
+    if owners and not options.owner:
+        yield (
+            f"what is created belongs to the user of the restore, and belonged to {_listed(owners)}: "
+            "set owner to have another one"
+        )
+    if left_out:
+        yield f"these statements of the backup are not executed: {_listed(left_out)}"
+    known = {table.source.name for table in plan.tables}
+    for table in plan.tables:
+        for script in structure_of(table).inherits:
+            names = [part for part in script.parts if not isinstance(part, str)]
+            for schema, name in names:
+                if table.source.name._replace(schema=schema, name=name) not in known:
+                    yield (
+                        f"{printable(str(table.target))} was a part or a whole of {printable(f'{schema}.{name}')}, "
+                        "which is not restored: it becomes a table of its own"
+                    )
+
+
+def _listed(texts: t.Collection[str]) -> str:
+    shown = ", ".join(printable(text) for text in list(texts)[: tuning.NAMES_SHOWN])
+    more = len(texts) - tuning.NAMES_SHOWN
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def _user(connection: Connection) -> str:

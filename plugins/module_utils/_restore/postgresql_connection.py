@@ -281,12 +281,18 @@ class _Psycopg2(_Driver):
         cursor.copy_expert(sql, io.BytesIO(data), size=tuning.COPY_CHUNK)
 
 
+#: The drivers in the order in which they are tried.
+_DRIVERS: dict[str, t.Union[type[_Psycopg3], type[_Psycopg2]]] = {
+    "psycopg": _Psycopg3,
+    "psycopg2": _Psycopg2,
+}
+
+
 def _load_driver() -> t.Union[_Psycopg3, _Psycopg2]:
-    with contextlib.suppress(ImportError):
-        return _Psycopg3(importlib.import_module("psycopg"))
-    try:
-        return _Psycopg2(importlib.import_module("psycopg2"))
-    except ImportError:
-        raise MissingLibraryError(
-            "psycopg or psycopg2", "to restore PostgreSQL", traceback.format_exc()
-        ) from None
+    trace = ""
+    for name, driver in _DRIVERS.items():
+        try:
+            return driver(importlib.import_module(name))
+        except ImportError:
+            trace = traceback.format_exc()
+    raise MissingLibraryError("psycopg or psycopg2", "to restore PostgreSQL", trace)

@@ -388,3 +388,16 @@ def test_sequences_go_on_where_the_data_end(postgresql: PostgreSQL, tmp_path: Pa
     )
     found = "SELECT (SELECT max(id) FROM one), (SELECT min(id) FROM down), (SELECT min(id) FROM none)"
     assert ask(postgresql, found) == [(10, -10, -1)]
+
+
+def test_what_is_not_restored_is_listed(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    inherits = "ALTER TABLE {table} INHERIT public.other"
+    files = export(table(ROWS[:3], inherits=[inherits])).files()
+    name = "dt-export/shop/public/t/column_structure.sql"
+    files[name] += b"ALTER TABLE public.t OWNER TO someone; GRANT ALL ON TABLE public.t TO everybody;"
+    advice = restore(files, tmp_path, postgresql).run().advice
+    assert advice == [
+        "what is created belongs to the user of the restore, and belonged to someone: set owner to have another one",
+        "these statements of the backup are not executed: GRANT ALL ON TABLE public.t TO",
+        "shop.public.t was a part or a whole of public.other, which is not restored: it becomes a table of its own",
+    ]

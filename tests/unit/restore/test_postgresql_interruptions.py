@@ -1,0 +1,249 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restores into PostgreSQL that are interrupted: no row is lost, and none is there twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Callable
+
+import psycopg
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection, tuning
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
+    DatabaseConnectionError,
+    DatabaseError,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Piece, PieceKey, Plan, State
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_session import PostgresqlSession
+from databases import PostgreSQL, Server
+from exports import Column, Database, Export, Table, postgresql
+from postgresql_restores import DRIVERS, Restore, ask, restore
+from processes import until
+
+ROWS = [(number, f"n {number}") for number in range(1, 3001)]
+KEY = ['ALTER TABLE ONLY {table} ADD PRIMARY KEY ("id")']
+ALL = "SELECT count(*), count(DISTINCT id), sum(id) FROM public.{}"
+FIRST_PIECES = 'SELECT count(*) FROM apsaradb_restore.pieces WHERE "table" = 0'
+
+
+@pytest.fixture(autouse=True)
+def _no_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each piece in a transaction of its own, also of small tables."""
+    monkeypatch.setattr(tuning, "BATCH_SIZE", 1)
+
+
+def tables() -> Export:
+    columns = [Column("id", "integer", "NOT NULL"), Column("name", "text")]
+    made = [Table(name, list(columns), ROWS, constraints=KEY) for name in ("first", "second")]
+    return Export("postgresql", [Database("shop", made)], postgresql.DEFAULTS)
+
+
+def prepared(made: Restore) -> Plan:
+    """Make the tables, as a run does before it loads, and return the plan."""
+    restoration = made.restoration()
+    try:
+        made.server.open()
+        plan = restoration._plan(restoration._request.options)
+        made.plan = plan
+        made.server.begin(plan)
+        record = made.server.find(plan.restore_id)
+        assert record
+        made.server.create(plan, record)
+        return plan
+    finally:
+        made.server.close()
+        made.members.close()
+
+
+@contextmanager
+def blocked(made: Restore, server: PostgreSQL) -> Iterator[list[BaseException]]:
+    """Run a restore that has loaded the first table, and waits for a lock of the second one.
+
+    Gives the list to which its error will be added. It has to be ended within.
+    """
+    made.threads = 2
+    prepared(made)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            made.run()
+        except BackupError as error:
+            errors.append(error)
+
+    with suppress(psycopg.OperationalError), server.connect(dbname="shop") as locking:
+        locking.execute("LOCK TABLE public.second IN SHARE MODE")
+        thread = threading.Thread(target=run)
+        thread.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'public.second'::regclass"
+        until(lambda: ask(server, waiting)[0][0] >= 1 and ask(server, FIRST_PIECES)[0][0] == pieces(made))
+        yield errors
+        thread.join()
+
+
+def pieces(made: Restore) -> int:
+    """The pieces of the first table."""
+    return made.plan.tables[0].source.files[0].pieces
+
+
+def assert_complete(server: PostgreSQL) -> None:
+    for name in ("first", "second"):
+        assert ask(server, ALL.format(name)) == [(len(ROWS), len(ROWS), sum(id for id, _name in ROWS))]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_lost_connection(postgresql: PostgreSQL, tmp_path: Path, driver: str) -> None:
+    made = restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
+    with blocked(made, postgresql) as errors:
+        ask(
+            postgresql,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'apsaradb.backup'",
+        )
+    assert isinstance(errors[0], DatabaseConnectionError)
+    assert "second" in str(errors[0])
+    outcome = made.run()
+    assert outcome.state is State.DONE
+    assert outcome.resumed_from >= pieces(made)
+    assert_complete(postgresql)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_server_that_is_killed(own_server: Callable[..., Server], tmp_path: Path, driver: str) -> None:
+    server = own_server(PostgreSQL)
+    assert isinstance(server, PostgreSQL)
+    made = restore(tables(), tmp_path, server, piece_size=8192, driver=driver)
+    with blocked(made, server) as errors:
+        server.kill()
+    assert isinstance(errors[0], DatabaseConnectionError)
+    with pytest.raises(DatabaseConnectionError):
+        made.run()
+    server.start()
+    assert made.run().resumed_from >= pieces(made)
+    assert_complete(server)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_run_that_is_ended(postgresql: PostgreSQL, tmp_path: Path, driver: str) -> None:
+    """Its sessions end, with what the server does for them."""
+    made = restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
+    prepared(made)
+
+    class EndError(BackupError):
+        pass
+
+    def end(progress: Any) -> None:
+        if progress.phase == "loading":
+            raise EndError("ended")
+
+    with postgresql.connect(dbname="shop") as locking:
+        locking.execute("LOCK TABLE public.second IN SHARE MODE")
+        with pytest.raises(EndError):
+            made.run(end)
+        left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apsaradb.backup'"
+        until(lambda: ask(postgresql, left) == [(0,)])
+    assert made.run().state is State.DONE
+    assert_complete(postgresql)
+
+
+@pytest.fixture
+def session(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[PostgresqlSession, Plan]]:
+    made = restore(tables(), tmp_path, postgresql)
+    plan = prepared(made)
+    session = PostgresqlSession(made.login, made.options)
+    yield session, plan
+    session.close()
+
+
+def piece(plan: Plan, table: int) -> Piece:
+    one = plan.tables[table]
+    data = b"".join(f"{id},{name}\n".encode() for id, name in ROWS)
+    return Piece(PieceKey(table, 0, 0), one, one.source.files[0], 1, len(ROWS), data)
+
+
+def waits(server: PostgreSQL) -> bool:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'apsaradb.backup' AND wait_event_type = 'Lock'"
+    return bool(ask(server, waiting))
+
+
+def test_a_session_of_a_killed_run_that_is_still_at_work(
+    postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]
+) -> None:
+    loader, plan = session
+    loaded: list[Any] = []
+    with postgresql.connect(dbname="shop") as other:
+        other.execute("INSERT INTO public.first SELECT n, 'n ' || n FROM generate_series(1, 3000) n")
+        other.execute(
+            "INSERT INTO apsaradb_restore.pieces VALUES (%s, 0, 0, 0, 3000)",
+            (plan.restore_id,),
+        )
+        thread = threading.Thread(target=lambda: loaded.extend(loader.load([piece(plan, 0)], plan)))
+        thread.start()
+        until(lambda: waits(postgresql))
+        other.commit()
+        thread.join()
+    assert [one.rows for one in loaded] == [3000]
+    assert ask(postgresql, ALL.format("first"))[0][0] == 3000
+
+
+def test_a_deadlock_can_be_repeated(postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]) -> None:
+    loader, plan = session
+    both = [piece(plan, 0), piece(plan, 1)]
+    errors: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            loader.load(both, plan)
+        except DatabaseError as error:
+            errors.append(error)
+
+    with postgresql.connect(dbname="shop") as other:
+        # The session finds the deadlock first.
+        other.execute("SET deadlock_timeout = '1h'")
+        other.execute("LOCK TABLE public.second IN SHARE MODE")
+        thread = threading.Thread(target=load)
+        thread.start()
+        until(lambda: waits(postgresql))
+        other.execute("LOCK TABLE public.first IN SHARE MODE")
+        thread.join()
+    assert [(error.code, error.is_transient) for error in errors if isinstance(error, DatabaseError)] == [
+        ("40P01", True)
+    ]
+    assert [one.rows for one in loader.load(both, plan)] == [3000, 3000]
+    assert_complete(postgresql)
+
+
+def test_a_lock_that_is_not_given(
+    postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, plan = session
+    monkeypatch.setitem(postgresql_connection._SETTINGS, "lock_timeout", "1ms")
+    with postgresql.connect(dbname="shop") as other:
+        other.execute("LOCK TABLE public.first IN SHARE MODE")
+        with pytest.raises(DatabaseError) as raised:
+            loader.load([piece(plan, 0)], plan)
+    assert raised.value.code == "55P03"
+    assert raised.value.is_transient
+    assert "load records 1 to 3000 of dt-export/shop/public/first/data/0.csv" in str(raised.value)
+
+
+def test_a_piece_is_loaded_once(postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]) -> None:
+    loader, plan = session
+    for _again in range(3):
+        assert [one.rows for one in loader.load([piece(plan, 0)], plan)] == [3000]
+        loader.finish(plan.tables[0], plan)
+        assert loader.verify(plan.tables[0], plan).rows == 3000
+    assert ask(postgresql, "SELECT count(*) FROM pg_index WHERE indrelid = 'public.first'::regclass") == [(1,)]
+
+
+def test_a_session_that_is_canceled_does_nothing_more(session: tuple[PostgresqlSession, Plan]) -> None:
+    loader, plan = session
+    loader.load([piece(plan, 0)], plan)
+    loader.cancel()
+    with pytest.raises(DatabaseConnectionError):
+        loader.load([piece(plan, 1)], plan)
