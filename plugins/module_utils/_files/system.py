@@ -166,3 +166,12 @@ def _own_group() -> str:
             if line.startswith("0::/"):
                 return f"/sys/fs/cgroup{line[3:].rstrip()}/memory.max"
     return ""
+
+
+def free_space(directory: str) -> t.Optional[int]:
+    """Return the bytes that are free for users in the file system of a directory; None if it cannot be seen."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize

@@ -34,6 +34,16 @@ from .model import (
 )
 
 
+class Space(t.NamedTuple):
+    """Space on the disk of a server. ``free``: bytes; None if it is on another host, or cannot be seen.
+
+    ``factor``: bytes that the server needs for one byte of data files.
+    """
+
+    free: t.Optional[int]
+    factor: float
+
+
 class Grammar(abc.ABC):
     """How the exports of an engine are written."""
 
@@ -91,6 +101,10 @@ class Server(abc.ABC):
 
         Returns advice. Raises BackupError that names what is missing.
         """
+
+    @abc.abstractmethod
+    def space(self) -> Space:
+        """Return the space for data of the server."""
 
     @abc.abstractmethod
     def existing(self, plan: Plan) -> list[TablePlan]:

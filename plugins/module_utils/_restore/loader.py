@@ -34,10 +34,11 @@ from .model import (
 
 @dataclasses.dataclass
 class TableProgress:
-    """How far a table is. ``pieces_left``: those that are not loaded yet."""
+    """How far a table is. ``pieces_left``: those of its ``pieces`` that are not loaded yet."""
 
     plan: TablePlan
     state: State
+    pieces: int
     pieces_left: int
     rows: int = 0
     warnings: int = 0
@@ -223,12 +224,13 @@ def progress_of(plan: Plan, record: t.Optional[RestoreRecord]) -> list[TableProg
 def _progress_of(table: TablePlan, record: t.Optional[RestoreRecord]) -> TableProgress:
     pieces = sum(file.pieces for file in table.source.files)
     if record is None:
-        return TableProgress(table, State.PLANNED, pieces)
+        return TableProgress(table, State.PLANNED, pieces, pieces)
     known = record.tables.get(table.number)
     done = [one for key, one in record.pieces.items() if key.table == table.number]
     return TableProgress(
         table,
         known.state if known else State.PLANNED,
+        pieces,
         pieces - len(done),
         rows=sum(one.rows for one in done),
         warnings=sum(one.warnings for one in done),

@@ -87,13 +87,14 @@ class Login(t.NamedTuple):
     connect_timeout: int = 30
 
     @property
+    def is_local(self) -> bool:
+        """Return whether the server is on this host."""
+        return bool(self.unix_socket) or self.host in ("localhost", "127.0.0.1", "::1")
+
+    @property
     def is_trusted(self) -> bool:
         """Return whether nobody else can play the server: it is on this host, or has a certificate."""
-        return bool(
-            self.unix_socket
-            or self.ca_cert
-            or self.host in ("localhost", "127.0.0.1", "::1")
-        )
+        return self.is_local or bool(self.ca_cert)
 
     @property
     def printable(self) -> str:

@@ -80,6 +80,10 @@ class PostgresqlLogin:
         )
 
     @property
+    def is_on_this_host(self) -> bool:
+        return self._is_local or self.login_host in ("", "localhost", "127.0.0.1", "::1")
+
+    @property
     def _is_local(self) -> bool:
         return bool(self.login_unix_socket) and self.login_host in ("", "localhost")
 

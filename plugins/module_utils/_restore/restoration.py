@@ -20,6 +20,7 @@ import typing as t
 
 from .._archive.members import Members
 from .._base.text import printable
+from .._files.errors import DestinationError
 from . import tuning
 from .engine import Grammar, Server
 from .errors import RestoreConflictError, VerificationError
@@ -177,6 +178,7 @@ class Restoration:
         plan = self._plan(options)
         outcome.advice = server.check(plan)
         plan = self._arrange(plan, record)
+        self._check_space(plan, record)
         if request.counts_before:
             outcome.rows_before = server.count(_as_record(plan))
         outcome.changed = bool(plan.tables)
@@ -242,6 +244,20 @@ class Restoration:
                 hint="Set rename to restore under another name, or on_existing to skip or replace",
             )
         return plan
+
+    def _check_space(self, plan: Plan, record: t.Optional[RestoreRecord]) -> None:
+        """Refuse what the disk of the server has no room for, by what is left to load."""
+        space = self._server.space()
+        left = sum(
+            one.plan.source.size * one.pieces_left / max(1, one.pieces)
+            for one in progress_of(plan, record)
+        )
+        needed = round(left * space.factor)
+        if space.free is not None and space.free < needed:
+            raise DestinationError(
+                f"the disk of the server has {space.free} bytes free, and the restore needs about {needed}",
+                hint="Free some space, or restore fewer tables",
+            )
 
     def _load(self, plan: Plan, record: RestoreRecord) -> None:
         tables = self.outcome.tables = progress_of(plan, record)

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import DestinationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Space
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import Progress
 from exports import mysql_tables, postgresql_tables
 from restores import MySQLTarget, PostgreSQLTarget, archive, restoration, restore
@@ -199,3 +203,30 @@ def test_the_redo_log_is_not_disabled_beside_other_data(mysql: Any, tmp_path: Pa
     target.query("CREATE TABLE other.t (x INT)")
     with pytest.raises(ConfigurationError, match="the server has the database other"):
         restore(target, archive(mysql_tables.export(), tmp_path))
+
+
+# Space
+
+
+class FullServer(MySQLServer):
+    def space(self) -> Space:
+        return Space(1000, 2.0)
+
+
+def test_a_restore_that_has_no_room_is_refused_before_anything_is_made(mariadb: Any, tmp_path: Path) -> None:
+    class Target(MySQLTarget):
+        def connected(self) -> MySQLServer:
+            return FullServer(super().connected()._options)
+
+    target = Target(mariadb)
+    source = archive(mysql_tables.export(), tmp_path)
+    with pytest.raises(DestinationError, match=r"has 1000 bytes free, and the restore needs about \d{5,}"):
+        restore(target, source)
+    assert "shop" not in {name for (name,) in target.query("SHOW DATABASES")}
+
+
+def test_the_space_of_a_server_on_this_host_is_known(mysql_server: Any, postgresql: Any) -> None:
+    for target in (MySQLTarget(mysql_server), PostgreSQLTarget(postgresql)):
+        with closing(target.connected()) as server:
+            server.open()
+            assert (server.space().free or 0) > 0
