@@ -19,16 +19,10 @@ import typing as t
 from .engine import Grammar
 from .errors import InvalidBackupError
 from .model import Column, ColumnKind, DatabaseStructure, Null, TableStructure
+from .mysql_tokens import Token, collations, mapped, option, tokens_of, unquote
 
-#: Tokens of a statement. Comments are not among them, but what MySQL executes of them is.
-_TOKEN = re.compile(
-    r"""(?P<skip>\s+|--[ \t][^\n]*|\#[^\n]*|/\*!\d*|\*/|/\*.*?\*/)
-    |(?P<name>`(?:[^`]|``)*`)
-    |(?P<text>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*")
-    |(?P<word>[\w$@.\-]+)
-    |(?P<mark>.)""",
-    re.DOTALL | re.VERBOSE,
-)
+#: The end of a comment such as ``/*!80023 INVISIBLE */``, whose words are tokens of a line.
+_COMMENT_END = re.compile(r"\s*\*/")
 #: Types whose values are hexadecimal digits in CSV.
 _BINARY = re.compile(
     r"(bit|binary|varbinary|tinyblob|blob|mediumblob|longblob|geometry|point|linestring|polygon"
@@ -51,18 +45,6 @@ NO_TRANSACTIONS = {
     "blackhole",
 }
 _KEY_WORDS = {"key", "index", "unique", "fulltext", "spatial"}
-
-
-class Token(t.NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-    @property
-    def word(self) -> str:
-        """The word in small letters; empty for anything else."""
-        return self.text.lower() if self.kind == "word" else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,41 +88,22 @@ class MySQLTable(TableStructure):
 
     def add_keys(
         self, name: str, keys: t.Sequence[Key], collation_map: t.Mapping[str, str]
-    ) -> str:
-        """Return the one statement that makes keys after the data."""
-        parts = ",\n  ".join(f"ADD {key.text}" for key in keys)
-        return mapped(f"ALTER TABLE {name}\n  {parts}", collation_map)
+    ) -> list[str]:
+        """Return the statements that make keys after the data.
 
-
-def quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def unquote(token: Token) -> str:
-    if token.kind in ("name", "text"):
-        mark = token.text[0]
-        return token.text[1:-1].replace(mark * 2, mark)
-    return token.text
-
-
-def tokens_of(text: str) -> list[Token]:
-    return [
-        Token(t.cast(str, match.lastgroup), match[0], match.start(), match.end())
-        for match in _TOKEN.finditer(text)
-        if match.lastgroup != "skip"
-    ]
-
-
-def mapped(statement: str, collation_map: t.Mapping[str, str]) -> str:
-    """Return the statement with other collations, outside of names and texts."""
-    if not collation_map:
-        return statement
-    parts, at = [], 0
-    for token in tokens_of(statement):
-        if token.word in collation_map:
-            parts += [statement[at : token.start], collation_map[token.word]]
-            at = token.end
-    return "".join([*parts, statement[at:]])
+        One for all, as each reads the table again; but MySQL makes one FULLTEXT key at a time.
+        """
+        full = [key for key in keys if key.text.lower().startswith("fulltext")]
+        together = [key for key in keys if key not in full[1:]]
+        groups = [together, *([key] for key in full[1:])] if together else []
+        return [
+            mapped(
+                f"ALTER TABLE {name}\n  "
+                + ",\n  ".join(f"ADD {key.text}" for key in group),
+                collation_map,
+            )
+            for group in groups
+        ]
 
 
 class MySQLGrammar(Grammar):
@@ -160,14 +123,11 @@ class MySQLGrammar(Grammar):
         while words[at : at + 1] and words[at] in ("if", "not", "exists"):
             at += 1
         if at >= len(tokens):
-            raise InvalidBackupError(
-                f"the structure of database {directory!r} names no database",
-                hint="The backup is damaged: download it again",
-            )
+            raise _damaged(f"the structure of database {directory!r} names no database")
         return DatabaseStructure(
             unquote(tokens[at]),
-            _option(tokens, "set", "charset"),
-            _option(tokens, "collate"),
+            option(tokens, "set", "charset"),
+            option(tokens, "collate"),
         )
 
     def parse_table(
@@ -175,23 +135,28 @@ class MySQLGrammar(Grammar):
     ) -> TableStructure:
         text = texts["structure.sql"]
         tokens = tokens_of(text)
+        if any(token.kind == "mark" and token.text in "'\"`" for token in tokens):
+            raise _damaged(
+                f"the structure of table {directory!r} has a quote that is not closed"
+            )
         start = _after_create_table(tokens, directory)
         name = unquote(tokens[start])
         if name != directory:
-            raise InvalidBackupError(
-                f"the directory {directory!r} has the structure of the table {name!r}",
-                hint="The backup is damaged: download it again",
+            raise _damaged(
+                f"the directory {directory!r} has the structure of the table {name!r}"
             )
         items, end = _items(tokens, start + 1, directory)
         lines, columns, keys = [], [], []
         for item in items:
-            line = text[item[0].start : item[-1].end]
+            if len(item) < 2:
+                raise _damaged(f"the structure of table {directory!r} has an empty line")
+            line = _line(text, item)
             key = _key_of(item, line)
             if key:
                 keys.append(key)
             else:
                 lines.append(line)
-                if item[0].word not in ("constraint", "foreign", "check"):
+                if not _is_constraint(item):
                     columns.append(_column_of(item, line))
                     keys += _key_in_column(item)
         options = _options(text, tokens, end)
@@ -216,18 +181,18 @@ def _table(
         tuple(key.name for key in keys),
         lines=tuple(lines),
         all_keys=own,
-        deferred=_deferrable(own, columns, items),
+        deferred=_deferrable(keys, columns, items),
         options=options,
-        engine=(_option(option_tokens, "engine") or "innodb").lower(),
+        engine=(option(option_tokens, "engine") or "innodb").lower(),
         collations=frozenset(
-            _collations([*option_tokens, *(one for item in items for one in item)])
+            collations([*option_tokens, *(one for item in items for one in item)])
         ),
         has_timestamps=any(column.type.startswith("timestamp") for column in columns),
     )
 
 
 def _deferrable(
-    keys: tuple[Key, ...], columns: list[Column], items: list[list[Token]]
+    all_keys: list[Key], columns: list[Column], items: list[list[Token]]
 ) -> tuple[Key, ...]:
     """Return the keys that can be made after the data."""
     words = [{token.word for token in item} for item in items]
@@ -239,13 +204,17 @@ def _deferrable(
     counting = {
         unquote(item[0]) for item, found in zip(items, words) if "auto_increment" in found
     }
-    later = [key for key in keys if not key.is_primary]
+    later = [key for key in all_keys if key.text and not key.is_primary]
     # The column that counts needs a key that begins with it from the start.
     for name in counting:
-        if not any(key.is_primary and key.columns[:1] == (name,) for key in keys):
-            needed = next((key for key in later if key.columns[:1] == (name,)), None)
-            if needed:
-                later.remove(needed)
+        if not any(key.is_primary and key.columns[:1] == (name,) for key in all_keys):
+            # Without such a key, as MyISAM allows, any that has it.
+            candidates = sorted(
+                (key for key in later if name in key.columns),
+                key=lambda key: key.columns.index(name),
+            )
+            if candidates:
+                later.remove(candidates[0])
     return tuple(later)
 
 
@@ -255,15 +224,15 @@ def _after_create_table(tokens: list[Token], directory: str) -> int:
     for i in range(len(words) - 2):
         if words[i] == "create" and words[i + 1] == "table":
             i += 2
-            while words[i] in ("if", "not", "exists"):
+            while words[i : i + 1] and words[i] in ("if", "not", "exists"):
                 i += 1
             # Of a qualified name, the last part.
             while i + 2 < len(tokens) and tokens[i + 1].text == ".":
                 i += 2
-            return i
-    raise InvalidBackupError(
-        f"the structure of table {directory!r} has no CREATE TABLE",
-        hint="The backup is damaged: download it again",
+            if i + 1 < len(tokens) and tokens[i + 1].text == "(":
+                return i
+    raise _damaged(
+        f"the structure of table {directory!r} has no CREATE TABLE with columns"
     )
 
 
@@ -280,10 +249,28 @@ def _items(tokens: list[Token], at: int, directory: str) -> tuple[list[list[Toke
             items.append([])
         elif not (text == "(" and depth == 1 and items == [[]]):
             items[-1].append(tokens[i])
-    raise InvalidBackupError(
-        f"the structure of table {directory!r} ends in the middle of CREATE TABLE",
-        hint="The backup is damaged: download it again",
+    raise _damaged(
+        f"the structure of table {directory!r} ends in the middle of CREATE TABLE"
     )
+
+
+def _line(text: str, item: list[Token]) -> str:
+    """Return the text of a line, with the end of a comment that the server executes."""
+    end = item[-1].end
+    comment = _COMMENT_END.match(text, end)
+    return text[item[0].start : comment.end() if comment else end]
+
+
+def _is_constraint(item: list[Token]) -> bool:
+    """Return whether a line that defines no key defines no column either."""
+    first = item[0].word
+    return first in ("constraint", "foreign", "check") or (
+        first == "period" and item[1].word == "for"
+    )
+
+
+def _damaged(message: str) -> InvalidBackupError:
+    return InvalidBackupError(message, hint="The backup is damaged: download it again")
 
 
 def _options(text: str, tokens: list[Token], end: int) -> str:
@@ -301,7 +288,8 @@ def _options(text: str, tokens: list[Token], end: int) -> str:
 
 def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
     """Return the key that a line defines; None if it defines none."""
-    words = [token.word for token in item]
+    # A line that is damaged may end anywhere.
+    words = [*(token.word for token in item), "", ""]
     at = 0
     constraint = ""
     if words[0] == "constraint":
@@ -316,6 +304,8 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
         at += 1
     columns = _columns_of(item)
     name = constraint
+    if at >= len(item) or not columns:
+        raise _damaged(f"a key without columns is in a structure: {line[:80]}")
     if item[at].text != "(" and words[at] != "using":
         name = unquote(item[at])
     return Key(name or (columns[0] if columns else ""), line, columns)
@@ -323,7 +313,7 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
 
 def _columns_of(item: list[Token]) -> tuple[str, ...]:
     """Return the columns of a key: each name right after an opening parenthesis or a comma."""
-    start = next(i for i, token in enumerate(item) if token.text == "(")
+    start = next((i for i, token in enumerate(item) if token.text == "("), len(item))
     return tuple(
         unquote(token)
         for before, token in zip(item[start:], item[start + 1 :])
@@ -349,8 +339,9 @@ def _column_of(item: list[Token], line: str) -> Column:
     type = " ".join(
         line[item[1].start - item[0].start : type_end - item[0].start].lower().split()
     )
-    is_generated = "generated" in words or (
-        "as" in words and item[words.index("as") + 1].text == "("
+    is_generated = "generated" in words or any(
+        one.word == "as" and following.text == "("
+        for one, following in zip(item, item[1:])
     )
     kind = ColumnKind.OTHER
     if _BINARY.match(type) or (
@@ -360,22 +351,3 @@ def _column_of(item: list[Token], line: str) -> Column:
     elif _TEXT.match(type):
         kind = ColumnKind.TEXT
     return Column(unquote(item[0]), type, kind, is_generated)
-
-
-def _option(tokens: t.Sequence[Token], *names: str) -> str:
-    """Return the value of an option, as in ``ENGINE=InnoDB`` or ``CHARACTER SET utf8mb4``."""
-    for i, token in enumerate(tokens[:-1]):
-        if token.word in names:
-            following = tokens[i + 1 : i + 3]
-            value = following[1:] if following[0].text == "=" else following
-            if value:
-                return unquote(value[0])
-    return ""
-
-
-def _collations(tokens: t.Sequence[Token]) -> t.Iterator[str]:
-    for i, token in enumerate(tokens):
-        if token.word == "collate":
-            value = [one for one in tokens[i + 1 : i + 3] if one.text != "="]
-            if value:
-                yield unquote(value[0]).lower()

@@ -20,9 +20,10 @@ from .engine import Server, Session, Space
 from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
 from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
 from .mysql_connection import Connection
-from .mysql_grammar import MySQLTable, quote
+from .mysql_grammar import MySQLTable
 from .mysql_session import SQL_MODE, MySQLOptions, MySQLSession
 from .mysql_settings import Settings
+from .mysql_tokens import quote
 from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.

@@ -29,7 +29,8 @@ from .model import (
     Verified,
 )
 from .mysql_connection import Connection, Login
-from .mysql_grammar import MySQLTable, quote
+from .mysql_grammar import MySQLTable
+from .mysql_tokens import quote
 from .mysql_verification import compare_samples
 from .records import with_null
 from .statements import split, table_of
@@ -97,10 +98,10 @@ class MySQLSession(Session):
             missing = [key for key in structure.deferred if key.name not in existing]
             if missing:
                 with self._naming(table, "create the keys of"):
-                    # One statement for all: each would read the table again.
-                    connection.execute(
-                        structure.add_keys(place, missing, self._options.collation_map)
-                    )
+                    for statement in structure.add_keys(
+                        place, missing, self._options.collation_map
+                    ):
+                        connection.execute(statement)
         connection.query(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {place}")
         store.set_table_state(connection, plan.restore_id, table.number, State.VERIFYING)
 

@@ -24,7 +24,7 @@ from .model import (
     TableRecord,
 )
 from .mysql_connection import Connection
-from .mysql_grammar import quote
+from .mysql_tokens import quote
 
 DATABASE = "apsaradb_restore"
 #: Databases of servers themselves.

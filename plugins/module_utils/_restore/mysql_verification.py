@@ -17,8 +17,8 @@ import typing as t
 from .errors import VerificationError
 from .model import Column, ColumnKind, DataFile, Sample, TablePlan
 from .mysql_connection import Connection
-from .mysql_grammar import quote
 from .mysql_store import DATABASE, qualified
+from .mysql_tokens import quote
 
 _SAMPLES = f"{DATABASE}.samples"
 #: Without a primary key, each sample is looked for in the whole table: only in those that are not larger.
