@@ -98,7 +98,7 @@ def test_keys_that_nothing_stands_on_are_made_later(body: str, keys: list[str], 
     found = table(body)
     assert list(found.keys) == keys
     assert [key.name for key in found.deferred] == deferred
-    created, altered = found.create("`x`", True, {}), found.add_keys("`x`", found.deferred, {})
+    created, altered = found.create("`x`", True, {}), "".join(found.add_keys("`x`", found.deferred, {}))
     for key in found.deferred:
         assert key.text not in created
         assert f"ADD {key.text}" in altered

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Structures of MySQL: what they say, and that real servers take what is made of them."""
+"""Structures of MySQL as servers write them, damaged ones, and that real servers take what is made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import InvalidBackupError
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import ColumnKind, DatabaseStructure
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import ColumnKind
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import (
     MySQLGrammar,
     MySQLTable,
@@ -43,24 +43,6 @@ def of_lines(*lines: str, options: str = "ENGINE=InnoDB") -> MySQLTable:
     return parsed("CREATE TABLE `t` (\n  {}\n) {};\n".format(",\n  ".join(lines), options))
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("CREATE DATABASE `shop`;", DatabaseStructure("shop")),
-        (
-            "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `a``b` /*!40100 DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */ "
-            "/*!80016 DEFAULT ENCRYPTION='N' */;\nUSE `a``b`;",
-            DatabaseStructure("a`b", "utf8mb4", "utf8mb4_bin"),
-        ),
-        ("create schema if not exists 漢字 charset = latin1;", DatabaseStructure("漢字", "latin1")),
-        ("USE `shop`;", DatabaseStructure("directory")),
-        ("", DatabaseStructure("directory")),
-    ],
-)
-def test_databases_are_parsed(text: str, expected: DatabaseStructure) -> None:
-    assert GRAMMAR.parse_database(text, "directory") == expected
-
-
 def test_a_database_without_a_name_is_damage() -> None:
     with pytest.raises(InvalidBackupError, match="'shop' names no database"):
         GRAMMAR.parse_database("CREATE DATABASE", "shop")
@@ -81,14 +63,6 @@ def test_a_table_is_parsed() -> None:
     assert [key.name for key in table.deferred] == ["hash", "total"]
     assert table.collations == {"utf8mb4_0900_ai_ci"}
     assert table.has_transactions
-
-
-def test_collations_are_mapped_outside_of_texts() -> None:
-    made = parsed(ORDERS, "orders").create("`x`", True, {"utf8mb4_0900_ai_ci": "utf8mb4_bin"})
-    assert made.startswith("CREATE TABLE `x` (")
-    assert made.count("utf8mb4_bin") == 2
-    assert "COMMENT='COLLATE utf8mb4_0900_ai_ci; x'" in made
-    assert "UNIQUE" not in made
 
 
 @pytest.mark.parametrize("name", ["a`b", "漢字", "select", "a b", "it's", 'q"q', "-- x", "/* x */", "a.b", ",(", "key"])
@@ -134,11 +108,6 @@ def test_forms_of_create_table(text: str) -> None:
 )
 def test_keys_that_can_wait(lines: list[str], deferred: list[str]) -> None:
     assert [key.name for key in of_lines(*lines).deferred] == deferred
-
-
-@pytest.mark.parametrize("engine", ["MyISAM", "Aria", "MEMORY", "CSV", "ARCHIVE"])
-def test_engines_without_transactions(engine: str) -> None:
-    assert not of_lines("`id` int", options=f"ENGINE={engine}").has_transactions
 
 
 def test_a_structure_that_is_cut_anywhere_is_refused() -> None:
