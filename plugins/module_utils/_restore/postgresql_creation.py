@@ -12,15 +12,10 @@ import typing as t
 
 from .._base.text import printable
 from . import postgresql_store as store
+from . import tuning
 from .model import DatabaseStructure, Plan, TablePlan
 from .postgresql_connection import Connection
-from .postgresql_indexing import (
-    FOREIGN_KEYS,
-    OWN_KEYS,
-    look_in,
-    make_keys,
-    make_keys_within,
-)
+from .postgresql_indexing import FOREIGN_KEYS, OWN_KEYS, KeyMaker, look_in
 from .postgresql_names import place_of, relations, renames_of, structure_of
 from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema, Script
 from .postgresql_tokens import QualifiedName, quote
@@ -75,6 +70,7 @@ class Creation:
         # Databases are renamed as a whole.
         self._source = self._tables[0].source.name.database
         self._rename = renames_of(plan, self._source)
+        self._keys = KeyMaker(connection, plan.restore_id, self._rename)
 
     def create(self) -> None:
         """Make schemas, types and tables that do not exist yet."""
@@ -100,8 +96,10 @@ class Creation:
         for table in self._tables:
             self._create_types(table.place.schema, structure_of(table).types)
             sequences.update(structure_of(table).sequences)
-        for table in self._tables:
-            self._create_table(table, sequences)
+        for first in range(0, len(self._tables), tuning.TABLES_AT_A_TIME):
+            self._create_tables(
+                self._tables[first : first + tuning.TABLES_AT_A_TIME], sequences
+            )
         if any(
             structure_of(one).is_partitioned and one.source.records
             for one in self._tables
@@ -115,9 +113,9 @@ class Creation:
         # The key of a partitioned table takes over the keys of its partitions.
         for table in self._tables:
             if structure_of(table).is_partitioned:
-                make_keys(self._connection, table, self._plan, OWN_KEYS)
+                self._keys.make(table, OWN_KEYS)
         for table in self._tables:
-            make_keys(self._connection, table, self._plan, FOREIGN_KEYS)
+            self._keys.make(table, FOREIGN_KEYS)
         recount(self._connection, self._plan)
 
     def _inherit_all(self) -> None:
@@ -172,31 +170,35 @@ class Creation:
                     look_in(self._connection, schema)
                     self._connection.execute(script, operation="create a type")
 
+    def _create_tables(
+        self, tables: t.Sequence[TablePlan], sequences: t.Mapping[QualifiedName, str]
+    ) -> None:
+        connection, restore_id = self._connection, self._plan.restore_id
+        numbers = [table.number for table in tables]
+        with connection.transaction():
+            unmade = store.lock_unmade(connection, restore_id, numbers)
+            for table in tables:
+                if table.number in unmade:
+                    self._create_table(table, sequences)
+            store.set_made(connection, restore_id, unmade)
+
     def _create_table(
         self, table: TablePlan, sequences: t.Mapping[QualifiedName, str]
     ) -> None:
-        structure, connection, restore_id = (
-            structure_of(table),
-            self._connection,
-            self._plan.restore_id,
-        )
+        structure, connection = structure_of(table), self._connection
         operation = f"create table {printable(str(table.place))}"
-        with connection.transaction():
-            if store.lock_table(connection, restore_id, table.number):
-                return
-            look_in(connection, table.place.schema)
-            for name in structure.used_sequences:
-                if self._is_new(f"sequence {quote(*name)}"):
-                    connection.execute(
-                        sequences.get(name, f"CREATE SEQUENCE {quote(*name)}"),
-                        operation=f"create sequence {printable('.'.join(name))}",
-                    )
-            for script in structure.scripts:
-                connection.execute(script.render(self._rename), operation=operation)
-            self._set_owner(table)
-            store.set_made(connection, restore_id, table.number)
-            if not table.defers_keys and not structure.is_partitioned:
-                make_keys_within(connection, table, self._plan, OWN_KEYS)
+        look_in(connection, table.place.schema)
+        for name in structure.used_sequences:
+            if self._is_new(f"sequence {quote(*name)}"):
+                connection.execute(
+                    sequences.get(name, f"CREATE SEQUENCE {quote(*name)}"),
+                    operation=f"create sequence {printable('.'.join(name))}",
+                )
+        for script in structure.scripts:
+            connection.execute(script.render(self._rename), operation=operation)
+        self._set_owner(table)
+        if not table.defers_keys and not structure.is_partitioned:
+            self._keys.make_first(table)
 
     def _set_owner(self, table: TablePlan) -> None:
         if self._options.owner:

@@ -12,17 +12,15 @@ import typing as t
 
 from .._base.text import printable
 from . import postgresql_store as store
-from .model import Plan, TablePlan
+from .model import TablePlan
 from .postgresql_connection import Connection
-from .postgresql_names import keys_of, place_of, renames_of, structure_of
-from .postgresql_structure import KeyKind
+from .postgresql_names import keys_of, place_of, structure_of
+from .postgresql_structure import KeyKind, Rename
 from .postgresql_tokens import quote
 
 FOREIGN_KEYS = frozenset((KeyKind.FOREIGN,))
 #: Keys that need no other table.
 OWN_KEYS = frozenset(KeyKind) - FOREIGN_KEYS
-
-Kinds = t.Collection[KeyKind]
 
 
 def look_in(connection: Connection, schema: str) -> None:
@@ -31,41 +29,54 @@ def look_in(connection: Connection, schema: str) -> None:
     connection.execute("SELECT set_config('search_path', %s, true)", path)
 
 
-def make_keys(connection: Connection, table: TablePlan, plan: Plan, kinds: Kinds) -> None:
-    """Make the keys of some kinds that do not exist yet, each in a transaction of its own."""
-    for number in _missing(connection, table, plan, kinds):
-        with connection.transaction():
-            store.lock_table(connection, plan.restore_id, table.number)
-            # The session of a killed run may have made it until now.
-            if number in _missing(connection, table, plan, kinds):
-                _make_key(connection, table, plan, number)
+class KeyMaker(t.NamedTuple):
+    """Makes keys in one database. ``rename``: where its tables are."""
 
+    connection: Connection
+    restore_id: str
+    rename: Rename
 
-def make_keys_within(
-    connection: Connection, table: TablePlan, plan: Plan, kinds: Kinds
-) -> None:
-    """Make the keys of some kinds in the transaction that was begun."""
-    for number in _missing(connection, table, plan, kinds):
-        _make_key(connection, table, plan, number)
+    def make(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> None:
+        """Make the keys of some kinds that do not exist yet, each in a transaction of its own."""
+        for number in self._missing(table, kinds):
+            with self.connection.transaction():
+                store.lock_table(self.connection, self.restore_id, table.number)
+                # The session of a killed run may have made it until now.
+                if number in self._missing(table, kinds):
+                    look_in(self.connection, table.place.schema)
+                    self._execute(table, [number])
 
+    def make_first(self, table: TablePlan) -> None:
+        """Make the keys that need no other table, in the transaction that makes the table."""
+        self._execute(table, self._wanted(table, OWN_KEYS))
 
-def _missing(
-    connection: Connection, table: TablePlan, plan: Plan, kinds: Kinds
-) -> list[int]:
-    keys = structure_of(table).made_keys
-    wanted = [number for number, key in enumerate(keys) if key.kind in kinds]
-    made = store.keys(connection, plan.restore_id, table.number) if wanted else {}
-    return [number for number in wanted if number not in made]
+    def _wanted(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> list[int]:
+        keys = structure_of(table).made_keys
+        return [number for number, key in enumerate(keys) if key.kind in kinds]
 
+    def _missing(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> list[int]:
+        wanted = self._wanted(table, kinds)
+        if not wanted:
+            return []
+        made = store.keys(self.connection, self.restore_id, table.number)
+        return [number for number in wanted if number not in made]
 
-def _make_key(connection: Connection, table: TablePlan, plan: Plan, number: int) -> None:
-    key = structure_of(table).made_keys[number]
-    operation = f"make the {key.kind.value} {printable(key.name)} of {printable(str(table.place))}"
-    before = set() if key.is_named else keys_of(connection, place_of(table))
-    look_in(connection, table.place.schema)
-    rename = renames_of(plan, table.source.name.database)
-    connection.execute(key.script.render(rename), operation=operation)
-    name = key.name
-    if not key.is_named:
-        name = min(keys_of(connection, place_of(table)) - before, default=name)
-    store.add_key(connection, plan.restore_id, table.number, number, name)
+    def _execute(self, table: TablePlan, numbers: t.Sequence[int]) -> None:
+        keys = [structure_of(table).made_keys[number] for number in numbers]
+        unnamed = [key for key in keys if not key.is_named]
+        before = self._existing(table) if unnamed else set()
+        for key in keys:
+            self.connection.execute(
+                key.script.render(self.rename),
+                operation=f"make the {key.kind.value} {printable(key.name)} of {printable(str(table.place))}",
+            )
+        new = self._existing(table) - before if unnamed else set()
+        new -= {key.name for key in keys if key.is_named}
+        for number, key in zip(numbers, keys):
+            # The server names it as expected, unless another table has the name.
+            name = key.name if key.is_named or key.name in new else min(new)
+            new.discard(name)
+            store.add_key(self.connection, self.restore_id, table.number, number, name)
+
+    def _existing(self, table: TablePlan) -> set[str]:
+        return keys_of(self.connection, place_of(table))

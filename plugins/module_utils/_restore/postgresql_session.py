@@ -18,9 +18,10 @@ from .errors import VerificationError
 from .model import Loaded, Piece, Plan, State, TablePlan, Verified
 from .postgresql_connection import Connection, PostgresqlLogin
 from .postgresql_creation import PostgresqlOptions
-from .postgresql_indexing import OWN_KEYS, make_keys
-from .postgresql_names import place_of, sequences_of, structure_of
+from .postgresql_indexing import OWN_KEYS, KeyMaker
+from .postgresql_names import place_of, renames_of, sequences_of, structure_of
 from .postgresql_rows import describe, load_piece
+from .postgresql_structure import Rename
 from .postgresql_verification import advance, verify
 
 
@@ -32,6 +33,8 @@ class PostgresqlSession(Session):
         self._options = options
         self._connection: t.Optional[Connection] = None
         self._is_canceled = False
+        #: Where the tables of the database of the connection are.
+        self._rename: t.Optional[Rename] = None
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
         loaded: list[Loaded] = []
@@ -55,9 +58,14 @@ class PostgresqlSession(Session):
 
     def finish(self, table: TablePlan, plan: Plan) -> None:
         connection = self._connect(table.place.database)
-        store.set_table_state(connection, plan.restore_id, table.number, State.INDEXING)
+        restore_id = plan.restore_id
+        if table.defers_keys:
+            store.set_table_state(connection, restore_id, table.number, State.INDEXING)
+        # Those that were not made with the table.
         if not structure_of(table).is_partitioned:
-            make_keys(connection, table, plan, OWN_KEYS)
+            if self._rename is None:
+                self._rename = renames_of(plan, table.source.name.database)
+            KeyMaker(connection, restore_id, self._rename).make(table, OWN_KEYS)
         place = place_of(table)
         with connection.transaction():
             for sequence in sequences_of(connection, place):
@@ -65,16 +73,15 @@ class PostgresqlSession(Session):
             connection.execute(
                 f"ANALYZE {place}", operation=f"analyze {printable(str(table.place))}"
             )
-            store.set_table_state(
-                connection, plan.restore_id, table.number, State.VERIFYING
-            )
+            store.set_table_state(connection, restore_id, table.number, State.VERIFYING)
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connect(table.place.database)
-        verified = verify(connection, table, plan)
-        store.set_table_state(
-            connection, plan.restore_id, table.number, State.DONE, verified.rows
-        )
+        with connection.transaction():
+            verified = verify(connection, table, plan)
+            store.set_table_state(
+                connection, plan.restore_id, table.number, State.DONE, verified.rows
+            )
         return verified
 
     def cancel(self) -> None:
@@ -85,7 +92,7 @@ class PostgresqlSession(Session):
     def close(self) -> None:
         if self._connection:
             self._connection.close()
-            self._connection = None
+            self._connection = self._rename = None
 
     def _connect(self, database: str) -> Connection:
         if self._connection and self._connection.database != database:

@@ -150,22 +150,35 @@ def set_table_state(
     )
 
 
-def lock_table(connection: Connection, restore_id: str, table: int) -> bool:
-    """Lock the row of a table, as a session of a killed run may still be at work. Returns whether the table is made."""
-    rows = connection.execute(
-        f"SELECT is_made FROM {SCHEMA}.tables WHERE restore_id = %s AND number = %s FOR UPDATE",
+def lock_table(connection: Connection, restore_id: str, table: int) -> None:
+    """Lock the row of a table, as a session of a killed run may still be at work."""
+    connection.execute(
+        f"SELECT 1 FROM {SCHEMA}.tables WHERE restore_id = %s AND number = %s FOR UPDATE",
         restore_id,
         table,
     )
-    return bool(rows and rows[0][0])
 
 
-def set_made(connection: Connection, restore_id: str, table: int) -> None:
+def lock_unmade(
+    connection: Connection, restore_id: str, tables: t.Iterable[int]
+) -> set[int]:
+    """Lock the rows of those of some tables that are not made yet. Returns their numbers."""
+    rows = connection.execute(
+        f"SELECT number FROM {SCHEMA}.tables WHERE restore_id = %s AND NOT is_made "
+        "AND number = ANY (string_to_array(%s, ',')::integer[]) ORDER BY number FOR UPDATE",
+        restore_id,
+        ",".join(map(str, tables)),
+    )
+    return {number for (number,) in rows}
+
+
+def set_made(connection: Connection, restore_id: str, tables: t.Iterable[int]) -> None:
     connection.execute(
-        f"UPDATE {SCHEMA}.tables SET is_made = true, state = %s WHERE restore_id = %s AND number = %s",
+        f"UPDATE {SCHEMA}.tables SET is_made = true, state = %s WHERE restore_id = %s "
+        "AND number = ANY (string_to_array(%s, ',')::integer[])",
         State.LOADING.value,
         restore_id,
-        table,
+        ",".join(map(str, tables)),
     )
 
 

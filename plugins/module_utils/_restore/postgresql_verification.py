@@ -33,7 +33,7 @@ _SAMPLES = "pg_temp.apsaradb_samples"
 
 
 def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
-    """Compare the table with the source. Raises VerificationError."""
+    """Compare the table with the source, in a transaction. Raises VerificationError."""
     rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
@@ -144,30 +144,28 @@ def _compare(
     number = "sample"
     while number in columns:
         number += "_"
-    with connection.transaction():
-        look_in(connection, table.place.schema)
-        connection.execute(
-            f"CREATE TEMPORARY TABLE apsaradb_samples ON COMMIT DROP AS SELECT 0 AS {quote(number)}, {quoted_list(columns)} "
-            f"FROM {place_of(table)} WITH NO DATA"
+    look_in(connection, table.place.schema)
+    connection.execute(
+        f"CREATE TEMPORARY TABLE apsaradb_samples ON COMMIT DROP AS SELECT 0 AS {quote(number)}, {quoted_list(columns)} "
+        f"FROM {place_of(table)} WITH NO DATA"
+    )
+    rows = [(str(place).encode(), *sample.values) for place, sample in enumerate(samples)]
+    connection.copy(
+        f"COPY {_SAMPLES} ({quoted_list((number, *columns))}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')",
+        as_text(rows),
+        operation=f"convert samples of {printable(str(table.place))}",
+    )
+    only = "" if _is_partitioned(connection, place_of(table)) else "ONLY "
+    query = _by_key if has_key else _by_all
+    wrong = connection.execute(
+        query(
+            f"{only}{place_of(table)}",
+            columns,
+            table.structure.primary_key,
+            quote(number),
         )
-        rows = [
-            (str(place).encode(), *sample.values) for place, sample in enumerate(samples)
-        ]
-        connection.copy(
-            f"COPY {_SAMPLES} ({quoted_list((number, *columns))}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')",
-            as_text(rows),
-            operation=f"convert samples of {printable(str(table.place))}",
-        )
-        only = "" if _is_partitioned(connection, place_of(table)) else "ONLY "
-        query = _by_key if has_key else _by_all
-        wrong = connection.execute(
-            query(
-                f"{only}{place_of(table)}",
-                columns,
-                table.structure.primary_key,
-                quote(number),
-            )
-        )
+    )
+    connection.execute(f"DROP TABLE {_SAMPLES}")
     if wrong:
         raise _difference(table, samples[wrong[0][0]], wrong[0][1])
     return len(samples)

@@ -42,6 +42,8 @@ TICK = 0.2
 LOCK_TIMEOUT = 300
 #: What psycopg2 reads at a time for COPY. Its default of 8 KiB costs a call for each.
 COPY_CHUNK = 1 << 20
+#: Tables that are created in one transaction: each has to be on the disk before the next one begins.
+TABLES_AT_A_TIME = 20
 #: Data of a table without a primary key up to which samples are looked for in all of it.
 MAX_SAMPLED_WITHOUT_KEY = 16 << 20
 
