@@ -57,6 +57,8 @@ _DATA = (
 )
 _HINTS = {
     1045: "Check login_user and login_password",
+    1227: "Grant the user the privilege, or leave binlog, local_infile and redo_log at their defaults",
+    1298: "Set time_zone to an offset such as +08:00, or load the names of time zones into the server",
     1698: "Run it as the system's user of that name, for example with become",
     1062: "The backup has two rows with this key: check the collation of the table, and that the backup is not damaged",
     1114: "Free some space on the server, and run it again",
@@ -176,6 +178,9 @@ class Connection:
             raise self._error(error, operation) from None
         except OSError as error:
             raise self._lost(str(error.strerror or error), operation) from None
+        except RuntimeError as error:
+            # PyMySQL has no error of its own for a package that it lacks, and for a server that asks for a file.
+            raise self._refused(str(error), operation) from None
 
     def _error(self, error: Exception, operation: str) -> BackupError:
         code, message = 0, str(error)
@@ -195,6 +200,21 @@ class Connection:
             hint=hint,
             operation=operation,
             is_transient=code in _TRANSIENT,
+        )
+
+    def _refused(self, message: str, operation: str) -> BackupError:
+        if "LOAD_LOCAL" in message:
+            # What the server sends next would be taken for the answer to another statement.
+            self.close()
+            return DatabaseConnectionError(
+                f"the server at {self._name} asks for a file of this host, and got nothing",
+                hint="Check that it is the server that you mean: no statement of the restore does that over this connection",
+                operation=operation,
+            )
+        return DatabaseConnectionError(
+            f"the driver cannot connect to the server at {self._name}: {message}",
+            hint="Install the package, connect by login_unix_socket, or set ca_cert",
+            operation=operation,
         )
 
     def _lost(self, message: str, operation: str) -> DatabaseConnectionError:

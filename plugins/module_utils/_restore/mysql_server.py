@@ -19,17 +19,17 @@ from . import mysql_store as store
 from .engine import Server, Session, Space
 from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
 from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
+from .mysql_checks import check_collations, check_engines, check_names
 from .mysql_connection import Connection
 from .mysql_grammar import MySQLTable
-from .mysql_session import SQL_MODE, MySQLOptions, MySQLSession
+from .mysql_privileges import Privileges
+from .mysql_session import MySQLOptions, MySQLSession, prepare
 from .mysql_settings import Settings
 from .mysql_tokens import quote
 from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
 _OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
-#: Seconds that the controlling connection may be silent, while others load: the longest that servers take.
-_WAIT_TIMEOUT = 31_536_000
 #: The redo log of MySQL by default, in bytes. With less than four times as much, large tables wait for it.
 _DEFAULT_REDO_LOG = 100 << 20
 
@@ -68,7 +68,6 @@ class MySQLServer(Server):
                 f"the server is {name} {version}: use {name} {oldest} or newer."
             )
         self._own_settings = Settings(self._connection, self._options)
-        self._connection.execute("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
         return f"{name} {number[0].replace('5.5.5-', '')}"
 
     def close(self) -> None:
@@ -81,8 +80,13 @@ class MySQLServer(Server):
             self._opened = None
 
     def check(self, plan: Plan) -> list[str]:
-        self._check_collations(plan)
-        self._check_names(plan)
+        # Fails where the user or the server cannot have them.
+        prepare(self._connection, self._options)
+        self._settings.check()
+        Privileges(self._connection).check(plan)
+        check_names(plan)
+        check_engines(self._connection, plan)
+        check_collations(self._connection, plan, self._options.collation_map)
         if any(
             file.format is not DataFormat.SQL
             for one in plan.tables
@@ -135,10 +139,6 @@ class MySQLServer(Server):
     def create(self, plan: Plan, record: RestoreRecord) -> None:
         connection = self._connection
         self._settings.change()
-        connection.execute("SET SESSION sql_mode = %s", [SQL_MODE])
-        connection.execute("SET SESSION foreign_key_checks = 0")
-        if not self._options.writes_binlog:
-            connection.execute("SET SESSION sql_log_bin = 0")
         for name, structure in plan.databases.items():
             charset = f" CHARACTER SET {structure.charset}" if structure.charset else ""
             collation = self._options.collation_map.get(
@@ -163,6 +163,13 @@ class MySQLServer(Server):
         self._settings.put_back()
 
     def check_swap(self, plan: Plan) -> None:
+        Privileges(self._connection).check(plan)
+        for one in plan.replaced:
+            if any(file.format is DataFormat.SQL for file in one.source.files):
+                raise InvalidBackupError(
+                    f"{one.target} cannot be replaced, as its data files are SQL with the name of the old table in them",
+                    hint="Create the download task with the format csv, or drop the old table before",
+                )
         replaced = {one.target.database for one in plan.replaced}
         names = {(one.target.database, one.target.name) for one in plan.replaced}
         rows = self._connection.query(
@@ -251,51 +258,6 @@ class MySQLServer(Server):
         )
         self._connection.commit()
         return {(str(schema), str(name)) for schema, name in rows}
-
-    def _check_names(self, plan: Plan) -> None:
-        for one in plan.tables:
-            if one.target.database.lower() in store.SYSTEM_DATABASES:
-                raise InvalidBackupError(
-                    f"{one.target} would be in a database of the server itself",
-                    hint="Set exclude, or rename",
-                )
-            if one.target != one.source.name and any(
-                file.format is DataFormat.SQL for file in one.source.files
-            ):
-                raise InvalidBackupError(
-                    f"{one.source.name} cannot be renamed, as its data files are SQL with the name in them",
-                    hint="Create the download task with the format csv",
-                )
-
-    def _check_collations(self, plan: Plan) -> None:
-        known = {
-            str(name).lower()
-            for (name,) in self._connection.query(
-                "SELECT collation_name FROM information_schema.collations"
-            )
-        }
-        options = self._options.collation_map
-        for old, new in options.items():
-            if new.lower() not in known:
-                raise InvalidBackupError(
-                    f"collation_map gives {old} the collation {new}, which the server does not have"
-                )
-        for one in plan.tables:
-            missing = sorted(
-                t.cast(MySQLTable, one.structure).collations - known - set(options)
-            )
-            if missing:
-                raise InvalidBackupError(
-                    f"{one.source.name} has the collation {missing[0]}, which the server does not have",
-                    hint=f"Set collation_map to another one for it, such as {{{missing[0]}: utf8mb4_unicode_ci}}",
-                )
-        for name, structure in plan.databases.items():
-            collation = structure.collation.lower()
-            if collation and collation not in known and collation not in options:
-                raise InvalidBackupError(
-                    f"the database {name} has the collation {collation}, which the server does not have",
-                    hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",
-                )
 
     def _check_local_infile(self) -> None:
         if not self._options.login.is_trusted:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import typing as t
 
 from . import mysql_store as store
@@ -37,8 +38,12 @@ from .statements import split, table_of
 
 #: Strict, as what does not fit must be an error, but for zero dates, which are in old data.
 SQL_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
+#: A text that the statement would take for NULL, or a part of a longer one that looks like it.
+_WORD = re.compile(rb"(?<![^,\n])NULL(?![^,\n])")
 #: Warnings that a message quotes.
 _SHOWN_WARNINGS = 5
+#: Seconds that a connection may be silent, while others load: the longest that servers take.
+_WAIT_TIMEOUT = 31_536_000
 #: Seconds that the server waits for the next bytes of a piece. They are in memory, but the machine may be slow.
 _NET_TIMEOUT = 3600
 
@@ -59,26 +64,32 @@ class MySQLOptions:
     shows_data: bool = False
 
 
+def prepare(connection: Connection, options: MySQLOptions) -> None:
+    """Give a connection the settings that the restore needs. Nothing of them is for other connections."""
+    run = connection.execute
+    run("SET SESSION sql_mode = %s", [SQL_MODE])
+    # Tables come in any order, and the backup was consistent.
+    run("SET SESSION foreign_key_checks = 0")
+    run("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
+    run("SET SESSION net_read_timeout = %s", [_NET_TIMEOUT])
+    run("SET SESSION net_write_timeout = %s", [_NET_TIMEOUT])
+    if options.time_zone:
+        run("SET SESSION time_zone = %s", [options.time_zone])
+    if not options.writes_binlog:
+        run("SET SESSION sql_log_bin = 0")
+
+
 class MySQLSession(Session):
     def __init__(self, options: MySQLOptions) -> None:
         self._options = options
         self._connection = Connection(
-            options.login, shows_data=options.shows_data, local_infile=True
+            options.login,
+            shows_data=options.shows_data,
+            # With it, a server can ask for any file.
+            local_infile=options.login.is_trusted,
         )
-        self._prepare()
-
-    def _prepare(self) -> None:
-        run = self._connection.execute
-        run("SET SESSION sql_mode = %s", [SQL_MODE])
-        # Tables come in any order, and the backup was consistent.
-        run("SET SESSION foreign_key_checks = 0")
-        run("SET SESSION net_read_timeout = %s", [_NET_TIMEOUT])
-        run("SET SESSION net_write_timeout = %s", [_NET_TIMEOUT])
-        if self._options.time_zone:
-            run("SET SESSION time_zone = %s", [self._options.time_zone])
-        if not self._options.writes_binlog:
-            run("SET SESSION sql_log_bin = 0")
-        run("SET SESSION autocommit = 0")
+        prepare(self._connection, options)
+        self._connection.execute("SET SESSION autocommit = 0")
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
         try:
@@ -156,10 +167,14 @@ class MySQLSession(Session):
     def _load_csv(self, piece: Piece, dialect: Dialect) -> int:
         if not piece.data:
             return 0
-        native = Null.BACKSLASH_N if dialect.has_escapes else Null.WORD
         data = piece.data
-        if dialect.null is not native:
-            # Only these two are known to the statement, and the word in any case.
+        # The word is NULL in any case, and \N where backslashes escape.
+        is_native = dialect.null is Null.WORD or (
+            dialect.null is Null.BACKSLASH_N
+            and dialect.has_escapes
+            and not _WORD.search(data)
+        )
+        if not is_native:
             data = with_null(data, dialect, Null.WORD)
         number = os.memfd_create("piece", os.MFD_CLOEXEC)
         try:
@@ -176,9 +191,10 @@ class MySQLSession(Session):
         table = piece.table
         self._connection.execute(f"USE {quote(table.place.database)}")
         rows = 0
+        # What the statement says is what the server does: a database in it must be the right one.
         names = {
-            (table.source.name.name,),
-            (table.source.name.database, table.source.name.name),
+            (table.place.name,),
+            (table.place.database, table.place.name),
         }
         for statement in split(piece.data, has_escapes=True):
             text = piece.data[statement.begin : statement.end]

@@ -35,6 +35,12 @@ class Settings:
     def is_local_infile_on(self) -> bool:
         return bool(self._connection.value("SELECT @@GLOBAL.local_infile"))
 
+    def check(self) -> None:
+        """Fail where the user may not change what the options say. What is set, is set to what it is."""
+        if self._options.sets_local_infile:
+            value = int(self.is_local_infile_on())
+            self._connection.execute(f"SET GLOBAL local_infile = {value}")
+
     def change(self) -> None:
         """Change what the options say."""
         # Of a run that was killed, they may still be as that run had set them.

@@ -1,0 +1,81 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# GNU General Public License v3.0-or-later (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# PRIVATE to this collection: may change without notice.
+
+"""What a plan needs of a MySQL server, checked before anything is changed."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .errors import InvalidBackupError
+from .model import DataFormat, Plan
+from .mysql_connection import Connection
+from .mysql_grammar import MySQLTable
+from .mysql_store import SYSTEM_DATABASES
+
+
+def check_names(plan: Plan) -> None:
+    for one in plan.tables:
+        if one.target.database.lower() in SYSTEM_DATABASES:
+            raise InvalidBackupError(
+                f"{one.target} would be in a database of the server itself",
+                hint="Set exclude, or rename",
+            )
+        if one.target != one.source.name and any(
+            file.format is DataFormat.SQL for file in one.source.files
+        ):
+            raise InvalidBackupError(
+                f"{one.source.name} cannot be renamed, as its data files are SQL with the name in them",
+                hint="Create the download task with the format csv",
+            )
+
+
+def check_engines(connection: Connection, plan: Plan) -> None:
+    known = {
+        str(name).lower()
+        for (name,) in connection.query(
+            "SELECT engine FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT')"
+        )
+    }
+    for one in plan.tables:
+        engine = t.cast(MySQLTable, one.structure).engine
+        if engine not in known:
+            raise InvalidBackupError(
+                f"{one.source.name} has the storage engine {engine}, which the server does not have",
+                hint="Install it on the server, or leave the table out by exclude",
+            )
+
+
+def check_collations(
+    connection: Connection, plan: Plan, collation_map: t.Mapping[str, str]
+) -> None:
+    known = {
+        str(name).lower()
+        for (name,) in connection.query(
+            "SELECT collation_name FROM information_schema.collations"
+        )
+    }
+    for old, new in collation_map.items():
+        if new.lower() not in known:
+            raise InvalidBackupError(
+                f"collation_map gives {old} the collation {new}, which the server does not have"
+            )
+    for one in plan.tables:
+        missing = sorted(
+            t.cast(MySQLTable, one.structure).collations - known - set(collation_map)
+        )
+        if missing:
+            raise InvalidBackupError(
+                f"{one.source.name} has the collation {missing[0]}, which the server does not have",
+                hint=f"Set collation_map to another one for it, such as {{{missing[0]}: utf8mb4_unicode_ci}}",
+            )
+    for name, structure in plan.databases.items():
+        collation = structure.collation.lower()
+        if collation and collation not in known and collation not in collation_map:
+            raise InvalidBackupError(
+                f"the database {name} has the collation {collation}, which the server does not have",
+                hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",
+            )
