@@ -76,7 +76,7 @@ def dump_name_of(directory: str, stated: t.Optional[str], printable: str) -> str
             hint="Use layout=as_is to look into it. Nothing was extracted",
         )
     encoded = urllib.parse.quote_plus(directory)
-    if len(encoded) > _SHORTENED:
+    if len(encoded) >= _SHORTENED:
         raise InvalidArchiveError(
             f"the encoded name of {printable} is too long for mongorestore",
             hint="Use layout=as_is, and restore this collection by its name. Nothing was extracted",

@@ -288,6 +288,10 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     "a dump of mongodump": ([("dump/db/c.bson", b"")], "is not an export of MongoDB: dump/db/c.bson is neither"),
     "metadata in another place": ([*ONE, ("root/db/d.metadata.json", b"")], "root/db/d.metadata.json is neither"),
     "the name of another collection": ([*ONE, ("root/db/c/data/d_0_part0.bson", b"")], "c/data/d_0_part0.bson is"),
+    "another character before the numbers": (
+        [*ONE, ("root/db/c/data/c-0_part2.bson", b"")],
+        "c-0_part2.bson is neither",
+    ),
     "another suffix": ([*ONE, ("root/db/c/data/c_0_part2.bson.gz", b"")], "c_0_part2.bson.gz is neither"),
     "a zero before": ([*ONE, ("root/db/c/data/c_0_part02.bson", b"")], "c_0_part02.bson is neither"),
     "digits of another script": ([*ONE, ("root/db/c/data/c_0_part٢.bson", b"")], "is neither"),
@@ -467,6 +471,7 @@ AMBIGUOUS = {
         "a-b",
         "the metadata of the collection a+b of the database db are those of a collection a-b",
     ),
+    "as long as a shortened one": ("x" * 232 + "$%", None, "is too long for mongorestore"),
     "too long": ("漢" * 70 + "%", None, "is too long for mongorestore"),
 }
 
