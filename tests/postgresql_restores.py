@@ -54,6 +54,7 @@ class Restore:
     samples: int = 10
     threads: int = 3
     driver: str = "psycopg"
+    has_checksums: bool = False
 
     def __post_init__(self) -> None:
         self.plan: Any = None
@@ -63,7 +64,7 @@ class Restore:
         self.server = PostgresqlServer(self.login, self.options)
         request = Request(
             Selection(tables=self.tables),
-            PlanOptions(self.piece_size, self.rename, self.defers_keys, {}),
+            PlanOptions(self.piece_size, self.rename, self.defers_keys, {}, has_checksums=self.has_checksums),
             self.samples,
             self.null,
             False,

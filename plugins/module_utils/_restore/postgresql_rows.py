@@ -21,7 +21,7 @@ from .postgresql_indexing import look_in
 from .postgresql_names import place_of, structure_of
 from .postgresql_tokens import quote
 
-#: A line that ends the data of COPY: before PostgreSQL 18 also within quotes, where it is a part of a value.
+#: A record that ends the data of COPY, before PostgreSQL 18, although it is the value of a table with one column.
 _END_MARK = re.compile(rb"^\\\.\r?$", re.MULTILINE)
 _FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n|\Z)')
 #: What a value has to be written as in the text format of COPY.

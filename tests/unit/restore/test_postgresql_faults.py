@@ -101,6 +101,14 @@ def test_a_line_that_would_end_copy_is_a_value(postgresql: PostgreSQL, tmp_path:
     assert ask(postgresql, "SELECT id, name, at::text FROM public.t ORDER BY id") == rows
 
 
+def test_a_record_that_would_end_copy_is_a_value(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    words = table([("a",), ("b",), ("c",)], columns=[Column("word", "text")], constraints=[])
+    files = export(words).files()
+    files["dt-export/shop/public/t/data/0.csv"] = b'a\n\\.\n"c\n"""\n'
+    assert restore(files, tmp_path, postgresql).run().state is State.DONE
+    assert ask(postgresql, "SELECT word FROM public.t") == [("a",), ("\\.",), ('c\n"',)]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -401,3 +409,14 @@ def test_what_is_not_restored_is_listed(postgresql: PostgreSQL, tmp_path: Path) 
         "these statements of the backup are not executed: GRANT ALL ON TABLE public.t TO",
         "shop.public.t was a part or a whole of public.other, which is not restored: it becomes a table of its own",
     ]
+
+
+def test_checksums_are_those_of_the_rows(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    checksums = []
+    for number, rows in enumerate((ROWS, ROWS[::-1], [*ROWS[1:], (1, "n 1 ", "2024-01-01")])):
+        made = restore(export(table(rows)), tmp_path / str(number), postgresql, rename={"shop": f"shop{number}"})
+        made.has_checksums = True
+        verified = made.run().tables[0].verified
+        checksums.append(verified and verified.checksum)
+    assert checksums[0] == checksums[1] != checksums[2]
+    assert checksums[0]
