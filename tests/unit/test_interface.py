@@ -155,7 +155,7 @@ def test_a_choice_is_taken_in_any_case(module: str, option: str, choice: str) ->
 @pytest.mark.parametrize(("module", "option"), sorted({(module, option) for module, option, _choice in CHOICES}))
 def test_what_is_no_choice_is_refused_with_the_choices(module: str, option: str) -> None:
     spec = {option: {**spec_of(module)[option], "default": None}}
-    for text in ("none", "all", f"{spec[option]['choices'][0]}x"):
+    for text in ("nothing", "all", f"{spec[option]['choices'][0]}x"):
         (message,) = ArgumentSpecValidator(spec).validate({option: text}).error_messages
         assert f"value of {option} must be one" in message
         assert ", ".join(spec[option]["choices"]) in message

@@ -119,6 +119,10 @@ class Server(abc.ABC):
         """Return what is known of the restore. Changes nothing."""
 
     @abc.abstractmethod
+    def forget(self, record: RestoreRecord) -> None:
+        """Delete what is recorded of a restore whose tables are all gone."""
+
+    @abc.abstractmethod
     def begin(self, plan: Plan) -> None:
         """Record the restore with all of its tables, as planned."""
 

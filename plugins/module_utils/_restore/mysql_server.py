@@ -133,6 +133,9 @@ class MySQLServer(Server):
         self._connection.commit()
         return record
 
+    def forget(self, record: RestoreRecord) -> None:
+        store.forget(self._connection, record.restore_id)
+
     def begin(self, plan: Plan) -> None:
         store.begin(self._connection, plan)
 

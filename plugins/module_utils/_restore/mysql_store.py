@@ -130,6 +130,15 @@ def begin(connection: Connection, plan: Plan) -> None:
     connection.commit()
 
 
+def forget(connection: Connection, restore_id: str) -> None:
+    """Delete all that is known of a restore."""
+    for table in ("pieces", "tables", "restores"):
+        connection.execute(
+            f"DELETE FROM {DATABASE}.{table} WHERE restore_id = %s", [restore_id]
+        )
+    connection.commit()
+
+
 def set_state(connection: Connection, restore_id: str, state: State) -> None:
     connection.execute(
         f"UPDATE {DATABASE}.restores SET state = %s WHERE restore_id = %s",

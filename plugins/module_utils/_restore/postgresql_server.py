@@ -125,6 +125,11 @@ class PostgresqlServer(Server):
             record.pieces.update(one.pieces)
         return record
 
+    def forget(self, record: RestoreRecord) -> None:
+        for connection in self._connections.values():
+            if store.exists(connection):
+                store.forget(connection, record.restore_id)
+
     def begin(self, plan: Plan) -> None:
         for name in _databases(plan, "place"):
             if not self._find(name):

@@ -126,6 +126,15 @@ def find(connection: Connection, restore_id: str) -> t.Optional[RestoreRecord]:
     return record
 
 
+def forget(connection: Connection, restore_id: str) -> None:
+    """Delete all that this database knows of a restore."""
+    with connection.transaction():
+        for table in ("objects", "keys", "pieces", "tables", "restores"):
+            connection.execute(
+                f"DELETE FROM {SCHEMA}.{table} WHERE restore_id = %s", restore_id
+            )
+
+
 def set_state(connection: Connection, restore_id: str, state: State) -> None:
     connection.execute(
         f"UPDATE {SCHEMA}.restores SET state = %s WHERE restore_id = %s",

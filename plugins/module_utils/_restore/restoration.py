@@ -24,22 +24,18 @@ from .._files.errors import DestinationError
 from . import tuning
 from .engine import Grammar, Server
 from .errors import RestoreConflictError, VerificationError
+from .feeder import Feeder
 from .layout import data_place
 from .loader import Loader, TableProgress, progress_of
 from .model import (
-    DataFile,
-    DataFormat,
     Dialect,
     Null,
-    Piece,
-    PieceKey,
     Plan,
     RestoreRecord,
     State,
     TableName,
     TableRecord,
 )
-from .pieces import Cutter
 from .planning import (
     PlanOptions,
     Selection,
@@ -48,8 +44,6 @@ from .planning import (
     make_plan,
     restore_id_of,
 )
-from .records import commas_of, first_record
-from .statements import count_rows
 from .survey import SurveyOptions, survey
 
 
@@ -126,6 +120,8 @@ class Restoration:
         self._request = request
         self._watch = watch
         self._shown_at = 0.0
+        #: The record of a restore that was done, and whose tables are all gone.
+        self._gone: t.Optional[RestoreRecord] = None
 
     def predict(self) -> Outcome:
         """Do all that changes nothing. ``outcome.changed`` says whether a run would change something."""
@@ -141,6 +137,8 @@ class Restoration:
         if not plan or not outcome.changed:
             return outcome
         server.lock(plan)
+        if self._gone:
+            server.forget(self._gone)
         # Another run may have been at work until now.
         record = server.find(plan.restore_id)
         if record is None:
@@ -170,8 +168,10 @@ class Restoration:
         outcome.server = server.open()
         record = outcome.record = server.find(outcome.restore_id)
         if record and record.state is State.DONE:
-            self._confirm(record)
-            return None
+            if self._confirm(record):
+                return None
+            self._gone, record = record, None
+            outcome.record = None
         if record:
             # Pieces of another size would be other pieces.
             options = options._replace(piece_size=record.piece_size)
@@ -203,9 +203,14 @@ class Restoration:
         self.outcome.warnings += backup.warnings
         return make_plan(backup, request.selection, options)
 
-    def _confirm(self, record: RestoreRecord) -> None:
-        """Check that the tables of a restore that is done still have their rows."""
+    def _confirm(self, record: RestoreRecord) -> bool:
+        """Check that the tables of a restore that is done still have their rows.
+
+        Returns whether there is any: all of them may have been dropped, to be restored again.
+        """
         counts = self._server.count(record)
+        if record.tables and all(count is None for count in counts.values()):
+            return False
         for number, table in record.tables.items():
             found = counts.get(number)
             if found != table.rows_found:
@@ -215,6 +220,7 @@ class Restoration:
                     hint="Restore it under another name by rename, or drop the tables of this restore to have all of it again",
                 )
         self.outcome.state = State.DONE
+        return True
 
     def _arrange(self, plan: Plan, record: t.Optional[RestoreRecord]) -> Plan:
         """Decide on tables that exist: none is loaded into that this module did not make."""
@@ -263,7 +269,7 @@ class Restoration:
         tables = self.outcome.tables = progress_of(plan, record)
         loader = Loader(plan, tables, self._server.session, self._request.threads)
         try:
-            feeder = _Feeder(
+            feeder = Feeder(
                 plan, record, loader, self._grammar.has_escapes, self._tick_loading
             )
             if any(one.pieces_left for one in tables):
@@ -313,89 +319,3 @@ def _as_record(plan: Plan) -> RestoreRecord:
         for one in plan.tables
     }
     return RestoreRecord(plan.restore_id, State.PLANNED, plan.piece_size, tables)
-
-
-class _Feeder:
-    """Cuts the files of the source into pieces, and hands those over that are not loaded yet."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        record: RestoreRecord,
-        loader: Loader,
-        sql_has_escapes: bool,
-        tick: t.Callable[[], t.Any],
-    ) -> None:
-        self._plan = plan
-        self._sql_has_escapes = sql_has_escapes
-        self._known = record.pieces
-        self._loader = loader
-        self._tick = tick
-        self._files = {
-            file.member: (table, file)
-            for table in plan.tables
-            for file in table.source.files
-        }
-        self._batch: list[Piece] = []
-
-    def take(
-        self,
-        member: str,
-        is_data: bool,
-        content: t.Iterator[t.Union[bytes, memoryview]],
-    ) -> None:
-        found = self._files.get(member) if is_data else None
-        if not found:
-            return
-        table, file = found
-        number = record = 0
-        for data in self._cut(file, content):
-            key = PieceKey(table.number, file.number, number)
-            records, body = self._body(file, number, data)
-            if key not in self._known:
-                self._add(Piece(key, table, file, record + 1, records, body))
-            number += 1
-            record += records
-        if number != file.pieces or record != file.records:
-            raise VerificationError(
-                f"{member} has other records than when it was read first"
-            )
-
-    def flush(self) -> None:
-        """Hand over the pieces that were kept back."""
-        if self._batch:
-            self._loader.add(self._batch, self._tick)
-            self._batch = []
-
-    def _cut(
-        self, file: DataFile, content: t.Iterator[t.Union[bytes, memoryview]]
-    ) -> t.Iterator[bytes]:
-        cutter = Cutter(
-            file.format, self._plan.piece_size, has_escapes=self._has_escapes(file)
-        )
-        for chunk in content:
-            yield from cutter.feed(bytes(chunk))
-        yield from cutter.finish()
-
-    def _has_escapes(self, file: DataFile) -> bool:
-        is_sql = file.format is DataFormat.SQL
-        return self._sql_has_escapes if is_sql else self._plan.dialect.has_escapes
-
-    def _body(self, file: DataFile, number: int, data: bytes) -> tuple[int, bytes]:
-        """Return the records of a piece, and the piece without a header."""
-        has_escapes = self._has_escapes(file)
-        if file.format is DataFormat.SQL:
-            return count_rows(data, file.member, 0, has_escapes), data
-        if file.format is DataFormat.CSV_WITH_HEADER and number == 0:
-            data = data[len(first_record(data, has_escapes)) :]
-        return len(commas_of(data, has_escapes)) if data else 0, data
-
-    def _add(self, piece: Piece) -> None:
-        """Keep pieces of small tables until there are enough for a transaction."""
-        if piece.table.source.size >= tuning.BATCH_SIZE:
-            self._loader.add([piece], self._tick)
-            return
-        self._batch.append(piece)
-        size = sum(len(one.data) for one in self._batch)
-        if size >= tuning.BATCH_SIZE or len(self._batch) >= tuning.BATCH_TABLES:
-            self.flush()

@@ -85,6 +85,31 @@ def test_a_second_run_changes_nothing(mysql_server: Any, tmp_path: Path) -> None
     assert again.state is State.DONE
 
 
+def test_tables_that_were_all_dropped_are_restored_again(mysql_server: Any, tmp_path: Path) -> None:
+    source = archive(mysql_tables.export(), tmp_path)
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    restore(target, source)
+    target.query("DROP TABLE shop.orders")
+    with pytest.raises(RestoreConflictError, match=r"shop\.orders does not exist any more, and had 100"):
+        restore(target, source)
+    target.query("DROP DATABASE shop")
+    assert restore(target, source).changed
+    target.check(mysql_tables.export())
+
+
+def test_schemas_that_were_dropped_are_restored_again(postgresql: Any, tmp_path: Path) -> None:
+    source = archive(postgresql_tables.export(), tmp_path)
+    target = PostgreSQLTarget(postgresql)
+    restore(target, source)
+    schemas = target.query(
+        "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname !~ '^pg_|apsaradb|information'", database="shop"
+    )
+    for (schema,) in schemas:
+        target.query(f"DROP SCHEMA {schema} CASCADE", database="shop")
+    assert restore(target, source).changed
+    target.check(postgresql_tables.export())
+
+
 # PostgreSQL
 
 POSTGRESQL_DIALECTS: list[dict[str, Any]] = [
