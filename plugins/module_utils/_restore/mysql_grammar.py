@@ -63,11 +63,13 @@ class MySQLTable(TableStructure):
 
     ``lines``: columns and constraints. ``options``: what follows the closing parenthesis.
     ``deferred``: the keys that can be made after the data.
+    ``replacing``: columns in which a server stores another value for NULL, without a word.
     """
 
     lines: tuple[str, ...] = ()
     all_keys: tuple[Key, ...] = ()
     deferred: tuple[Key, ...] = ()
+    replacing: frozenset[str] = frozenset()
     options: str = ""
     engine: str = "innodb"
     collations: frozenset[str] = frozenset()
@@ -182,12 +184,22 @@ def _table(
         lines=tuple(lines),
         all_keys=own,
         deferred=_deferrable(keys, columns, items),
+        replacing=frozenset(unquote(item[0]) for item in items if _replaces_null(item)),
         options=options,
         engine=(option(option_tokens, "engine") or "innodb").lower(),
         collations=frozenset(
             collations([*option_tokens, *(one for item in items for one in item)])
         ),
         has_timestamps=any(column.type.startswith("timestamp") for column in columns),
+    )
+
+
+def _replaces_null(item: list[Token]) -> bool:
+    """Return whether a column takes NULL for the next number, or for the time at the moment."""
+    words = [token.word for token in item]
+    return not _is_constraint(item) and (
+        "auto_increment" in words
+        or (words[1] == "timestamp" and ("not", "null") in zip(words, words[1:]))
     )
 
 

@@ -246,14 +246,19 @@ def _place(piece: Piece) -> str:
 
 
 def _load_statement(piece: Piece, dialect: Dialect, number: int) -> str:
+    structure = t.cast(MySQLTable, piece.table.structure)
     columns, settings = [], []
     for i, name in enumerate(piece.file.columns):
-        column = piece.table.structure.column(name)
+        column = structure.column(name)
         if column.is_generated:
             columns.append("@ignored")
         elif column.kind is ColumnKind.BINARY:
             columns.append(f"@b{i}")
             settings.append(f"{quote(name)} = UNHEX(@b{i})")
+        elif name in structure.replacing:
+            # No such column can be NULL in a backup: this word is an error in any of their types.
+            columns.append(f"@n{i}")
+            settings.append(f"{quote(name)} = COALESCE(@n{i}, 'NULL')")
         else:
             columns.append(quote(name))
     escape = r"\\" if dialect.has_escapes else ""
