@@ -45,14 +45,12 @@ options:
     type: str
   login_host:
     description:
-      - The host of the database server.
+      - The host of the database server. By default, that of O(config_file), or else V(localhost).
     type: str
-    default: localhost
   login_port:
     description:
-      - The port of the database server.
+      - The port of the database server. By default, that of O(config_file), or else V(3306).
     type: int
-    default: 3306
   login_unix_socket:
     description:
       - The path of the socket of a server on the managed host. It is used in place of O(login_host).

@@ -27,8 +27,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **RESTORE_SPEC,
     "login_user": {"type": "str"},
     "login_password": {"type": "str", "no_log": True},
-    "login_host": {"type": "str", "default": "localhost"},
-    "login_port": {"type": "int", "default": 3306},
+    "login_host": {"type": "str"},
+    "login_port": {"type": "int"},
     "login_unix_socket": {"type": "path"},
     "config_file": {"type": "path"},
     "ca_cert": {"type": "path", "aliases": ["ssl_ca"]},
@@ -79,11 +79,17 @@ class RestoreMySQL(RestoreRunner):
 
 
 def _login(options: Options) -> Login:
+    host, port = options["login_host"], options["login_port"]
+    if port is not None:
+        check_range(options, "login_port", 1, 65535)
+    if not options["config_file"]:
+        # With the file, a default would hide what it says.
+        host, port = host or "localhost", port or 3306
     return Login(
         options["login_user"],
         options["login_password"],
-        options["login_host"],
-        check_range(options, "login_port", 1, 65535),
+        host,
+        port,
         options["login_unix_socket"],
         options["config_file"],
         options["ca_cert"],

@@ -100,6 +100,8 @@ class Login(t.NamedTuple):
 
     @property
     def printable(self) -> str:
+        if self.config_file and not (self.unix_socket or self.host):
+            return f"the address in {self.config_file}"
         return self.unix_socket or f"{self.host}:{self.port}"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pymysql
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._modules import dbs_restore_mysql
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
     DatabaseConnectionError,
     InvalidBackupError,
@@ -23,7 +24,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions, MySQLSession
-from databases import MySQL
+from databases import MariaDB, MySQL
 from exports import mysql_tables
 from restores import MySQLTarget, archive, restore
 
@@ -267,3 +268,19 @@ def test_every_table_of_an_export_is_restored_by_a_user_with_few_privileges(user
     export = mysql_tables.export()
     assert restore(user, archive(export, tmp_path), defers_keys=True).changed
     user.check(export)
+
+
+def test_the_host_of_the_option_file_is_asked(own_server: Any, tmp_path: Path) -> None:
+    server = own_server(MariaDB, port=True)
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER app@'%' IDENTIFIED BY 'secret'")
+    file = tmp_path / "my.cnf"
+    file.write_text(f"[client]\nuser=app\npassword=secret\nhost={server.host}\nport={server.port}\n")
+    spec = dbs_restore_mysql.ARGUMENT_SPEC
+    options = {**{name: one.get("default") for name, one in spec.items()}, "config_file": str(file)}
+    login = dbs_restore_mysql._login(options)
+    one = MySQLServer(MySQLOptions(login))
+    assert one.open().startswith("MariaDB")
+    one.close()
+    # Who it is nobody knows: it could ask for files.
+    assert not login.is_trusted
