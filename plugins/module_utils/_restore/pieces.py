@@ -32,7 +32,9 @@ class Cutter:
         # A piece ends at a place that depends on the content alone, not on how it is read.
         position = 0
         while position < len(data):
-            more = data[position : position + self._enough - len(self._pending)]
+            # What is left of a large piece can be more than enough for the next one.
+            missing = max(0, self._enough - len(self._pending))
+            more = data[position : position + missing]
             position += len(more)
             self._pending += more
             if len(self._pending) < self._enough:

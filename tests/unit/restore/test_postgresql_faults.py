@@ -208,7 +208,7 @@ def test_damage_on_the_server_is_found(postgresql: PostgreSQL, loaded: Any, dama
 
 
 def test_a_restore_that_lost_rows_since_is_not_done(postgresql: PostgreSQL, tmp_path: Path) -> None:
-    made = restore(export(table(ROWS[:3])), tmp_path, postgresql)
+    made = restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
     made.run()
     ask(postgresql, "DELETE FROM public.t WHERE id = 1")
     assert "has 2 rows, and had 3" in failed(made, RestoreConflictError)

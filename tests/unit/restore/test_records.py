@@ -86,6 +86,17 @@ def test_pieces_are_whole_records_however_the_file_is_read(
     assert sum(len(commas_of(piece, dialect.has_escapes)) for piece in whole) == len(table)
 
 
+def test_what_is_left_of_a_large_piece_is_cut_in_the_same_way() -> None:
+    data = b'"a long one with\n in it"\n1\n2\n3\n4\n5\n6\n7\n8\n'
+
+    def pieces(chunk: int) -> list[bytes]:
+        cutter = Cutter(DataFormat.CSV, 3, has_escapes=True)
+        found = [piece for at in range(0, len(data), chunk) for piece in cutter.feed(data[at : at + chunk])]
+        return [*found, *cutter.finish()]
+
+    assert {tuple(pieces(chunk)) for chunk in range(1, len(data) + 1)} == {tuple(pieces(1))}
+
+
 @given(rows, dialects, st.booleans())
 def test_a_skeleton_has_the_nulls_and_no_text(table: list[Values], dialect: Dialect, doubles: bool) -> None:
     data = b"".join(written(values, dialect, doubles) for values in table)
