@@ -72,6 +72,11 @@ def prepare(connection: Connection, options: MySQLOptions) -> None:
     run("SET SESSION foreign_key_checks = 0")
     run("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
     run("SET SESSION net_read_timeout = %s", [_NET_TIMEOUT])
+    # One of them is MariaDB's and one MySQL's. A long statement is no sign of a mistake here.
+    for name, _unused in connection.query(
+        "SHOW SESSION VARIABLES WHERE variable_name IN ('max_statement_time', 'max_execution_time')"
+    ):
+        run(f"SET SESSION {name} = 0")
     run("SET SESSION net_write_timeout = %s", [_NET_TIMEOUT])
     if options.time_zone:
         run("SET SESSION time_zone = %s", [options.time_zone])

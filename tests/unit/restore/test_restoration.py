@@ -255,3 +255,18 @@ def test_the_space_of_a_server_on_this_host_is_known(mysql_server: Any, postgres
         with closing(target.connected()) as server:
             server.open()
             assert (server.space().free or 0) > 0
+
+
+def test_a_limit_of_the_server_for_statements_does_not_count(mysql_server: Any) -> None:
+    target = MySQLTarget(mysql_server)
+    limits = "VARIABLES WHERE variable_name IN ('max_statement_time', 'max_execution_time')"
+    ((name, before),) = target.query(f"SHOW GLOBAL {limits}")
+    target.query(f"SET GLOBAL {name} = 3600")
+    try:
+        with closing(target.connected()) as server:
+            server.open()
+            session = server.session()
+            assert [float(value) for _name, value in session._connection.query(f"SHOW SESSION {limits}")] == [0]
+            session.close()
+    finally:
+        target.query(f"SET GLOBAL {name} = {before}")
