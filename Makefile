@@ -40,7 +40,8 @@ endef
 ##@ Targets
 
 .PHONY: demo
-demo: .cache/venv-demo/.ready $(TREE) ## query the stand-in of the service, download and extract a backup
+demo: .cache/venv-demo/.ready $(TREE) ## query the stand-in of the service, and restore backups into real databases
+	@PYTHONPATH=tests $(call in,demo) python -m databases fetch mariadb postgresql
 	@$(call in,demo) bash tests/ci/demo.sh
 
 .PHONY: service
@@ -159,7 +160,7 @@ artifact:
 # Real database servers, in the user's cache.
 .PHONY: servers
 servers: .cache/venv-newest/.ready
-	@PYTHONPATH=tests $(call in,newest) $(STEP) python -m databases
+	@PYTHONPATH=tests $(call in,newest) $(STEP) python -m databases fetch
 
 $(TREE):
 	@mkdir -p $(@D)

@@ -6,7 +6,7 @@
     with MariaDB(max_allowed_packet="1M") as server:
         server.connect().cursor().execute("CREATE DATABASE shop")
 
-Their programs are fetched once, see ``programs``. ``python -m databases`` fetches them all.
+Their programs are fetched once, see ``programs``. ``python -m databases --help`` says what can be done from a shell.
 """
 
 from __future__ import annotations

@@ -63,6 +63,17 @@ class _MySQL(Server):
             }
         )
 
+    @staticmethod
+    def dial(socket: str, account: str, database: str) -> pymysql.Connection[Any]:
+        import pymysql
+
+        return pymysql.connect(unix_socket=socket, user=account, database=database, charset="utf8mb4")
+
+    def admit(self, account: str) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE USER %s@localhost", (account,))
+            cursor.execute("GRANT ALL ON *.* TO %s@localhost WITH GRANT OPTION", (account,))
+
     def answers(self) -> bool:
         import pymysql
 

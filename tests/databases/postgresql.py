@@ -104,6 +104,22 @@ class PostgreSQL(Server):
             }
         )
 
+    @staticmethod
+    def dial(socket: str, account: str, database: str) -> psycopg.Connection[Any]:
+        import psycopg
+
+        return psycopg.connect(host=socket, user=account, dbname=database)
+
+    def admit(self, account: str) -> None:
+        from psycopg import sql
+
+        rules = self.data / "pg_hba.conf"
+        # The first rule that fits is the one that counts.
+        rules.write_text(f"local all {account} trust\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
+        with self.connect(autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER").format(sql.Identifier(account)))
+            connection.execute("SELECT pg_reload_conf()")
+
     def answers(self) -> bool:
         from psycopg import pq
 

@@ -101,6 +101,15 @@ class Server(ABC):
     def connect(self, **arguments: Any) -> Any:
         """A new connection over the socket; the arguments are those of the driver, and come first."""
 
+    @staticmethod
+    @abstractmethod
+    def dial(socket: str, account: str, database: str) -> Any:
+        """A new connection of an account that needs no password."""
+
+    @abstractmethod
+    def admit(self, account: str) -> None:
+        """Let an account in without a password, with all rights: only this user can reach the socket."""
+
     @abstractmethod
     def reset(self) -> None:
         """End all connections, and drop all databases that are not the server's own."""
