@@ -251,7 +251,7 @@ tables:
       type: int
       sample: 250000
     rows_found:
-      description: The number of rows that were counted in the table afterwards. V(null) before that.
+      description: The number of rows that were counted in the table. V(null) before it is verified.
       type: int
       sample: 250000
     bytes:
@@ -267,11 +267,11 @@ tables:
       type: int
       sample: 0
     sampled:
-      description: The number of records that were read back and compared. V(null) before that.
+      description: The number of records that were read back and compared. V(null) before it is verified, or if an earlier run restored it.
       type: int
       sample: 40
-    keys:
-      description: The names of the keys and constraints that exist. V(null) before that.
+    key_names:
+      description: The names of the keys and constraints that exist. V(null) before they are verified.
       type: list
       elements: str
       sample: [PRIMARY, customer]
@@ -291,7 +291,7 @@ tables:
       seconds: 6.41
       warnings: 0
       sampled: 40
-      keys: [PRIMARY, customer]
+      key_names: [PRIMARY, customer]
       checksum: null
 skipped_tables:
   description: The tables that existed and were left as they are. See O(on_existing).

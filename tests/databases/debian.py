@@ -47,7 +47,7 @@ def output(command: list[str], **settings: object) -> str:
     """What a command prints. If it fails, the error quotes its last lines."""
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **settings
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **settings
         )
     except OSError as error:
         raise UnavailableError(f"{command[0]} does not run: {error.strerror}") from None
@@ -68,7 +68,7 @@ def mirror() -> str:
     """Where this system has its packages from."""
     listed = output(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Identifier: Packages"])
     for line in listed.splitlines():
-        address, _, release = line.partition(" ")
+        address, _unused, release = line.partition(" ")
         if release == own_release():
             return address
     raise UnavailableError(f"apt has no source of packages for {own_release()}; it has:\n{listed}")

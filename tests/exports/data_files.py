@@ -105,7 +105,8 @@ def csv_file(
     names: Sequence[str], rows: Union[Iterable[Row], Lines], language: Language, dialect: Dialect
 ) -> Iterator[bytes]:
     if dialect.has_header:
-        yield (next(lines([names], language, dialect)) + "\n").encode()
+        (header,) = lines([names], language, dialect)
+        yield f"{header}\n".encode()
     for batch in _batches(lines(rows, language, dialect), BATCH):
         yield ("\n".join(batch) + "\n").encode()
 

@@ -110,6 +110,7 @@ class WideRows(Sequence[Row]):
     def __getitem__(self, place: int) -> Row: ...
     @overload
     def __getitem__(self, place: slice) -> WideRows: ...
+
     def __getitem__(self, place: Union[int, slice]) -> Union[Row, WideRows]:
         if isinstance(place, slice):
             return WideRows(self._numbers[place])

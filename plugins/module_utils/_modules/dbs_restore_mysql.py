@@ -17,7 +17,7 @@ from .._restore.mysql_connection import Login
 from .._restore.mysql_grammar import MySQLGrammar
 from .._restore.mysql_server import MySQLServer
 from .._restore.mysql_session import MySQLOptions
-from .restore import RESTORE_SPEC, RestoreRunner
+from .restore import RESTORE_SPEC, RestoreRunner, check_file
 
 _ESCAPES = Choices(("auto", "backslash", "none"))
 _LOCAL_INFILE = Choices(("require", "set"))
@@ -91,10 +91,10 @@ def _login(options: Options) -> Login:
         host,
         port,
         options["login_unix_socket"],
-        options["config_file"],
-        options["ca_cert"],
-        options["client_cert"],
-        options["client_key"],
+        check_file(options, "config_file"),
+        check_file(options, "ca_cert"),
+        check_file(options, "client_cert"),
+        check_file(options, "client_key"),
         options["check_hostname"],
         check_range(options, "connect_timeout", 1, 3600, " seconds"),
     )

@@ -18,7 +18,7 @@ from .._restore.postgresql_connection import PostgresqlLogin
 from .._restore.postgresql_creation import PostgresqlOptions
 from .._restore.postgresql_grammar import PostgresqlGrammar
 from .._restore.postgresql_server import PostgresqlServer
-from .restore import RESTORE_SPEC, RestoreRunner
+from .restore import RESTORE_SPEC, RestoreRunner, check_file
 
 _SSL_MODES = Choices(
     ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -36,6 +36,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ca_cert": {"type": "path", "aliases": ["ssl_rootcert"]},
     "ssl_cert": {"type": "path"},
     "ssl_key": {"type": "path"},
+    "connect_params": {"type": "dict", "default": {}},
     "session_role": {"type": "str"},
     "connect_timeout": {"type": "int", "default": 30},
     "owner": {"type": "str"},
@@ -82,12 +83,28 @@ def _login(options: Options) -> PostgresqlLogin:
         login_unix_socket=options["login_unix_socket"] or "",
         login_db=options["login_db"],
         ssl_mode=check_choice("ssl_mode", options["ssl_mode"], _SSL_MODES),
-        ca_cert=options["ca_cert"] or "",
-        ssl_cert=options["ssl_cert"] or "",
-        ssl_key=options["ssl_key"] or "",
+        ca_cert=check_file(options, "ca_cert") or "",
+        ssl_cert=check_file(options, "ssl_cert") or "",
+        ssl_key=check_file(options, "ssl_key") or "",
+        connect_params=_parameters(options["connect_params"]),
         session_role=options["session_role"] or "",
         connect_timeout=check_range(options, "connect_timeout", 1, 3600, " seconds"),
     )
+
+
+def _parameters(given: t.Mapping[str, t.Any]) -> dict[str, t.Union[str, int]]:
+    for name, value in given.items():
+        if "pass" in name.lower() and name != "passfile":
+            raise ConfigurationError(
+                f"connect_params has {name!r}, which Ansible would show: use login_password, or passfile."
+            )
+        if name == "dbname":
+            raise ConfigurationError("connect_params has 'dbname': use login_db.")
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise ConfigurationError(
+                f"connect_params gives {name!r} the value {value!r}: give a text or a whole number."
+            )
+    return dict(given)
 
 
 def _memory(value: str) -> str:

@@ -195,6 +195,21 @@ def _source(options: Options) -> str:
     return path
 
 
+def check_file(options: Options, name: str) -> t.Optional[str]:
+    """Check that the file of an option can be read: drivers ignore some that cannot. Returns its path."""
+    path = options[name]
+    if path is None:
+        return None
+    try:
+        with open(path, "rb"):
+            return str(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"{name} {path!r} cannot be read: {reason}. Give the path of a file on this host."
+        ) from None
+
+
 def _names_in(rename: t.Mapping[str, t.Any]) -> dict[str, str]:
     for old, new in rename.items():
         if not isinstance(new, str) or not new.strip():

@@ -91,7 +91,7 @@ def _table(progress: TableProgress) -> Facts:
         "seconds": round(progress.seconds, 3),
         "warnings": progress.warnings,
         "sampled": verified.sampled if verified else None,
-        "keys": list(verified.keys) if verified else None,
+        "key_names": list(verified.keys) if verified else None,
         "checksum": verified.checksum if verified else None,
     }
 
@@ -108,7 +108,7 @@ def _known(record: TableRecord) -> Facts:
         "seconds": 0.0,
         "warnings": 0,
         "sampled": None,
-        "keys": None,
+        "key_names": None,
         "checksum": None,
     }
 

@@ -52,7 +52,23 @@ def decide(
     """
     if has_escapes is None:
         has_escapes = _find_escapes(evidence, grammar)
+    if null:
+        _check_null(evidence, null)
     return Dialect(null or _find_null(evidence, grammar), has_escapes)
+
+
+def _check_null(evidence: t.Sequence[Evidence], null: Null) -> None:
+    """Check that no column but one of text has what stands for NULL in another notation: it would be a value there."""
+    for one in evidence:
+        for other, columns in one.nulls.items():
+            wrong = columns - one.text_columns
+            if other is not null and wrong:
+                what = other.token.decode() or "an empty field"
+                raise InvalidBackupError(
+                    f"csv_null is {null.value}, but {one.member} has {what} without quotes in column {min(wrong)!r}, "
+                    "which is not of text",
+                    hint=f"Set csv_null to {other.value}",
+                )
 
 
 def _find_escapes(evidence: t.Sequence[Evidence], grammar: Grammar) -> bool:

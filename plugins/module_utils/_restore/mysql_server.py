@@ -46,13 +46,11 @@ class MySQLServer(Server):
 
     @property
     def _connection(self) -> Connection:
-        assert self._opened, "it is opened first"
-        return self._opened
+        return t.cast(Connection, self._opened)
 
     @property
     def _settings(self) -> Settings:
-        assert self._own_settings, "it is opened first"
-        return self._own_settings
+        return t.cast(Settings, self._own_settings)
 
     def open(self) -> str:
         self._opened = Connection(

@@ -18,8 +18,7 @@ from .postgresql_tokens import QualifiedName, quote
 
 def structure_of(table: TablePlan) -> PostgresqlTable:
     structure = table.structure
-    assert isinstance(structure, PostgresqlTable)
-    return structure
+    return t.cast(PostgresqlTable, structure)
 
 
 def place_of(table: TablePlan) -> str:
@@ -69,7 +68,7 @@ def relations(connection: Connection) -> set[QualifiedName]:
         "SELECT nspname::text, relname::text FROM pg_catalog.pg_class "
         "JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace WHERE nspname NOT IN ('pg_catalog', 'pg_toast')"
     )
-    return {(schema, name) for schema, name in rows}
+    return set(t.cast("list[QualifiedName]", rows))
 
 
 def keys_of(connection: Connection, table: str) -> set[str]:

@@ -193,8 +193,7 @@ class TableReader:
 
     @property
     def _table(self) -> QualifiedName:
-        assert self._name is not None
-        return self._name
+        return t.cast(QualifiedName, self._name)
 
     def _full(self, name: QualifiedName) -> QualifiedName:
         return name[0] or (self._name or ("", ""))[0] or self._schema, name[1]
@@ -211,7 +210,6 @@ class TableReader:
             child = self._full(statement.qualified())
             end = statement.tokens[statement.position - 1].end
             rest = statement.text[end:]
-            assert begin < end
             self._inherits.append(Script(("ALTER TABLE ", name, ATTACH, child, rest)))
             return
         statement.position = 0

@@ -75,9 +75,8 @@ def tokens_of(text: str) -> list[Token]:
     tokens: list[Token] = []
     position = 0
     while position < len(text):
-        match = _TOKEN.match(text, position)
         # One of the alternatives takes any character.
-        assert match
+        match = t.cast("re.Match[str]", _TOKEN.match(text, position))
         kind, position = str(match.lastgroup), match.end()
         if kind == "comment":
             position = _end_of_comment(text, position)

@@ -220,8 +220,10 @@ class _Survey:
         place: DataPlace,
         content: t.Iterator[t.Union[bytes, memoryview]],
     ) -> None:
-        structure = self._tables.get(place.table) or self._structure(place.table)
-        assert structure is not None
+        structure = t.cast(
+            TableStructure,
+            self._tables.get(place.table) or self._structure(place.table),
+        )
         options = self._options
         scanner = FileScanner(
             member.printable,

@@ -199,7 +199,7 @@ def test_two_processes_fetch_once(debian: Debian) -> None:
         "fetched('mysql', ['mysql-server-core'], 'sid', lambda programs: programs.data.mkdir(), 'as a test')"
     )
     command = [sys.executable, "-c", script]
-    fetching = [subprocess.Popen(command, env=environment_for_modules()) for _ in range(3)]
+    fetching = [subprocess.Popen(command, env=environment_for_modules()) for _unused in range(3)]
     assert [process.wait() for process in fetching] == [0, 0, 0]
     assert debian.calls.read_text().split().count("update") == 1
 
