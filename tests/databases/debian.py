@@ -47,7 +47,13 @@ def output(command: list[str], **settings: object) -> str:
     """What a command prints. If it fails, the error quotes its last lines."""
     try:
         done = subprocess.run(  # type: ignore[call-overload]
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **settings
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            **settings,
         )
     except OSError as error:
         raise UnavailableError(f"{command[0]} does not run: {error.strerror}") from None

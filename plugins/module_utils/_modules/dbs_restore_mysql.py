@@ -56,7 +56,7 @@ class RestoreMySQL(RestoreRunner):
 
     def data_options_of(self, options: Options) -> dict[str, t.Any]:
         return {
-            "time_zone": options["time_zone"],
+            "time_zone": _time_zone(options),
             "collation_map": options["collation_map"],
         }
 
@@ -68,7 +68,7 @@ class RestoreMySQL(RestoreRunner):
         return MySQLServer(
             MySQLOptions(
                 _login(options),
-                options["time_zone"],
+                _time_zone(options),
                 _collation_map(options["collation_map"]),
                 options["binlog"],
                 local_infile == "set",
@@ -98,6 +98,12 @@ def _login(options: Options) -> Login:
         options["check_hostname"],
         check_range(options, "connect_timeout", 1, 3600, " seconds"),
     )
+
+
+def _time_zone(options: Options) -> t.Optional[str]:
+    """Return the time zone. That of UTC has an offset, which also servers know that have no names of time zones."""
+    zone = (options["time_zone"] or "").strip()
+    return "+00:00" if zone.upper() in ("UTC", "GMT", "Z") else zone or None
 
 
 def _collation_map(given: t.Mapping[str, t.Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from .._base.errors import ConfigurationError
+from .._base.text import hide
 from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.runner import ModuleSpec
 from .._restore.postgresql_connection import PostgresqlLogin
@@ -95,6 +96,7 @@ def _login(options: Options) -> PostgresqlLogin:
 def _parameters(given: t.Mapping[str, t.Any]) -> dict[str, t.Union[str, int]]:
     for name, value in given.items():
         if "pass" in name.lower() and name != "passfile":
+            hide(str(value))
             raise ConfigurationError(
                 f"connect_params has {name!r}, which Ansible would show: use login_password, or passfile."
             )

@@ -81,6 +81,16 @@ class Grammar(abc.ABC):
         """
 
 
+class Remarks(t.NamedTuple):
+    """What users should know before a restore.
+
+    ``advice``: settings that would make it faster. ``warnings``: what may not be as it was in the backup.
+    """
+
+    advice: list[str]
+    warnings: list[str]
+
+
 class Server(abc.ABC):
     """A server. Its methods are called by one thread."""
 
@@ -96,10 +106,10 @@ class Server(abc.ABC):
         """Put back settings of the server that this run has set, and end the connection."""
 
     @abc.abstractmethod
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: Plan) -> Remarks:
         """Check all that the plan needs: privileges, collations, settings. Changes nothing.
 
-        Returns advice. Raises BackupError that names what is missing.
+        Raises BackupError that names what is missing.
         """
 
     @abc.abstractmethod

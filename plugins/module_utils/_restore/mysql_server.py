@@ -16,7 +16,7 @@ import typing as t
 from .._base.errors import ConfigurationError
 from .._files.system import free_space
 from . import mysql_store as store
-from .engine import Server, Session, Space
+from .engine import Remarks, Server, Session, Space
 from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
 from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
 from .mysql_checks import check_collations, check_engines, check_names
@@ -77,7 +77,7 @@ class MySQLServer(Server):
             self._opened.close()
             self._opened = None
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: Plan) -> Remarks:
         # Fails where the user or the server cannot have them.
         prepare(self._connection, self._options)
         self._settings.check()
@@ -93,7 +93,7 @@ class MySQLServer(Server):
             self._check_local_infile()
         if self._options.disables_redo_log:
             self._settings.check_redo_log({one.place.database for one in plan.tables})
-        return list(self._advice(plan))
+        return Remarks(list(self._advice(plan)), list(self._warnings(plan)))
 
     def space(self) -> Space:
         has_binlog = self._options.writes_binlog and bool(
@@ -274,7 +274,7 @@ class MySQLServer(Server):
                 "the variable local_infile of the server is OFF: set it to ON, or the option local_infile to set."
             )
 
-    def _advice(self, plan: Plan) -> t.Iterator[str]:
+    def _warnings(self, plan: Plan) -> t.Iterator[str]:
         stamped = [
             one for one in plan.tables if t.cast(MySQLTable, one.structure).has_timestamps
         ]
@@ -283,6 +283,8 @@ class MySQLServer(Server):
                 f"{stamped[0].target} has TIMESTAMP columns, whose time zone the backup does not say: they are read in that "
                 "of the server. Set time_zone if the instance had another one."
             )
+
+    def _advice(self, plan: Plan) -> t.Iterator[str]:
         if (
             not self._is_mariadb
             and max(one.source.size for one in plan.tables) > _DEFAULT_REDO_LOG

@@ -31,7 +31,7 @@ def check(
 ) -> list[str]:
     """Check what the plan needs. ``databases``: those of the plan; None for one that does not exist.
 
-    Returns advice. Raises ConfigurationError.
+    Returns warnings. Raises ConfigurationError.
     """
     _check_owner(first, options.owner)
     _check_extensions(first, plan, options)
@@ -40,10 +40,10 @@ def check(
             _check_creation(first, name, plan)
         else:
             _check_database(connection, plan)
-    return list(_advice(plan, options))
+    return list(_warnings(plan, options))
 
 
-def _advice(plan: Plan, options: PostgresqlOptions) -> t.Iterator[str]:
+def _warnings(plan: Plan, options: PostgresqlOptions) -> t.Iterator[str]:
     """Say what of the structures is not restored."""
     left_out: dict[str, None] = {}
     owners: dict[str, None] = {}

@@ -17,7 +17,7 @@ from .._base.text import printable
 from .._files.system import free_space
 from . import postgresql_store as store
 from . import tuning
-from .engine import Server, Space
+from .engine import Remarks, Server, Space
 from .errors import DatabaseError, RestoreConflictError
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .planning import name_beside
@@ -65,9 +65,9 @@ class PostgresqlServer(Server):
         while self._connections:
             self._connections.popitem()[1].close()
 
-    def check(self, plan: Plan) -> list[str]:
+    def check(self, plan: Plan) -> Remarks:
         databases = {name: self._find(name) for name in plan.databases}
-        return check(self._first, databases, plan, self._options)
+        return Remarks([], check(self._first, databases, plan, self._options))
 
     def space(self) -> Space:
         try:

@@ -206,7 +206,6 @@ class TableReader:
         name = self._full(statement.qualified())
         actions = list(parts(statement.tokens[statement.position :]))
         if statement.take("ATTACH", "PARTITION"):
-            begin = statement.offset
             child = self._full(statement.qualified())
             end = statement.tokens[statement.position - 1].end
             rest = statement.text[end:]

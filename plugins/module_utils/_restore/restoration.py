@@ -176,7 +176,9 @@ class Restoration:
             # Pieces of another size would be other pieces.
             options = options._replace(piece_size=record.piece_size)
         plan = self._plan(options)
-        outcome.advice = server.check(plan)
+        remarks = server.check(plan)
+        outcome.advice = remarks.advice
+        outcome.warnings += remarks.warnings
         plan = self._arrange(plan, record)
         self._check_space(plan, record)
         if request.counts_before:

@@ -403,8 +403,8 @@ def test_what_is_not_restored_is_listed(postgresql: PostgreSQL, tmp_path: Path) 
     files = export(table(ROWS[:3], inherits=[inherits])).files()
     name = "dt-export/shop/public/t/column_structure.sql"
     files[name] += b"ALTER TABLE public.t OWNER TO someone; GRANT ALL ON TABLE public.t TO everybody;"
-    advice = restore(files, tmp_path, postgresql).run().advice
-    assert advice == [
+    warnings = restore(files, tmp_path, postgresql).run().warnings
+    assert warnings == [
         "what is created belongs to the user of the restore, and belonged to someone: set owner to have another one",
         "these statements of the backup are not executed: GRANT ALL ON TABLE public.t TO",
         "shop.public.t was a part or a whole of public.other, which is not restored: it becomes a table of its own",
