@@ -34,6 +34,10 @@ EXPECTED = {
         '"download_tasks"',
         "STATUS",
         "finished",
+        '"server": "MariaDB 1',
+        '"server": "PostgreSQL 1',
+        '"state": "done"',
+        "168417.81",  # the amount of the orders that are new
     ],
     "ansible-galaxy collection build": ["was installed successfully"],
     "your-access-key-id": ['"count": 2', "dt-readme", "2 tasks"],
