@@ -25,6 +25,7 @@ DATABASES = """
 
 
 class _MySQL(Server):
+    own_database = "mysql"
     #: Small and quick. What was committed outlives the death of the process: the system writes what it was given.
     defaults: ClassVar[dict[str, Option]] = {
         "skip_log_bin": None,
@@ -71,7 +72,7 @@ class _MySQL(Server):
 
     def admit(self, account: str) -> None:
         with self.connect() as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE USER %s@localhost", (account,))
+            cursor.execute("CREATE USER IF NOT EXISTS %s@localhost", (account,))
             cursor.execute("GRANT ALL ON *.* TO %s@localhost WITH GRANT OPTION", (account,))
 
     def answers(self) -> bool:

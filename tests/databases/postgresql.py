@@ -52,6 +52,7 @@ def within_reach(programs: Programs, directory: Path) -> Programs:
 
 class PostgreSQL(Server):
     name = "postgresql"
+    own_database = "postgres"
     packages = ("postgresql",)
     #: Small and quick. What was committed outlives the death of the process: the system writes what it was given.
     defaults: ClassVar[dict[str, Option]] = {

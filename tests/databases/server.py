@@ -52,6 +52,8 @@ class Server(ABC):
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
+    #: One that is always there.
+    own_database: ClassVar[str]
     #: The only account for tests, with all privileges. Its password has what has to be quoted in files and addresses.
     user = "admin"
     password = 'p"ss:w/rd@#%1'

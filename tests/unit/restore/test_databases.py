@@ -232,11 +232,33 @@ def test_what_cannot_be_fetched_is_an_error_that_says_why(debian: Debian, name: 
 
 def test_the_command_fails_with_the_reason(debian: Debian) -> None:
     debian.has("apt-get", "echo 'E: no network' >&2; exit 100")
-    command = [sys.executable, "-m", "databases", "mariadb"]
+    command = [sys.executable, "-m", "databases", "fetch", "mariadb"]
     done = subprocess.run(command, env=environment_for_modules(), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("mariadb cannot be had. apt-get ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", [MariaDB, PostgreSQL])
+def test_a_server_as_a_command(kind: type[Server], tmp_path: Path) -> None:
+    """It is there when it says so, for an account without a password, and leaves nothing."""
+    ready = tmp_path / "ready"
+    command = [sys.executable, "-m", "databases"]
+    with Process([*command, "run", kind.name, "--ready-file", str(ready)], env=environment_for_modules()) as server:
+        until(lambda: server.poll() is not None or ready.exists())
+        socket = ready.read_text().strip()
+        query = [*command, "query", kind.name, "--socket", socket, "--database", kind.own_database]
+        done = subprocess.run(
+            [*query, "SELECT 1 AS one, 'abc' AS letters UNION SELECT 20, 'd' ORDER BY one"],
+            env=environment_for_modules(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "one  letters\n1    abc\n20   d\n"
+        server.terminate()
+        server.outputs()
+    assert not Path(socket).exists()
 
 
 def test_packages_that_servers_run_without_are_left_out() -> None:
