@@ -24,7 +24,8 @@ options:
     default: []
   tables:
     description:
-      - The tables to restore, by their names in the backup. By default, all of them. A name that is not in the backup is an error.
+      - The tables to restore, by their names in the backup, as C(database.table), and for PostgreSQL as C(database.schema.table). By
+        default, all of them. A name that is not in the backup is an error.
       - V(*), V(?) and V([…]) are patterns, as in V(shop.order_*). A name of a database means all of its tables.
     type: list
     elements: str

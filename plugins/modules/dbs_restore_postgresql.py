@@ -125,6 +125,7 @@ attributes:
     details:
       - The module reads the whole backup, connects to the server and checks everything that it can check without a change. The result says
         for each table what would be restored.
+      - If O(src) does not exist, the module only warns, as an earlier task may create it.
   diff_mode:
     support: full
     details: Shows the tables and their numbers of rows before and after.

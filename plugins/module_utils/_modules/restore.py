@@ -21,6 +21,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .._archive.members import open_members
 from .._base.errors import BackupError, ConfigurationError
+from .._base.text import printable
 from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
@@ -135,6 +136,8 @@ class RestoreRunner(JobRunner):
     def run(self, request: RestoreRequest) -> dict[str, t.Any]:
         self._began = self._phase_began = time.monotonic() - self.job.elapsed
         self._src = request.src
+        if not os.path.lexists(request.src):
+            return self._without_source()
         operation = f"restore {request.src}"
         try:
             with contextlib.ExitStack() as stack:
@@ -155,6 +158,18 @@ class RestoreRunner(JobRunner):
             raise
         for warning in self._outcome.warnings:
             self._warn(warning)
+        return self.partial_result()
+
+    def _without_source(self) -> dict[str, t.Any]:
+        if not self._check_mode:
+            raise ConfigurationError(
+                f"src {self._src!r} does not exist: give the path of an archive or a directory on this host."
+            )
+        # An earlier task may bring it.
+        self._warn(
+            f"{printable(self._src)} does not exist now. Without check mode, this fails unless an earlier task creates it."
+        )
+        self._outcome = Outcome(changed=True)
         return self.partial_result()
 
     def partial_result(self) -> dict[str, t.Any]:
@@ -187,12 +202,7 @@ def _source(options: Options) -> str:
     path = str(options["src"])
     if not path.strip() or "\0" in path:
         raise ConfigurationError(f"src {path!r} is not a path: give an absolute one.")
-    path = os.path.abspath(path)
-    if not os.path.lexists(path):
-        raise ConfigurationError(
-            f"src {path!r} does not exist: give the path of an archive or a directory on this host."
-        )
-    return path
+    return os.path.abspath(path)
 
 
 def check_file(options: Options, name: str) -> t.Optional[str]:

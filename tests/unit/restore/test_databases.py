@@ -20,7 +20,7 @@ import trustme
 from databases import ENGINES, MariaDB, PostgreSQL, Server, UnavailableError
 from databases.debian import NEEDED, NOT_NEEDED
 from databases.programs import Programs, cache, fetched
-from processes import children, environment_for_modules, runs, until
+from processes import Process, children, environment_for_modules, runs, until
 
 ROOT = Path(__file__).resolve().parents[3]
 
