@@ -32,6 +32,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import extract
 import fetch
+import restore
 from stand_in import StandIn
 
 INSTANCE = "rm-bp1bench00000001"
@@ -263,6 +264,7 @@ BENCHMARKS = {
     "fetch_durable": fetch.durable,
     "fetch_present": fetch.present,
     "extraction": extract.extraction,
+    "restore": restore.restores,
 }
 
 
