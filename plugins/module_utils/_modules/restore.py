@@ -26,6 +26,7 @@ from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
 from .._restore.engine import Grammar, Server
+from .._restore.errors import InvalidBackupError, VerificationError
 from .._restore.model import Null, State
 from .._restore.planning import PlanOptions, Selection
 from .._restore.restoration import Outcome, Progress, Request, Restoration
@@ -154,7 +155,9 @@ class RestoreRunner(JobRunner):
                 else:
                     restoration.run()
         except BackupError as error:
-            error.in_context(operation, hint=self._resume_hint())
+            # To continue is no cure for what is wrong in the backup.
+            is_damage = isinstance(error, (InvalidBackupError, VerificationError))
+            error.in_context(operation, hint="" if is_damage else self._resume_hint())
             raise
         for warning in self._outcome.warnings:
             self._warn(warning)

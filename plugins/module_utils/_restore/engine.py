@@ -58,6 +58,8 @@ class Grammar(abc.ABC):
     null: t.ClassVar[Null]
     #: What is before the hexadecimal digits of a binary value in CSV.
     binary_prefix: t.ClassVar[str]
+    #: The words that values in SQL may have outside of quotes; None if the session checks them.
+    sql_words: t.ClassVar[t.Optional[frozenset[bytes]]] = None
 
     @abc.abstractmethod
     def parse_database(self, text: str, directory: str) -> DatabaseStructure:

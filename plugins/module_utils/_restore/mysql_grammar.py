@@ -108,6 +108,14 @@ class MySQLTable(TableStructure):
         ]
 
 
+#: Words of constants, and of functions that only convert them.
+_CONSTANT_WORDS = frozenset(
+    b"NULL TRUE FALSE DEFAULT N X B _BINARY _UTF8 _UTF8MB3 _UTF8MB4 _ASCII _LATIN1 "
+    b"CAST CONVERT AS USING CHAR CHARSET BINARY JSON SIGNED UNSIGNED DECIMAL DATE DATETIME TIME UTF8MB4 "
+    b"UNHEX FROM_BASE64 GEOMFROMTEXT GEOMFROMWKB ST_GEOMFROMTEXT ST_GEOMFROMWKB ST_GEOMETRYFROMTEXT".split()
+)
+
+
 class MySQLGrammar(Grammar):
     engine = "MySQL"
     has_schemas = False
@@ -115,6 +123,7 @@ class MySQLGrammar(Grammar):
     has_escapes = True
     null = Null.BACKSLASH_N
     binary_prefix = ""
+    sql_words = _CONSTANT_WORDS
 
     def parse_database(self, text: str, directory: str) -> DatabaseStructure:
         tokens = tokens_of(text)

@@ -40,6 +40,8 @@ from .statements import split, table_of
 SQL_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
 #: A text that the statement would take for NULL, or a part of a longer one that looks like it.
 _WORD = re.compile(rb"(?<![^,\n])NULL(?![^,\n])")
+#: Where a message says which row of a statement it is about.
+_AT_ROW = re.compile(r"at row (\d+)")
 #: Warnings that a message quotes.
 _SHOWN_WARNINGS = 5
 #: Seconds that a connection may be silent, while others load: the longest that servers take.
@@ -208,19 +210,26 @@ class MySQLSession(Session):
                     f"{piece.file.member} has an INSERT into another table than {table.source.name}",
                     hint="Check where the backup comes from",
                 )
+            before = rows
             rows += self._connection.execute(text.rstrip().rstrip(b";"))
-            self._check_warnings(piece)
+            self._check_warnings(piece, before)
         return rows
 
-    def _check_warnings(self, piece: Piece) -> None:
+    def _check_warnings(self, piece: Piece, row: int = 0) -> None:
+        """Raise an error if the last statement gave warnings. ``row``: rows of the piece before it."""
         # Not the list of warnings, which ends after 64 or 1024.
-        count = self._connection.value("SELECT @@warning_count")
+        # Not by SELECT @@warning_count, after which MySQL does not show them any more.
+        count = self._connection.value("SHOW COUNT(*) WARNINGS")
         if count:
             shown = self._connection.query(f"SHOW WARNINGS LIMIT {_SHOWN_WARNINGS}")
             said = "; ".join(self._connection.shown(str(row[2])) for row in shown)
+            said = _AT_ROW.sub(
+                lambda match: f"in record {piece.first_record + row + int(match[1]) - 1}",
+                said,
+            )
             raise VerificationError(
-                f"the server gave {count} warnings for {piece.table.target}, {_place(piece)}: {said}",
-                hint="Nothing of this piece is in the table. Check csv_null, csv_escape and the structure of the table",
+                f"the server gave {count} warnings: {said}",
+                hint="No record of these is in the table. Check csv_null, csv_escape and that the backup is not damaged",
             )
 
     def _keys_of(self, table: TablePlan) -> set[str]:

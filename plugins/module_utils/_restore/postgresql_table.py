@@ -36,6 +36,7 @@ class TableReader:
     def __init__(self, schema: str) -> None:
         self._schema = schema
         self._name: t.Optional[QualifiedName] = None
+        self._is_created = False
         self._columns: list[Column] = []
         self._scripts: list[Script] = []
         self._keys: list[Key] = []
@@ -68,7 +69,7 @@ class TableReader:
             self._left_out.append(left_out_of(statement))
 
     def result(self, directory: str) -> PostgresqlTable:
-        if self._name is None:
+        if self._name is None or not self._is_created:
             raise InvalidBackupError(
                 f"the structure of {directory!r} creates no table",
                 hint="The backup is incomplete: download it again",
@@ -115,6 +116,7 @@ class TableReader:
     def _create(self, statement: Statement) -> None:
         if self._name is not None:
             raise InvalidBackupError("the structure of one table has CREATE TABLE twice")
+        self._is_created = True
         name_edit = self._own_name(statement, "IF", "NOT", "EXISTS")
         if not statement.take("("):
             raise statement.unknown()

@@ -78,10 +78,13 @@ def has_open_quote(piece: bytes, has_escapes: bool) -> bool:
 
 
 class Skeleton(t.NamedTuple):
-    """Records without what is in quotes. ``lines``: one for each record."""
+    """Records without what is in quotes. ``lines``: one for each record.
+
+    ``stray_quote``: the first record, from 0, with a quote in the middle of a field; None if there is none.
+    """
 
     lines: list[bytes]
-    has_stray_quotes: bool
+    stray_quote: t.Optional[int]
     has_quoted_empty: bool
 
     @classmethod
@@ -94,9 +97,10 @@ class Skeleton(t.NamedTuple):
         # A file need not end with a newline.
         if not lines[-1]:
             lines.pop()
+        stray = _STRAY_QUOTE.search(skeleton)
         return cls(
             lines,
-            bool(_STRAY_QUOTE.search(skeleton)),
+            skeleton.count(b"\n", 0, stray.start()) if stray else None,
             b"" in inside and _has_quoted_empty(parts),
         )
 

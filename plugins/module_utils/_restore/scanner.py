@@ -29,9 +29,11 @@ from .records import (
     has_open_quote,
     has_unknown_escape,
     last_record,
+    masked,
 )
 from .statements import count_rows
 
+_CR_LF = "its records end with CR LF, and not with LF alone"
 #: A backslash in a value, and not the one of a NULL.
 _ESCAPE = re.compile(rb"\\(?!N[,\n])")
 
@@ -164,7 +166,12 @@ class _Reading:
         self._check_encoding(piece)
         if self._format is DataFormat.SQL:
             self._records += count_rows(
-                piece, self._member, self._offset, self.has_escapes
+                piece,
+                self._member,
+                self._offset,
+                self.has_escapes,
+                table=self._structure.name,
+                words=self._grammar.sql_words,
             )
         else:
             self._add_records(piece)
@@ -214,7 +221,7 @@ class _Reading:
             self._columns = self._header(first)
             return piece[len(first) :]
         if first.endswith(b"\r\n") and self._structure.columns:
-            raise self._invalid("its records end with CR LF, and not with LF alone", 1)
+            raise self._invalid(_CR_LF, 1)
         columns = list(self._structure.columns)
         stored = [column for column in columns if not column.is_generated]
         # The service says that it leaves generated columns out, and some exports have them.
@@ -234,11 +241,16 @@ class _Reading:
         names = next(csv.reader(io.StringIO(text, newline=""), quotechar=quote), [])
         known = {column.name for column in self._structure.columns}
         unknown = [name for name in names if name not in known]
-        if unknown or len(set(names)) < len(names):
-            what = unknown[0] if unknown else "one column twice"
+        if text.endswith("\r"):
+            raise self._invalid(_CR_LF, 1)
+        if unknown:
             raise self._invalid(
-                f"its header names {what!r}, and the table has no such", 1
+                f"its header names the column {unknown[0]!r}, which the table does not have",
+                1,
             )
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise self._invalid(f"its header names the column {twice[0]!r} twice", 1)
         needed = {c.name for c in self._structure.columns if not c.is_generated}
         missing = sorted(needed - set(names))
         if missing:
@@ -287,8 +299,9 @@ class _Reading:
         if self._pieces >= tuning.PIECES_LOOKED_AT and not new:
             return
         skeleton = Skeleton.of(body, self.has_escapes)
-        if skeleton.has_stray_quotes:
-            raise self._invalid("a quote is in the middle of a field", self._records + 1)
+        if skeleton.stray_quote is not None:
+            record = self._records + skeleton.stray_quote + 1
+            raise self._invalid("a quote is in the middle of a field", record)
         found.has_quoted_empty = found.has_quoted_empty or skeleton.has_quoted_empty
         names = self._columns
         texts = {
@@ -315,11 +328,14 @@ class _Reading:
         if not places:
             return
         prefix = self._grammar.binary_prefix
-        pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\?N|NULL|)")
-        rows = csv.reader(
-            io.StringIO(body.decode("latin-1"), newline=""),
-            escapechar="\\" if self.has_escapes else None,
-        )
+        pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)")
+        # A NULL has no quotes: in quotes it is a text, of which UNHEX makes NULL without a word.
+        plain = masked(body, self.has_escapes)
+        for null in (Null.BACKSLASH_N, Null.WORD):
+            plain = plain.replace(b'"' + null.token + b'"', b'"?"')
+        # Older versions of Python refuse zero bytes, which can be in other columns.
+        text = plain.replace(b"\0", b"?").decode("latin-1")
+        rows = csv.reader(io.StringIO(text, newline=""))
         for number, row in enumerate(rows, self._records + 1):
             for i in places:
                 if not pattern.fullmatch(row[i]):

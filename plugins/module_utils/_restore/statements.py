@@ -26,6 +26,12 @@ _INSERT = re.compile(
     re.IGNORECASE,
 )
 
+_NAME = re.compile(rb"`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+")
+#: A word, or what is as dangerous: no number, also not a hexadecimal one.
+_WORD = re.compile(rb"(?<![\w.])[A-Za-z_$\x80-\xff][\w$\x80-\xff]*|[@`\"]|/\*")
+_WRONG_SOURCE = (
+    "Data files of the service have nothing else: check where the backup comes from"
+)
 
 #: What is not part of a statement's own words: comments, and names and texts in quotes.
 _NO_WORDS = re.compile(
@@ -37,6 +43,12 @@ _NO_WORDS = re.compile(
 def is_table_structure(text: str) -> bool:
     """Return whether a structure makes a table, and not a database or a schema."""
     return bool(re.search(r"(?i)\bCREATE\s+TABLE\b", _NO_WORDS.sub(" ", text)))
+
+
+def is_database_structure(text: str) -> bool:
+    return bool(
+        re.search(r"(?i)\bCREATE\s+(?:DATABASE|SCHEMA)\b", _NO_WORDS.sub(" ", text))
+    )
 
 
 def is_schema_structure(text: str) -> bool:
@@ -80,12 +92,23 @@ def table_of(statement: bytes) -> t.Optional[tuple[str, ...]]:
     match = _INSERT.match(statement, start.end() if start else 0)
     if not match:
         return None
-    parts = re.findall(rb"`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+", match[1])
-    return tuple(_name(part.decode("utf-8")) for part in parts)
+    return tuple(_name(part.decode("utf-8")) for part in _NAME.findall(match[1]))
 
 
-def count_rows(data: bytes, member: str, offset: int, has_escapes: bool) -> int:
-    """Count the rows of all statements. Raises InvalidBackupError for any other statement."""
+def count_rows(
+    data: bytes,
+    member: str,
+    offset: int,
+    has_escapes: bool,
+    *,
+    table: str = "",
+    words: t.Optional[frozenset[bytes]] = None,
+) -> int:
+    """Count the rows of all statements. Raises InvalidBackupError for any other statement.
+
+    ``table``: its name, if statements for other ones are refused. ``words``: the only ones, in upper case,
+    that values may have outside of quotes: others would have the server do more than to insert them.
+    """
     rows = 0
     end = 0
     for statement in split(data, has_escapes):
@@ -95,7 +118,20 @@ def count_rows(data: bytes, member: str, offset: int, has_escapes: bool) -> int:
         match = _INSERT.match(text, start.end() if start else 0)
         if not match:
             raise _foreign(member, offset + statement.begin)
-        rows += _tuples(_QUOTED[has_escapes].sub(b"x", text[match.end() :]))
+        if table and table not in _names_of(match):
+            raise InvalidBackupError(
+                f"{member} has at byte {offset + statement.begin} an INSERT into another table than {table!r}",
+                hint=_WRONG_SOURCE,
+            )
+        values = _QUOTED[has_escapes].sub(b"''", text[match.end() :])
+        if words is not None and not words.issuperset(
+            map(bytes.upper, _WORD.findall(values))
+        ):
+            raise InvalidBackupError(
+                f"{member} has a value that is no constant, in the statement at byte {offset + statement.begin}",
+                hint=_WRONG_SOURCE,
+            )
+        rows += _tuples(values)
     rest = _COMMENT.sub(b"", data[end:])
     if rest.strip():
         raise InvalidBackupError(
@@ -103,6 +139,12 @@ def count_rows(data: bytes, member: str, offset: int, has_escapes: bool) -> int:
             hint="The file is damaged: download it again",
         )
     return rows
+
+
+def _names_of(match: re.Match[bytes]) -> set[str]:
+    """Return the name of the table of an INSERT, also as an engine reads it that ignores its case."""
+    name = _NAME.findall(match[1])[-1].decode("utf-8")
+    return {_name(name), _name(name).lower()}
 
 
 def _tuples(values: bytes) -> int:

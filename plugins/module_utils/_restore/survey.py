@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .._archive.formats import printable_name
 from .._archive.members import Member, Members
 from .._archive.source import Tick
 from . import tuning
@@ -44,7 +45,11 @@ from .model import (
 )
 from .records import values_of
 from .scanner import FileScan, FileScanner
-from .statements import is_schema_structure, is_table_structure
+from .statements import (
+    is_database_structure,
+    is_schema_structure,
+    is_table_structure,
+)
 
 #: What a file was found to be, by each reading of backslashes.
 Scans = t.Mapping[bool, FileScan]
@@ -92,6 +97,7 @@ class _Survey:
             self._take(member, content)
         for directory in list(self._texts):
             self._parse(directory)
+        self._check_structures()
         self._add_schemas()
         if self._late:
             self._scan_late()
@@ -175,6 +181,18 @@ class _Survey:
     def _parse_table(self, directory: Path) -> TableStructure:
         name = table_name(directory, self._grammar)
         return self._grammar.parse_table(self._texts[directory], name.name, name.schema)
+
+    def _check_structures(self) -> None:
+        """Refuse a structure that is of nothing: its table would be missing without a word."""
+        above = {directory[:-1] for directory in (*self._tables, *self._schemas)}
+        for directory in self._databases:
+            text = self._texts.get(directory, {}).get(STRUCTURE, "")
+            if directory not in above and not is_database_structure(text):
+                name = printable_name("/".join((*directory, STRUCTURE)))
+                raise InvalidBackupError(
+                    f"{name} creates neither a table nor a database",
+                    hint="The backup is damaged: download it again",
+                )
 
     def _add_schemas(self) -> None:
         """Add each schema to its database, which may have no structure of its own."""

@@ -93,7 +93,7 @@ def test_a_skeleton_has_the_nulls_and_no_text(table: list[Values], dialect: Dial
     data = b"".join(written(values, dialect, doubles) for values in table)
     skeleton = Skeleton.of(data, dialect.has_escapes)
     assert len(skeleton.lines) == len(table)
-    assert not skeleton.has_stray_quotes
+    assert skeleton.stray_quote is None
     assert skeleton.has_quoted_empty == any(value == b"" for values in table for value in values)
     nulls = {i for values in table for i, value in enumerate(values) if value is None}
     for null in Null:
@@ -113,7 +113,7 @@ def test_a_last_record_without_a_newline_counts() -> None:
 
 @pytest.mark.parametrize("piece", [b'1,a"b"\n', b'1,"a"b\n'])
 def test_a_quote_in_the_middle_of_a_field_is_seen(piece: bytes) -> None:
-    assert Skeleton.of(piece, False).has_stray_quotes
+    assert Skeleton.of(piece, False).stray_quote is not None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,406 @@
+# Copyright (c) 2026 apsaradb.backup maintainers
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Damage in a good backup: all of it is found, told with its place, and never reported as a success.
+
+No message has values of rows in it, or the password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
+from databases import MySQL
+from exports import Column, Database, Export, Table, mysql, pack, postgresql, unpack
+from restores import MySQLTarget, PostgreSQLTarget, restoration
+
+Files = dict[str, bytes]
+Damage = Callable[[Files], None]
+
+#: The name in each row, so that a value in a message is seen.
+NAME = "quixote"
+ROWS = [
+    (
+        n,
+        f"Quixote{n}",
+        f"quixote{n}@example.org",
+        f"1605-01-{n:02}",
+        f"4711.{n:02}",
+        "new",
+        f'{{"quixote": {n}}}',
+        b"quix%d" % n,
+    )
+    for n in range(1, 7)
+]
+TYPES = {
+    "mysql": ("int", "varchar(8)", "varchar(64)", "date", "decimal(8,2)", "enum('new','paid')", "json", "varbinary(8)"),
+    "postgresql": ("integer", "varchar(8)", "varchar(64)", "date", "numeric(8,2)", "varchar(4)", "jsonb", "bytea"),
+}
+NAMES = ("id", "name", "email", "born", "amount", "state", "data", "bytes")
+#: What of the values must be in no message.
+VALUES = re.compile(r"(?i)quixote|1605-|4711\.|717569", re.ASCII)
+
+
+def export(engine: str, **dialect: Any) -> Export:
+    """Two data files of three records each."""
+    columns = [
+        Column(name, type, "NOT NULL" if name in ("id", "name") else "")
+        for name, type in zip(NAMES, TYPES["mysql" if engine == "mysql" else "postgresql"])
+    ]
+    people = Table("people", columns, ROWS, parts=2)
+    other = Table("other", columns[:2], [row[:2] for row in ROWS])
+    nobody = Table("nobody", columns[:2], parts=0)
+    tables = [people, other, nobody]
+    if engine == "mysql":
+        people.keys = other.keys = ["PRIMARY KEY (`id`)"]
+        made = Export(engine, [Database("shop", tables)], mysql.DEFAULTS)
+    else:
+        for table in (people, other):
+            table.constraints = [f'ALTER TABLE ONLY {{table}} ADD CONSTRAINT "{table.name}_key" PRIMARY KEY ("id")']
+        made = Export(engine, [Database("shop", tables)], postgresql.DEFAULTS)
+    return made.with_dialect(quoting="text", **dialect)
+
+
+class Fault(NamedTuple):
+    """``says``: what the message has to have in it. ``engines``: where it applies."""
+
+    name: str
+    damage: Damage
+    says: str
+    dialect: dict[str, Any] = {}
+    engines: tuple[str, ...] = ("mysql", "postgresql")
+
+
+def place(files: Files, ending: str) -> str:
+    (name,) = [name for name in files if name.endswith(ending)]
+    return name
+
+
+def edit(old: str, new: str | bytes, ending: str = "people/data/0.csv") -> Damage:
+    def damage(files: Files) -> None:
+        name = place(files, ending)
+        assert old.encode() in files[name], files[name]
+        files[name] = files[name].replace(old.encode(), new if isinstance(new, bytes) else new.encode(), 1)
+
+    return damage
+
+
+def move(old: str, new: str) -> Damage:
+    """Rename what is so named, or below it."""
+
+    def damage(files: Files) -> None:
+        names = [name for name in files if old in name]
+        assert names
+        for name in names:
+            files[name.replace(old, new)] = files.pop(name)
+
+    return damage
+
+
+def remove(ending: str) -> Damage:
+    return lambda files: files.pop(place(files, ending)) and None  # type: ignore[func-returns-value]
+
+
+def add(ending: str, content: bytes, beside: str = "people/data/0.csv") -> Damage:
+    return lambda files: files.update({place(files, beside).replace(beside, ending): content})
+
+
+def cut(ending: str = "people/data/0.csv", length: int = 40) -> Damage:
+    def damage(files: Files) -> None:
+        name = place(files, ending)
+        files[name] = files[name][:-length]
+
+    return damage
+
+
+def line_ends(ending: str) -> Damage:
+    def damage(files: Files) -> None:
+        name = place(files, ending)
+        files[name] = files[name].replace(b"\n", b"\r\n")
+
+    return damage
+
+
+def empty(ending: str) -> Damage:
+    return lambda files: files.update({place(files, ending): b""})
+
+
+def binary(text: str) -> Damage:
+    """Put a text, in quotes, in place of the second record's bytes."""
+
+    def damage(files: Files) -> None:
+        name = place(files, "people/data/0.csv")
+        files[name], count = re.subn(rb'"(\\x)?7175697832"', lambda match: f'"{text}"'.encode(), files[name])
+        assert count == 1
+
+    return damage
+
+
+def both_nulls(files: Files) -> None:
+    edit('"quixote1@example.org"', r"\N")(files)
+    edit('"quixote2@example.org"', "NULL")(files)
+
+
+def without_email(files: Files) -> None:
+    name = place(files, "people/data/0.wh.csv")
+    files[name], count = re.subn(rb'^("?id"?,"?name"?),"?email"?,', rb"\1,", files[name])
+    assert count == 1
+
+
+def insert(old: str, new: str) -> Damage:
+    return edit(old, new, "people/data/0.sql")
+
+
+MYSQL, POSTGRESQL = ("mysql",), ("postgresql",)
+HEADER, IN_SQL = {"format": "wh.csv"}, {"format": "sql"}
+
+
+FILE = r"people/data/0\.csv"
+RECORD = r"record 2 of dt-export/shop/(public/)?people/data/0\.csv"
+#: What MySQL says by a warning, and PostgreSQL by the record.
+LOADING = rf"load (shop\.people, records 1 to 3 of dt-export/shop/{FILE}: .* in record 2|{RECORD}, column \w+,)"
+SQL = r"people/data/0\.sql"
+FAULTS = [
+    Fault("an odd number of hex digits", edit("7175697832", "717569783"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("no hex digit", edit("7175697832", "71756978g2"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("binary data in place of hex", edit("7175697832", "quix2"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("a word for NULL in quotes in a binary column", binary("NULL"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("an N in a binary column", binary("N"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("a NULL in quotes in a binary column", binary(r"\N"), rf"{RECORD} has in column 'bytes' no pairs"),
+    Fault("a record that is cut at the end of the file", cut(), r"record 3 .*(a quote is not closed|has 6 fields)"),
+    Fault(
+        "a record without its line end", edit('32"\n', '32"'), rf"{FILE} .*from record 2 on: a quote is in the middle"
+    ),
+    Fault(
+        "a quote that is lost",
+        edit('example.org"', "example.org"),
+        rf"{FILE} .*from record (1 on: a quote is in|2 on: a quote is not)",
+    ),
+    Fault(
+        "a quote within a field", edit("Quixote2", 'Qui"x"te2'), rf"{FILE} .*from record 2 on: a quote is in the mid"
+    ),
+    Fault(
+        "a field more", edit('"Quixote2"', '"Quixote2","x"'), rf"{RECORD}, at byte 9\d, has 9 fields, and the others 8"
+    ),
+    Fault("a field less", edit('"Quixote2",', ""), rf"{RECORD}, at byte 9\d, has 7 fields, and the others 8"),
+    Fault(
+        "a field more in the first record", edit('"Quixote1"', '"Quixote1","x"'), rf"{FILE} .*: record 1 has 9 fields"
+    ),
+    Fault("bytes that are not UTF-8", edit("Quixote2", b"Quixot\xe92"), rf"{FILE} is not UTF-8 at byte 10\d"),
+    Fault(
+        "another character set", edit("Quixote2", "Quix\xf3te".encode("latin-1")), rf"{FILE} is not UTF-8 at byte 10\d"
+    ),
+    Fault("two records with one key", edit("\n2,", "\n1,"), rf"{FILE}.*(?i:duplicate)"),
+    Fault(
+        "two with one key in two files",
+        edit("\n5,", "\n2,", "people/data/1.csv"),
+        r"people/data/1\.csv.*(?i:duplicate)",
+    ),
+    Fault("a value that is too long", edit("Quixote2", "Quixote20"), LOADING),
+    Fault("text in a number", edit("4711.02", "Quixote"), LOADING),
+    Fault("a number that is out of range", edit("4711.02", "47110000.02"), LOADING),
+    Fault("an integer that is out of range", edit("\n2,", "\n99999999999,"), LOADING),
+    Fault("a number with a comma", edit("4711.02", "4711,02"), LOADING, engines=("mysql",)),
+    Fault("a number with a comma", edit("4711.02", "4711,02"), LOADING, engines=("postgresql",)),
+    Fault("a date that is none", edit("1605-01-02", "1605-02-31"), LOADING),
+    Fault("text in a date", edit("1605-01-02", "Quixote"), LOADING),
+    Fault("JSON that is none", edit('{""quixote"": 2}', '{""quixote"": '), rf"{FILE}.*(JSON|json|people\.data)"),
+    Fault("a value that an enumeration has not", edit('2","new"', '2","quixote"'), LOADING),
+    Fault("NULL where there is none", edit('"Quixote2"', "{null}"), rf"{LOADING}|{RECORD} .*violates not-null"),
+    Fault("an empty number", edit("4711.02", ""), LOADING),
+    Fault(
+        "two notations of NULL", both_nulls, rf"{FILE} has \\N, and .*{FILE} has NULL.*set csv_null", engines=("mysql",)
+    ),
+    Fault("line ends of Windows", line_ends("people/data/0.csv"), rf"{FILE} .*CR LF"),
+    Fault(
+        "line ends of Windows, and a header",
+        line_ends("people/data/0.wh.csv"),
+        r"0\.wh\.csv .*CR LF",
+        {"format": "wh.csv"},
+    ),
+    Fault(
+        "two formats in a table", add("people/data/2.sql", b""), r"people are \.csv and \.sql, and one table has one"
+    ),
+    Fault(
+        "data without a structure", remove("people/structure.sql"), rf"{FILE} has data of a table without", {}, MYSQL
+    ),
+    Fault(
+        "data without a structure", remove("people/column_structure.sql"), "'people' creates no table", {}, POSTGRESQL
+    ),
+    Fault("a structure without a table", edit("CREATE TABLE", "x", "people/structure.sql"), "people/", {}, MYSQL),
+    Fault(
+        "no table",
+        edit("CREATE TABLE", "SELECT", "people/column_structure.sql"),
+        "not restored: SELECT",
+        {},
+        POSTGRESQL,
+    ),
+    Fault(
+        "an empty table of which the structure is empty",
+        empty("nobody/structure.sql"),
+        "nobody/structure.sql creates neither a table nor a database",
+        {},
+        MYSQL,
+    ),
+    Fault(
+        "an empty table of which the structure is empty",
+        empty("nobody/column_structure.sql"),
+        "'nobody' creates no table",
+        {},
+        POSTGRESQL,
+    ),
+    Fault(
+        "a table of another name",
+        move("/people/", "/persons/"),
+        r"persons'? has the structure of (the table 'people'|pub)",
+    ),
+    Fault(
+        "a header with a wrong name",
+        edit("email", "e_mail", "people/data/0.wh.csv"),
+        "names the column 'e_mail', which",
+        HEADER,
+    ),
+    Fault(
+        "a header with a column twice",
+        edit("id", "name", "people/data/0.wh.csv"),
+        "names the column 'name' twice",
+        HEADER,
+    ),
+    Fault("a header without a column", without_email, "lacks the column 'email'", HEADER),
+    Fault("a header that is none", edit("email", 'em"ail', "people/data/0.wh.csv"), r"0\.wh\.csv .*quote", HEADER),
+    Fault("an unknown format", add("people/data/2.json", b"{}"), r"people/data/2\.json is in an unknown format"),
+    Fault("Parquet", add("people/data/0.parquet", b"PAR1"), r"people/data/0\.parquet is Parquet.*format csv or SQL"),
+    Fault("BSON", add("people/data/0.bson", b"\5"), r"people/data/0\.bson is a MongoDB collection.*mongorestore"),
+    Fault("qpress", add("people/data/base.qp", b"q"), r"base\.qp is a physical backup.*with qpress and xtrabackup"),
+    Fault("xbstream", add("people/data/base.xb", b"X"), r"base\.xb is a physical backup.*xtrabackup"),
+    Fault(
+        "an INSERT into another table",
+        insert("people", "other"),
+        rf"{SQL} has at byte 0 an INSERT into another",
+        IN_SQL,
+    ),
+    Fault(
+        "another statement", insert("INSERT", "DELETE FROM other; INSERT"), rf"{SQL} has at byte 0 another stat", IN_SQL
+    ),
+    Fault(
+        "a statement on a line",
+        insert("INSERT", "DROP TABLE other;\nINSERT"),
+        rf"{SQL} has at byte 0 another stat",
+        IN_SQL,
+    ),
+    Fault(
+        "a statement at the end",
+        insert(");", "); DELETE FROM other;"),
+        rf"{SQL} .*(no constant|another statement)",
+        IN_SQL,
+    ),
+    Fault("a call in a value", insert("'Quixote2'", "user()"), rf"{SQL} ha.*a value that is no constant", IN_SQL),
+    Fault("a query in a value", insert("'Quixote2'", "(SELECT 1)"), rf"{SQL} ha.*a value that is no constant", IN_SQL),
+    Fault(
+        "an expression of the server",
+        insert("'Quixote2'", "@@version"),
+        rf"{SQL} ha.*a value that is no constant",
+        IN_SQL,
+    ),
+    Fault(
+        "a text in SQL without quotes",
+        insert("'Quixote2'", "Quixote2"),
+        rf"{SQL} ha.*a value that is no constant",
+        IN_SQL,
+    ),
+    Fault("SQL that is cut", cut("people/data/0.sql"), rf"{SQL} ends in the middle of a statement .* byte 0", IN_SQL),
+    Fault("a value less in SQL", insert("'Quixote2',", ""), SQL, IN_SQL),
+    Fault("a value in SQL that is too long", insert("Quixote2", "Quixote20"), rf"{SQL}.* too long", IN_SQL),
+    Fault("two records with one key in SQL", insert("(2,", "(1,"), rf"{SQL}.*(?i:duplicate)", IN_SQL),
+]
+
+
+class Module:
+    """One of the modules on a server of its engine, by all that can be in its output."""
+
+    def __init__(self, module: Any, server: Any) -> None:
+        self.is_mysql = isinstance(server, MySQL) or server.name == "mariadb"
+        self.engine = "mysql" if self.is_mysql else "postgresql"
+        self.server = server
+        self.target: Any = (MySQLTarget if self.is_mysql else PostgreSQLTarget)(server)
+        self._module = module(f"dbs_restore_{self.engine}")
+
+    def __call__(self, source: Path, **options: Any) -> dict[str, Any]:
+        arguments = {
+            "src": str(source),
+            "login_user": self.server.user,
+            "login_password": self.server.password,
+            "login_unix_socket": self.server.socket,
+            "_ansible_verbosity": 4,
+            **options,
+        }
+        result: dict[str, Any] = self._module(arguments)
+        assert "ss:w/rd" not in self._module.output
+        return result
+
+    @property
+    def output(self) -> str:
+        return str(self._module.output)
+
+    def databases(self) -> set[str]:
+        """The names of databases on the server."""
+        statement = "SHOW DATABASES" if self.is_mysql else "SELECT datname FROM pg_database"
+        return {name for (name,) in self.target.query(statement)}
+
+    def states(self) -> set[str]:
+        """The states of restores that the server knows."""
+        if self.is_mysql:
+            known = "apsaradb_restore" in self.databases()
+            return (
+                {state for (state,) in self.target.query("SELECT state FROM apsaradb_restore.restores")}
+                if known
+                else set()
+            )
+        if "shop" not in self.databases():
+            return set()
+        found = self.target.query("SELECT to_regclass('apsaradb_restore.restores') IS NOT NULL", database="shop")
+        if not found[0][0]:
+            return set()
+        return {s for (s,) in self.target.query("SELECT state FROM apsaradb_restore.restores", database="shop")}
+
+
+@pytest.fixture(params=["mysql", "mariadb", "postgresql"])
+def module(request: pytest.FixtureRequest, module_of: Any) -> Module:
+    return Module(module_of, request.getfixturevalue(request.param))
+
+
+def test_the_backup_is_good_without_damage(module: Module, tmp_path: Path) -> None:
+    for number, dialect in enumerate(({}, {"format": "sql"}, {"format": "wh.csv"})):
+        source = tmp_path / f"{number}.tar.gz"
+        source.write_bytes(pack(export(module.engine, **dialect).files(), "tar.gz"))
+        assert module(source)["state"] == "done", dialect
+        module.server.reset()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_damage_is_found(module: Module, tmp_path: Path, fault: Fault) -> None:
+    if module.engine not in fault.engines:
+        pytest.skip("of another engine")
+    files = export(module.engine, **fault.dialect).files()
+    before = dict(files)
+    fault.damage(files)
+    name = next((name for name in files if files[name] != before.get(name) and b"{null}" in files[name]), None)
+    if name:
+        files[name] = files[name].replace(b"{null}", rb"\N" if module.is_mysql else b"")
+    source = tmp_path / "backup.tar.gz"
+    source.write_bytes(pack(files, "tar.gz"))
+    result = module(source)
+    with open("/tmp/work/faults/messages", "a") as file:
+        file.write(f"{module.server.name:10} {fault.name}: {result.get('msg')}\n")
+    assert result["failed"], result
+    assert not VALUES.search(module.output), module.output
+    assert re.search(fault.says, result["msg"]), result["msg"]
+    assert result.get("state") != "done"
+    assert "done" not in module.states()
+    # Again is not better.
+    assert module(source)["failed"]
