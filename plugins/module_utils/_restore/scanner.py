@@ -31,6 +31,7 @@ from .records import (
     last_record,
     masked,
 )
+from .sampling import RawSample, Samples
 from .statements import count_rows
 
 _CR_LF = "its records end with CR LF, and not with LF alone"
@@ -39,13 +40,6 @@ _ESCAPE = re.compile(rb"\\(?!N[,\n])")
 
 # The largest record is that of the database. The limit is for the whole process, and 128 KiB by default.
 csv.field_size_limit(sys.maxsize)
-
-
-class RawSample(t.NamedTuple):
-    """A record of a file. ``record``: its number in the file, from 1."""
-
-    record: int
-    data: bytes
 
 
 class FileScan(t.NamedTuple):
@@ -152,7 +146,7 @@ class _Reading:
         self._pieces = 0
         self._offset = 0
         self._columns: tuple[str, ...] = ()
-        self._samples = _Samples(samples)
+        self._samples = Samples(samples)
         self._last = b""
         self._evidence = Evidence(member)
 
@@ -344,27 +338,6 @@ class _Reading:
                         "pairs of hexadecimal digits, as binary columns have",
                         hint="The file is damaged, or of another export: download it again",
                     )
-
-
-class _Samples:
-    """Some records of a file, evenly over it: the first, the last, and between."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = max(2, limit)
-        self._step = 1
-        self._seen = 0
-        self._chosen: list[RawSample] = []
-
-    def add(self, sample: RawSample) -> None:
-        if self._seen % self._step == 0:
-            self._chosen.append(sample)
-        self._seen += 1
-        if len(self._chosen) >= self._limit:
-            self._chosen = self._chosen[::2]
-            self._step *= 2
-
-    def chosen(self, last: RawSample) -> list[RawSample]:
-        return list({sample.record: sample for sample in (*self._chosen, last)}.values())
 
 
 def _may_hold(null: Null, body: bytes) -> bool:
