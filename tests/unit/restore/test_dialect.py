@@ -162,9 +162,9 @@ def test_what_is_not_whole_is_refused_with_its_place(data: bytes, said: str) -> 
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        (b"id,text,other\n", "names 'other'"),
+        (b"id,text,other\n", "names the column 'other', which the table does not have"),
         (b"id,text\n", "lacks the column 'bytes'"),
-        (b"id,text,text\n", "one column twice"),
+        (b"id,text,text\n", "names the column 'text' twice"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(header: bytes, said: str) -> None:
