@@ -122,3 +122,52 @@ def archive(export: Export, directory: Path, name: str = "backup.tar.gz", **how:
     else:
         unpack(export.files(), path)
     return path
+
+
+class RestoreModule:
+    """One of the modules on a server of its engine, by all that can be in its output."""
+
+    def __init__(self, module: Any, server: Any) -> None:
+        self.is_mysql = server.name in ("mysql", "mariadb")
+        self.engine = "mysql" if self.is_mysql else "postgresql"
+        self.server = server
+        self.target: Any = (MySQLTarget if self.is_mysql else PostgreSQLTarget)(server)
+        self._module = module(f"dbs_restore_{self.engine}")
+
+    def __call__(self, source: Path, **options: Any) -> dict[str, Any]:
+        arguments = {
+            "src": str(source),
+            "login_user": self.server.user,
+            "login_password": self.server.password,
+            "login_unix_socket": self.server.socket,
+            "_ansible_verbosity": 4,
+            **options,
+        }
+        result: dict[str, Any] = self._module(arguments)
+        assert "ss:w/rd" not in self._module.output
+        return result
+
+    @property
+    def output(self) -> str:
+        return str(self._module.output)
+
+    def databases(self) -> set[str]:
+        """The names of databases on the server."""
+        statement = "SHOW DATABASES" if self.is_mysql else "SELECT datname FROM pg_database"
+        return {name for (name,) in self.target.query(statement)}
+
+    def states(self) -> set[str]:
+        """The states of restores that the server knows."""
+        if self.is_mysql:
+            known = "apsaradb_restore" in self.databases()
+            return (
+                {state for (state,) in self.target.query("SELECT state FROM apsaradb_restore.restores")}
+                if known
+                else set()
+            )
+        if "shop" not in self.databases():
+            return set()
+        found = self.target.query("SELECT to_regclass('apsaradb_restore.restores') IS NOT NULL", database="shop")
+        if not found[0][0]:
+            return set()
+        return {s for (s,) in self.target.query("SELECT state FROM apsaradb_restore.restores", database="shop")}

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple, Optional
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
-from databases import MySQL
 from exports import Column, Database, Export, Table, mysql, pack, postgresql, unpack
-from restores import MySQLTarget, PostgreSQLTarget, restoration
+from restores import RestoreModule, restoration
 
 Files = dict[str, bytes]
 Damage = Callable[[Files], None]
@@ -318,61 +317,12 @@ FAULTS = [
 ]
 
 
-class Module:
-    """One of the modules on a server of its engine, by all that can be in its output."""
-
-    def __init__(self, module: Any, server: Any) -> None:
-        self.is_mysql = isinstance(server, MySQL) or server.name == "mariadb"
-        self.engine = "mysql" if self.is_mysql else "postgresql"
-        self.server = server
-        self.target: Any = (MySQLTarget if self.is_mysql else PostgreSQLTarget)(server)
-        self._module = module(f"dbs_restore_{self.engine}")
-
-    def __call__(self, source: Path, **options: Any) -> dict[str, Any]:
-        arguments = {
-            "src": str(source),
-            "login_user": self.server.user,
-            "login_password": self.server.password,
-            "login_unix_socket": self.server.socket,
-            "_ansible_verbosity": 4,
-            **options,
-        }
-        result: dict[str, Any] = self._module(arguments)
-        assert "ss:w/rd" not in self._module.output
-        return result
-
-    @property
-    def output(self) -> str:
-        return str(self._module.output)
-
-    def databases(self) -> set[str]:
-        """The names of databases on the server."""
-        statement = "SHOW DATABASES" if self.is_mysql else "SELECT datname FROM pg_database"
-        return {name for (name,) in self.target.query(statement)}
-
-    def states(self) -> set[str]:
-        """The states of restores that the server knows."""
-        if self.is_mysql:
-            known = "apsaradb_restore" in self.databases()
-            return (
-                {state for (state,) in self.target.query("SELECT state FROM apsaradb_restore.restores")}
-                if known
-                else set()
-            )
-        if "shop" not in self.databases():
-            return set()
-        found = self.target.query("SELECT to_regclass('apsaradb_restore.restores') IS NOT NULL", database="shop")
-        if not found[0][0]:
-            return set()
-        return {s for (s,) in self.target.query("SELECT state FROM apsaradb_restore.restores", database="shop")}
-
-
 @pytest.fixture(params=["mysql", "mariadb", "postgresql"])
-def module(request: pytest.FixtureRequest, module_of: Any) -> Module:
-    return Module(module_of, request.getfixturevalue(request.param))
+def module(request: pytest.FixtureRequest, module_of: Any) -> RestoreModule:
+    return RestoreModule(module_of, request.getfixturevalue(request.param))
 
 
-def test_the_backup_is_good_without_damage(module: Module, tmp_path: Path) -> None:
+def test_the_backup_is_good_without_damage(module: RestoreModule, tmp_path: Path) -> None:
     for number, dialect in enumerate(({}, {"format": "sql"}, {"format": "wh.csv"})):
         source = tmp_path / f"{number}.tar.gz"
         source.write_bytes(pack(export(module.engine, **dialect).files(), "tar.gz"))
@@ -380,7 +330,7 @@ def test_the_backup_is_good_without_damage(module: Module, tmp_path: Path) -> No
         module.server.reset()
 
 
-def failure(module: Module, result: dict[str, Any]) -> str:
+def failure(module: RestoreModule, result: dict[str, Any]) -> str:
     """The message of a run that has to fail, of which nothing is recorded as done and no value is shown."""
     assert result.get("failed"), result
     assert not VALUES.search(module.output), module.output
@@ -390,7 +340,7 @@ def failure(module: Module, result: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_damage_is_found(module: Module, tmp_path: Path, fault: Fault) -> None:
+def test_damage_is_found(module: RestoreModule, tmp_path: Path, fault: Fault) -> None:
     if module.engine not in fault.engines:
         pytest.skip("of another engine")
     files = export(module.engine, **(fault.dialect or {})).files()
@@ -410,7 +360,7 @@ def test_damage_is_found(module: Module, tmp_path: Path, fault: Fault) -> None:
     assert module(source)["failed"]
 
 
-def test_a_value_is_shown_where_that_is_wanted(module: Module, tmp_path: Path) -> None:
+def test_a_value_is_shown_where_that_is_wanted(module: RestoreModule, tmp_path: Path) -> None:
     files = export(module.engine).files()
     edit("4711.02", "Quixote")(files)
     unpack(files, tmp_path / "backup")
@@ -433,7 +383,7 @@ def test_a_value_is_shown_where_that_is_wanted(module: Module, tmp_path: Path) -
     ids=["half of it", "without its end", "another checksum", "a bit"],
 )
 def test_damage_of_the_archive_is_found(
-    module: Module, tmp_path: Path, damage: Callable[[bytes], bytes], says: str
+    module: RestoreModule, tmp_path: Path, damage: Callable[[bytes], bytes], says: str
 ) -> None:
     source = tmp_path / "backup.tar.gz"
     source.write_bytes(damage(pack(export(module.engine).files(), "tar.gz")))
@@ -445,7 +395,7 @@ def test_damage_of_the_archive_is_found(
     assert module.databases() == databases
 
 
-def test_a_file_that_is_twice_in_the_archive_is_found(module: Module, tmp_path: Path) -> None:
+def test_a_file_that_is_twice_in_the_archive_is_found(module: RestoreModule, tmp_path: Path) -> None:
     files = export(module.engine).files()
     name = place(files, "people/data/0.csv")
     source = tmp_path / "backup.tar"
@@ -463,7 +413,7 @@ def test_a_file_that_is_twice_in_the_archive_is_found(module: Module, tmp_path: 
     ],
     ids=["a value", "a file", "the end of a file"],
 )
-def test_a_change_between_the_passes_is_found(module: Module, tmp_path: Path, change: Damage) -> None:
+def test_a_change_between_the_passes_is_found(module: RestoreModule, tmp_path: Path, change: Damage) -> None:
     files = export(module.engine).files()
     unpack(files, tmp_path / "backup")
     with restoration(module.target, tmp_path / "backup") as one:
