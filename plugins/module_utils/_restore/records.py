@@ -20,6 +20,8 @@ from .model import Dialect, Null
 
 #: All bytes but those that separate fields and records.
 _NO_MARKS = bytes(set(range(256)) - set(b'",\n'))
+#: Marks, and an x for each other byte.
+_MARKS = bytes(i if i in b'",\n' else ord("x") for i in range(256))
 #: A quote that neither begins nor ends a field.
 _STRAY_QUOTE = re.compile(rb'[^,\n"]"|"[^,\n"]')
 #: What is NULL in one notation or another.
@@ -131,6 +133,13 @@ class Skeleton(t.NamedTuple):
                     if fields[i] not in _NO_TEXT and b'"' not in fields[i]
                 )
         return found
+
+
+def may_have_stray_quotes(piece: bytes, has_escapes: bool) -> bool:
+    """Return whether a quote seems to be in the middle of a field. A skeleton tells for sure, and is slow."""
+    # Quotes that begin or end a field have a separator beside them, and those of a text are doubled.
+    marks = masked(piece, has_escapes).translate(_MARKS)
+    return b'x"x' in marks.replace(b'""', b"")
 
 
 def _has_quoted_empty(parts: list[bytes]) -> bool:

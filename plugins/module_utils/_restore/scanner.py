@@ -30,6 +30,7 @@ from .records import (
     has_unknown_escape,
     last_record,
     masked,
+    may_have_stray_quotes,
 )
 from .sampling import RawSample, Samples
 from .statements import count_rows
@@ -290,7 +291,11 @@ class _Reading:
             found.has_escapes = found.has_escapes or bool(_ESCAPE.search(body))
         # All pieces at the beginning, as they tell most, and later ones with what is new.
         new = [null for null in Null if null not in found.nulls and _may_hold(null, body)]
-        if self._pieces >= tuning.PIECES_LOOKED_AT and not new:
+        if (
+            self._pieces >= tuning.PIECES_LOOKED_AT
+            and not new
+            and not may_have_stray_quotes(body, self.has_escapes)
+        ):
             return
         skeleton = Skeleton.of(body, self.has_escapes)
         if skeleton.stray_quote is not None:

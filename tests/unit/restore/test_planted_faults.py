@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Optional
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
 from exports import Column, Database, Export, Table, mysql, pack, postgresql, unpack
-from restores import RestoreModule, restoration
+from restores import RestoreModule, restoration, restore
 
 Files = dict[str, bytes]
 Damage = Callable[[Files], None]
@@ -434,3 +434,14 @@ def test_a_change_between_the_passes_is_found(module: RestoreModule, tmp_path: P
             one.run()
     assert not VALUES.search(str(raised.value))
     assert "done" not in module.states()
+
+
+def test_a_quote_in_a_field_is_found_anywhere(module: RestoreModule, tmp_path: Path) -> None:
+    made = export(module.engine)
+    rows = [(n, *ROWS[n % 6][1:]) for n in range(1, 3001)]
+    made.databases[0].table("people").rows = rows
+    files = made.files()
+    edit('\n2900,"Quixote', '\n2900,"Qui"x"te', "people/data/1.csv")(files)
+    unpack(files, tmp_path / "backup")
+    with pytest.raises(BackupError, match=r"1\.csv cannot be read from record 1400 on: a quote is in the middle of a"):
+        restore(module.target, tmp_path / "backup", piece_size=8192)
