@@ -47,6 +47,9 @@ _DATA = (
     ),
     (re.compile(r"(near) '.*'", re.DOTALL), r"\1 …"),
     (re.compile(r"(no partition for value) .*", re.DOTALL), r"\1 …"),
+    (re.compile(r"(Cannot convert string) '.*'( from )", re.DOTALL), r"\1 …\2"),
+    (re.compile(r"(Illegal [^']{1,40}) '.*'( value found)", re.DOTALL), r"\1 …\2"),
+    (re.compile(r"(out of range in) '.*'", re.DOTALL), r"\1 …"),
     (
         re.compile(
             r"(Invalid (?:JSON|utf8mb4|utf8mb3|utf8|character)[^:]{0,60}: )'.*'",

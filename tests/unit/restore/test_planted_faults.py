@@ -313,6 +313,7 @@ FAULTS = [
     Fault("SQL that is cut", cut("people/data/0.sql"), rf"{SQL} ends in the middle of a statement .* byte 0", IN_SQL),
     Fault("a value less in SQL", insert("'Quixote2',", ""), SQL, IN_SQL),
     Fault("a value in SQL that is too long", insert("Quixote2", "Quixote20"), rf"{SQL}.* too long", IN_SQL),
+    Fault("a number in SQL that is none", insert("'4711.02'", "4711.02e999"), SQL, IN_SQL),
     Fault("two records with one key in SQL", insert("(2,", "(1,"), rf"{SQL}.*(?i:duplicate)", IN_SQL),
 ]
 
