@@ -46,7 +46,8 @@ class Members(t.Protocol):
     size: int
 
     @property
-    def read(self) -> int: ...
+    def read(self) -> int:
+        """Return the bytes that are read so far."""
 
     def iterate(self, tick: Tick) -> t.Iterator[MemberContent]:
         """Yield each file. ``tick`` is called now and then. Can be called again."""
@@ -54,7 +55,8 @@ class Members(t.Protocol):
     def fingerprint(self, tick: Tick) -> str:
         """Return what differs if the content differs."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close what is open."""
 
 
 def open_members(path: str) -> Members:

@@ -176,7 +176,7 @@ def test_values_are_cut_from_messages(message: str, shown: str) -> None:
 def test_what_a_code_means(code: str, kind: type[Exception], is_transient: bool | None) -> None:
     refusal = Refusal(code, "words", "Key (a)=(s3cret) already exists.", "COPY t, line 1: s3cret")
     error = error_of(refusal, "PostgreSQL at x", operation="do it", has_data=True)
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert getattr(error, "is_transient", None) == is_transient
     assert "s3cret" not in str(error)
     assert str(error).startswith("Failed to do it: ")
