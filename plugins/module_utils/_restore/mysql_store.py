@@ -175,7 +175,8 @@ def forget_pieces(connection: Connection, record: RestoreRecord, number: int) ->
         f"DELETE FROM {DATABASE}.pieces WHERE restore_id = %s AND table_number = %s",
         [record.restore_id, number],
     )
-    connection.commit()
+    # Otherwise a run that is killed before it loads any would leave a table that looks done.
+    set_table_state(connection, record.restore_id, number, State.PLANNED)
     record.pieces = {
         key: one for key, one in record.pieces.items() if key.table != number
     }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import DestinationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import mysql_store
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Space
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
@@ -270,3 +271,22 @@ def test_a_limit_of_the_server_for_statements_does_not_count(mysql_server: Any) 
             session.close()
     finally:
         target.query(f"SET GLOBAL {name} = {before}")
+
+
+# What is recorded
+
+
+def test_a_table_whose_pieces_are_forgotten_is_not_done(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server, time_zone="+00:00")
+    outcome = restore(target, archive(mysql_tables.export(), tmp_path))
+    number = outcome.tables[0].plan.number
+    with closing(target.connected()) as server:
+        server.open()
+        record = server.find(outcome.restore_id)
+        assert record
+        assert record.tables[number].state is State.DONE
+        mysql_store.forget_pieces(server._connection, record, number)
+        again = server.find(outcome.restore_id)
+        assert again
+        assert again.tables[number].state is State.PLANNED
+        assert not [key for key in again.pieces if key.table == number]
