@@ -172,7 +172,7 @@ class Bench:
         def command(server: Server, scratch: Path) -> list[str]:
             # The names of files are in the statements: those of the tree beside the archive, where tar puts the same.
             script = clients.by_file(server, tree, scratch, keys_first=keys_first)
-            return ["sh", "-c", f"tar -xzif {archive} -C {tree.parent}\n{script}"]
+            return _script(scratch, f"tar -xzif {archive} -C {tree.parent}\n{script}")
 
         return command
 
@@ -209,6 +209,13 @@ class Bench:
             return ["env", f"PATH={scratch}:{os.environ['PATH']}", "sh", "-ec", "\n".join(lines)]
 
         return command
+
+
+def _script(scratch: Path, text: str) -> list[str]:
+    """In a file: of hundreds of tables, it is longer than an argument may be."""
+    script = scratch / "script"
+    script.write_text(text)
+    return ["sh", "-e", str(script)]
 
 
 def _ansible() -> str:
