@@ -184,7 +184,7 @@ class Bench:
         """The module of the community for a file of SQL, with the same client."""
 
         def command(server: Server, scratch: Path) -> list[str]:
-            program = scratch / ("psql" if self.kind is PostgreSQL else "mysql")
+            program = scratch / Path(clients.program(self.kind)[-1]).name
             program.write_text(f'#!/bin/sh\nexec {" ".join(clients.program(self.kind))} "$@"\n')
             program.chmod(0o755)
             self.environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
