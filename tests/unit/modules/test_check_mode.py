@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+import restores
 import yaml
+from exports import mysql_tables, postgresql_tables
 from stand_in import StandIn, archive, exports
 
 from ..conftest import Module
@@ -126,7 +128,10 @@ def lacking(documented: dict[str, Any], result: dict[str, Any], prefix: str = ""
 def test_check_mode_returns_all_that_a_run_returns(
     service: StandIn, asked: dict[str, Any], tmp_path: Path, module: str, scenario: Scenario
 ) -> None:
-    arguments = scenario(service, asked, tmp_path)
+    compare(module, scenario(service, asked, tmp_path))
+
+
+def compare(module: str, arguments: Arguments) -> None:
     documented = yaml.safe_load(
         importlib.import_module(f"ansible_collections.apsaradb.backup.plugins.modules.{module}").RETURN
     )
@@ -141,8 +146,25 @@ def test_check_mode_returns_all_that_a_run_returns(
     assert planned["changed"] == done["changed"]
 
 
+def test_check_mode_of_a_restore_into_mysql(mariadb: Any, tmp_path: Path) -> None:
+    source = restores.archive(mysql_tables.export(), tmp_path)
+    login = {"login_unix_socket": mariadb.socket, "login_user": mariadb.user, "login_password": mariadb.password}
+    compare("dbs_restore_mysql", {"src": str(source), "time_zone": "+00:00", **login})
+
+
+def test_check_mode_of_a_restore_into_postgresql(postgresql: Any, tmp_path: Path) -> None:
+    source = restores.archive(postgresql_tables.export(), tmp_path)
+    login = {
+        "login_unix_socket": postgresql.socket,
+        "login_user": postgresql.user,
+        "login_password": postgresql.password,
+    }
+    compare("dbs_restore_postgresql", {"src": str(source), **login})
+
+
 def test_each_module_has_a_scenario() -> None:
-    assert sorted({module for module, _unused in SCENARIOS}) == MODULES
+    tested = {module for module, _unused in SCENARIOS} | {"dbs_restore_mysql", "dbs_restore_postgresql"}
+    assert sorted(tested) == MODULES
 
 
 # The task that would be created
