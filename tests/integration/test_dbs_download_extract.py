@@ -72,7 +72,8 @@ def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
     assert re.fullmatch(pattern, lines[0]), lines
     assert (result["changed"], result["archives"], result["files"]) == (True, 500, 400)
     assert not set(HIDDEN_OPTIONS) & set(result.get("invocation", {}).get("module_args", {}))
-    assert sorted(os.listdir(restore)) == ["dt-a1b2c3d4e5f0.tar.gz", "dt-a1b2c3d4e5f1.tar.zst", "large", "large.tar.gz"]
+    names = {name for name in os.listdir(restore) if not name.startswith("dt-")}
+    assert names == {"large", "large.tar.gz"}
     assert list((world.directory / "host").glob("apsaradb.backup-*")) == []
 
 
