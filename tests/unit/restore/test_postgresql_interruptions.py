@@ -105,8 +105,9 @@ def test_a_lost_connection(postgresql: PostgreSQL, tmp_path: Path, driver: str) 
             postgresql,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'apsaradb.backup'",
         )
+    # Whichever of the sessions sees it first: not all of them are at a table.
     assert isinstance(errors[0], DatabaseConnectionError)
-    assert "second" in str(errors[0])
+    assert "the connection to PostgreSQL at" in str(errors[0])
     outcome = made.run()
     assert outcome.state is State.DONE
     assert outcome.resumed_from >= pieces(made)
