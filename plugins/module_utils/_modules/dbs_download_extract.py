@@ -24,7 +24,7 @@ from .._archive.formats import printable_name
 from .._archive.tree import Layout, Request
 from .._base.errors import ConfigurationError
 from .._files.errors import DestinationError
-from .._plugin.checks import Options, check_range
+from .._plugin.checks import Options, check_path, check_range
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
 from .._plugin.options import CONNECTION_SPEC
@@ -161,7 +161,7 @@ def _remove(archive: Request) -> None:
 
 
 def _request_of(options: Options) -> Request:
-    src, dest = _place(options, "src"), os.path.realpath(_place(options, "dest"))
+    src, dest = check_path(options, "src"), os.path.realpath(check_path(options, "dest"))
     if dest == "/":
         raise ConfigurationError(
             f"dest {options['dest']!r} is the root directory: give another directory."
@@ -184,15 +184,6 @@ def _request_of(options: Options) -> Request:
         sync=options["sync"],
         layout=Layout(options["layout"]),
     )
-
-
-def _place(options: Options, option: str) -> str:
-    path = str(options[option])
-    if not path.strip() or "\0" in path:
-        raise ConfigurationError(
-            f"{option} {path!r} is not a path: give an absolute one."
-        )
-    return os.path.abspath(path)
 
 
 def _mode(options: Options, option: str, least: int) -> int:

@@ -55,14 +55,10 @@ class RestorePostgreSQL(RestoreRunner):
         return {"owner": options["owner"], "session_role": options["session_role"]}
 
     def server_of(self, options: Options) -> PostgresqlServer:
-        for old, new in options["rename"].items():
+        for old in options["rename"]:
             if "." in old:
                 raise ConfigurationError(
                     f"rename has {old!r}: give names of databases, as tables of PostgreSQL keep theirs."
-                )
-            if not isinstance(new, str) or not new:
-                raise ConfigurationError(
-                    f"rename gives {old!r} the name {new!r}: give the name of a database."
                 )
         return PostgresqlServer(
             _login(options),

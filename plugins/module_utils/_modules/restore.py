@@ -22,7 +22,13 @@ from ansible.module_utils.basic import AnsibleModule
 from .._archive.members import open_members
 from .._base.errors import BackupError, ConfigurationError
 from .._base.text import printable
-from .._plugin.checks import Choices, Options, check_choice, check_range
+from .._plugin.checks import (
+    Choices,
+    Options,
+    check_choice,
+    check_path,
+    check_range,
+)
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
 from .._restore.engine import Grammar, Server
@@ -132,7 +138,9 @@ class RestoreRunner(JobRunner):
             check_range(options, "parallel", 1, 32),
             self._diff_mode,
         )
-        return RestoreRequest(_source(options), request, self.server_of(options))
+        return RestoreRequest(
+            check_path(options, "src"), request, self.server_of(options)
+        )
 
     def run(self, request: RestoreRequest) -> dict[str, t.Any]:
         self._began = self._phase_began = time.monotonic() - self.job.elapsed
@@ -199,13 +207,6 @@ class RestoreRunner(JobRunner):
             self._phase, self._phase_began = progress.phase, time.monotonic()
         elapsed = round(time.monotonic() - self._phase_began, 3)
         self.job.report({**progress._asdict(), "src": self._src, "elapsed": elapsed})
-
-
-def _source(options: Options) -> str:
-    path = str(options["src"])
-    if not path.strip() or "\0" in path:
-        raise ConfigurationError(f"src {path!r} is not a path: give an absolute one.")
-    return os.path.abspath(path)
 
 
 def check_file(options: Options, name: str) -> t.Optional[str]:

@@ -22,7 +22,7 @@ def result_of(
 ) -> Facts:
     """Return the result, also of a restore that did not end well."""
     tables = _tables_of(outcome)
-    size = sum(table["bytes"] for table in tables)
+    loaded = sum(one.size for one in outcome.tables)
     return {
         "changed": outcome.changed,
         "src": src,
@@ -35,11 +35,9 @@ def result_of(
         "totals": {
             "tables": len(tables),
             "rows": sum(table["rows_expected"] for table in tables),
-            "bytes": size,
-            "bytes_loaded": sum(one.size for one in outcome.tables),
-            "bytes_per_second": round(sum(one.size for one in outcome.tables) / elapsed)
-            if elapsed
-            else 0,
+            "bytes": sum(table["bytes"] for table in tables),
+            "bytes_loaded": loaded,
+            "bytes_per_second": round(loaded / elapsed) if elapsed else 0,
         },
         "dialect": _dialect_of(outcome),
         "replaced": outcome.replaced,

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import typing as t
@@ -103,6 +104,16 @@ def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
             f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: swap them."
         )
     return start_time, end_time
+
+
+def check_path(options: Options, option: str) -> str:
+    """The path, absolute, of a file or directory on this host."""
+    path = str(options[option])
+    if not path.strip() or "\0" in path:
+        raise ConfigurationError(
+            f"{option} {path!r} is not a path: give an absolute one."
+        )
+    return os.path.abspath(path)
 
 
 def check_range(
