@@ -57,17 +57,17 @@ def _matches(name: TableName, pattern: str) -> bool:
 
 
 def _unknown(option: str, value: str, names: t.Iterable[str]) -> InvalidBackupError:
-    known = sorted(map(printable, names))
-    shown = ", ".join(known[: tuning.NAMES_SHOWN])
-    more = (
-        f" and {len(known) - tuning.NAMES_SHOWN} more"
-        if len(known) > tuning.NAMES_SHOWN
-        else ""
-    )
     return InvalidBackupError(
         f"{option} {value!r} is not in the source",
-        hint=f"It has {shown}{more}",
+        hint=f"It has {listed(sorted(names))}",
     )
+
+
+def listed(names: t.Sequence[str]) -> str:
+    """Return the first names, and how many more there are, for a message."""
+    shown = ", ".join(map(printable, names[: tuning.NAMES_SHOWN]))
+    more = len(names) - tuning.NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 class PlanOptions(t.NamedTuple):

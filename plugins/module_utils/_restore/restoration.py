@@ -19,7 +19,6 @@ import time
 import typing as t
 
 from .._archive.members import Members
-from .._base.text import printable
 from .._files.errors import DestinationError
 from . import tuning
 from .engine import Grammar, Server
@@ -41,6 +40,7 @@ from .planning import (
     Selection,
     at_places,
     beside,
+    listed,
     make_plan,
     restore_id_of,
 )
@@ -244,11 +244,9 @@ class Restoration:
             left = tuple(one for one in plan.tables if one not in existing)
             plan = dataclasses.replace(plan, tables=left)
         elif existing:
-            names = [printable(str(one.target)) for one in existing]
-            shown = ", ".join(names[: tuning.NAMES_SHOWN])
-            more = len(names) - tuning.NAMES_SHOWN
+            names = [str(one.target) for one in existing]
             raise RestoreConflictError(
-                f"these tables exist, and this restore did not make them: {shown}{f' and {more} more' if more > 0 else ''}",
+                f"these tables exist, and this restore did not make them: {listed(names)}",
                 hint="Set rename to restore under another name, or on_existing to skip or replace",
             )
         return plan
@@ -291,9 +289,13 @@ class Restoration:
             raise VerificationError("the source was changed while it was read")
 
     def _tick_reading(self) -> None:
-        self._show("reading", self._members.read, self._members.size)
+        if self._is_time():
+            self._watch(Progress("reading", self._members.read, self._members.size))
 
     def _tick_loading(self) -> None:
+        # Called for each chunk of the source, while there can be thousands of tables.
+        if not self._is_time():
+            return
         tables = self.outcome.tables
         size = sum(one.plan.source.size for one in tables)
         busy = [one for one in tables if one.state in (State.INDEXING, State.VERIFYING)]
@@ -303,13 +305,15 @@ class Restoration:
             activity = f"{verb} {busy[0].plan.target}"
         done = sum(one.state is State.DONE for one in tables)
         loaded = sum(one.size for one in tables)
-        self._show("loading", loaded, size, done, len(tables), activity)
+        self._watch(Progress("loading", loaded, size, done, len(tables), activity))
 
-    def _show(self, *facts: t.Any) -> None:
+    def _is_time(self) -> bool:
+        """Return whether to show progress now, which is then not done again for a moment."""
         now = time.monotonic()
-        if now - self._shown_at >= tuning.TICK:
-            self._shown_at = now
-            self._watch(Progress(*facts))
+        if now - self._shown_at < tuning.TICK:
+            return False
+        self._shown_at = now
+        return True
 
 
 def _as_record(plan: Plan) -> RestoreRecord:

@@ -147,6 +147,9 @@ class _Reading:
         self._pieces = 0
         self._offset = 0
         self._columns: tuple[str, ...] = ()
+        #: Places of the text columns and of the binary ones.
+        self._texts: set[int] = set()
+        self._binaries: list[int] = []
         self._samples = Samples(samples)
         self._last = b""
         self._evidence = Evidence(member)
@@ -195,6 +198,7 @@ class _Reading:
         body = piece
         if not self._columns:
             body = self._begin(piece)
+            self._sort_columns()
         commas = commas_of(body, self.has_escapes) if body else []
         if commas and set(commas) != {len(self._columns) - 1}:
             raise self._ragged(body, commas)
@@ -229,6 +233,13 @@ class _Reading:
                 f"record 1 has {fields} fields, and the table {len(stored)} columns", 1
             )
         return piece
+
+    def _sort_columns(self) -> None:
+        """Find the columns that are looked at in each piece."""
+        kinds = [self._structure.column(name).kind for name in self._columns]
+        self._texts = {i for i, kind in enumerate(kinds) if kind is ColumnKind.TEXT}
+        self._binaries = [i for i, kind in enumerate(kinds) if kind is ColumnKind.BINARY]
+        self._evidence.text_columns = frozenset(self._columns[i] for i in self._texts)
 
     def _header(self, first: bytes) -> tuple[str, ...]:
         text = first.decode("utf-8").rstrip("\n")
@@ -303,28 +314,17 @@ class _Reading:
             raise self._invalid("a quote is in the middle of a field", record)
         found.has_quoted_empty = found.has_quoted_empty or skeleton.has_quoted_empty
         names = self._columns
-        texts = {
-            i
-            for i, name in enumerate(names)
-            if self._structure.column(name).kind is ColumnKind.TEXT
-        }
-        found.text_columns = frozenset(names[i] for i in texts)
         for null in Null:
             columns = skeleton.columns_with(null.token, tuning.RECORDS_LOOKED_AT)
             if columns:
                 found.nulls.setdefault(null, set()).update(names[i] for i in columns)
         found.unquoted_text.update(
-            names[i] for i in skeleton.unquoted(texts, tuning.RECORDS_LOOKED_AT)
+            names[i] for i in skeleton.unquoted(self._texts, tuning.RECORDS_LOOKED_AT)
         )
 
     def _check_binary(self, body: bytes) -> None:
         """Refuse what the server would take for other bytes, or for NULL, without a word."""
-        places = [
-            i
-            for i, name in enumerate(self._columns)
-            if self._structure.column(name).kind is ColumnKind.BINARY
-        ]
-        if not places:
+        if not self._binaries:
             return
         prefix = self._grammar.binary_prefix
         pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)")
@@ -336,7 +336,7 @@ class _Reading:
         text = plain.replace(b"\0", b"?").decode("latin-1")
         rows = csv.reader(io.StringIO(text, newline=""))
         for number, row in enumerate(rows, self._records + 1):
-            for i in places:
+            for i in self._binaries:
                 if not pattern.fullmatch(row[i]):
                     raise InvalidBackupError(
                         f"record {number} of {self._member} has in column {self._columns[i]!r} no "
