@@ -55,7 +55,7 @@ DEFAULTS: Mapping[type[Server], Mapping[str, str]] = {
     },
     PostgreSQL: {"shared_buffers": "128MB", "fsync": "on"},
 }
-#: At least so many times as fast as the vendor's way, for a whole archive.
+#: The goals of a whole archive: how many times as fast as the vendor's way.
 WHOLE = {MySQL: 4.5, MariaDB: 6, PostgreSQL: 10}
 
 

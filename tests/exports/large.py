@@ -143,7 +143,7 @@ def export(
     database: str = "shop",
     **dialect: Any,
 ) -> Export:
-    """The wide table of so many rows in so many files, about 300 bytes each, and small tables of 30 bytes a row."""
+    """The wide table, with that number of rows of about 300 bytes in that number of files, and small tables of 30 bytes a row."""
     language: Any = LANGUAGES[engine]
     wide = _wide_of_postgresql() if engine == "postgresql" else _wide_of_mysql()
     wide.rows, wide.parts = WideRows(range(1, rows + 1)), parts

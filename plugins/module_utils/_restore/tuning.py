@@ -28,7 +28,7 @@ BATCH_SIZE = 2 << 20
 #: Tables of such a transaction. Each has a statement of its own, and a kill repeats all of them.
 BATCH_TABLES = 16
 
-#: Transactions that another one was in the way of are tried so often, after a pause that grows by so many seconds.
+#: Attempts of a transaction that another one blocks, and the seconds by which the pause between two of them grows.
 MAX_ATTEMPTS = 5
 RETRY_PAUSE = 0.2
 #: A database is renamed when the last session in it has ended, which takes the server a moment after the client has.

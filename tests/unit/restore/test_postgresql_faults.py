@@ -216,7 +216,7 @@ def test_a_restore_that_lost_rows_since_is_not_done(postgresql: PostgreSQL, tmp_
     assert "does not exist any more" in failed(made, RestoreConflictError)
 
 
-# What is there already
+# What exists before the restore
 
 
 def test_tables_of_others_are_not_touched(postgresql: PostgreSQL, tmp_path: Path) -> None:
