@@ -46,8 +46,6 @@ class TableProgress:
     #: Bytes that this run loaded.
     size: int = 0
     verified: t.Optional[Verified] = None
-    #: Whether a thread does something with it that takes long.
-    activity: str = ""
 
 
 class Loader:
@@ -177,6 +175,7 @@ class Loader:
                 progress.warnings += one.warnings
                 progress.seconds += seconds
                 progress.size += len(piece.data)
+                progress.state = State.LOADING
                 progress.pieces_left -= 1
                 if not progress.pieces_left:
                     # Before pieces of other tables, so that keys are made while those are loaded.

@@ -14,9 +14,13 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._files.errors import DestinationError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore import mysql_store
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Space
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
+    RestoreConflictError,
+    VerificationError,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLSession
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import Progress
 from exports import mysql_tables, postgresql_tables
 from restores import MySQLTarget, PostgreSQLTarget, archive, restoration, restore
@@ -290,3 +294,34 @@ def test_a_table_whose_pieces_are_forgotten_is_not_done(mysql_server: Any, tmp_p
         assert again
         assert again.tables[number].state is State.PLANNED
         assert not [key for key in again.pieces if key.table == number]
+
+
+class Breaking(MySQLSession):
+    """Loads once, and then fails."""
+
+    loads = 0
+
+    def load(self, pieces: Any, plan: Any) -> Any:
+        self.loads += 1
+        if self.loads == 2:
+            raise VerificationError("no more")
+        return super().load(pieces, plan)
+
+
+def test_a_table_that_is_half_in_is_said_to_be_loading(mariadb: Any, tmp_path: Path) -> None:
+    class BreakingServer(MySQLServer):
+        def session(self) -> Breaking:
+            return Breaking(self._options)
+
+    class Target(MySQLTarget):
+        def connected(self) -> MySQLServer:
+            return BreakingServer(super().connected()._options)
+
+    source = archive(mysql_tables.export(), tmp_path)
+    target = Target(mariadb, time_zone="+00:00")
+    with restoration(target, source, tables=["shop.orders"], piece_size=64, threads=1) as one:
+        with pytest.raises(VerificationError, match="no more"):
+            one.run()
+        (orders,) = one.outcome.tables
+        assert 0 < orders.rows < orders.plan.source.records
+        assert orders.state is State.LOADING
