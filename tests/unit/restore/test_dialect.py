@@ -14,36 +14,15 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import (
     Column,
     ColumnKind,
-    DatabaseStructure,
     DataFormat,
     Dialect,
     Null,
     TableStructure,
 )
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.scanner import FileScan, FileScanner
-
-
-class MySQLLike(Grammar):
-    engine = "MySQL"
-    has_schemas = False
-    table_files = ("structure.sql",)
-    has_escapes = True
-    null = Null.BACKSLASH_N
-    binary_prefix = ""
-
-    def parse_database(self, text: str, directory: str) -> DatabaseStructure:
-        raise NotImplementedError
-
-    def parse_table(self, texts: Any, directory: str) -> TableStructure:
-        raise NotImplementedError
-
-
-class PostgreSQLLike(MySQLLike):
-    engine = "PostgreSQL"
-    has_escapes = False
-    null = Null.EMPTY
-    binary_prefix = "\\x"
-
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.statements import count_rows
 
 COLUMNS = (
     Column("id", "int", ColumnKind.OTHER),
@@ -51,7 +30,7 @@ COLUMNS = (
     Column("bytes", "blob", ColumnKind.BINARY),
 )
 STRUCTURE = TableStructure("t", COLUMNS, ("id",), ("PRIMARY",))
-MYSQL, POSTGRESQL = MySQLLike(), PostgreSQLLike()
+MYSQL, POSTGRESQL = MySQLGrammar(), PostgresqlGrammar()
 
 
 def scanned(
@@ -191,7 +170,8 @@ def test_samples_are_spread_over_the_file_with_both_ends() -> None:
 
 @pytest.mark.parametrize("data", [b"INSERT INTO `t` VALUES (1,'a;\nb(',0x00),(2,'',CONCAT('(','x'));\n"])
 def test_rows_of_sql_are_counted(data: bytes) -> None:
-    assert scanned(data, format=DataFormat.SQL)[True].file.records == 2
+    # Whatever the values are: an engine may refuse the function.
+    assert count_rows(data, "0.sql", 0, True) == 2
 
 
 @pytest.mark.parametrize(
