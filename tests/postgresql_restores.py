@@ -15,21 +15,21 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members i
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Null
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.planning import PlanOptions, Selection
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgresqlLogin
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgresqlOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgresqlServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgreSQLLogin
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import Outcome, Request, Restoration
 from databases import PostgreSQL
 from exports import Export, Table, unpack
 from psycopg import sql
 
-DEFAULTS = PostgresqlOptions()
+DEFAULTS = PostgreSQLOptions()
 DRIVERS = ("psycopg", "psycopg2")
 
 
-def login(server: PostgreSQL, **changes: Any) -> PostgresqlLogin:
-    made = PostgresqlLogin(
+def login(server: PostgreSQL, **changes: Any) -> PostgreSQLLogin:
+    made = PostgreSQLLogin(
         login_user=server.user,
         login_password=server.password,
         login_unix_socket=server.socket,
@@ -43,8 +43,8 @@ class Restore:
     """A restore, which can be run several times."""
 
     source: Path
-    login: PostgresqlLogin
-    options: PostgresqlOptions = DEFAULTS
+    login: PostgreSQLLogin
+    options: PostgreSQLOptions = DEFAULTS
     rename: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tables: tuple[str, ...] = ()
     on_existing: str = "error"
@@ -61,7 +61,7 @@ class Restore:
 
     def restoration(self, watch: Any = lambda progress: None) -> Restoration:
         self.members = open_members(str(self.source))
-        self.server = PostgresqlServer(self.login, self.options)
+        self.server = PostgreSQLServer(self.login, self.options)
         request = Request(
             Selection(tables=self.tables),
             PlanOptions(self.piece_size, self.rename, self.defers_keys, {}, has_checksums=self.has_checksums),
@@ -71,7 +71,7 @@ class Restore:
             self.on_existing,
             self.threads,
         )
-        return Restoration(self.members, PostgresqlGrammar(), self.server, request, watch)
+        return Restoration(self.members, PostgreSQLGrammar(), self.server, request, watch)
 
     def run(self, watch: Any = lambda progress: None) -> Outcome:
         restoration = self.restoration(watch)

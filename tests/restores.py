@@ -17,10 +17,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_gra
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.planning import PlanOptions, Selection
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgresqlLogin
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgresqlOptions
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgresqlServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgreSQLLogin
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import (
     Outcome,
     Progress,
@@ -63,17 +63,17 @@ class MySQLTarget:
 class PostgreSQLTarget:
     """A PostgreSQL server that tests restore into."""
 
-    grammar: type[Grammar] = PostgresqlGrammar
+    grammar: type[Grammar] = PostgreSQLGrammar
 
     def __init__(self, server: Any, **options: Any) -> None:
         self.server = server
         self.options = options
 
-    def connected(self) -> PostgresqlServer:
-        login = PostgresqlLogin(
+    def connected(self) -> PostgreSQLServer:
+        login = PostgreSQLLogin(
             login_user=self.server.user, login_password=self.server.password or "", login_unix_socket=self.server.socket
         )
-        return PostgresqlServer(login, PostgresqlOptions(**self.options))
+        return PostgreSQLServer(login, PostgreSQLOptions(**self.options))
 
     def query(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         with closing(self.server.connect(dbname=database, autocommit=True)) as connection:

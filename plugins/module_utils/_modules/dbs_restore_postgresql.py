@@ -15,10 +15,10 @@ from .._base.errors import ConfigurationError
 from .._base.text import hide
 from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.runner import ModuleSpec
-from .._restore.postgresql_connection import PostgresqlLogin
-from .._restore.postgresql_creation import PostgresqlOptions
-from .._restore.postgresql_grammar import PostgresqlGrammar
-from .._restore.postgresql_server import PostgresqlServer
+from .._restore.postgresql_connection import PostgreSQLLogin
+from .._restore.postgresql_creation import PostgreSQLOptions
+from .._restore.postgresql_grammar import PostgreSQLGrammar
+from .._restore.postgresql_server import PostgreSQLServer
 from .restore import RESTORE_SPEC, RestoreRunner, check_file
 
 _SSL_MODES = Choices(
@@ -48,21 +48,21 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 class RestorePostgreSQL(RestoreRunner):
     SPEC = ModuleSpec(ARGUMENT_SPEC)
-    GRAMMAR = PostgresqlGrammar
+    GRAMMAR = PostgreSQLGrammar
     LEFT_OUT = ("CHECK constraints", "views", "functions", "triggers")
 
     def data_options_of(self, options: Options) -> dict[str, t.Any]:
         return {"owner": options["owner"], "session_role": options["session_role"]}
 
-    def server_of(self, options: Options) -> PostgresqlServer:
+    def server_of(self, options: Options) -> PostgreSQLServer:
         for old in options["rename"]:
             if "." in old:
                 raise ConfigurationError(
                     f"rename has {old!r}: give names of databases, as tables of PostgreSQL keep theirs."
                 )
-        return PostgresqlServer(
+        return PostgreSQLServer(
             _login(options),
-            PostgresqlOptions(
+            PostgreSQLOptions(
                 options["owner"] or "",
                 tuple(options["extensions"]),
                 _memory(options["maintenance_work_mem"]),
@@ -71,8 +71,8 @@ class RestorePostgreSQL(RestoreRunner):
         )
 
 
-def _login(options: Options) -> PostgresqlLogin:
-    return PostgresqlLogin(
+def _login(options: Options) -> PostgreSQLLogin:
+    return PostgreSQLLogin(
         login_user=options["login_user"] or "",
         login_password=options["login_password"] or "",
         login_host=options["login_host"] or "",

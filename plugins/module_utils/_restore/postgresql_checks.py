@@ -15,9 +15,9 @@ from .._base.text import printable
 from . import tuning
 from .model import Plan
 from .postgresql_connection import Connection
-from .postgresql_creation import PostgresqlOptions
+from .postgresql_creation import PostgreSQLOptions
 from .postgresql_names import structure_of
-from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema
+from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema
 
 #: Encodings that have all characters that a backup can have.
 _ENCODINGS = ("UTF8",)
@@ -27,7 +27,7 @@ def check(
     first: Connection,
     databases: t.Mapping[str, t.Optional[Connection]],
     plan: Plan,
-    options: PostgresqlOptions,
+    options: PostgreSQLOptions,
 ) -> list[str]:
     """Check what the plan needs. ``databases``: those of the plan; None for one that does not exist.
 
@@ -43,13 +43,13 @@ def check(
     return list(_warnings(plan, options))
 
 
-def _warnings(plan: Plan, options: PostgresqlOptions) -> t.Iterator[str]:
+def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:
     """Say what of the structures is not restored."""
     left_out: dict[str, None] = {}
     owners: dict[str, None] = {}
     for database in plan.databases.values():
         for one in (database, *database.schemas):
-            if isinstance(one, (PostgresqlDatabase, PostgresqlSchema)):
+            if isinstance(one, (PostgreSQLDatabase, PostgreSQLSchema)):
                 left_out.update(dict.fromkeys(one.left_out))
                 owners.update(dict.fromkeys(filter(None, (one.owner,))))
     for table in plan.tables:
@@ -102,13 +102,13 @@ def _check_owner(first: Connection, owner: str) -> None:
         )
 
 
-def _check_extensions(first: Connection, plan: Plan, options: PostgresqlOptions) -> None:
+def _check_extensions(first: Connection, plan: Plan, options: PostgreSQLOptions) -> None:
     needed: dict[str, None] = {}
     for database in plan.databases.values():
-        if isinstance(database, PostgresqlDatabase):
+        if isinstance(database, PostgreSQLDatabase):
             needed.update(dict.fromkeys(database.extensions))
         for schema in database.schemas:
-            if isinstance(schema, PostgresqlSchema):
+            if isinstance(schema, PostgreSQLSchema):
                 needed.update(dict.fromkeys(schema.extensions))
     for table in plan.tables:
         needed.update(dict.fromkeys(structure_of(table).extensions))
@@ -141,7 +141,7 @@ def _check_creation(first: Connection, name: str, plan: Plan) -> None:
         )
     structure = plan.databases[name]
     collations = {structure.collation}
-    if isinstance(structure, PostgresqlDatabase):
+    if isinstance(structure, PostgreSQLDatabase):
         collations.add(structure.ctype)
     known = first.execute(
         "SELECT collcollate::text FROM pg_catalog.pg_collation UNION SELECT datcollate::text FROM pg_catalog.pg_database"

@@ -46,7 +46,7 @@ Operation = t.Union[str, t.Callable[[Refusal], str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class PostgresqlLogin:
+class PostgreSQLLogin:
     """How to log in, by the names that community.postgresql has for it. Empty values are left to libpq.
 
     ``connect_params``: further parameters of libpq, which have precedence.
@@ -124,7 +124,7 @@ class Connection:
     """
 
     def __init__(
-        self, login: PostgresqlLogin, database: str, show_data: bool = False
+        self, login: PostgreSQLLogin, database: str, show_data: bool = False
     ) -> None:
         self.database = database
         self._login = login
@@ -141,7 +141,7 @@ class Connection:
             self.close()
             raise
 
-    def _prepare(self, login: PostgresqlLogin) -> None:
+    def _prepare(self, login: PostgreSQLLogin) -> None:
         for name, value in _SETTINGS.items():
             self.execute("SELECT set_config(%s, %s, false)", name, value)
         if login.session_role:

@@ -17,12 +17,12 @@ from .model import DatabaseStructure, Plan, TablePlan
 from .postgresql_connection import Connection
 from .postgresql_indexing import FOREIGN_KEYS, OWN_KEYS, KeyMaker, look_in
 from .postgresql_names import place_of, relations, renames_of, structure_of
-from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema, Script
+from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema, Script
 from .postgresql_tokens import QualifiedName, quote
 from .postgresql_verification import recount
 
 
-class PostgresqlOptions(t.NamedTuple):
+class PostgreSQLOptions(t.NamedTuple):
     """Options of the restore. ``owner``: of all that is made; empty for the role that makes it.
 
     ``extensions``: those that may be created. ``maintenance_work_mem``: as the server's setting is written.
@@ -43,7 +43,7 @@ def create_database(
     ]
     if structure.collation:
         words.append(f"LC_COLLATE {_literal(structure.collation)}")
-    ctype = structure.ctype if isinstance(structure, PostgresqlDatabase) else ""
+    ctype = structure.ctype if isinstance(structure, PostgreSQLDatabase) else ""
     if ctype or structure.collation:
         words.append(f"LC_CTYPE {_literal(ctype or structure.collation)}")
     if owner:
@@ -59,7 +59,7 @@ class Creation:
     """Makes what a plan has in one database."""
 
     def __init__(
-        self, connection: Connection, plan: Plan, options: PostgresqlOptions
+        self, connection: Connection, plan: Plan, options: PostgreSQLOptions
     ) -> None:
         self._connection = connection
         self._plan = plan
@@ -78,10 +78,10 @@ class Creation:
             (one for one in self._plan.backup.databases if one.name == self._source),
             DatabaseStructure(self._source),
         )
-        schemas = [one for one in structure.schemas if isinstance(one, PostgresqlSchema)]
+        schemas = [one for one in structure.schemas if isinstance(one, PostgreSQLSchema)]
         used = {table.place.schema for table in self._tables}
         extensions = (
-            structure.extensions if isinstance(structure, PostgresqlDatabase) else ()
+            structure.extensions if isinstance(structure, PostgreSQLDatabase) else ()
         )
         for schema in sorted(used):
             self._create_schema(schema)

@@ -22,12 +22,12 @@ from .postgresql_statements import (
     take_sequence,
     take_type,
 )
-from .postgresql_structure import PostgresqlDatabase, PostgresqlSchema
+from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema
 from .postgresql_table import TableReader
 from .postgresql_tokens import QualifiedName, split
 
 
-class PostgresqlGrammar(Grammar):
+class PostgreSQLGrammar(Grammar):
     """How the exports of PostgreSQL are written."""
 
     engine = "PostgreSQL"
@@ -57,7 +57,7 @@ class PostgresqlGrammar(Grammar):
             ):
                 left_out.append(left_out_of(statement))
         locale = options.get("LOCALE", "")
-        return PostgresqlDatabase(
+        return PostgreSQLDatabase(
             name,
             charset=options.get("ENCODING", ""),
             collation=options.get("LC_COLLATE", locale),
@@ -91,7 +91,7 @@ class PostgresqlGrammar(Grammar):
                 or is_without_effect(statement)
             ):
                 left_out.append(left_out_of(statement))
-        return PostgresqlSchema(
+        return PostgreSQLSchema(
             name,
             owner=owner,
             scripts=tuple(types),

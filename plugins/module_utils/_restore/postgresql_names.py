@@ -12,13 +12,13 @@ import typing as t
 
 from .model import Plan, TablePlan
 from .postgresql_connection import Connection
-from .postgresql_structure import ATTACH, PostgresqlTable, Rename
+from .postgresql_structure import ATTACH, PostgreSQLTable, Rename
 from .postgresql_tokens import QualifiedName, quote
 
 
-def structure_of(table: TablePlan) -> PostgresqlTable:
+def structure_of(table: TablePlan) -> PostgreSQLTable:
     structure = table.structure
-    return t.cast(PostgresqlTable, structure)
+    return t.cast(PostgreSQLTable, structure)
 
 
 def place_of(table: TablePlan) -> str:

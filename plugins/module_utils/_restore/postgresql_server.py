@@ -22,10 +22,10 @@ from .errors import DatabaseError, RestoreConflictError
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .planning import name_beside
 from .postgresql_checks import check
-from .postgresql_connection import Connection, PostgresqlLogin
-from .postgresql_creation import Creation, PostgresqlOptions, create_database
+from .postgresql_connection import Connection, PostgreSQLLogin
+from .postgresql_creation import Creation, PostgreSQLOptions, create_database
 from .postgresql_names import relations
-from .postgresql_session import PostgresqlSession
+from .postgresql_session import PostgreSQLSession
 from .postgresql_tokens import quote
 from .postgresql_verification import count
 
@@ -37,10 +37,10 @@ _SPACE = 1.5
 _IN_USE = "55006"
 
 
-class PostgresqlServer(Server):
+class PostgreSQLServer(Server):
     """A server. ``options``: how to restore."""
 
-    def __init__(self, login: PostgresqlLogin, options: PostgresqlOptions) -> None:
+    def __init__(self, login: PostgreSQLLogin, options: PostgreSQLOptions) -> None:
         self._login = login
         self._options = options
         self._connections: dict[str, Connection] = {}
@@ -148,8 +148,8 @@ class PostgresqlServer(Server):
             if store.exists(connection):
                 store.set_state(connection, restore_id, state)
 
-    def session(self) -> PostgresqlSession:
-        return PostgresqlSession(self._login, self._options)
+    def session(self) -> PostgreSQLSession:
+        return PostgreSQLSession(self._login, self._options)
 
     def complete(self, plan: Plan) -> None:
         for name in _databases(plan, "place"):

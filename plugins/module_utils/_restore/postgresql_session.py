@@ -16,8 +16,8 @@ from . import postgresql_store as store
 from .engine import Session
 from .errors import VerificationError
 from .model import Loaded, Piece, Plan, State, TablePlan, Verified
-from .postgresql_connection import Connection, PostgresqlLogin
-from .postgresql_creation import PostgresqlOptions
+from .postgresql_connection import Connection, PostgreSQLLogin
+from .postgresql_creation import PostgreSQLOptions
 from .postgresql_indexing import OWN_KEYS, KeyMaker
 from .postgresql_names import place_of, renames_of, sequences_of, structure_of
 from .postgresql_rows import describe, load_piece
@@ -25,10 +25,10 @@ from .postgresql_structure import Rename
 from .postgresql_verification import advance, verify
 
 
-class PostgresqlSession(Session):
+class PostgreSQLSession(Session):
     """Loads pieces. It has one connection, to the database of the last piece."""
 
-    def __init__(self, login: PostgresqlLogin, options: PostgresqlOptions) -> None:
+    def __init__(self, login: PostgreSQLLogin, options: PostgreSQLOptions) -> None:
         self._login = login
         self._options = options
         self._connection: t.Optional[Connection] = None

@@ -62,7 +62,7 @@ class Key:
 
 
 @dataclasses.dataclass(frozen=True)
-class PostgresqlDatabase(DatabaseStructure):
+class PostgreSQLDatabase(DatabaseStructure):
     """The structure of a database. ``extensions``: names of those that it needs."""
 
     ctype: str = ""
@@ -72,7 +72,7 @@ class PostgresqlDatabase(DatabaseStructure):
 
 
 @dataclasses.dataclass(frozen=True)
-class PostgresqlSchema(SchemaStructure):
+class PostgreSQLSchema(SchemaStructure):
     """The structure of a schema. ``scripts``: types and domains that tables need."""
 
     owner: str = ""
@@ -83,7 +83,7 @@ class PostgresqlSchema(SchemaStructure):
 
 
 @dataclasses.dataclass(frozen=True)
-class PostgresqlTable(TableStructure):
+class PostgreSQLTable(TableStructure):
     """The structure of a table.
 
     ``scripts``: what is made before the data, beginning with the table. ``made_keys``: keys in the

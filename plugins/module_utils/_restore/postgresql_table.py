@@ -23,7 +23,7 @@ from .postgresql_statements import (
     take_sequence,
     take_type,
 )
-from .postgresql_structure import ATTACH, Key, KeyKind, PostgresqlTable, Script
+from .postgresql_structure import ATTACH, Key, KeyKind, PostgreSQLTable, Script
 from .postgresql_tokens import QualifiedName, Statement, Token, parts, quote, split
 
 
@@ -68,7 +68,7 @@ class TableReader:
         elif not self._takes_other(statement):
             self._left_out.append(left_out_of(statement))
 
-    def result(self, directory: str) -> PostgresqlTable:
+    def result(self, directory: str) -> PostgreSQLTable:
         if self._name is None or not self._is_created:
             raise InvalidBackupError(
                 f"the structure of {directory!r} creates no table",
@@ -76,7 +76,7 @@ class TableReader:
             )
         # Foreign keys come last, as in the restore.
         keys = sorted(self._keys, key=lambda key: key.kind is KeyKind.FOREIGN)
-        return PostgresqlTable(
+        return PostgreSQLTable(
             self._name[1],
             tuple(self._columns),
             self._primary_key,

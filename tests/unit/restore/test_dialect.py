@@ -20,7 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
     TableStructure,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.scanner import FileScan, FileScanner
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.statements import count_rows
 
@@ -30,7 +30,7 @@ COLUMNS = (
     Column("bytes", "blob", ColumnKind.BINARY),
 )
 STRUCTURE = TableStructure("t", COLUMNS, ("id",), ("PRIMARY",))
-MYSQL, POSTGRESQL = MySQLGrammar(), PostgresqlGrammar()
+MYSQL, POSTGRESQL = MySQLGrammar(), PostgreSQLGrammar()
 
 
 def scanned(

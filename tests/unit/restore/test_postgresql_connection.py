@@ -20,15 +20,15 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import (
     Connection,
-    PostgresqlLogin,
+    PostgreSQLLogin,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgresqlOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_errors import (
     Refusal,
     error_of,
     without_values,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgresqlServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from databases import PostgreSQL
 from postgresql_restores import DRIVERS, login
 
@@ -41,7 +41,7 @@ def _driver(request: pytest.FixtureRequest) -> Any:
 
 
 def test_parameters_of_libpq() -> None:
-    made = PostgresqlLogin(
+    made = PostgreSQLLogin(
         login_user="me",
         login_password="secret word",
         login_host="localhost",
@@ -68,14 +68,14 @@ def test_parameters_of_libpq() -> None:
         "client_encoding": "UTF8",
     }
     assert "secret" not in repr(made)
-    assert PostgresqlLogin(login_host="db", login_unix_socket="/run").parameters("x")["host"] == "db"
-    assert "host" not in PostgresqlLogin().parameters("x")
+    assert PostgreSQLLogin(login_host="db", login_unix_socket="/run").parameters("x")["host"] == "db"
+    assert "host" not in PostgreSQLLogin().parameters("x")
 
 
 def test_no_driver() -> None:
     drivers = {"no_such_driver": postgresql_connection._Psycopg3}
     with patch.object(postgresql_connection, "_DRIVERS", drivers), pytest.raises(MissingLibraryError) as raised:
-        Connection(PostgresqlLogin(), "postgres")
+        Connection(PostgreSQLLogin(), "postgres")
     assert raised.value.library == "psycopg or psycopg2"
     assert "no_such_driver" in raised.value.trace
 
@@ -120,7 +120,7 @@ def test_memory_is_only_raised(postgresql: PostgreSQL) -> None:
 
 def test_an_old_server(postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql_server, "_MIN_VERSION", 990000)
-    server = PostgresqlServer(login(postgresql), PostgresqlOptions())
+    server = PostgreSQLServer(login(postgresql), PostgreSQLOptions())
     with pytest.raises(ConfigurationError) as raised:
         server.open()
     assert "version 99 or newer is needed" in str(raised.value)

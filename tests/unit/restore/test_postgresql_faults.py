@@ -19,7 +19,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     VerificationError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgresqlOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
 from databases import PostgreSQL
 from exports import Column, Database, Export, Table, Value, postgresql
 from postgresql_restores import DRIVERS, Restore, ask, login, restore
@@ -61,7 +61,7 @@ def test_a_value_that_does_not_fit_is_told_by_its_record(
         postgresql,
         driver=driver,
         piece_size=4096,
-        options=PostgresqlOptions(show_data=show_data),
+        options=PostgreSQLOptions(show_data=show_data),
     )
     message = failed(made)
     assert "load record 1502 of dt-export/shop/public/t/data/0.csv, column at, into shop.public.t" in message
@@ -304,9 +304,9 @@ def test_a_role_of_the_session(postgresql: PostgreSQL, tmp_path: Path, limited: 
 
 
 def test_an_owner(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
-    made = restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql, options=PostgresqlOptions(owner="nobody"))
+    made = restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql, options=PostgreSQLOptions(owner="nobody"))
     assert "owner 'nobody' is no role of the server" in failed(made, ConfigurationError)
-    made.options = PostgresqlOptions(owner="limited")
+    made.options = PostgreSQLOptions(owner="limited")
     made.run()
     query = """SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop' UNION ALL
         SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 's' UNION ALL
@@ -346,7 +346,7 @@ def test_an_extension(postgresql: PostgreSQL, tmp_path: Path) -> None:
     files["dt-export/shop/structure.sql"] += text.encode()
     made = restore(files, tmp_path, postgresql)
     assert "the extension 'citext', which is created only if it is allowed" in failed(made, ConfigurationError)
-    made.options = PostgresqlOptions(extensions=("citext",))
+    made.options = PostgreSQLOptions(extensions=("citext",))
     assert made.run().state is State.DONE
     assert ask(postgresql, "SELECT count(*) FROM public.t WHERE name = 'a'") == [(2,)]
 

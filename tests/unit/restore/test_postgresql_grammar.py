@@ -9,24 +9,24 @@ import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import InvalidBackupError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import ColumnKind
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_columns import kind_of
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgresqlGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_structure import (
     KeyKind,
-    PostgresqlDatabase,
-    PostgresqlSchema,
-    PostgresqlTable,
+    PostgreSQLDatabase,
+    PostgreSQLSchema,
+    PostgreSQLTable,
     Script,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_tokens import split
 from exports import postgresql_tables
 
-GRAMMAR = PostgresqlGrammar()
+GRAMMAR = PostgreSQLGrammar()
 
 
-def table(columns: str, *, name: str = "t", schema: str = "s", **files: str) -> PostgresqlTable:
+def table(columns: str, *, name: str = "t", schema: str = "s", **files: str) -> PostgreSQLTable:
     texts = {"column_structure.sql": columns} | {f"{key}_structure.sql": text for key, text in files.items()}
     found = GRAMMAR.parse_table(texts, name, schema)
-    assert isinstance(found, PostgresqlTable)
+    assert isinstance(found, PostgreSQLTable)
     return found
 
 
@@ -35,11 +35,11 @@ def sql(script: Script | None) -> str:
     return " ".join(script.render(lambda name: name).split())
 
 
-def keys(structure: PostgresqlTable) -> list[str]:
+def keys(structure: PostgreSQLTable) -> list[str]:
     return [sql(key.attach or key.script) for key in structure.made_keys]
 
 
-def columns(structure: PostgresqlTable) -> list[tuple[str, str]]:
+def columns(structure: PostgreSQLTable) -> list[tuple[str, str]]:
     return [(column.name, column.type) for column in structure.columns]
 
 
@@ -298,7 +298,7 @@ def test_a_name_that_is_not_that_of_the_directory_is_refused(name: str) -> None:
 def test_a_database() -> None:
     text = """CREATE DATABASE "sh op" WITH TEMPLATE = template0 OWNER = "me" ENCODING 'UTF8' LC_COLLATE = 'C' LC_CTYPE 'C.UTF-8';
     ALTER DATABASE "sh op" OWNER TO me; CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA public; REVOKE ALL ON DATABASE x FROM y"""
-    assert GRAMMAR.parse_database(text, "shop") == PostgresqlDatabase(
+    assert GRAMMAR.parse_database(text, "shop") == PostgreSQLDatabase(
         "sh op",
         charset="UTF8",
         collation="C",
@@ -307,14 +307,14 @@ def test_a_database() -> None:
         extensions=("citext",),
         left_out=('owner me of ALTER DATABASE "sh op" OWNER TO me', "REVOKE ALL ON DATABASE x FROM y"),
     )
-    assert GRAMMAR.parse_database("", "shop") == PostgresqlDatabase("shop")
+    assert GRAMMAR.parse_database("", "shop") == PostgreSQLDatabase("shop")
     assert GRAMMAR.parse_database("CREATE DATABASE x LOCALE 'C'", "shop").collation == "C"
 
 
 def test_a_schema() -> None:
     text = """CREATE SCHEMA IF NOT EXISTS "public" AUTHORIZATION me; CREATE TYPE mood AS ENUM ('a;b', 'c');
     CREATE DOMAIN d AS text CHECK (value <> ';'); CREATE SEQUENCE x START 5"""
-    assert GRAMMAR.parse_schema(text, "public") == PostgresqlSchema(
+    assert GRAMMAR.parse_schema(text, "public") == PostgreSQLSchema(
         "public",
         owner="me",
         scripts=("CREATE TYPE mood AS ENUM ('a;b', 'c')", "CREATE DOMAIN d AS text CHECK (value <> ';')"),

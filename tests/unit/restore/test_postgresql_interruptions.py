@@ -20,7 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     DatabaseError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Piece, PieceKey, Plan, State
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_session import PostgresqlSession
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_session import PostgreSQLSession
 from databases import PostgreSQL, Server
 from exports import Column, Database, Export, Table, postgresql
 from postgresql_restores import DRIVERS, Restore, ask, restore
@@ -153,10 +153,10 @@ def test_a_run_that_is_ended(postgresql: PostgreSQL, tmp_path: Path, driver: str
 
 
 @pytest.fixture
-def session(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[PostgresqlSession, Plan]]:
+def session(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[PostgreSQLSession, Plan]]:
     made = restore(tables(), tmp_path, postgresql)
     plan = prepared(made)
-    session = PostgresqlSession(made.login, made.options)
+    session = PostgreSQLSession(made.login, made.options)
     yield session, plan
     session.close()
 
@@ -173,7 +173,7 @@ def waits(server: PostgreSQL) -> bool:
 
 
 def test_a_session_of_a_killed_run_that_is_still_at_work(
-    postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]
+    postgresql: PostgreSQL, session: tuple[PostgreSQLSession, Plan]
 ) -> None:
     loader, plan = session
     loaded: list[Any] = []
@@ -192,7 +192,7 @@ def test_a_session_of_a_killed_run_that_is_still_at_work(
     assert ask(postgresql, ALL.format("first"))[0][0] == 3000
 
 
-def test_a_deadlock_can_be_repeated(postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]) -> None:
+def test_a_deadlock_can_be_repeated(postgresql: PostgreSQL, session: tuple[PostgreSQLSession, Plan]) -> None:
     loader, plan = session
     both = [piece(plan, 0), piece(plan, 1)]
     errors: list[BaseException] = []
@@ -220,7 +220,7 @@ def test_a_deadlock_can_be_repeated(postgresql: PostgreSQL, session: tuple[Postg
 
 
 def test_a_lock_that_is_not_given(
-    postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan], monkeypatch: pytest.MonkeyPatch
+    postgresql: PostgreSQL, session: tuple[PostgreSQLSession, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loader, plan = session
     monkeypatch.setitem(postgresql_connection._SETTINGS, "lock_timeout", "1ms")
@@ -233,7 +233,7 @@ def test_a_lock_that_is_not_given(
     assert "load records 1 to 3000 of dt-export/shop/public/first/data/0.csv" in str(raised.value)
 
 
-def test_a_piece_is_loaded_once(postgresql: PostgreSQL, session: tuple[PostgresqlSession, Plan]) -> None:
+def test_a_piece_is_loaded_once(postgresql: PostgreSQL, session: tuple[PostgreSQLSession, Plan]) -> None:
     loader, plan = session
     for _again in range(3):
         assert [one.rows for one in loader.load([piece(plan, 0)], plan)] == [3000]
@@ -242,7 +242,7 @@ def test_a_piece_is_loaded_once(postgresql: PostgreSQL, session: tuple[Postgresq
     assert ask(postgresql, "SELECT count(*) FROM pg_index WHERE indrelid = 'public.first'::regclass") == [(1,)]
 
 
-def test_a_session_that_is_canceled_does_nothing_more(session: tuple[PostgresqlSession, Plan]) -> None:
+def test_a_session_that_is_canceled_does_nothing_more(session: tuple[PostgreSQLSession, Plan]) -> None:
     loader, plan = session
     loader.load([piece(plan, 0)], plan)
     loader.cancel()
