@@ -15,8 +15,7 @@ from .errors import VerificationError
 from .loader import Loader
 from .model import DataFile, DataFormat, Piece, PieceKey, Plan, RestoreRecord
 from .pieces import Cutter
-from .records import commas_of, first_record
-from .statements import count_rows
+from .records import first_record
 
 
 class Feeder:
@@ -52,16 +51,18 @@ class Feeder:
         table, file = found
         number = record = 0
         for data in self._cut(file, content):
+            if number == file.pieces:
+                raise _changed(member)
+            # As the first pass has counted them. The server counts what it loads, too.
+            records = file.piece_records[number]
             key = PieceKey(table.number, file.number, number)
-            records, body = self._body(file, number, data)
             if key not in self._known:
+                body = self._body(file, number, data)
                 self._add(Piece(key, table, file, record + 1, records, body))
             number += 1
             record += records
-        if number != file.pieces or record != file.records:
-            raise VerificationError(
-                f"{member} has other records than when it was read first"
-            )
+        if number != file.pieces:
+            raise _changed(member)
 
     def flush(self) -> None:
         """Hand over the pieces that were kept back."""
@@ -83,14 +84,11 @@ class Feeder:
         is_sql = file.format is DataFormat.SQL
         return self._sql_has_escapes if is_sql else self._plan.dialect.has_escapes
 
-    def _body(self, file: DataFile, number: int, data: bytes) -> tuple[int, bytes]:
-        """Return the records of a piece, and the piece without a header."""
-        has_escapes = self._has_escapes(file)
-        if file.format is DataFormat.SQL:
-            return count_rows(data, file.member, 0, has_escapes), data
+    def _body(self, file: DataFile, number: int, data: bytes) -> bytes:
+        """Return a piece without a header."""
         if file.format is DataFormat.CSV_WITH_HEADER and number == 0:
-            data = data[len(first_record(data, has_escapes)) :]
-        return len(commas_of(data, has_escapes)) if data else 0, data
+            return data[len(first_record(data, self._has_escapes(file))) :]
+        return data
 
     def _add(self, piece: Piece) -> None:
         """Keep pieces of small tables until there are enough for a transaction."""
@@ -101,3 +99,7 @@ class Feeder:
         size = sum(len(one.data) for one in self._batch)
         if size >= tuning.BATCH_SIZE or len(self._batch) >= tuning.BATCH_TABLES:
             self.flush()
+
+
+def _changed(member: str) -> VerificationError:
+    return VerificationError(f"{member} has other records than when it was read first")

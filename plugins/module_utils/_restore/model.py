@@ -131,7 +131,7 @@ class Sample:
 class DataFile:
     """A data file. ``number``: its place among those of its table. ``member``: its name in the source.
 
-    ``columns``: names of those that it has, in order; empty for SQL.
+    ``columns``: names of those that it has, in order; empty for SQL. ``piece_records``: the number of records of each piece.
     """
 
     number: int
@@ -139,8 +139,15 @@ class DataFile:
     format: DataFormat
     size: int
     columns: tuple[str, ...]
-    records: int
-    pieces: int
+    piece_records: tuple[int, ...]
+
+    @property
+    def records(self) -> int:
+        return sum(self.piece_records)
+
+    @property
+    def pieces(self) -> int:
+        return len(self.piece_records)
 
 
 @dataclasses.dataclass(frozen=True)

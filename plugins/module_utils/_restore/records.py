@@ -13,6 +13,7 @@ single calls of methods of ``bytes``, which work at the speed of memory.
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 
@@ -44,6 +45,8 @@ _ESCAPES = {
     b"t": b"\t",
     b"Z": b"\x1a",
 }
+#: Where the first and the last record are looked for at first, in bytes: in most files they are shorter.
+_WINDOW = 8 << 10
 #: What a writer that escapes puts behind a backslash.
 _KNOWN_ESCAPE = rb'\\[0bnrtZN\\"\'\n,]'
 #: An escape, or a doubled quote.
@@ -53,7 +56,8 @@ _BACKSLASH_PAIR = re.compile(rb"\\.", re.DOTALL)
 
 def masked(data: bytes, has_escapes: bool) -> bytes:
     """Return the data, of the same length, without escaped quotes and newlines."""
-    if has_escapes and b"\\" in data:
+    # Most have none, but for those of NULL, and a search is faster than copies.
+    if has_escapes and (b'\\"' in data or b"\\\n" in data):
         # Pairs first: the second backslash of a pair escapes nothing.
         data = data.replace(b"\\\\", b"xx").replace(b'\\"', b"xx").replace(b"\\\n", b"xx")
     return data
@@ -200,22 +204,63 @@ def has_unknown_escape(data: bytes) -> bool:
 
 def first_record(data: bytes, has_escapes: bool) -> bytes:
     """Return the first record, with its newline if it has one."""
-    plain = masked(data, has_escapes)
+    size = _WINDOW
+    while size < len(data):
+        end = _end_of_first(masked(data[:size], has_escapes))
+        if end:
+            return data[:end]
+        size *= 2
+    return data[: _end_of_first(masked(data, has_escapes)) or len(data)]
+
+
+def _end_of_first(plain: bytes) -> int:
+    """Return where the first record ends; 0 if it does not."""
     end = -1
     quotes = 0
     while True:
         begin, end = end + 1, plain.find(b"\n", end + 1)
         if end < 0:
-            return data
+            return 0
         quotes += plain.count(b'"', begin, end)
         if quotes % 2 == 0:
-            return data[: end + 1]
+            return end + 1
 
 
 def last_record(data: bytes, has_escapes: bool) -> bytes:
     """Return the last record of whole records."""
     body = data[:-1] if data.endswith(b"\n") else data
+    size = _WINDOW
+    while size < len(body):
+        begin = len(body) - size
+        # Which backslash of several escapes is seen from the first one.
+        while begin and body[begin - 1 : begin] == b"\\":
+            begin -= 1
+        end = end_of_records(body[begin:], has_escapes)
+        if end:
+            return data[begin + end :]
+        size *= 2
     return data[end_of_records(body, has_escapes) :]
+
+
+def fields_of(plain: bytes, columns: t.Sequence[int]) -> list[bytes]:
+    """Return the fields of these columns of masked records, with their quotes.
+
+    All records have as many fields as is needed.
+    """
+    found = _picking(tuple(columns)).findall(plain)
+    if len(columns) == 1:
+        return t.cast("list[bytes]", found)
+    return [field for record in found for field in record]
+
+
+@functools.lru_cache(maxsize=64)
+def _picking(columns: tuple[int, ...]) -> re.Pattern[bytes]:
+    """Return the pattern of a record, with groups for these columns."""
+    field = rb'"[^"]*(?:""[^"]*)*"|[^,\n"]*'
+    parts = [
+        (b"(%s)" if i in columns else b"(?:%s)") % field for i in range(max(columns) + 1)
+    ]
+    return re.compile(b",".join(parts) + rb"(?:,(?:%s))*(?:\n|\Z)" % field)
 
 
 def values_of(record: bytes, dialect: Dialect) -> tuple[t.Optional[bytes], ...]:

@@ -25,6 +25,7 @@ from .records import (
     Skeleton,
     commas_of,
     end_of_records,
+    fields_of,
     first_record,
     has_open_quote,
     has_unknown_escape,
@@ -144,7 +145,7 @@ class _Reading:
         self._structure = structure
         self._grammar = grammar
         self._records = 0
-        self._pieces = 0
+        self._piece_records: list[int] = []
         self._offset = 0
         self._columns: tuple[str, ...] = ()
         #: Places of the text columns and of the binary ones.
@@ -158,10 +159,12 @@ class _Reading:
         new = copy.copy(self)
         new._samples = copy.deepcopy(self._samples)
         new._evidence = copy.deepcopy(self._evidence)
+        new._piece_records = list(self._piece_records)
         return new
 
     def add(self, piece: bytes) -> None:
         self._check_encoding(piece)
+        before = self._records
         if self._format is DataFormat.SQL:
             self._records += count_rows(
                 piece,
@@ -173,7 +176,7 @@ class _Reading:
             )
         else:
             self._add_records(piece)
-        self._pieces += 1
+        self._piece_records.append(self._records - before)
         self._offset += len(piece)
 
     def result(self, number: int, size: int, valid: frozenset[bool]) -> FileScan:
@@ -185,27 +188,29 @@ class _Reading:
             self._format,
             size,
             self._columns,
-            self._records,
-            self._pieces,
+            tuple(self._piece_records),
         )
         return FileScan(file, self._evidence, chosen if self._last else [])
 
     def _add_records(self, piece: bytes) -> None:
-        if has_open_quote(piece, self.has_escapes):
+        # Once for all that looks for quotes and ends of records.
+        plain = masked(piece, self.has_escapes)
+        if has_open_quote(plain, False):
             whole = piece[: end_of_records(piece, self.has_escapes)]
             record = self._records + len(commas_of(whole, self.has_escapes)) + 1
             raise self._invalid("a quote is not closed", record)
         body = piece
         if not self._columns:
             body = self._begin(piece)
+            plain = plain[len(piece) - len(body) :]
             self._sort_columns()
-        commas = commas_of(body, self.has_escapes) if body else []
+        commas = commas_of(plain, False) if body else []
         if commas and set(commas) != {len(self._columns) - 1}:
             raise self._ragged(body, commas)
         if not body:
             return
-        self._look_at(body)
-        self._check_binary(body)
+        self._look_at(body, plain)
+        self._check_binary(plain, len(commas))
         self._samples.add(
             RawSample(self._records + 1, first_record(body, self.has_escapes))
         )
@@ -292,7 +297,7 @@ class _Reading:
             hint="Check that it is not damaged, and that data and structure are of the same backup",
         )
 
-    def _look_at(self, body: bytes) -> None:
+    def _look_at(self, body: bytes, plain: bytes) -> None:
         """Collect what tells of the dialect."""
         found = self._evidence
         if b"\\" in body:
@@ -301,35 +306,52 @@ class _Reading:
             found.has_pairs = found.has_pairs or b"\\\\" in body
             found.has_escapes = found.has_escapes or bool(_ESCAPE.search(body))
         # All pieces at the beginning, as they tell most, and later ones with what is new.
-        new = [null for null in Null if null not in found.nulls and _may_hold(null, body)]
+        columns = len(self._columns)
+        new = [
+            null
+            for null in Null
+            if null not in found.nulls and _may_hold(null, body, columns)
+        ]
         if (
-            self._pieces >= tuning.PIECES_LOOKED_AT
+            len(self._piece_records) >= tuning.PIECES_LOOKED_AT
             and not new
-            and not may_have_stray_quotes(body, self.has_escapes)
+            and not may_have_stray_quotes(plain, False)
         ):
             return
-        skeleton = Skeleton.of(body, self.has_escapes)
+        skeleton = Skeleton.of(plain, False)
         if skeleton.stray_quote is not None:
             record = self._records + skeleton.stray_quote + 1
             raise self._invalid("a quote is in the middle of a field", record)
         found.has_quoted_empty = found.has_quoted_empty or skeleton.has_quoted_empty
         names = self._columns
-        for null in Null:
-            columns = skeleton.columns_with(null.token, tuning.RECORDS_LOOKED_AT)
-            if columns:
-                found.nulls.setdefault(null, set()).update(names[i] for i in columns)
+        for null in {*new, *found.nulls}:
+            places = skeleton.columns_with(null.token, tuning.RECORDS_LOOKED_AT)
+            if places:
+                found.nulls.setdefault(null, set()).update(names[i] for i in places)
         found.unquoted_text.update(
             names[i] for i in skeleton.unquoted(self._texts, tuning.RECORDS_LOOKED_AT)
         )
 
-    def _check_binary(self, body: bytes) -> None:
+    def _is_binary(self, plain: bytes, records: int) -> bool:
+        """Return whether the binary columns have what they should have. In doubt, they have not."""
+        prefix = re.escape(self._grammar.binary_prefix.encode())
+        is_valid = re.compile(rb'"?%s[0-9A-Fa-f]*"?|\\N|NULL|' % prefix).fullmatch
+        fields = fields_of(plain, self._binaries)
+        return (
+            len(fields) == records * len(self._binaries)
+            # All of those have an even length, with quotes or without.
+            and {len(field) % 2 for field in fields} <= {0}
+            and all(map(is_valid, fields))
+        )
+
+    def _check_binary(self, plain: bytes, records: int) -> None:
         """Refuse what the server would take for other bytes, or for NULL, without a word."""
-        if not self._binaries:
+        if not self._binaries or self._is_binary(plain, records):
             return
         prefix = self._grammar.binary_prefix
+        # Slower, but it knows the numbers of records.
         pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)")
         # A NULL has no quotes: in quotes it is a text, of which UNHEX makes NULL without a word.
-        plain = masked(body, self.has_escapes)
         for null in (Null.BACKSLASH_N, Null.WORD):
             plain = plain.replace(b'"' + null.token + b'"', b'"?"')
         # Older versions of Python refuse zero bytes, which can be in other columns.
@@ -345,12 +367,17 @@ class _Reading:
                     )
 
 
-def _may_hold(null: Null, body: bytes) -> bool:
+def _may_hold(null: Null, body: bytes, columns: int) -> bool:
     """Whether a field may be NULL in that notation: a quick look, which takes text in quotes for it, too."""
     token = null.token
+    if token and token not in body:
+        return False
+    if columns == 1:
+        return body.startswith(token + b"\n") or b"\n" + token + b"\n" in body + b"\n"
     return (
         b"," + token + b"," in body
         or b"," + token + b"\n" in body
         or b"\n" + token + b"," in body
         or body.startswith(token + b",")
+        or body.endswith(b"," + token)
     )
