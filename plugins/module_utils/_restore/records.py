@@ -45,7 +45,7 @@ _ESCAPES = {
     b"t": b"\t",
     b"Z": b"\x1a",
 }
-#: Where the first and the last record are looked for at first, in bytes: in most files they are shorter.
+#: Bytes in which the first and the last record are looked for at first: in most files they are shorter.
 _WINDOW = 8 << 10
 #: What a writer that escapes puts behind a backslash.
 _KNOWN_ESCAPE = rb'\\[0bnrtZN\\"\'\n,]'
@@ -202,14 +202,13 @@ def has_unknown_escape(data: bytes) -> bool:
     return len(_BACKSLASH_PAIR.findall(data)) != len(re.findall(_KNOWN_ESCAPE, data))
 
 
-def first_record(data: bytes, has_escapes: bool) -> bytes:
+def first_record(data: bytes, has_escapes: bool, window: int = _WINDOW) -> bytes:
     """Return the first record, with its newline if it has one."""
-    size = _WINDOW
-    while size < len(data):
-        end = _end_of_first(masked(data[:size], has_escapes))
+    while window < len(data):
+        end = _end_of_first(masked(data[:window], has_escapes))
         if end:
             return data[:end]
-        size *= 2
+        window *= 2
     return data[: _end_of_first(masked(data, has_escapes)) or len(data)]
 
 
@@ -226,20 +225,33 @@ def _end_of_first(plain: bytes) -> int:
             return end + 1
 
 
-def last_record(data: bytes, has_escapes: bool) -> bytes:
+def last_record(data: bytes, has_escapes: bool, window: int = _WINDOW) -> bytes:
     """Return the last record of whole records."""
     body = data[:-1] if data.endswith(b"\n") else data
-    size = _WINDOW
-    while size < len(body):
-        begin = len(body) - size
-        # Which backslash of several escapes is seen from the first one.
+    while window < len(body):
+        begin = len(body) - window
+        # Which of several backslashes escapes is seen from the first one on.
         while begin and body[begin - 1 : begin] == b"\\":
             begin -= 1
-        end = end_of_records(body[begin:], has_escapes)
-        if end:
-            return data[begin + end :]
-        size *= 2
-    return data[end_of_records(body, has_escapes) :]
+        last = _begin_of_last(masked(body[begin:], has_escapes))
+        if last:
+            return data[begin + last :]
+        window *= 2
+    return data[_begin_of_last(masked(body, has_escapes)) :]
+
+
+def _begin_of_last(plain: bytes) -> int:
+    """Return where the last record begins; 0 if that is not seen. From the end, quotes are known to be in pairs."""
+    end = len(plain)
+    quotes = 0
+    while True:
+        newline = plain.rfind(b"\n", 0, end)
+        if newline < 0:
+            return 0
+        quotes += plain.count(b'"', newline, end)
+        if quotes % 2 == 0:
+            return newline + 1
+        end = newline
 
 
 def fields_of(plain: bytes, columns: t.Sequence[int]) -> list[bytes]:
@@ -260,7 +272,8 @@ def _picking(columns: tuple[int, ...]) -> re.Pattern[bytes]:
     parts = [
         (b"(%s)" if i in columns else b"(?:%s)") % field for i in range(max(columns) + 1)
     ]
-    return re.compile(b",".join(parts) + rb"(?:,(?:%s))*(?:\n|\Z)" % field)
+    # A record can be empty, but not behind the last one.
+    return re.compile(rb"(?!\Z)" + b",".join(parts) + rb"(?:,(?:%s))*(?:\n|\Z)" % field)
 
 
 def values_of(record: bytes, dialect: Dialect) -> tuple[t.Optional[bytes], ...]:

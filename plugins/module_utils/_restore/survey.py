@@ -43,8 +43,9 @@ from .model import (
     TableName,
     TableStructure,
 )
+from .reading import FileScan
 from .records import values_of
-from .scanner import FileScan, FileScanner
+from .scanner import FileScanner
 from .statements import (
     is_database_structure,
     is_schema_structure,

@@ -21,7 +21,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.scanner import FileScan, FileScanner
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.reading import FileScan
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.scanner import FileScanner
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.statements import count_rows
 
 COLUMNS = (

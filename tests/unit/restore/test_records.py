@@ -15,9 +15,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.records i
     Skeleton,
     commas_of,
     end_of_records,
+    fields_of,
     first_record,
     has_unknown_escape,
     last_record,
+    masked,
     values_of,
     with_null,
 )
@@ -82,10 +84,44 @@ def test_pieces_are_whole_records_however_the_file_is_read(
     for piece in whole:
         at += len(piece)
         assert at in ends
-        assert first_record(piece, dialect.has_escapes) in records
-        assert last_record(piece, dialect.has_escapes) in records
         assert commas_of(piece, dialect.has_escapes) == [len(table[0]) - 1] * len(commas_of(piece, dialect.has_escapes))
     assert sum(len(commas_of(piece, dialect.has_escapes)) for piece in whole) == len(table)
+
+
+# The window begins within quotes.
+@example([(b"a\nb", None), (b'\n"\n', None)], DIALECTS[1], True, 5)
+@given(rows, dialects, st.booleans(), st.integers(1, 20))
+def test_the_first_and_the_last_record_are_found_in_any_window(
+    table: list[Values], dialect: Dialect, doubles: bool, window: int
+) -> None:
+    records = [written(values, dialect, doubles) for values in table]
+    data = b"".join(records)
+    for whole, last in ((data, records[-1]), (data[:-1], records[-1][:-1])):
+        assert first_record(whole, dialect.has_escapes, window) in (records[0], whole)
+        assert last_record(whole, dialect.has_escapes, window) == last
+    assert first_record(data, dialect.has_escapes, window) == records[0]
+
+
+@pytest.mark.parametrize("window", range(1, 12))
+def test_a_window_that_begins_between_backslashes(window: int) -> None:
+    assert last_record(b"1,a\n2,b\\\\\\\nc\n", True, window) == b"2,b\\\\\\\nc\n"
+
+
+@given(rows, dialects, st.booleans(), st.data())
+def test_fields_of_some_columns_are_found(
+    table: list[Values], dialect: Dialect, doubles: bool, draw: st.DataObject
+) -> None:
+    places = draw.draw(st.sets(st.sampled_from(range(len(table[0]))), min_size=1).map(sorted))
+    data = b"".join(written(values, dialect, doubles) for values in table)
+    fields = fields_of(masked(data, dialect.has_escapes), places)
+    assert len(fields) == len(table) * len(places)
+    wanted = [
+        b"N" if values[i] is None else b"%d" % len(written((values[i],), dialect, doubles))
+        for values in table
+        for i in places
+    ]
+    token = dialect.null.token
+    assert [b"N" if field == token else b"%d" % (len(field) + 1) for field in fields] == wanted
 
 
 @given(rows, dialects, st.booleans())
