@@ -115,29 +115,6 @@ def test_schemas_that_were_dropped_are_restored_again(postgresql: Any, tmp_path:
     target.check(postgresql_tables.export())
 
 
-# PostgreSQL
-
-POSTGRESQL_DIALECTS: list[dict[str, Any]] = [
-    {},
-    {"null": "NULL", "quoting": "all"},
-    {"null": "\\N"},
-    {"quoting": "needed", "sequences": "serial"},
-    {"format": "wh.csv", "sequences": "created"},
-    {"format": "sql", "generated": "structure"},
-]
-
-
-@pytest.mark.parametrize("dialect", POSTGRESQL_DIALECTS, ids=str)
-def test_every_value_comes_back_in_postgresql(postgresql: Any, tmp_path: Path, dialect: dict[str, Any]) -> None:
-    export = postgresql_tables.export(**dialect)
-    target = PostgreSQLTarget(postgresql)
-    source = archive(export, tmp_path, order="data first", tars=2)
-    outcome = restore(target, source, piece_size=64 << 10)
-    assert (outcome.changed, outcome.state) == (True, State.DONE)
-    target.check(export)
-    assert restore(target, source).changed is False
-
-
 # Tables that exist
 
 
