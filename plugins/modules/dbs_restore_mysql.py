@@ -159,8 +159,9 @@ notes:
   - C(LOAD DATA LOCAL) lets a server ask for any file that the user of the module can read. So the module uses it only over a socket, to this
     host, or over TLS with O(ca_cert).
   - On the databases with the tables, the user needs the privileges C(SELECT), C(INSERT) and C(CREATE), for keys after the data C(ALTER) and
-    C(INDEX), and to replace tables C(ALTER), C(DROP) and C(TRIGGER). On the database C(apsaradb_restore), the user needs C(SELECT), C(INSERT),
-    C(UPDATE), C(DELETE), C(CREATE) and C(CREATE TEMPORARY TABLES). The module names what is missing before it changes anything.
+    C(INDEX), for tables without transactions C(DROP), and to replace tables C(ALTER), C(DROP) and C(TRIGGER). On the database
+    C(apsaradb_restore), the user needs C(SELECT), C(INSERT), C(UPDATE), C(DELETE), C(CREATE) and C(CREATE TEMPORARY TABLES). The module
+    names what is missing before it changes anything.
   - Backups do not contain foreign keys, views, routines, triggers and CHECK constraints. See RV(left_out).
 author:
   - apsaradb.backup maintainers (@apsaradb-backup)

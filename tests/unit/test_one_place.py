@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.apsaradb.backup.plugins.doc_fragments import connection, location
+from ansible_collections.apsaradb.backup.plugins.doc_fragments import connection, location, restore
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive import decompression, formats
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.version import VERSION
+from ansible_collections.apsaradb.backup.plugins.module_utils._dbs.task import normalised
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules import (
     dbs_download_file,
     dbs_download_task_info,
@@ -28,7 +29,19 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.options im
     SHARED,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.query import QUERY_SPEC
-from ansible_collections.apsaradb.backup.plugins.modules import dbs_download_extract
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import (
+    mysql_connection,
+    mysql_privileges,
+    mysql_server,
+    postgresql_server,
+)
+from ansible_collections.apsaradb.backup.plugins.module_utils._transport import credentials
+from ansible_collections.apsaradb.backup.plugins.modules import (
+    dbs_download_extract,
+    dbs_restore_mysql,
+    dbs_restore_postgresql,
+)
+from ansible_collections.apsaradb.backup.plugins.modules import dbs_download_task_info as task_info
 from stand_in import FAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +85,24 @@ def test_the_oldest_ansible_core_is_the_same_everywhere() -> None:
     assert read("meta/runtime.yml")["requires_ansible"] == f">={oldest}.0"
     assert f"ansible-core ~= {oldest}.0\n" in (ROOT / "tests/ci/requirements-oldest.txt").read_text()
     assert re.findall(r"ansible-core (\d+\.\d+)", README) == [oldest, oldest]
+
+
+def test_the_oldest_database_servers_are_the_same_everywhere() -> None:
+    oldest = {name: f"{major}.{minor}" for name, (major, minor) in mysql_server._OLDEST.items()}
+    for name, version in oldest.items():
+        assert f"{name} server ({version} or newer)" in " ".join(dbs_restore_mysql.DOCUMENTATION.split())
+    postgresql = str(postgresql_server._MIN_VERSION // 10_000)
+    assert f"PostgreSQL server ({postgresql} or newer)" in " ".join(dbs_restore_postgresql.DOCUMENTATION.split())
+    said = f"MySQL {oldest['MySQL']}, MariaDB {oldest['MariaDB']} and PostgreSQL {postgresql}, and newer"
+    assert said in README
+
+
+# Results
+
+
+def test_every_field_of_a_task_is_documented() -> None:
+    documented = yaml.safe_load(task_info.RETURN)["download_tasks"]["contains"]
+    assert set(normalised({}, "rm-bp1abc", "cn-hangzhou")) <= set(documented)
 
 
 # Options
@@ -132,6 +163,27 @@ def test_each_option_that_has_a_variable_names_it() -> None:
     assert named == {name: name in SHARED for name in {**CONNECTION_SPEC, **FILES_SPEC}}
 
 
+def test_every_variable_with_a_part_of_a_key_is_documented() -> None:
+    (description,) = [
+        " ".join(option["description"])
+        for name, option in yaml.safe_load(connection.ModuleDocFragment.DOCUMENTATION)["options"].items()
+        if name == "access_key_id"
+    ]
+    for source in credentials._KEY_VARIABLES:
+        for variable in [name for part in source for name in part]:
+            assert f"E({variable})" in description
+            assert f"`{variable}`" in README
+
+
+def test_every_privilege_that_a_restore_needs_is_documented() -> None:
+    (notes,) = [note for note in yaml.safe_load(dbs_restore_mysql.DOCUMENTATION)["notes"] if "needs the priv" in note]
+    every = [one for name, one in vars(mysql_privileges).items() if isinstance(one, frozenset) and name[0] == "_"]
+    assert len(every) == 5
+    for privilege in frozenset().union(*every):
+        assert f"C({privilege})" in notes
+        assert re.search(rf"\b{privilege}\b", mysql_connection.PRIVILEGES_HINT)
+
+
 # Formats and faults
 
 
@@ -141,6 +193,7 @@ def test_every_format_of_archives_can_be_told_read_and_looked_up() -> None:
         assert format in decompression._DECOMPRESSORS
         assert format in formats._FORMATS.values() or format is formats.Format.TAR
         assert f"C(.{format.value})" in documented[0]
+        assert f"C(.{format.value})" in restore.ModuleDocFragment.DOCUMENTATION
         assert f"V({format.value})" in documented[1]["description"]
 
 

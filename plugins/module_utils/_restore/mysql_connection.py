@@ -58,6 +58,11 @@ _DATA = (
         r"\1…",
     ),
 )
+#: All that ``mysql_privileges`` checks. What it cannot see, the server refuses later.
+PRIVILEGES_HINT = (
+    "The user needs SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER, TRIGGER and CREATE TEMPORARY TABLES on "
+    "the databases of the restore and on apsaradb_restore: GRANT them"
+)
 _HINTS = {
     1045: "Check login_user and login_password",
     1227: "Grant the user the privilege, or leave binlog, local_infile and redo_log at their defaults",
@@ -195,10 +200,7 @@ class Connection:
             return self._lost(message, operation)
         hint = _HINTS.get(code, "")
         if code in _DENIED and not hint:
-            hint = (
-                "The user needs SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, INDEX, ALTER and CREATE TEMPORARY TABLES on "
-                "the databases of the restore and on apsaradb_restore: GRANT them"
-            )
+            hint = PRIVILEGES_HINT
         return DatabaseError(
             self.shown(message),
             code=str(code),

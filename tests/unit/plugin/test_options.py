@@ -169,16 +169,14 @@ def test_a_loopback_address_serves_for_all(endpoint: str, implied: str | None, m
 
 def arguments_of(module: str, directory: Path) -> dict[str, Any]:
     """With which a module asks the service, or does what it does without."""
-    return {
-        "dbs_backup_set_info": {"instance_name": INSTANCE},
+    more = {
         "dbs_download_extract": {"src": "/proc/none/archive", "dest": str(directory / "out")},
         "dbs_download_file": {"url": "http://127.0.0.1:9/x", "dest": str(directory / "file")},
         "dbs_download_location_info": {"instance_name": INSTANCE, "task_ids": "dt-one"},
-        "dbs_download_support_info": {"instance_name": INSTANCE},
         "dbs_download_task": {"instance_name": INSTANCE, "backup_set_id": "1", "format": "CSV"},
-        "dbs_download_task_info": {"instance_name": INSTANCE},
         "dbs_download_task_wait": {"instance_name": INSTANCE, "task_ids": "dt-one", "timeout": 0},
-    }[module]
+    }
+    return more.get(module, {"instance_name": INSTANCE})
 
 
 @pytest.mark.parametrize("option", sorted({*CONNECTION_SPEC, *ADDRESSES}))
