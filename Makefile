@@ -132,7 +132,7 @@ tests-campaign:
 	@$(call in,newest) $(STEP) $(PYTEST) -m campaign tests/unit
 
 tests-oldest:
-	@$(call in,oldest) $(STEP) $(PYTEST) -m 'not campaign and not slow' --ignore $(README) $(WITHOUT_ANSIBLE:%=--ignore tests/unit/%)
+	@$(call in,oldest) $(STEP) $(PYTEST) -m 'not campaign and not slow and not once' --ignore $(README) $(WITHOUT_ANSIBLE:%=--ignore tests/unit/%)
 
 # The newest ansible-core, and modules that run by the oldest Python for them, or by its own where there is no such.
 tests-target:

@@ -228,6 +228,7 @@ def test_from_an_instance_to_its_files(stocked: Any) -> None:
         assert secret not in output
 
 
+@pytest.mark.once
 def test_a_backup_set_whose_size_is_not_told(stocked: Any) -> None:
     stocked.service.add_backup(
         INSTANCE, backup_id="1482610099", started=stocked.service.clock.now(), extra={"BackupSize": None}
@@ -238,6 +239,7 @@ def test_a_backup_set_whose_size_is_not_told(stocked: Any) -> None:
     assert len(stocked.service.created) == 1
 
 
+@pytest.mark.once
 def test_a_failed_task_is_retried(stocked: Any) -> None:
     stocked.service.habits.life_cycle = [("running", 0.5), ("failed", None)]
     stocked.service.habits.retry_life_cycle = QUICK
@@ -246,11 +248,13 @@ def test_a_failed_task_is_retried(stocked: Any) -> None:
     assert ".tar.gz until 20" in output
 
 
+@pytest.mark.once
 def test_into_a_bucket(stocked: Any) -> None:
     output = create(stocked, "-e", "target_bucket=my-backups target_path=restore target_oss_region=cn-hangzhou")
     assert "oss://my-backups/restore" in output
 
 
+@pytest.mark.once
 def test_what_stops_it(stocked: Any) -> None:
     assert "give the ID of an instance, such as rm-bp1a2b3c4d5e6f7g8, with -e instance_name=" in stocked.run(
         "ansible-playbook", "apsaradb.backup.create_download", check=False

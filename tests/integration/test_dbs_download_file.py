@@ -115,6 +115,7 @@ def test_bad_input(large: Any, arguments: str, words: str) -> None:
     assert not large.service.calls
 
 
+@pytest.mark.once
 def test_what_the_service_says_of_a_task_without_files(large: Any) -> None:
     result = fetch(large, f"region=cn-hangzhou task_id=dt-none dest={large.dest}", check=False)
     assert result["error"]["kind"] == "location"
@@ -128,6 +129,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("refused_by", ["an error", "the state of the task"])
 def test_what_came_is_in_the_result_where_no_new_link_is_to_be_had(large: Any, refused_by: str) -> None:
     service, action = large.service, "DescribeDownloadBackupSetStorageInfo"
@@ -166,6 +168,7 @@ OUTAGES = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_an_outage_when_a_new_link_is_needed(large: Any, outage: str) -> None:
     """However little one request is repeated."""
@@ -179,6 +182,7 @@ def test_an_outage_when_a_new_link_is_needed(large: Any, outage: str) -> None:
     assert len(large.service.calls_of(ACTION)) == 5
 
 
+@pytest.mark.once
 def test_an_outage_that_does_not_end(large: Any) -> None:
     large.service.inject(Fault("truncated", action="GetObject", at=1 << 20, after=1), Fault("expired", times=100))
     large.service.inject(Fault("error", action=ACTION, after=1, times=1 << 30, **INTERNAL))
@@ -191,6 +195,7 @@ def test_an_outage_that_does_not_end(large: Any) -> None:
     assert not list((large.directory / "host").glob("apsaradb.backup-*"))
 
 
+@pytest.mark.once
 def test_a_work_that_was_lost_begins_with_the_links_that_it_had(large: Any) -> None:
     """It asks for others if they have expired, as any work does."""
     service = large.service
@@ -240,6 +245,7 @@ def test_ansible_is_killed_and_run_again(large: Any) -> None:
     assert large.dest.stat().st_size == SIZE
 
 
+@pytest.mark.once
 def test_a_link_of_ones_own_is_not_waited_for_when_it_is_expired(large: Any) -> None:
     link = large.ad_hoc(
         f"region=cn-hangzhou instance_name=rm-bp1a2b3c4d5e6f7g8 task_ids={DONE}", module="dbs_download_location_info"

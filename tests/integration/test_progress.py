@@ -126,6 +126,7 @@ def test_the_interval_of_the_configuration(world: Any) -> None:
     assert len(waited(world, **configuration(world, "progress_interval = 1"))) >= 4
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("state", ["\x1b]0;owned\x07", "\x9b31mred", "run\u202ening", "a\nb"])
 def test_a_state_is_no_command_for_a_terminal(world: Any, state: str) -> None:
     add_task_until(world, lines=1, state=state)
@@ -134,6 +135,7 @@ def test_a_state_is_no_command_for_a_terminal(world: Any, state: str) -> None:
     assert not [letter for letter in world.output if not letter.isprintable() and letter != "\n"]
 
 
+@pytest.mark.once
 def test_a_message_is_no_command_for_a_terminal(world: Any) -> None:
     world.service.add_task(INSTANCE, task_id="dt-0", schedule=[("\x1b[31mred", None)])
     waited(world, "timeout=1", check=False)

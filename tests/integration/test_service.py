@@ -18,6 +18,8 @@ from stand_in import demo
 
 ROOT = Path(__file__).resolve().parents[2]
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def demonstrated(world: Any) -> Iterator[Any]:
