@@ -72,11 +72,14 @@ class KeyMaker(t.NamedTuple):
             )
         new = self._existing(table) - before if unnamed else set()
         new -= {key.name for key in keys if key.is_named}
+        names: dict[int, str] = {}
         for number, key in zip(numbers, keys):
             # The server names it as expected, unless another table has the name.
             name = key.name if key.is_named or key.name in new else min(new)
             new.discard(name)
-            store.add_key(self.connection, self.restore_id, table.number, number, name)
+            names[number] = name
+        if names:
+            store.add_keys(self.connection, self.restore_id, table.number, names)
 
     def _existing(self, table: TablePlan) -> set[str]:
         return keys_of(self.connection, place_of(table))

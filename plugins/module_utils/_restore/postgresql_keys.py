@@ -42,7 +42,6 @@ def read_constraint(
     table: QualifiedName,
     full: t.Callable[[QualifiedName], QualifiedName],
     taken: t.Collection[str],
-    is_partitioned: bool,
 ) -> tuple[Key, tuple[str, ...]]:
     """Read what follows ADD in ALTER TABLE. Returns the key and its columns.
 
@@ -67,10 +66,7 @@ def read_constraint(
         table, () if word == "PRIMARY" else columns, suffix, taken
     )
     script = Script(("ALTER TABLE ", table, start, *body.parts))
-    index = attach = None
-    if kind in (KeyKind.PRIMARY, KeyKind.UNIQUE) and not is_partitioned:
-        index, attach = _by_index(statement, table, shown, kind)
-    return Key(shown, bool(name), kind, script, index, attach), columns
+    return Key(shown, bool(name), kind, script), columns
 
 
 def read_index(
@@ -86,29 +82,6 @@ def read_index(
     columns = _columns_in(statement)
     shown = name or _likely_name(table, columns, "idx", taken)
     return Key(shown, bool(name), KeyKind.INDEX, script_of(statement, edits))
-
-
-def _by_index(
-    statement: Statement, table: QualifiedName, name: str, kind: KeyKind
-) -> tuple[t.Optional[Script], t.Optional[Script]]:
-    """Return what builds the index of a plain key, and what makes it the key; None for others."""
-    tokens = statement.tokens
-    first = next(place for place, token in enumerate(tokens) if token.text == "(")
-    statement.position = first
-    statement.skip_parentheses()
-    columns = statement.text[tokens[first].begin : tokens[statement.position - 1].end]
-    rest = statement.peek()
-    if not tokens[first - 1].is_word("KEY", "UNIQUE"):
-        return None, None
-    if rest and not rest.is_word("DEFERRABLE", "INITIALLY", "NOT"):
-        return None, None
-    words = "PRIMARY KEY" if kind is KeyKind.PRIMARY else "UNIQUE"
-    timing = statement.text[statement.offset :]
-    end = f" ADD CONSTRAINT {quote(name)} {words} USING INDEX {quote(name)} {timing}"
-    return (
-        Script((f"CREATE UNIQUE INDEX {quote(name)} ON ", table, f" {columns}")),
-        Script(("ALTER TABLE ", table, end.rstrip())),
-    )
 
 
 def _likely_name(

@@ -91,25 +91,31 @@ class Sequence(t.NamedTuple):
     increment: int
 
 
-def sequences_of(connection: Connection, table: str) -> list[Sequence]:
-    """Return the sequences of a table: of its serial and identity columns, and of its defaults."""
+def sequences_in(connection: Connection) -> dict[QualifiedName, list[Sequence]]:
+    """Return the sequences of all tables of a database: of their serial and identity columns, and of defaults."""
     rows = connection.execute(
         """
-        SELECT quote_ident(n.nspname) || '.' || quote_ident(s.relname), a.attname::text, q.seqincrement
-        FROM pg_catalog.pg_depend d
-        LEFT JOIN pg_catalog.pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-        JOIN pg_catalog.pg_class s ON s.relkind = 'S' AND s.oid = CASE WHEN f.oid IS NULL THEN d.objid ELSE d.refobjid END
-        JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
-        JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = %s::regclass
-            AND a.attnum = CASE WHEN f.oid IS NULL THEN d.refobjsubid ELSE f.adnum END
-        WHERE d.refclassid = 'pg_class'::regclass
-            AND CASE WHEN f.oid IS NULL THEN d.refobjid = %s::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-                     ELSE f.adrelid = %s::regclass END
-        GROUP BY 1, 2, 3 ORDER BY 1, 2
-        """,
-        table,
-        table,
-        table,
+        SELECT tn.nspname::text, t.relname::text,
+            quote_ident(sn.nspname) || '.' || quote_ident(s.relname), a.attname::text, q.seqincrement
+        FROM (
+            SELECT refobjid AS relation, refobjsubid AS number, objid AS sequence
+            FROM pg_catalog.pg_depend
+            WHERE classid = 'pg_class'::regclass AND refclassid = 'pg_class'::regclass AND deptype IN ('a', 'i')
+            UNION
+            SELECT adrelid, adnum, refobjid FROM pg_catalog.pg_attrdef f
+            JOIN pg_catalog.pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+            WHERE d.refclassid = 'pg_class'::regclass
+        ) AS used
+        JOIN pg_catalog.pg_sequence q ON q.seqrelid = sequence
+        JOIN pg_catalog.pg_class s ON s.oid = sequence
+        JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+        JOIN pg_catalog.pg_class t ON t.oid = relation
+        JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = relation AND a.attnum = number
+        ORDER BY 1, 2, 3, 4
+        """
     )
-    return [Sequence(*row) for row in rows]
+    found: dict[QualifiedName, list[Sequence]] = {}
+    for schema, table, *facts in rows:
+        found.setdefault((schema, table), []).append(Sequence(*facts))
+    return found

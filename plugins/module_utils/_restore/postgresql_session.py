@@ -19,9 +19,16 @@ from .model import Loaded, Piece, Plan, State, TablePlan, Verified
 from .postgresql_connection import Connection, PostgreSQLLogin
 from .postgresql_creation import PostgreSQLOptions
 from .postgresql_indexing import OWN_KEYS, KeyMaker
-from .postgresql_names import place_of, renames_of, sequences_of, structure_of
+from .postgresql_names import (
+    Sequence,
+    place_of,
+    renames_of,
+    sequences_in,
+    structure_of,
+)
 from .postgresql_rows import describe, load_piece
 from .postgresql_structure import Rename
+from .postgresql_tokens import QualifiedName
 from .postgresql_verification import advance, verify
 
 
@@ -35,6 +42,8 @@ class PostgreSQLSession(Session):
         self._is_canceled = False
         #: Where the tables of the database of the connection are.
         self._rename: t.Optional[Rename] = None
+        #: Those of the database, as they were when all of its tables were made.
+        self._sequences: t.Optional[dict[QualifiedName, list[Sequence]]] = None
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
         loaded: list[Loaded] = []
@@ -68,7 +77,7 @@ class PostgreSQLSession(Session):
             KeyMaker(connection, restore_id, self._rename).make(table, OWN_KEYS)
         place = place_of(table)
         with connection.transaction():
-            for sequence in sequences_of(connection, place):
+            for sequence in self._sequences_of(connection, table):
                 advance(connection, place, sequence)
             connection.execute(
                 f"ANALYZE {place}", operation=f"analyze {printable(str(table.place))}"
@@ -78,11 +87,18 @@ class PostgreSQLSession(Session):
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connect(table.place.database)
         with connection.transaction():
-            verified = verify(connection, table, plan)
+            sequences = self._sequences_of(connection, table)
+            verified = verify(connection, table, plan, sequences)
             store.set_table_state(
                 connection, plan.restore_id, table.number, State.DONE, verified.rows
             )
         return verified
+
+    def _sequences_of(self, connection: Connection, table: TablePlan) -> list[Sequence]:
+        if self._sequences is None:
+            # Once, as the catalogs are larger than what is wanted of them.
+            self._sequences = sequences_in(connection)
+        return self._sequences.get((table.place.schema, table.place.name), [])
 
     def cancel(self) -> None:
         self._is_canceled = True
@@ -92,7 +108,7 @@ class PostgreSQLSession(Session):
     def close(self) -> None:
         if self._connection:
             self._connection.close()
-            self._connection = self._rename = None
+            self._connection = self._rename = self._sequences = None
 
     def _connect(self, database: str) -> Connection:
         if self._connection and self._connection.database != database:
@@ -102,6 +118,9 @@ class PostgreSQLSession(Session):
             self._connection.raise_setting(
                 "maintenance_work_mem", self._options.maintenance_work_mem
             )
+            # What a crash of the server takes back goes with the rows that say it was done. The connection that
+            # controls the restore waits for the disk when it says that all is done, and so for all before it.
+            self._connection.execute("SET synchronous_commit = off")
             if self._is_canceled:
                 self._connection.cancel()
         return self._connection

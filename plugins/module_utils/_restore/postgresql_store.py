@@ -64,23 +64,28 @@ def prepare(connection: Connection, plan: Plan) -> None:
             State.LOADING.value,
             plan.piece_size,
         )
-        for table in plan.tables:
-            if table.place.database == connection.database:
-                _insert_table(connection, plan.restore_id, table)
+        _insert_tables(
+            connection,
+            plan.restore_id,
+            [one for one in plan.tables if one.place.database == connection.database],
+        )
 
 
-def _insert_table(connection: Connection, restore_id: str, table: TablePlan) -> None:
+def _insert_tables(
+    connection: Connection, restore_id: str, tables: t.Sequence[TablePlan]
+) -> None:
     connection.execute(
-        f"INSERT INTO {SCHEMA}.tables (restore_id, number, database, schema, name, place, state, rows_expected) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {SCHEMA}.tables (restore_id, state, number, database, schema, name, place, rows_expected) "
+        "SELECT %s, %s, * FROM unnest(%s::integer[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[]) "
+        "ON CONFLICT DO NOTHING",
         restore_id,
-        table.number,
-        table.target.database,
-        table.target.schema,
-        table.target.name,
-        table.place.name,
         State.PLANNED.value,
-        table.source.records,
+        [one.number for one in tables],
+        [one.target.database for one in tables],
+        [one.target.schema for one in tables],
+        [one.target.name for one in tables],
+        [one.place.name for one in tables],
+        [one.source.records for one in tables],
     )
 
 
@@ -227,15 +232,17 @@ def keys(connection: Connection, restore_id: str, table: int) -> dict[int, str]:
     return dict(rows)
 
 
-def add_key(
-    connection: Connection, restore_id: str, table: int, number: int, name: str
+def add_keys(
+    connection: Connection, restore_id: str, table: int, names: t.Mapping[int, str]
 ) -> None:
+    """Record keys of a table as made: their names by their numbers."""
     connection.execute(
-        f'INSERT INTO {SCHEMA}.keys (restore_id, "table", number, name) VALUES (%s, %s, %s, %s)',
+        f'INSERT INTO {SCHEMA}.keys (restore_id, "table", number, name) '
+        "SELECT %s, %s, * FROM unnest(%s::integer[], %s::text[])",
         restore_id,
         table,
-        number,
-        name,
+        list(names),
+        list(names.values()),
     )
 
 

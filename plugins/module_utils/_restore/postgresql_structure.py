@@ -47,18 +47,15 @@ class KeyKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A key or a constraint. ``name``: that which the server is likely to choose, if it ``is_named`` by nobody.
+    """A key or a constraint, and the script that makes it.
 
-    ``script``: makes it. ``index``, ``attach``: make the same in two steps, of which the long first
-    one keeps no other transaction from building a key of the same table.
+    ``name``: that which the server is likely to choose, if it ``is_named`` by nobody.
     """
 
     name: str
     is_named: bool
     kind: KeyKind
     script: Script
-    index: t.Optional[Script] = None
-    attach: t.Optional[Script] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,8 +125,6 @@ class TableReader:
         statement.skip_parentheses()
         closing = statement.position - 1
         body = statement.tokens[opening + 1 : closing]
-        # Before the keys, which are others if it is partitioned.
-        options = list(self._options(statement))
         kept = [self._element(statement.text, tokens) for tokens in parts(body)]
         edits: list[Edit] = [
             name_edit,
@@ -135,7 +133,7 @@ class TableReader:
                 statement.tokens[closing].begin,
                 ",\n".join(text for text in kept if text),
             ),
-            *options,
+            *self._options(statement),
         ]
         self._scripts.insert(0, script_of(statement, edits))
         self._used_sequences += sequences_used(statement, self._schema)
@@ -253,7 +251,7 @@ class TableReader:
         """Add a key by what would follow ADD in ALTER TABLE."""
         statement = next(split(text), Statement(text, ()))
         key, columns = read_constraint(
-            statement, self._table, self._full, self._key_names(), self._is_partitioned
+            statement, self._table, self._full, self._key_names()
         )
         if key.kind is KeyKind.PRIMARY:
             self._primary_key = columns

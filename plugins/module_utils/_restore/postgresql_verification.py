@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import typing as t
 
 from .._base.text import printable
@@ -23,17 +24,18 @@ from .postgresql_names import (
     keys_of,
     partitions_of,
     place_of,
-    sequences_of,
     structure_of,
 )
-from .postgresql_rows import as_text, quoted_list
 from .postgresql_tokens import quote
 
-_SAMPLES = "pg_temp.apsaradb_samples"
+#: What is special within the quotes of a value of a row.
+_SPECIAL = re.compile(r'["\\]')
 
 
-def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
-    """Compare the table with the source, in a transaction. Raises VerificationError."""
+def verify(
+    connection: Connection, table: TablePlan, plan: Plan, sequences: t.Iterable[Sequence]
+) -> Verified:
+    """Compare the table and its sequences with the source, in a transaction. Raises VerificationError."""
     rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
@@ -41,7 +43,7 @@ def verify(connection: Connection, table: TablePlan, plan: Plan) -> Verified:
         )
     sampled = _compare_samples(connection, table)
     keys = _check_keys(connection, table, plan)
-    for sequence in sequences_of(connection, place_of(table)):
+    for sequence in sequences:
         _check_sequence(connection, table, sequence)
     checksum = _checksum(connection, place_of(table)) if plan.has_checksums else None
     return Verified(rows, sampled, keys, checksum)
@@ -129,8 +131,23 @@ def _compare_samples(connection: Connection, table: TablePlan) -> int:
         ) <= set(columns)
         # Without a key, each sample is compared with all rows.
         if columns and (has_key or table.source.size <= tuning.MAX_SAMPLED_WITHOUT_KEY):
-            sampled += _compare(connection, table, columns, list(samples), has_key)
+            for some in _in_groups(samples):
+                sampled += _compare(connection, table, columns, some, has_key)
     return sampled
+
+
+def _in_groups(samples: t.Iterable[Sample]) -> t.Iterator[list[Sample]]:
+    """Yield as many samples at a time as are good for one statement."""
+    group: list[Sample] = []
+    size = 0
+    for sample in samples:
+        group.append(sample)
+        size += sum(len(value) for value in sample.values if value)
+        if size >= tuning.SAMPLES_SIZE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _compare(
@@ -140,35 +157,47 @@ def _compare(
     samples: t.Sequence[Sample],
     has_key: bool,
 ) -> int:
-    """Have the server read the samples by itself, as columns of the same types, and compare them."""
+    """Have the server read the samples by itself, as rows of the table, and compare them."""
+    every = [column.name for column in table.structure.columns]
     number = "sample"
-    while number in columns:
+    while number in every:
         number += "_"
-    look_in(connection, table.place.schema)
-    connection.execute(
-        f"CREATE TEMPORARY TABLE apsaradb_samples ON COMMIT DROP AS SELECT 0 AS {quote(number)}, {quoted_list(columns)} "
-        f"FROM {place_of(table)} WITH NO DATA"
+    place = place_of(table)
+    rows = ", ".join(
+        f"({i}, {_text(_row(every, columns, sample))}::{place})"
+        for i, sample in enumerate(samples)
     )
-    rows = [(str(place).encode(), *sample.values) for place, sample in enumerate(samples)]
-    connection.copy(
-        f"COPY {_SAMPLES} ({quoted_list((number, *columns))}) FROM STDIN WITH (FORMAT text, ENCODING 'UTF8')",
-        as_text(rows),
-        operation=f"convert samples of {printable(str(table.place))}",
-    )
-    only = "" if _is_partitioned(connection, place_of(table)) else "ONLY "
+    names = f"v.{quote(number)}, (v.read).*"
+    read = f"(SELECT {names} FROM (VALUES {rows}) v ({quote(number)}, read))"
+    only = "" if structure_of(table).is_partitioned else "ONLY "
     query = _by_key if has_key else _by_all
+    look_in(connection, table.place.schema)
     wrong = connection.execute(
         query(
-            f"{only}{place_of(table)}",
-            columns,
-            table.structure.primary_key,
-            quote(number),
-        )
+            read, f"{only}{place}", columns, table.structure.primary_key, quote(number)
+        ),
+        operation=f"compare samples of {printable(str(table.place))}",
+        has_data=True,
     )
-    connection.execute(f"DROP TABLE {_SAMPLES}")
     if wrong:
         raise _difference(table, samples[wrong[0][0]], wrong[0][1])
     return len(samples)
+
+
+def _row(every: t.Sequence[str], columns: t.Sequence[str], sample: Sample) -> str:
+    """Write a sample as a row of the table, in which columns that are not in the file are NULL."""
+    values = dict(zip(columns, sample.values))
+    return f"({','.join(_field(values.get(name)) for name in every)})"
+
+
+def _field(value: t.Optional[bytes]) -> str:
+    if value is None:
+        return ""
+    return f'"{_SPECIAL.sub(_twice, value.decode("utf-8"))}"'
+
+
+def _twice(match: re.Match[str]) -> str:
+    return match[0] * 2
 
 
 def _differs(column: str) -> str:
@@ -178,30 +207,30 @@ def _differs(column: str) -> str:
 
 
 def _by_key(
-    place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+    samples: str, place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
 ) -> str:
     same = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in key)
     different = [f"CASE WHEN {_differs(name)} THEN {_text(name)} END" for name in columns]
     return (
         f"SELECT * FROM (SELECT s.{number}, CASE WHEN t.ctid IS NOT NULL THEN "
         f"array_to_string(ARRAY[{', '.join(different)}]::text[], ', ') END AS columns "
-        f"FROM {_SAMPLES} s LEFT JOIN {place} t ON {same}) AS compared "
+        f"FROM {samples} s LEFT JOIN {place} t ON {same}) AS compared "
         f"WHERE columns IS DISTINCT FROM '' ORDER BY 1 LIMIT 1"
     )
 
 
 def _by_all(
-    place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+    samples: str, place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
 ) -> str:
     different = " OR ".join(map(_differs, columns))
     return (
-        f"SELECT s.{number}, NULL FROM {_SAMPLES} s WHERE NOT EXISTS "
+        f"SELECT s.{number}, NULL FROM {samples} s WHERE NOT EXISTS "
         f"(SELECT 1 FROM {place} t WHERE NOT ({different})) ORDER BY 1 LIMIT 1"
     )
 
 
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _difference(

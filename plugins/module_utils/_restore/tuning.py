@@ -44,6 +44,8 @@ LOCK_TIMEOUT = 300
 COPY_CHUNK = 1 << 20
 #: Tables that are created in one transaction: each has to be on the disk before the next one begins.
 TABLES_AT_A_TIME = 20
+#: Samples that are compared by one statement. One of them can be larger.
+SAMPLES_SIZE = 1 << 20
 #: Data of a table without a primary key up to which samples are looked for in all of it.
 MAX_SAMPLED_WITHOUT_KEY = 16 << 20
 
