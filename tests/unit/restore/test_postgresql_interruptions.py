@@ -120,6 +120,8 @@ def test_a_server_that_is_killed(own_server: Callable[..., Server], tmp_path: Pa
     assert isinstance(server, PostgreSQL)
     made = restore(tables(), tmp_path, server, piece_size=8192, driver=driver)
     with blocked(made, server) as errors:
+        # What was committed a moment ago need not be on the disk yet.
+        ask(server, "CHECKPOINT")
         server.kill()
     assert isinstance(errors[0], DatabaseConnectionError)
     with pytest.raises(DatabaseConnectionError):
@@ -127,6 +129,19 @@ def test_a_server_that_is_killed(own_server: Callable[..., Server], tmp_path: Pa
     server.start()
     assert made.run().resumed_from >= pieces(made)
     assert_complete(server)
+
+
+def test_a_server_that_is_killed_behind_the_end(own_server: Callable[..., Server], tmp_path: Path) -> None:
+    """All is on the disk when the restore says that it is done."""
+    # The server writes by itself as seldom as it can.
+    server = own_server(PostgreSQL, wal_writer_delay="10s")
+    assert isinstance(server, PostgreSQL)
+    made = restore(tables(), tmp_path, server)
+    made.run()
+    server.kill()
+    server.start()
+    assert_complete(server)
+    assert not made.run().changed
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
