@@ -121,8 +121,7 @@ README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
 WITHOUT_ANSIBLE := stand_in exports transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
 	transport/test_signing.py dbs/test_task.py download/test_transfer.py archive/test_mongodb.py \
-	$(addprefix restore/test_,databases.py dialect.py records.py restoration.py $(addprefix mysql_,damage.py grammar.py safety.py structures.py) \
-	$(addprefix postgresql_,connection.py faults.py grammar.py interruptions.py restore.py))
+	$(filter-out %/test_refusals.py,$(patsubst tests/unit/%,%,$(wildcard tests/unit/restore/test_*.py)))
 
 # All but the campaigns, and what tests-target runs.
 tests-newest:

@@ -792,7 +792,7 @@ def ends_by_interruption(instruction: int, call: Callable[[], Any]) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-@pytest.mark.parametrize(("replace", "layout"), [(False, "as_is"), (True, "as_is"), (True, "mongorestore")])
+@pytest.mark.parametrize(("replace", "layout"), [(False, "as_is"), (True, "mongorestore")])
 def test_a_signal_between_any_two_instructions(place: Place, replace: bool, layout: str) -> None:
     """At every thirteenth, which are others each time the code changes."""
 
