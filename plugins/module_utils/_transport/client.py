@@ -112,6 +112,7 @@ class Client:
                 if at_most_once and is_ambiguous(error):
                     raise
                 pause = self._pause_before_repeating(error, credential, corrected)
+                # A request that would begin after the end is not worth the wait.
                 if pause is None or time.monotonic() + pause >= min(end, self.deadline):
                     raise
                 if self._cancelled.wait(pause):
@@ -125,6 +126,7 @@ class Client:
         if remedy in (RetryAction.WAIT, RetryAction.THROTTLED):
             policy = self._options.retry
             # A service that has us wait in turn is there, and its time is bounded by the total.
+            # With max_retries 0, not even that is repeated.
             if error.attempts > policy.retries and (
                 remedy is RetryAction.WAIT or not policy.retries
             ):
@@ -174,6 +176,7 @@ class Client:
                 action=action,
                 version=self.service.version,
                 date=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                # The service takes each one once: 128 random bits are those of no other thread or host.
                 nonce=os.urandom(16).hex(),
             ),
         )

@@ -119,6 +119,7 @@ def _operation(
     ours = {
         "ignoreSSL": not connection.validate_certs,
         "ca": connection.ca_path,
+        # In milliseconds.
         "connectTimeout": connect_timeout * 1000,
         "readTimeout": read_timeout * 1000,
     }
@@ -164,6 +165,7 @@ def chain_source(
                 PACKAGE, f"for the profile {profile!r}", traceback.format_exc()
             ) from None
         raise NotSetError(f"No credentials were found. {INSTALL}") from None
+    # Its warnings would go to the standard error, with stacks. What is wrong is said by the errors.
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:
         described = f"the default chain of {PACKAGE}"

@@ -169,6 +169,7 @@ def region_of_profile(
     try:
         with open(file, encoding="utf-8") as opened:
             content = json.load(opened)
+        # As the tool does: the name that is given, then that of the variable, then the current one.
         name = name or environ.get("ALIBABA_CLOUD_PROFILE", "") or str(content["current"])
         regions = [
             one.get("region_id") for one in content["profiles"] if one.get("name") == name

@@ -103,6 +103,7 @@ def known_region(option: str, region: str, otherwise: str) -> None:
         return
     import difflib  # needed here alone
 
+    # OSS has names such as oss-cn-hangzhou-internal for regions.
     bare = region.removeprefix("oss-").removesuffix("-internal")
     alike = [bare] if bare in REGIONS else difflib.get_close_matches(bare, REGIONS, n=3)
     raise ConfigurationError(

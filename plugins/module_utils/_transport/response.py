@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from .endpoints import Service
 
 
+# A result has no code, or one of these.
 _SUCCESS_CODES = ("", "Success", "200")
 
 
@@ -75,6 +76,7 @@ class Response(t.NamedTuple):
         text = f"{kind}, {len(self.body)} bytes"
         title = re.search(
             r"<title>\s*([^<]{1,4096})",
+            # Titles stand in the head of a page. A regular expression is not to run over megabytes.
             self.body[:20_000].decode("utf-8", "replace"),
             re.IGNORECASE,
         )
@@ -180,6 +182,7 @@ def _is_true(success: object) -> bool:
 def _json(body: bytes) -> t.Optional[dict[str, t.Any]]:
     try:
         content = json.loads(body)
+    # RecursionError: some thousands of nested lists, which no service sends.
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -190,6 +193,7 @@ def _xml(body: bytes) -> t.Optional[dict[str, t.Any]]:
     from xml.etree import ElementTree  # seldom needed, and slow to import
 
     try:
+        # It loads nothing from elsewhere, and the size of the body is bounded.
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError:
         return None

@@ -44,6 +44,7 @@ class Session:
         self._option = option
         self._session = requests.Session()
         self._session.headers.update(headers)
+        # A thread that finds no free connection waits for one, so that no more are ever open.
         adapter = TimedAdapter(
             pool_connections=1, pool_maxsize=options.max_connections, pool_block=True
         )
@@ -62,6 +63,7 @@ class Session:
 
         The request has an ``auth``, as otherwise ``~/.netrc`` would put another one in its place.
         """
+        # urllib3 refuses a time-out of zero.
         left = max(left, 0.001)
         connect_timeout, read_timeout = (
             min(self._options.connect_timeout, left),

@@ -48,6 +48,7 @@ def authorization(
 
     ``headers`` are those to be signed, and must hold ``x-acs-content-sha256``, the hex SHA-256 of the body.
     """
+    # As the service reads them: names in lower case and in order, values without blanks around.
     signed = {name.lower(): value.strip() for name, value in headers.items()}
     names = ";".join(sorted(signed))
     canonical_request = "\n".join(
@@ -98,6 +99,7 @@ class Acs3Auth(AuthBase):
                 ).hexdigest()
             },
         )
+        # A temporary key is given beside its token, and both are signed.
         if self._credential.security_token:
             headers["x-acs-accesskey-id"] = self._credential.access_key_id
             headers["x-acs-security-token"] = self._credential.security_token
@@ -105,6 +107,7 @@ class Acs3Auth(AuthBase):
         request.headers["Authorization"] = authorization(
             method=t.cast(str, request.method),
             path=url.path or "/",
+            # Parameters without a value are signed as well.
             query=dict(parse_qsl(url.query, keep_blank_values=True)),
             headers=headers,
             key_id=self._credential.access_key_id,
