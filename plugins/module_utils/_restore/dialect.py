@@ -74,6 +74,7 @@ def _check_null(evidence: t.Sequence[Evidence], null: Null) -> None:
 def _find_escapes(evidence: t.Sequence[Evidence], grammar: Grammar) -> bool:
     if not grammar.has_escapes:
         return False
+    # A backslash before a letter that is no escape, or records that are whole only without escapes.
     plain = [one for one in evidence if one.unknown_escape or one.valid == {False}]
     escaped = [one for one in evidence if one.valid == {True}]
     if plain and escaped:
@@ -103,6 +104,7 @@ def _find_null(evidence: t.Sequence[Evidence], grammar: Grammar) -> Null:
         return grammar.null
     if found == [Null.EMPTY]:
         return _only_empty(files[Null.EMPTY], grammar)
+    # Beside one of the words, an empty field is an empty text.
     words = [kind for kind in found if kind is not Null.EMPTY]
     if len(words) == 2:
         raise _ambiguous(

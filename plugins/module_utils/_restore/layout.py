@@ -89,5 +89,6 @@ def table_name(directory: Path, grammar: Grammar) -> TableName:
 
 def in_numeric_order(name: str) -> list[tuple[int, int, str]]:
     """Return the key by which ``10.csv`` comes after ``9.csv``."""
+    # Numbers and texts are not compared with each other: the first of each tuple tells them apart.
     parts = re.split(r"([0-9]+)", name)
     return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]

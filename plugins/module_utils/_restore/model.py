@@ -23,8 +23,11 @@ import typing as t
 class Null(enum.Enum):
     """How a CSV file writes NULL: always without quotes."""
 
+    #: As MySQL writes it where backslashes escape.
     BACKSLASH_N = "backslash_n"
+    #: As MySQL writes it where they do not. LOAD DATA takes it for NULL in any case.
     WORD = "word"
+    #: As PostgreSQL writes it.
     EMPTY = "empty"
 
     @property
@@ -42,6 +45,7 @@ class Dialect(t.NamedTuple):
 class DataFormat(enum.Enum):
     """Formats of data files, by the end of their names."""
 
+    # First, as it also has the end of the next one.
     CSV_WITH_HEADER = "wh.csv"
     CSV = "csv"
     SQL = "sql"
@@ -258,6 +262,7 @@ class Loaded(t.NamedTuple):
 class State(enum.Enum):
     """States of a restore, and of each of its tables."""
 
+    # In their order: of several databases, the one that is the least far counts.
     PLANNED = "planned"
     LOADING = "loading"
     INDEXING = "indexing"

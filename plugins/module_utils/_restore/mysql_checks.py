@@ -19,11 +19,13 @@ from .mysql_store import SYSTEM_DATABASES
 
 def check_names(plan: Plan) -> None:
     for one in plan.tables:
+        # Some file systems tell no case of names apart.
         if one.target.database.lower() in SYSTEM_DATABASES:
             raise InvalidBackupError(
                 f"{one.target} would be in a database of the server itself",
                 hint="Set exclude, or rename",
             )
+        # Statements of data files name their table, and are run as they stand.
         if one.target != one.source.name and any(
             file.format is DataFormat.SQL for file in one.source.files
         ):
@@ -40,6 +42,7 @@ def check_engines(connection: Connection, plan: Plan) -> None:
             "SELECT engine FROM information_schema.engines WHERE support IN ('YES', 'DEFAULT')"
         )
     }
+    # Such as X-Engine of RDS, or RocksDB. By default, a server would take another engine with a warning.
     for one in plan.tables:
         engine = t.cast(MySQLTable, one.structure).engine
         if engine not in known:
@@ -63,6 +66,7 @@ def check_collations(
             raise InvalidBackupError(
                 f"collation_map gives {old} the collation {new}, which the server does not have"
             )
+    # utf8mb4_0900_ai_ci is the default of MySQL 8.0, and an error (1273) on MySQL 5.7 and MariaDB 10.11.
     for one in plan.tables:
         missing = sorted(
             t.cast(MySQLTable, one.structure).collations - known - set(collation_map)

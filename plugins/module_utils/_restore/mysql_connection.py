@@ -20,21 +20,18 @@ from .errors import DatabaseConnectionError, DatabaseError
 
 #: Errors of the client and of the server that end a connection.
 _LOST = {
-    0,
-    1053,
-    1077,
-    1079,
-    1152,
-    1158,
-    1159,
-    1160,
-    1161,
-    1927,
-    4031,
-    *range(2000, 2100),
+    0,  # PyMySQL: the connection was closed before
+    *(1053, 1077, 1079),  # the server shuts down
+    *(1152, 1158, 1159, 1160, 1161),  # reading or writing failed
+    1927,  # MariaDB: somebody killed the connection
+    4031,  # MySQL 8.0.24 and newer: nobody said anything for too long
+    *range(2000, 2100),  # the client's own errors
 }
-#: Another transaction was in the way: a deadlock, and a lock that was not given in time.
+#: Another transaction was in the way: a lock that was not given in time, which undoes the statement alone, and a
+#: deadlock, which undoes all. The session undoes all in any case.
 _TRANSIENT = {1205, 1213}
+#: A privilege lacks: of a database, of the login, of a table, of columns, of the server, of a routine, to make a user,
+#: to make a routine while the binary log is written, and of a login without a password.
 _DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1410, 1419, 1698}
 #: Where a message quotes values of rows, and what stays of it.
 _DATA = (
@@ -127,6 +124,7 @@ class Connection:
         self._shows_data = shows_data
         self._name = login.printable
         arguments = _arguments(login, self._driver.__name__)
+        # Off by default: with it, a server can ask for any file of this host.
         if local_infile:
             arguments["local_infile"] = 1
         with self.translated("connect to the database server"):
@@ -251,6 +249,7 @@ def _arguments(login: Login, driver: str) -> dict[str, t.Any]:
         "unix_socket": login.unix_socket,
         "read_default_file": login.config_file,
         "connect_timeout": login.connect_timeout,
+        # Files are UTF-8, and three bytes for a character, as utf8 has in MySQL, are not enough.
         "charset": "utf8mb4",
     }
     if login.config_file:
@@ -258,6 +257,7 @@ def _arguments(login: Login, driver: str) -> dict[str, t.Any]:
     if login.ca_cert or login.client_cert:
         ssl = {"ca": login.ca_cert, "cert": login.client_cert, "key": login.client_key}
         arguments["ssl"] = {name: path for name, path in ssl.items() if path}
+        # mysqlclient has no such argument.
         if driver == "pymysql":
             checks = login.check_hostname
             arguments["ssl"]["check_hostname"] = (

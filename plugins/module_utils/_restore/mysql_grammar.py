@@ -130,6 +130,7 @@ class MySQLGrammar(Grammar):
         words = [token.word for token in tokens]
         if "database" not in words and "schema" not in words:
             return DatabaseStructure(directory)
+        # They are two words for the same in MySQL.
         at = next(i for i, word in enumerate(words) if word in ("database", "schema")) + 1
         while words[at : at + 1] and words[at] in ("if", "not", "exists"):
             at += 1
@@ -313,6 +314,7 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
     words = [*(token.word for token in item), "", ""]
     at = 0
     constraint = ""
+    # With a name or without: CONSTRAINT `a` UNIQUE KEY …, CONSTRAINT UNIQUE KEY …
     if words[0] == "constraint":
         constraint, at = (
             (unquote(item[1]), 2) if words[1] not in ("primary", "unique") else ("", 1)
@@ -354,17 +356,20 @@ def _key_in_column(item: list[Token]) -> t.Iterator[Key]:
 
 def _column_of(item: list[Token], line: str) -> Column:
     words = [token.word for token in item]
+    # With its length, such as decimal(10,2).
     type_end = item[1].end
     if len(item) > 2 and item[2].text == "(":
         type_end = next(token.end for token in item if token.text == ")")
     type = " ".join(
         line[item[1].start - item[0].start : type_end - item[0].start].lower().split()
     )
+    # GENERATED ALWAYS may be left out before AS (…).
     is_generated = "generated" in words or any(
         one.word == "as" and following.text == "("
         for one, following in zip(item, item[1:])
     )
     kind = ColumnKind.OTHER
+    # Texts of the character set binary are bytes.
     if _BINARY.match(type) or (
         _TEXT.match(type) and "binary" in words[2:4] and "charset" in words
     ):

@@ -59,6 +59,7 @@ class MySQLServer(Server):
         version = str(self._connection.value("SELECT VERSION()"))
         self._is_mariadb = "mariadb" in version.lower()
         name = "MariaDB" if self._is_mariadb else "MySQL"
+        # Older versions of MariaDB put 5.5.5- before theirs, for old replicas of MySQL.
         number = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)[\d.]*", version)
         if not number or (int(number[1]), int(number[2])) < _OLDEST[name]:
             oldest = ".".join(map(str, _OLDEST[name]))
@@ -115,6 +116,7 @@ class MySQLServer(Server):
     def lock(self, plan: Plan) -> None:
         # Given back by the server when the connection ends, however that happens.
         for database in sorted(plan.databases):
+            # The name of a lock has at most 64 characters, and is one of the whole server.
             digest = hashlib.sha256(database.encode()).hexdigest()[:16]
             taken = self._connection.value(
                 "SELECT GET_LOCK(%s, 0)", [f"{store.DATABASE}/{digest}"]
@@ -186,6 +188,7 @@ class MySQLServer(Server):
                 )
 
     def swap(self, plan: Plan) -> dict[str, str]:
+        # After a kill, tables that are not at their place any more have been renamed.
         names = self._names_in(plan)
         steps, olds = [], {}
         for one in plan.replaced:
@@ -204,6 +207,7 @@ class MySQLServer(Server):
         if steps:
             # One statement is one step, also if the server is killed in it.
             self._connection.execute(f"RENAME TABLE {', '.join(steps)}")
+        # Those with other tables are of somebody else.
         left = {database for database, _unused in self._names_in(plan)}
         for database in sorted({one.place.database for one in plan.replaced} - left):
             self._connection.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
@@ -217,6 +221,7 @@ class MySQLServer(Server):
                     f"SELECT COUNT(*) FROM {store.qualified(table.target)}"
                 )
             except DatabaseError as error:
+                # The database, or the table, does not exist.
                 if error.code not in ("1049", "1146"):
                     raise
                 counts[number] = None
@@ -289,6 +294,7 @@ class MySQLServer(Server):
             not self._is_mariadb
             and max(one.source.size for one in plan.tables) > _DEFAULT_REDO_LOG
         ):
+            # Since MySQL 8.0.30. On older ones, it takes a restart to change the size.
             rows = self._connection.query(
                 "SHOW GLOBAL VARIABLES LIKE 'innodb_redo_log_capacity'"
             )

@@ -56,6 +56,7 @@ class Settings:
         """Put back what this run, or one that was killed, has changed."""
         if not self._is_changed:
             return
+        # The records go last: after a kill in between, the next run does all of it again, which harms nothing.
         for (name,) in self._connection.query(f"SELECT name FROM {DATABASE}.settings"):
             self._connection.execute(_STATEMENTS[str(name)])
         self._connection.execute(f"DELETE FROM {DATABASE}.settings")
@@ -83,12 +84,14 @@ class Settings:
             )
 
     def _is_redo_log_on(self) -> bool:
+        # Neither MariaDB nor MySQL before 8.0.21 has this variable.
         rows = self._connection.query("SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'")
         if not rows:
             raise DatabaseError("unknown status variable", code="1193")
         return str(rows[0][1]).upper() == "ON"
 
     def _record(self, name: str) -> None:
+        # A run that was killed may have recorded it. Committed before the change is made.
         self._connection.execute(
             f"INSERT IGNORE INTO {DATABASE}.settings VALUES (%s, '')", [name]
         )

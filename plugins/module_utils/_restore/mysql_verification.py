@@ -97,6 +97,7 @@ def _compare(
     found = connection.value(f"SELECT COUNT(*) FROM {_SAMPLES} s JOIN {place} t ON {key}")
     if found != len(samples):
         raise _differs(table, file, f"{len(samples) - found} of them are not in it")
+    # The sum of no rows is NULL.
     differences = ", ".join(f"COALESCE(SUM(NOT ({one})), 0)" for one in equal.values())
     (counts,) = connection.query(
         f"SELECT {differences} FROM {_SAMPLES} s JOIN {place} t ON {key}"
@@ -110,8 +111,10 @@ def _compare(
 
 def _equal(column: Column) -> str:
     ours, theirs = f"s.{quote(column.name)}", f"t.{quote(column.name)}"
+    # JSON is a text in MariaDB. In MySQL, it has an order of its own, in which 1 and 1.0 are the same.
     if column.type.startswith("json"):
         return f"CAST({ours} AS CHAR) <=> CAST({theirs} AS CHAR)"
+    # A collation takes different texts for the same. A BIT is a number here.
     if column.kind is ColumnKind.TEXT or (
         column.kind is ColumnKind.BINARY and not column.type.startswith("bit")
     ):

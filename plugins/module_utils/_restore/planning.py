@@ -50,6 +50,7 @@ class Selection(t.NamedTuple):
 
 
 def _matches(name: TableName, pattern: str) -> bool:
+    # Not fnmatch, which ignores the case on some systems.
     return fnmatch.fnmatchcase(str(name), pattern) or pattern in (
         name.database,
         f"{name.database}.{name.name}",
@@ -88,8 +89,10 @@ class PlanOptions(t.NamedTuple):
 
 def restore_id_of(fingerprint: str, selection: Selection, options: PlanOptions) -> str:
     """Return what names a restore: 16 hexadecimal digits."""
+    # Without what changes only the way, such as parallel: another run may continue with another value.
     facts = [fingerprint, selection, dict(options.rename), dict(options.data_options)]
     text = json.dumps(facts, sort_keys=True, default=str)
+    # 64 bits: by chance, two restores on a server never have the same.
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

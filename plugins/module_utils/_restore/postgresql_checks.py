@@ -19,7 +19,7 @@ from .postgresql_creation import PostgreSQLOptions
 from .postgresql_names import structure_of
 from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema
 
-#: Encodings that have all characters that a backup can have.
+#: Encodings that have all characters that a backup can have. SQL_ASCII would take any bytes, and check none.
 _ENCODINGS = ("UTF8",)
 
 
@@ -89,6 +89,7 @@ def _check_owner(first: Connection, owner: str) -> None:
     if not owner:
         return
     rows = first.execute(
+        # Only a member of a role can give it something.
         "SELECT pg_has_role(oid, 'MEMBER') FROM pg_catalog.pg_roles WHERE rolname = %s",
         owner,
     )
@@ -143,6 +144,7 @@ def _check_creation(first: Connection, name: str, plan: Plan) -> None:
     collations = {structure.collation}
     if isinstance(structure, PostgreSQLDatabase):
         collations.add(structure.ctype)
+    # Of what was imported at the installation, and what databases have.
     known = first.execute(
         "SELECT collcollate::text FROM pg_catalog.pg_collation UNION SELECT datcollate::text FROM pg_catalog.pg_database"
     )

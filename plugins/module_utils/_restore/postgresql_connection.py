@@ -25,14 +25,15 @@ from .postgresql_tokens import quote
 
 #: Settings that change what values mean, or that could end a long statement.
 _SETTINGS = {
-    "standard_conforming_strings": "on",
+    "standard_conforming_strings": "on",  # a backslash in '…' is one
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
     "timezone": "UTC",
-    "extra_float_digits": "1",
+    "extra_float_digits": "1",  # as many digits as tell a number from all others
     "bytea_output": "hex",
-    "xmloption": "content",
-    "row_security": "off",
+    "xmloption": "content",  # a value need not be a whole document
+    "row_security": "off",  # an error in place of rows that a policy hides
+    # A user or a database can have other defaults.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "lock_timeout": f"{tuning.LOCK_TIMEOUT}s",
@@ -197,6 +198,7 @@ class Connection:
     @contextlib.contextmanager
     def transaction(self) -> t.Iterator[None]:
         """Commit what is done within, or nothing of it."""
+        # The connection commits each statement by itself otherwise.
         self.execute("BEGIN")
         try:
             yield

@@ -38,6 +38,7 @@ def create_database(
     connection: Connection, name: str, structure: DatabaseStructure, owner: str
 ) -> None:
     """Create a database with the encoding and the collation of the source."""
+    # template1, the default, can have another locale, and tables of somebody.
     words = [
         f"CREATE DATABASE {quote(name)} TEMPLATE template0 ENCODING {_literal(structure.charset or 'UTF8')}"
     ]
@@ -121,6 +122,7 @@ class Creation:
     def _inherit_all(self) -> None:
         known = relations(self._connection)
         for table in self._tables:
+            # A table can be part of several.
             for number, script in enumerate(structure_of(table).inherits):
                 names = [
                     self._rename(one) for one in script.parts if not isinstance(one, str)
@@ -131,6 +133,7 @@ class Creation:
 
     def _inherit(self, table: TablePlan, number: int, script: Script) -> None:
         operation = f"make {printable(str(table.place))} a part of another table"
+        # The record and the change are one transaction: after a kill, both are there or none.
         with self._connection.transaction():
             if self._is_new(f"inherit {table.number} {number}"):
                 look_in(self._connection, table.place.schema)
@@ -176,6 +179,7 @@ class Creation:
         connection, restore_id = self._connection, self._plan.restore_id
         numbers = [table.number for table in tables]
         with connection.transaction():
+            # The session of a killed run may be at work on them: it is waited for.
             unmade = store.lock_unmade(connection, restore_id, numbers)
             for table in tables:
                 if table.number in unmade:

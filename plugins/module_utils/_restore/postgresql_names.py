@@ -54,6 +54,7 @@ def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
         for script in structure_of(one).inherits
         if ATTACH in script.parts
     ]
+    # Partitions can have partitions.
     found: set[QualifiedName] = set()
     parents = {(table.place.schema, table.place.name)}
     while parents:
@@ -73,6 +74,7 @@ def relations(connection: Connection) -> set[QualifiedName]:
 
 def keys_of(connection: Connection, table: str) -> set[str]:
     """Return the names of the valid keys and constraints of a table."""
+    # Those that are not valid were not checked against all rows.
     rows = connection.execute(
         "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = %s::regclass AND convalidated "
         "UNION SELECT relname::text FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid "
@@ -93,6 +95,8 @@ class Sequence(t.NamedTuple):
 
 def sequences_in(connection: Connection) -> dict[QualifiedName, list[Sequence]]:
     """Return the sequences of all tables of a database: of their serial and identity columns, and of defaults."""
+    # pg_depend has both ways: a sequence that depends on its column (a: serial, i: identity), and a default (pg_attrdef)
+    # that depends on a sequence, which any table may own.
     rows = connection.execute(
         """
         SELECT tn.nspname::text, t.relname::text,

@@ -88,6 +88,7 @@ def _load_into(
     )
     load(_STAGE)
     stored = quoted_list([name for name in columns if name not in generated])
+    # Without OVERRIDING, GENERATED ALWAYS AS IDENTITY refuses the values of the backup.
     rows = connection.change(
         f"INSERT INTO {place} ({stored}) OVERRIDING SYSTEM VALUE SELECT {stored} FROM {_STAGE}",
         operation=_operation(piece),
@@ -107,6 +108,7 @@ def quoted_list(columns: t.Iterable[str]) -> str:
 
 def _copy(connection: Connection, piece: Piece, dialect: Dialect, place: str) -> int:
     data, form = piece.data, _csv_options(dialect)
+    # The text format has an escape for it.
     if b"\\." in data and _END_MARK.search(data):
         data, form = as_text(_records(data, dialect)), "FORMAT text"
     return connection.copy(

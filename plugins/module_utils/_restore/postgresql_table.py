@@ -102,11 +102,7 @@ class TableReader:
             or take_extension(statement, self._extensions)
             or is_without_effect(statement)
             # Done by the server where the key of the whole table is made.
-            or (
-                words[:2] == ["ALTER", "INDEX"]
-                and words[-4:-1] != []
-                and "ATTACH" in words
-            )
+            or (words[:2] == ["ALTER", "INDEX"] and "ATTACH" in words)
             # Which column owns a sequence is seen in its default.
             or (words[:2] == ["ALTER", "SEQUENCE"] and "OWNED" in words)
         )
@@ -163,6 +159,7 @@ class TableReader:
             begin = statement.offset
             if statement.take("PARTITION", "BY"):
                 self._is_partitioned = True
+            # The parent may come later: ALTER TABLE … INHERIT does the same in the end.
             elif statement.take("INHERITS"):
                 first = statement.position
                 statement.skip_parentheses()

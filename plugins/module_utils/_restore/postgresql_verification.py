@@ -103,6 +103,7 @@ def recount(connection: Connection, plan: Plan) -> None:
 
 def count(connection: Connection, place: str, expected: int) -> int:
     """Count the rows of a table itself, or of its partitions if it was loaded with data."""
+    # ONLY: rows of children are those of their own files.
     only = "" if expected and _is_partitioned(connection, place) else "ONLY "
     return int(connection.execute(f"SELECT count(*) FROM {only}{place}")[0][0])
 

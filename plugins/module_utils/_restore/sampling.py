@@ -31,6 +31,7 @@ class Samples:
         if self._seen % self._step == 0:
             self._chosen.append(sample)
         self._seen += 1
+        # Half of them go, and from now on only half as many come: they stay evenly over the file.
         if len(self._chosen) >= self._limit:
             self._chosen = self._chosen[::2]
             self._step *= 2

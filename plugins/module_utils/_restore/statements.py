@@ -33,7 +33,7 @@ _WRONG_SOURCE = (
     "Data files of the service have nothing else: check where the backup comes from"
 )
 
-#: What is not part of a statement's own words: comments, and names and texts in quotes.
+#: What is not part of a statement's own words: comments, and names and texts in quotes. MySQL executes what is in /*! … */.
 _NO_WORDS = re.compile(
     r"--[^\n]*|/\*(?!!).*?\*/|'(?:[^'\\]|\\.|'')*'|`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"",
     re.DOTALL,
@@ -81,6 +81,7 @@ def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
     for match in _STATEMENT_END.finditer(plain):
         yield Statement(begin, match.end())
         begin = match.end()
+    # The last statement may have no newline behind it.
     rest = plain[begin:].rstrip()
     if rest.endswith(b";"):
         yield Statement(begin, len(data))

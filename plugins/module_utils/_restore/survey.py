@@ -159,6 +159,7 @@ class _Survey:
 
     def _parse(self, directory: Path) -> None:
         """Parse the structure of a table, or of a database."""
+        # In MySQL, tables and databases have a file of the same name: the text tells which it is.
         texts = self._texts[directory]
         if any(
             name in texts and name != STRUCTURE for name in self._grammar.table_files
@@ -261,6 +262,7 @@ class _Survey:
                 f"{member.printable} is twice in the source",
                 hint="The backup is damaged: download it again",
             )
+        # The numbers of files are known when all of their names are.
         scans[member.path] = scanner.finish(0)
 
     def _check_data(self) -> None:
