@@ -23,8 +23,6 @@ from .model import Dialect, Null
 _NO_MARKS = bytes(set(range(256)) - set(b'",\n'))
 #: Marks, and an x for each other byte.
 _MARKS = bytes(i if i in b'",\n' else ord("x") for i in range(256))
-#: A quote that neither begins nor ends a field.
-_STRAY_QUOTE = re.compile(rb'[^,\n"]"|"[^,\n"]')
 #: What is NULL in one notation or another.
 _NO_TEXT = (b"", b"NULL", rb"\N")
 #: What stands for a quoted field, and for a quote, where neither may be meant. They are in no UTF-8.
@@ -103,10 +101,9 @@ class Skeleton(t.NamedTuple):
         # A file need not end with a newline.
         if not lines[-1]:
             lines.pop()
-        stray = _STRAY_QUOTE.search(skeleton)
         return cls(
             lines,
-            skeleton.count(b"\n", 0, stray.start()) if stray else None,
+            _stray_quote(skeleton),
             b"" in inside and _has_quoted_empty(parts),
         )
 
@@ -137,6 +134,13 @@ class Skeleton(t.NamedTuple):
                     if fields[i] not in _NO_TEXT and b'"' not in fields[i]
                 )
         return found
+
+
+def _stray_quote(skeleton: bytes) -> t.Optional[int]:
+    """Return the line of a quote that neither begins nor ends a field."""
+    marks = skeleton.translate(_MARKS)
+    places = [place for place in (marks.find(b'x"'), marks.find(b'"x')) if place >= 0]
+    return skeleton.count(b"\n", 0, min(places)) if places else None
 
 
 def may_have_stray_quotes(piece: bytes, has_escapes: bool) -> bool:

@@ -86,6 +86,8 @@ class _Survey:
         self._tick = tick
         self._texts: dict[Path, dict[str, str]] = {}
         self._tables: dict[Path, TableStructure] = {}
+        #: Those of which not all files may have been read, which is enough for their columns.
+        self._partial: dict[Path, TableStructure] = {}
         self._databases: dict[Path, DatabaseStructure] = {}
         self._schemas: dict[Path, SchemaStructure] = {}
         #: Files whose structure comes after them.
@@ -140,10 +142,12 @@ class _Survey:
             self._ignored.append(member.printable)
         elif not self._options.selects(self._name(place.table)):
             return
-        elif self._structure(place.table):
-            self._scan(member, place, content)
         else:
-            self._late.add(member.path)
+            structure = self._structure(place.table)
+            if structure:
+                self._scan(member, place, content, structure)
+            else:
+                self._late.add(member.path)
 
     def _structure(self, directory: Path) -> t.Optional[TableStructure]:
         # One of several files can be missing until the source was read to its end.
@@ -153,9 +157,9 @@ class _Survey:
         ):
             if STRUCTURE in self._grammar.table_files:
                 self._parse(directory)
-            else:
-                return self._parse_table(directory)
-        return self._tables.get(directory)
+            elif directory not in self._partial:
+                self._partial[directory] = self._parse_table(directory)
+        return self._tables.get(directory) or self._partial.get(directory)
 
     def _parse(self, directory: Path) -> None:
         """Parse the structure of a table, or of a database."""
@@ -232,18 +236,15 @@ class _Survey:
                         hint="The backup is incomplete: download it again",
                     )
                 if place and self._options.selects(self._name(place.table)):
-                    self._scan(member, place, content)
+                    self._scan(member, place, content, self._tables[place.table])
 
     def _scan(
         self,
         member: Member,
         place: DataPlace,
         content: t.Iterator[t.Union[bytes, memoryview]],
+        structure: TableStructure,
     ) -> None:
-        structure = t.cast(
-            TableStructure,
-            self._tables.get(place.table) or self._structure(place.table),
-        )
         options = self._options
         scanner = FileScanner(
             member.printable,
