@@ -439,7 +439,7 @@ def memory(*sizes: int) -> None:
             peaks.append(bench.measure([bench.ours(name, runs=1, sync=False)]).median(name, "memory"))
     goal("peak / 64 MB", [max(peaks) * MIB / 64e6], at_most=1)
     more = abs(peaks[1] - peaks[0]) * MIB / 1e6
-    print(f"  difference {more:.1f} MB, goal below 5  {'(goal met)' if more < 5 else '(GOAL MISSED)'}")
+    print(f"  difference {more:.1f} MB, goal below 5  {'OK' if more < 5 else 'MISSED'}")
 
 
 @section

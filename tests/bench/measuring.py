@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -28,6 +29,7 @@ class Run:
     memory: float  # MiB, of the process
     machine: float = 0.0  # CPU seconds of all there is on the machine
     sent: int | None = None  # bytes of the file, by the server
+    stored: float = 0.0  # MiB, that it has written to files
 
 
 #: Starts a command from a process that is small: Linux counts what the starting process takes as the command's own.
@@ -38,7 +40,8 @@ process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(process, 0)
 wall = time.perf_counter() - began
 with open(sys.argv[1], "w") as report:
-    json.dump([os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024], report)
+    cpu = usage.ru_utime + usage.ru_stime
+    json.dump([os.waitstatus_to_exitcode(status), wall, cpu, usage.ru_maxrss / 1024, usage.ru_oublock / 2048], report)
 """
 
 
@@ -61,12 +64,12 @@ def run(command: list[str], environment: dict[str, str], given: str = "") -> Run
             text=True,
             check=True,
         )
-        code, wall, cpu, memory = json.load(report)
+        code, wall, cpu, memory, stored = json.load(report)
         output.seek(0)
         printed = output.read()
     if code:
         raise CommandFailed(f"{' '.join(command)} ended with {code}:\n{printed}")
-    return Run(printed, wall, cpu, memory, busy() - before)
+    return Run(printed, wall, cpu, memory, busy() - before, stored=stored)
 
 
 def busy() -> float:
@@ -113,6 +116,8 @@ def alternate(measures: Mapping[str, Callable[[], Run | None]], rounds: int) -> 
 
 def spread(values: list[float], unit: str = " x") -> str:
     """The median, and the least and the most of several."""
+    if not values:
+        return "not measured"
     between = f" ({min(values):.2f}-{max(values):.2f}, {len(values)} pairs)" if len(values) > 1 else " (1 pair)"
     return f"{statistics.median(values):.2f}{unit}{between}"
 
@@ -120,12 +125,12 @@ def spread(values: list[float], unit: str = " x") -> str:
 def goal(
     text: str, values: list[float], *, at_most: float | None = None, at_least: float | None = None, unit: str = " x"
 ) -> None:
-    """Say whether the median is within the limit."""
-    value = statistics.median(values)
+    """Say whether the median is within the limit, which nothing that was not measured is."""
+    value = statistics.median(values) if values else math.nan
     met = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
     limits = [
         f"at most {at_most:g}" if at_most is not None else "",
         f"at least {at_least:g}" if at_least is not None else "",
     ]
     told = f"{text}, goal {' and '.join(filter(None, limits))}"
-    print(f"  {told}: {spread(values, unit)}  {'(goal met)' if met else '(GOAL MISSED)'}", flush=True)
+    print(f"  {told}: {spread(values, unit)}  {'OK' if met else 'MISSED'}", flush=True)

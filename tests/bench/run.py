@@ -237,7 +237,7 @@ def waiting(rounds: int = 2) -> None:
         print(f"  {name:40} {calls:5.0f} calls  {cpu:6.2f} s CPU  over {late:6.2f} s after the last finish")
     noticed, polls = max(one["noticed"] for one in roles), max(one["polls"] for one in roles)
     print(f"  the role: {polls:.0f} polls, the end noticed after {noticed:.2f} s at most", end="")
-    print(f"  {'(goal met)' if noticed <= interval + 0.5 else '(GOAL MISSED)'}")
+    print(f"  {'OK' if noticed <= interval + 0.5 else 'MISSED'}")
     goal("calls a poll / live instances", [one["calls"] / one["polls"] / 20 for one in roles], at_most=1)
     goal("CPU role / loop", [role["cpu"] / loop["cpu"] for role, loop in pairs], at_most=0.05)
 
