@@ -11,14 +11,23 @@ from __future__ import annotations
 import typing as t
 
 from .errors import InvalidBackupError
-from .model import DataFormat, Plan
+from .model import DataFormat, Plan, TablePlan
 from .mysql_connection import Connection
 from .mysql_grammar import MySQLTable
 from .mysql_store import SYSTEM_DATABASES
 
 
-def check_names(plan: Plan) -> None:
+def check_names(plan: Plan, folds_names: bool) -> None:
+    """Check the names of tables. ``folds_names``: whether their case does not matter to the server."""
+    taken: dict[str, TablePlan] = {}
     for one in plan.tables:
+        name = str(one.target).lower() if folds_names else str(one.target)
+        other = taken.setdefault(name, one)
+        if other is not one:
+            raise InvalidBackupError(
+                f"{other.target} and {one.target} are one table for the server, whose variable lower_case_table_names is not 0",
+                hint="Set rename to another name for one of them",
+            )
         # Some file systems tell no case of names apart.
         if one.target.database.lower() in SYSTEM_DATABASES:
             raise InvalidBackupError(

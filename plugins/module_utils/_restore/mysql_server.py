@@ -18,14 +18,22 @@ from .._files.system import free_space
 from . import mysql_store as store
 from .engine import Remarks, Server, Session, Space
 from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
-from .model import DataFormat, Plan, RestoreRecord, State, TablePlan
+from .model import (
+    DataFormat,
+    Plan,
+    RestoreRecord,
+    State,
+    TableName,
+    TablePlan,
+)
 from .mysql_checks import check_collations, check_engines, check_names
 from .mysql_connection import Connection
 from .mysql_grammar import MySQLTable
 from .mysql_privileges import Privileges
-from .mysql_session import MySQLOptions, MySQLSession, prepare
+from .mysql_session import MySQLOptions, MySQLSession
 from .mysql_settings import Settings
 from .mysql_tokens import quote
+from .mysql_variables import check_variables, check_writable, folds_names, prepare
 from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
@@ -42,6 +50,7 @@ class MySQLServer(Server):
         self._options = options
         self._opened: t.Optional[Connection] = None
         self._is_mariadb = False
+        self._folds_names = False
         self._own_settings: t.Optional[Settings] = None
 
     @property
@@ -66,6 +75,12 @@ class MySQLServer(Server):
             raise ConfigurationError(
                 f"the server is {name} {version}: use {name} {oldest} or newer."
             )
+        # Before the first pass, in which the connection is silent.
+        prepare(self._connection, self._options.time_zone, self._options.writes_binlog)
+        # Several rows belong together.
+        self._connection.execute("SET SESSION autocommit = 0")
+        check_writable(self._connection)
+        self._folds_names = folds_names(self._connection)
         self._own_settings = Settings(self._connection, self._options)
         return f"{name} {number[0].replace('5.5.5-', '')}"
 
@@ -79,11 +94,10 @@ class MySQLServer(Server):
             self._opened = None
 
     def check(self, plan: Plan) -> Remarks:
-        # Fails where the user or the server cannot have them.
-        prepare(self._connection, self._options)
         self._settings.check()
         Privileges(self._connection).check(plan)
-        check_names(plan)
+        check_names(plan, self._folds_names)
+        check_variables(self._connection, plan)
         check_engines(self._connection, plan)
         check_collations(self._connection, plan, self._options.collation_map)
         if any(
@@ -93,7 +107,9 @@ class MySQLServer(Server):
         ):
             self._check_local_infile()
         if self._options.disables_redo_log:
-            self._settings.check_redo_log({one.place.database for one in plan.tables})
+            self._settings.check_redo_log(
+                {self._folded(one.place.database) for one in plan.tables}
+            )
         return Remarks(list(self._advice(plan)), list(self._warnings(plan)))
 
     def space(self) -> Space:
@@ -109,15 +125,13 @@ class MySQLServer(Server):
 
     def existing(self, plan: Plan) -> list[TablePlan]:
         names = self._names_in(plan)
-        return [
-            one for one in plan.tables if (one.target.database, one.target.name) in names
-        ]
+        return [one for one in plan.tables if self._key(one.target) in names]
 
     def lock(self, plan: Plan) -> None:
         # Given back by the server when the connection ends, however that happens.
         for database in sorted(plan.databases):
             # The name of a lock has at most 64 characters, and is one of the whole server.
-            digest = hashlib.sha256(database.encode()).hexdigest()[:16]
+            digest = hashlib.sha256(self._folded(database).encode()).hexdigest()[:16]
             taken = self._connection.value(
                 "SELECT GET_LOCK(%s, 0)", [f"{store.DATABASE}/{digest}"]
             )
@@ -153,7 +167,7 @@ class MySQLServer(Server):
             )
         names = self._names_in(plan)
         for one in plan.tables:
-            self._create_table(one, record, (one.place.database, one.place.name) in names)
+            self._create_table(one, record, self._key(one.place) in names)
 
     def set_state(self, restore_id: str, state: State) -> None:
         store.set_state(self._connection, restore_id, state)
@@ -174,14 +188,14 @@ class MySQLServer(Server):
                     hint="Create the download task with the format csv, or drop the old table before",
                 )
         replaced = {one.target.database for one in plan.replaced}
-        names = {(one.target.database, one.target.name) for one in plan.replaced}
+        names = {self._key(one.target) for one in plan.replaced}
         rows = self._connection.query(
             f"SELECT event_object_schema, event_object_table, trigger_name FROM information_schema.triggers "
             f"WHERE event_object_schema IN ({', '.join(['%s'] * len(replaced))})",
             sorted(replaced),
         )
         for database, name, trigger in rows:
-            if (str(database), str(name)) in names:
+            if self._key(TableName(str(database), "", str(name))) in names:
                 raise RestoreConflictError(
                     f"{database}.{name} cannot be replaced, as it has the trigger {trigger}, which would be lost",
                     hint="Drop the trigger, and create it again after the restore",
@@ -192,12 +206,12 @@ class MySQLServer(Server):
         names = self._names_in(plan)
         steps, olds = [], {}
         for one in plan.replaced:
-            if (one.place.database, one.place.name) not in names:
+            if self._key(one.place) not in names:
                 continue
             old = one.target._replace(
                 database=name_beside(one.target.database, "old", plan.restore_id)
             )
-            if (one.target.database, one.target.name) in names:
+            if self._key(one.target) in names:
                 self._connection.execute(
                     f"CREATE DATABASE IF NOT EXISTS {quote(old.database)}"
                 )
@@ -209,7 +223,12 @@ class MySQLServer(Server):
             self._connection.execute(f"RENAME TABLE {', '.join(steps)}")
         # Those with other tables are of somebody else.
         left = {database for database, _unused in self._names_in(plan)}
-        for database in sorted({one.place.database for one in plan.replaced} - left):
+        emptied = {
+            one.place.database
+            for one in plan.replaced
+            if self._folded(one.place.database) not in left
+        }
+        for database in sorted(emptied):
             self._connection.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
         return olds
 
@@ -263,7 +282,14 @@ class MySQLServer(Server):
             sorted(databases),
         )
         self._connection.commit()
-        return {(str(schema), str(name)) for schema, name in rows}
+        return {self._key(TableName(str(schema), "", str(name))) for schema, name in rows}
+
+    def _key(self, name: TableName) -> tuple[str, str]:
+        """Return what is the same for names that are the same to the server."""
+        return (self._folded(name.database), self._folded(name.name))
+
+    def _folded(self, name: str) -> str:
+        return name.lower() if self._folds_names else name
 
     def _check_local_infile(self) -> None:
         if not self._options.login.is_trusted:

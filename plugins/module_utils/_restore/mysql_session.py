@@ -32,22 +32,17 @@ from .model import (
 from .mysql_connection import Connection, Login
 from .mysql_grammar import MySQLTable
 from .mysql_tokens import quote
+from .mysql_variables import prepare
 from .mysql_verification import compare_samples
 from .records import with_null
 from .statements import split, table_of
 
-#: Strict, as what does not fit must be an error, but for zero dates, which are in old data.
-SQL_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
 #: A text that the statement would take for NULL, or a part of a longer one that looks like it.
 _WORD = re.compile(rb"(?<![^,\n])NULL(?![^,\n])")
 #: Where a message says which row of a statement it is about.
 _AT_ROW = re.compile(r"at row (\d+)")
 #: Warnings that a message quotes.
 _SHOWN_WARNINGS = 5
-#: Seconds that a connection may be silent, while others load: the longest that servers take.
-_WAIT_TIMEOUT = 31_536_000
-#: Seconds that the server waits for the next bytes of a piece. They are in memory, but the machine may be slow.
-_NET_TIMEOUT = 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,26 +61,6 @@ class MySQLOptions:
     shows_data: bool = False
 
 
-def prepare(connection: Connection, options: MySQLOptions) -> None:
-    """Give a connection the settings that the restore needs. Nothing of them is for other connections."""
-    run = connection.execute
-    run("SET SESSION sql_mode = %s", [SQL_MODE])
-    # Tables come in any order, and the backup was consistent.
-    run("SET SESSION foreign_key_checks = 0")
-    run("SET SESSION wait_timeout = %s", [_WAIT_TIMEOUT])
-    run("SET SESSION net_read_timeout = %s", [_NET_TIMEOUT])
-    # One of them is MariaDB's and one MySQL's. A long statement is no sign of a mistake here.
-    for name, _unused in connection.query(
-        "SHOW SESSION VARIABLES WHERE variable_name IN ('max_statement_time', 'max_execution_time')"
-    ):
-        run(f"SET SESSION {name} = 0")
-    run("SET SESSION net_write_timeout = %s", [_NET_TIMEOUT])
-    if options.time_zone:
-        run("SET SESSION time_zone = %s", [options.time_zone])
-    if not options.writes_binlog:
-        run("SET SESSION sql_log_bin = 0")
-
-
 class MySQLSession(Session):
     def __init__(self, options: MySQLOptions) -> None:
         self._options = options
@@ -95,10 +70,12 @@ class MySQLSession(Session):
             # With it, a server can ask for any file.
             local_infile=options.login.is_trusted,
         )
-        prepare(self._connection, options)
-        self._connection.execute("SET SESSION autocommit = 0")
+        prepare(self._connection, options.time_zone, options.writes_binlog)
+        # Temporary tables, for a server with GTIDs, are only outside of transactions.
+        self._connection.execute("SET SESSION autocommit = 1")
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
+        self._connection.execute("START TRANSACTION")
         try:
             loaded = [self._load(piece, plan) for piece in pieces]
             self._connection.commit()
@@ -227,6 +204,7 @@ class MySQLSession(Session):
                 lambda match: f"in record {piece.first_record + row + int(match[1]) - 1}",
                 said,
             )
+            said = said or "its variable max_error_count is 0, and it does not say more"
             raise VerificationError(
                 f"the server gave {count} warnings: {said}",
                 hint="No record of these is in the table. Check csv_null, csv_escape and that the backup is not damaged",

@@ -51,9 +51,14 @@ def _insert(
 ) -> None:
     names = ", ".join(quote(column.name) for column in stored)
     connection.execute(f"DROP TEMPORARY TABLE IF EXISTS {_SAMPLES}")
+    # Some servers take no table without a primary key.
+    key = "number"
+    while key in {column.name.lower() for column in stored}:
+        key += "_"
     # Made from the table, so that columns have the same types, without keys and generated columns.
     connection.execute(
-        f"CREATE TEMPORARY TABLE {_SAMPLES} SELECT {names} FROM {qualified(table.place)} LIMIT 0"
+        f"CREATE TEMPORARY TABLE {_SAMPLES} ({quote(key)} INT AUTO_INCREMENT PRIMARY KEY) "
+        f"SELECT {names} FROM {qualified(table.place)} LIMIT 0"
     )
     for sample in samples:
         values = [
