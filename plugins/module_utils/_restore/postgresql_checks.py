@@ -43,6 +43,16 @@ def check(
     return list(_warnings(plan, options))
 
 
+def check_writable(connection: Connection) -> None:
+    """Refuse what is read-only by default: somebody wants nobody to write there."""
+    rows = connection.execute("SELECT current_setting('transaction_read_only')")
+    if rows[0][0] != "off":
+        raise ConfigurationError(
+            f"transactions of user {_user(connection)} in database {printable(connection.database)} are read-only by "
+            "default_transaction_read_only: set it to off for the server, the database or the user."
+        )
+
+
 def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:
     """Say what of the structures is not restored."""
     left_out: dict[str, None] = {}
@@ -164,6 +174,7 @@ def _plain(locale: str) -> str:
 
 def _check_database(connection: Connection, plan: Plan) -> None:
     name = printable(connection.database)
+    check_writable(connection)
     rows = connection.execute(
         "SELECT current_setting('server_encoding'), has_database_privilege(current_database(), 'CREATE')"
     )

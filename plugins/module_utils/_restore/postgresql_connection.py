@@ -23,18 +23,25 @@ from .errors import DatabaseConnectionError
 from .postgresql_errors import Refusal, error_of
 from .postgresql_tokens import quote
 
-#: Settings that change what values mean, or that could end a long statement.
+#: Settings that change what values mean, or that could end a long statement, or a connection that is idle while others load.
+#: A server, a database or a role can have them in another way. Those that only newer servers know are set there.
 _SETTINGS = {
-    "standard_conforming_strings": "on",  # a backslash in '…' is one
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
     "datestyle": "ISO, MDY",
     "intervalstyle": "postgres",
     "timezone": "UTC",
-    "extra_float_digits": "1",  # as many digits as tell a number from all others
+    "extra_float_digits": "1",
     "bytea_output": "hex",
-    "xmloption": "content",  # a value need not be a whole document
-    "row_security": "off",  # an error in place of rows that a policy hides
-    # A user or a database can have other defaults.
+    "xmloption": "content",
+    "row_security": "off",
+    "exit_on_error": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
     "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "lock_timeout": f"{tuning.LOCK_TIMEOUT}s",
     # Only what is named with its schema.
@@ -143,8 +150,12 @@ class Connection:
             raise
 
     def _prepare(self, login: PostgreSQLLogin) -> None:
-        for name, value in _SETTINGS.items():
-            self.execute("SELECT set_config(%s, %s, false)", name, value)
+        pairs = ", ".join(["(%s::text, %s::text)"] * len(_SETTINGS))
+        self.execute(
+            f"SELECT pg_catalog.set_config(name, value, false) FROM (VALUES {pairs}) AS settings (name, value) "
+            "WHERE pg_catalog.current_setting(name, true) IS NOT NULL",
+            *(text for pair in _SETTINGS.items() for text in pair),
+        )
         if login.session_role:
             operation = f"take on session_role {printable(login.session_role)}"
             self.execute(f"SET ROLE {quote(login.session_role)}", operation=operation)

@@ -18,10 +18,10 @@ from .._files.system import free_space
 from . import postgresql_store as store
 from . import tuning
 from .engine import Remarks, Server, Space
-from .errors import DatabaseError, RestoreConflictError
+from .errors import DatabaseConnectionError, DatabaseError, RestoreConflictError
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .planning import name_beside
-from .postgresql_checks import check
+from .postgresql_checks import check, check_writable
 from .postgresql_connection import Connection, PostgreSQLLogin
 from .postgresql_creation import Creation, PostgreSQLOptions, create_database
 from .postgresql_names import relations
@@ -35,6 +35,7 @@ _MIN_VERSION = 130000
 _SPACE = 1.5
 #: object_in_use: another session is in the database.
 _IN_USE = "55006"
+_DUPLICATE_DATABASE = "42P04"
 
 
 class PostgreSQLServer(Server):
@@ -59,6 +60,7 @@ class PostgreSQLServer(Server):
             raise ConfigurationError(
                 f"{self._login.server} is a standby, which is read-only: give the primary server."
             )
+        check_writable(connection)
         return name
 
     def close(self) -> None:
@@ -96,21 +98,32 @@ class PostgreSQLServer(Server):
         # Advisory locks are of one database, and one that is restored may not exist yet. All of them are
         # released with the connection. Sorted, so that two runs do not lock each other out.
         for name in sorted({*plan.databases, *_databases(plan, "place")}):
-            key = int.from_bytes(
-                hashlib.sha256(name.encode()).digest()[:8], "big", signed=True
+            self._lock(self._first, name)
+            connection = self._find(name)
+            if connection:
+                # Where runs with another login_db see it.
+                self._lock(connection, name)
+
+    def _lock(self, connection: Connection, name: str) -> None:
+        key = int.from_bytes(
+            hashlib.sha256(name.encode()).digest()[:8], "big", signed=True
+        )
+        rows = connection.execute("SELECT pg_try_advisory_lock(%s)", key)
+        if not rows[0][0]:
+            raise RestoreConflictError(
+                f"another run restores database {printable(name)} at this time",
+                hint="Wait for its end",
             )
-            rows = self._first.execute("SELECT pg_try_advisory_lock(%s)", key)
-            if not rows[0][0]:
-                raise RestoreConflictError(
-                    f"another run restores database {printable(name)} at this time",
-                    hint="Wait for its end",
-                )
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
         found: list[RestoreRecord] = []
         for name in self._all_databases():
             is_new = name not in self._connections
-            connection = self._find(name)
+            try:
+                connection = self._find(name)
+            except DatabaseConnectionError:
+                # The server lets this user into only some, and those that are restored are among them.
+                continue
             record = store.find(connection, restore_id) if connection else None
             if record:
                 found.append(record)
@@ -133,9 +146,19 @@ class PostgreSQLServer(Server):
     def begin(self, plan: Plan) -> None:
         for name in _databases(plan, "place"):
             if not self._find(name):
-                structure = plan.databases.get(name, DatabaseStructure(name))
-                create_database(self._first, name, structure, self._options.owner)
-            store.prepare(self._connect(name), plan)
+                self._create_database(name, plan)
+            connection = self._connect(name)
+            self._lock(connection, name)
+            store.prepare(connection, plan)
+
+    def _create_database(self, name: str, plan: Plan) -> None:
+        structure = plan.databases.get(name, DatabaseStructure(name))
+        try:
+            create_database(self._first, name, structure, self._options.owner)
+        except DatabaseError as error:
+            # A run with another login_db was faster: the lock says so.
+            if error.code != _DUPLICATE_DATABASE:
+                raise
 
     def create(self, plan: Plan, record: RestoreRecord) -> None:
         # A run may have been killed before all databases were made.
