@@ -61,12 +61,11 @@ def nobody() -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have one worker of pytest run all tests of a server, which so needs to run only once."""
     for item in items:
-        used = {
-            *getattr(item, "fixturenames", ()),
-            getattr(item, "callspec", None) and item.callspec.params.get("mysql_server"),
-        }
+        # A fixture with parameters names a server in one of them.
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        used = [*getattr(item, "fixturenames", ()), *parameters]
         for engine in ENGINES:
-            if {engine.name, engine} & used:
+            if engine.name in used or engine in used:
                 item.add_marker(pytest.mark.xdist_group(engine.name))
 
 
