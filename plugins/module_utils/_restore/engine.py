@@ -139,8 +139,10 @@ class Server(abc.ABC):
         """Record the restore with all of its tables, as planned."""
 
     @abc.abstractmethod
-    def create(self, plan: Plan, record: RestoreRecord) -> None:
+    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
         """Create databases, schemas and tables that do not exist yet. Can be repeated after a kill.
+
+        ``threads``: the most sessions that it may have besides its own.
 
         A table that can have no transactions is emptied, and its pieces are forgotten.
         """

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 import typing as t
@@ -34,6 +35,7 @@ from .mysql_session import MySQLOptions, MySQLSession
 from .mysql_settings import Settings
 from .mysql_tokens import quote
 from .mysql_variables import check_variables, check_writable, folds_names, prepare
+from .parallel import in_parallel
 from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
@@ -153,7 +155,7 @@ class MySQLServer(Server):
     def begin(self, plan: Plan) -> None:
         store.begin(self._connection, plan)
 
-    def create(self, plan: Plan, record: RestoreRecord) -> None:
+    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
         connection = self._connection
         self._settings.change()
         for name, structure in plan.databases.items():
@@ -166,8 +168,19 @@ class MySQLServer(Server):
                 f"CREATE DATABASE IF NOT EXISTS {quote(name)}{charset}{collate}"
             )
         names = self._names_in(plan)
+        missing = []
         for one in plan.tables:
-            self._create_table(one, record, self._key(one.place) in names)
+            if self._key(one.place) in names:
+                self._take_over(one, record)
+            else:
+                store.forget_pieces(connection, record, one.number)
+                missing.append(one)
+        in_parallel(
+            functools.partial(self._create_table, record.restore_id),
+            missing,
+            self._connect,
+            threads,
+        )
 
     def set_state(self, restore_id: str, state: State) -> None:
         store.set_state(self._connection, restore_id, state)
@@ -247,31 +260,41 @@ class MySQLServer(Server):
         self._connection.commit()
         return counts
 
-    def _create_table(self, one: TablePlan, record: RestoreRecord, exists: bool) -> None:
+    def _connect(self) -> Connection:
+        connection = Connection(self._options.login, shows_data=self._options.shows_data)
+        prepare(connection, self._options.time_zone, self._options.writes_binlog)
+        return connection
+
+    def _create_table(
+        self, restore_id: str, connection: Connection, one: TablePlan
+    ) -> None:
+        structure = t.cast(MySQLTable, one.structure)
+        connection.execute(
+            structure.create(
+                store.qualified(one.place), one.defers_keys, self._options.collation_map
+            )
+        )
+        store.set_table_state(connection, restore_id, one.number, State.LOADING)
+
+    def _take_over(self, one: TablePlan, record: RestoreRecord) -> None:
+        """Go on with a table that an earlier run has created."""
         connection, structure = self._connection, t.cast(MySQLTable, one.structure)
         known = record.tables.get(one.number)
         place = store.qualified(one.place)
-        if exists and (known is None or known.state is State.PLANNED):
+        if known is None or known.state is State.PLANNED:
             # Made by a run that was killed before it could record that, or by somebody else meanwhile.
             if connection.value(f"SELECT 1 FROM {place} LIMIT 1"):
                 raise RestoreConflictError(
                     f"{one.place} was created by somebody else meanwhile, and has rows",
                     hint="Drop it, or set rename to restore under another name",
                 )
-        elif not exists:
-            store.forget_pieces(connection, record, one.number)
-            statement = structure.create(
-                place, one.defers_keys, self._options.collation_map
-            )
-            connection.execute(statement)
-        elif not structure.has_transactions and known and known.state is not State.DONE:
-            # What of a piece is in it nobody knows.
-            connection.execute(f"TRUNCATE TABLE {place}")
-            store.forget_pieces(connection, record, one.number)
-        if known is None or known.state is State.PLANNED or not exists:
             store.set_table_state(
                 connection, record.restore_id, one.number, State.LOADING
             )
+        elif not structure.has_transactions and known.state is not State.DONE:
+            # What of a piece is in it nobody knows.
+            connection.execute(f"TRUNCATE TABLE {place}")
+            store.forget_pieces(connection, record, one.number)
 
     def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
         databases = {one.target.database for one in plan.tables}

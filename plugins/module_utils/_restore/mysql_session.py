@@ -15,6 +15,7 @@ import re
 import typing as t
 
 from . import mysql_store as store
+from . import tuning
 from .engine import Session
 from .errors import InvalidBackupError, VerificationError
 from .model import (
@@ -32,7 +33,7 @@ from .model import (
 from .mysql_connection import Connection, Login
 from .mysql_grammar import MySQLTable
 from .mysql_tokens import quote
-from .mysql_variables import prepare
+from .mysql_variables import prepare, raise_variable
 from .mysql_verification import compare_samples
 from .records import with_null
 from .statements import split, table_of
@@ -86,19 +87,23 @@ class MySQLSession(Session):
 
     def finish(self, table: TablePlan, plan: Plan) -> None:
         connection, structure = self._connection, t.cast(MySQLTable, table.structure)
-        store.set_table_state(connection, plan.restore_id, table.number, State.INDEXING)
         place = store.qualified(table.place)
         if table.defers_keys:
+            store.set_table_state(
+                connection, plan.restore_id, table.number, State.INDEXING
+            )
             existing = self._keys_of(table)
             missing = [key for key in structure.deferred if key.name not in existing]
             if missing:
+                raise_variable(
+                    connection, "innodb_ddl_buffer_size", tuning.DDL_BUFFER_SIZE
+                )
                 with self._naming(table, "create the keys of"):
                     for statement in structure.add_keys(
                         place, missing, self._options.collation_map
                     ):
                         connection.execute(statement)
         connection.query(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {place}")
-        store.set_table_state(connection, plan.restore_id, table.number, State.VERIFYING)
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connection

@@ -171,6 +171,11 @@ def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int)
 
 def forget_pieces(connection: Connection, record: RestoreRecord, number: int) -> None:
     """Have all pieces of a table loaded again."""
+    known = record.tables.get(number)
+    if (known is None or known.state is State.PLANNED) and not any(
+        key.table == number for key in record.pieces
+    ):
+        return
     connection.execute(
         f"DELETE FROM {DATABASE}.pieces WHERE restore_id = %s AND table_number = %s",
         [record.restore_id, number],

@@ -81,6 +81,12 @@ def _set(connection: Connection, settings: t.Mapping[str, t.Union[str, int]]) ->
     connection.execute(f"SET {words}", list(settings.values()))
 
 
+def raise_variable(connection: Connection, name: str, value: int) -> None:
+    """Set a variable that the server may not know, but never lower than it is."""
+    if int(_variables(connection, [name]).get(name, value)) < value:
+        _set(connection, {name: value})
+
+
 def check_writable(connection: Connection) -> None:
     """Refuse a server that is read-only, also for a user who could write to it: it is a replica, or locked."""
     for name, value in _variables(connection, _READ_ONLY).items():

@@ -160,7 +160,7 @@ class PostgreSQLServer(Server):
             if error.code != _DUPLICATE_DATABASE:
                 raise
 
-    def create(self, plan: Plan, record: RestoreRecord) -> None:
+    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
         # A run may have been killed before all databases were made.
         self.begin(plan)
         for name in _databases(plan, "place"):

@@ -147,7 +147,7 @@ class Restoration:
         outcome.record = record
         if record.state is not State.SWAPPING:
             outcome.state = State.LOADING
-            server.create(plan, record)
+            server.create(plan, record, self._request.threads)
             outcome.resumed_from = len(record.pieces)
             self._load(plan, record)
             server.complete(plan)
