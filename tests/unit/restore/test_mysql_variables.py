@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_variables import raise_variable
 from databases import MariaDB, MySQL
 from exports import mysql_tables
 from restores import MySQLTarget, archive, restoration, restore
@@ -236,3 +237,14 @@ def test_names_whose_case_does_not_matter_to_the_server(own_server: Any, tmp_pat
     target.query("DROP DATABASE shop")
     assert restore(target, archive(export, tmp_path)).changed
     target.check(export)
+
+
+def test_a_variable_is_only_raised(mysql: MySQL, mariadb: MariaDB) -> None:
+    for server, known in ((mysql, ["innodb_ddl_buffer_size"]), (mariadb, [])):
+        with closing(MySQLTarget(server).connected()) as one:
+            one.open()
+            found = []
+            for value in (64 << 20, 96 << 20, 64 << 20):
+                raise_variable(one._connection, "innodb_ddl_buffer_size", value)
+                found += one._connection.query("SHOW SESSION VARIABLES LIKE 'innodb_ddl_buffer_size'")
+            assert found == [(name, str(size << 20)) for name in known for size in (64, 96, 96)]
