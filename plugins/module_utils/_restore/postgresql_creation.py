@@ -8,12 +8,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import typing as t
 
 from .._base.text import printable
 from . import postgresql_store as store
 from . import tuning
+from .errors import DatabaseConnectionError, DatabaseError
 from .model import DatabaseStructure, Plan, TablePlan
+from .parallel import in_parallel
 from .postgresql_connection import Connection
 from .postgresql_indexing import FOREIGN_KEYS, OWN_KEYS, KeyMaker, look_in
 from .postgresql_names import place_of, relations, renames_of, structure_of
@@ -73,8 +77,8 @@ class Creation:
         self._rename = renames_of(plan, self._source)
         self._keys = KeyMaker(connection, plan.restore_id, self._rename)
 
-    def create(self) -> None:
-        """Make schemas, types and tables that do not exist yet."""
+    def create(self, connect: t.Callable[[], Connection], threads: int) -> None:
+        """Make schemas, types and tables that do not exist yet, by so many connections."""
         structure = next(
             (one for one in self._plan.backup.databases if one.name == self._source),
             DatabaseStructure(self._source),
@@ -97,10 +101,7 @@ class Creation:
         for table in self._tables:
             self._create_types(table.place.schema, structure_of(table).types)
             sequences.update(structure_of(table).sequences)
-        for first in range(0, len(self._tables), tuning.TABLES_AT_A_TIME):
-            self._create_tables(
-                self._tables[first : first + tuning.TABLES_AT_A_TIME], sequences
-            )
+        self._create_all(sequences, connect, threads)
         if any(
             structure_of(one).is_partitioned and one.source.records
             for one in self._tables
@@ -172,6 +173,36 @@ class Creation:
                 if self._is_new(script):
                     look_in(self._connection, schema)
                     self._connection.execute(script, operation="create a type")
+
+    def _create_all(
+        self,
+        sequences: t.Mapping[QualifiedName, str],
+        connect: t.Callable[[], Connection],
+        threads: int,
+    ) -> None:
+        size = tuning.TABLES_AT_A_TIME
+        groups = [
+            self._tables[first : first + size]
+            for first in range(0, len(self._tables), size)
+        ]
+        if threads > 1 and len(groups) > 1:
+
+            def create(connection: Connection, group: t.Sequence[TablePlan]) -> None:
+                self._by(connection)._create_tables(group, sequences)
+
+            # A table may need another one, such as the type of its rows, that is made at the same time, and no more
+            # connections may be free. Done in order, what is left finds all it needs, or the error that counts.
+            with contextlib.suppress(DatabaseError, DatabaseConnectionError):
+                in_parallel(create, groups, connect, threads)
+                return
+        for group in groups:
+            self._create_tables(group, sequences)
+
+    def _by(self, connection: Connection) -> Creation:
+        other = copy.copy(self)
+        other._connection = connection
+        other._keys = self._keys._replace(connection=connection)
+        return other
 
     def _create_tables(
         self, tables: t.Sequence[TablePlan], sequences: t.Mapping[QualifiedName, str]

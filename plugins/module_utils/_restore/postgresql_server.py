@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 import typing as t
@@ -164,7 +165,10 @@ class PostgreSQLServer(Server):
         # A run may have been killed before all databases were made.
         self.begin(plan)
         for name in _databases(plan, "place"):
-            Creation(self._connect(name), plan, self._options).create()
+            connect = functools.partial(
+                Connection, self._login, name, self._options.show_data
+            )
+            Creation(self._connect(name), plan, self._options).create(connect, threads)
 
     def set_state(self, restore_id: str, state: State) -> None:
         for connection in self._connections.values():

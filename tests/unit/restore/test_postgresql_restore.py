@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
 from databases import PostgreSQL
-from exports import Export, postgresql_tables
-from postgresql_restores import restore, rows_of
+from exports import Column, Database, Export, Table, postgresql_tables
+from exports import postgresql as postgres
+from postgresql_restores import ask, restore, rows_of
 
 DIALECTS: dict[str, dict[str, Any]] = {
     "csv": {},
@@ -65,3 +67,16 @@ def test_everything_comes_back_equal(postgresql: PostgreSQL, tmp_path: Path, dia
     assert_equal(postgresql, export)
     again = made.run()
     assert (again.state, again.changed) == (State.DONE, False)
+
+
+def test_tables_that_need_each_other_are_made_in_order(
+    postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "TABLES_AT_A_TIME", 1)
+    tables = [Table("t0", [Column("id", "integer")], [(1,)])]
+    for number in range(1, 9):
+        before = Column("before", f"public.t{number - 1}")
+        tables.append(Table(f"t{number}", [Column("id", "integer"), before], [(number, None)]))
+    made = restore(Export("postgresql", [Database("shop", tables)], postgres.DEFAULTS), tmp_path, postgresql)
+    assert made.run().state is State.DONE
+    assert [ask(postgresql, f"SELECT count(*) FROM public.t{number}") for number in range(9)] == [[(1,)]] * 9
