@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, ConfigurationError
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
     DatabaseError,
     InvalidBackupError,
@@ -109,7 +110,11 @@ def changed(target: MySQLTarget, variables: Mapping[str, Any]) -> Iterator[None]
                 cursor.execute(f"SET GLOBAL {name} = %s", [value])
 
 
-def test_no_setting_of_the_server_changes_a_restore(app: AppTarget, tmp_path: Path) -> None:
+def test_no_setting_of_the_server_changes_a_restore(
+    app: AppTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each step is seen, however short it is.
+    monkeypatch.setattr(tuning, "TICK", 0)
     app.options = {"time_zone": "+00:00"}
     export = mysql_tables.export()
     source = archive(export, tmp_path)
