@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members import open_members
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Grammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions

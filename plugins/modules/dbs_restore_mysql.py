@@ -61,7 +61,8 @@ options:
     type: path
   ca_cert:
     description:
-      - A file with the certificates of the authorities that sign the server's certificate. The connection then uses TLS.
+      - A file with the certificates of the authorities that sign the server's certificate. The connection then uses TLS,
+        and a server without it is refused.
     type: path
     aliases: [ssl_ca]
   client_cert:
@@ -71,12 +72,12 @@ options:
     aliases: [ssl_cert]
   client_key:
     description:
-      - A file with the key of the client, for TLS.
+      - A file with the key of the client, for TLS. It needs O(client_cert).
     type: path
     aliases: [ssl_key]
   check_hostname:
     description:
-      - Whether the name in the server's certificate must be O(login_host). By default, it must if O(ca_cert) is set.
+      - Whether the name in the server's certificate must be O(login_host). By default, it must if O(ca_cert) is set, which V(true) needs.
     type: bool
   connect_timeout:
     description:

@@ -74,15 +74,16 @@ options:
   ca_cert:
     description:
       - A file with the certificates of the authorities that sign the server's certificate.
+      - It needs an O(ssl_mode) that checks certificates, such as V(verify-full).
     type: path
     aliases: [ssl_rootcert]
   ssl_cert:
     description:
-      - A file with the certificate of the client, for TLS.
+      - A file with the certificate of the client, for TLS. It needs O(ssl_key).
     type: path
   ssl_key:
     description:
-      - A file with the key of the client, for TLS.
+      - A file with the key of the client, for TLS. Only its owner may be able to read it.
     type: path
   connect_params:
     description:

@@ -13,7 +13,7 @@ import typing as t
 from .._base.errors import ConfigurationError
 from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.runner import ModuleSpec
-from .._restore.mysql_connection import Login
+from .._restore.mysql_driver import Login
 from .._restore.mysql_grammar import MySQLGrammar
 from .._restore.mysql_server import MySQLServer
 from .._restore.mysql_session import MySQLOptions
@@ -79,6 +79,11 @@ class RestoreMySQL(RestoreRunner):
 
 
 def _login(options: Options) -> Login:
+    for name, needed in (("check_hostname", "ca_cert"), ("client_key", "client_cert")):
+        if options[name] and not options[needed]:
+            raise ConfigurationError(
+                f"{name} is set without {needed}, and would have no effect: set both."
+            )
     host, port = options["login_host"], options["login_port"]
     if port is not None:
         check_range(options, "login_port", 1, 65535)

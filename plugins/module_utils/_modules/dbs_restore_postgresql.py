@@ -72,6 +72,16 @@ class RestorePostgreSQL(RestoreRunner):
 
 
 def _login(options: Options) -> PostgreSQLLogin:
+    mode = check_choice("ssl_mode", options["ssl_mode"], _SSL_MODES)
+    if options["ca_cert"] and mode in ("disable", "allow", "prefer"):
+        raise ConfigurationError(
+            f"ca_cert is set, but ssl_mode is {mode}, with which no certificate is checked: set it to verify-full."
+        )
+    for name, needed in (("ssl_cert", "ssl_key"), ("ssl_key", "ssl_cert")):
+        if options[name] and not options[needed]:
+            raise ConfigurationError(
+                f"{name} is set without {needed}, and would have no effect: set both."
+            )
     return PostgreSQLLogin(
         login_user=options["login_user"] or "",
         login_password=options["login_password"] or "",
@@ -79,7 +89,7 @@ def _login(options: Options) -> PostgreSQLLogin:
         login_port=check_range(options, "login_port", 1, 65535),
         login_unix_socket=options["login_unix_socket"] or "",
         login_db=options["login_db"],
-        ssl_mode=check_choice("ssl_mode", options["ssl_mode"], _SSL_MODES),
+        ssl_mode=mode,
         ca_cert=check_file(options, "ca_cert") or "",
         ssl_cert=check_file(options, "ssl_cert") or "",
         ssl_key=check_file(options, "ssl_key") or "",

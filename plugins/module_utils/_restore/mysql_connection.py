@@ -9,14 +9,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import re
-import traceback
 import typing as t
 
-from .._base.errors import BackupError, MissingLibraryError
+from .._base.errors import BackupError
 from .._base.text import hide
 from .errors import DatabaseConnectionError, DatabaseError
+from .mysql_driver import Login, connect, load_driver
 
 #: Errors of the client and of the server that end a connection.
 _LOST = {
@@ -27,6 +26,8 @@ _LOST = {
     4031,  # MySQL 8.0.24 and newer: nobody said anything for too long
     *range(2000, 2100),  # the client's own errors
 }
+#: What the messages of libraries for TLS have.
+_TLS = re.compile(r"\b(?:SSL|TLS|X509|PEM)\b|certificate")
 #: Another transaction was in the way: a lock that was not given in time, which undoes the statement alone, and a
 #: deadlock, which undoes all. The session undoes all in any case.
 _TRANSIENT = {1205, 1213}
@@ -61,7 +62,8 @@ PRIVILEGES_HINT = (
     "the databases of the restore and on apsaradb_restore: GRANT them"
 )
 _HINTS = {
-    1045: "Check login_user and login_password",
+    1045: "Check login_user and login_password, and client_cert if the user needs a certificate",
+    3159: "Set ca_cert, and the connection uses TLS",
     1227: "Grant the user the privilege, or leave binlog, local_infile and redo_log at their defaults",
     1298: "Set time_zone to an offset such as +08:00, or load the names of time zones into the server",
     1698: "Run it as the system's user of that name, for example with become",
@@ -83,38 +85,6 @@ _HINTS = {
 }
 
 
-class Login(t.NamedTuple):
-    """How to log in. Without a host and a socket, what the option file or the driver says."""
-
-    user: t.Optional[str] = None
-    password: t.Optional[str] = None
-    host: t.Optional[str] = None
-    port: t.Optional[int] = None
-    unix_socket: t.Optional[str] = None
-    config_file: t.Optional[str] = None
-    ca_cert: t.Optional[str] = None
-    client_cert: t.Optional[str] = None
-    client_key: t.Optional[str] = None
-    check_hostname: t.Optional[bool] = None
-    connect_timeout: int = 30
-
-    @property
-    def is_local(self) -> bool:
-        """Return whether the server is on this host."""
-        return bool(self.unix_socket) or self.host in ("localhost", "127.0.0.1", "::1")
-
-    @property
-    def is_trusted(self) -> bool:
-        """Return whether nobody else can play the server: it is on this host, or has a certificate."""
-        return self.is_local or bool(self.ca_cert)
-
-    @property
-    def printable(self) -> str:
-        if self.config_file and not (self.unix_socket or self.host):
-            return f"the address in {self.config_file}"
-        return self.unix_socket or f"{self.host}:{self.port}"
-
-
 class Connection:
     """A connection. Statements raise DatabaseError or DatabaseConnectionError.
 
@@ -125,15 +95,11 @@ class Connection:
         self, login: Login, *, shows_data: bool, local_infile: bool = False
     ) -> None:
         hide(login.password)
-        self._driver = _driver()
+        self._driver = load_driver()
         self._shows_data = shows_data
         self._name = login.printable
-        arguments = _arguments(login, self._driver.__name__)
-        # Off by default: with it, a server can ask for any file of this host.
-        if local_infile:
-            arguments["local_infile"] = 1
         with self.translated("connect to the database server"):
-            self._connection = self._driver.connect(**arguments)
+            self._connection = connect(self._driver, login, local_infile=local_infile)
 
     def execute(
         self, statement: t.Union[str, bytes], values: t.Optional[t.Sequence[t.Any]] = None
@@ -230,42 +196,8 @@ class Connection:
     def _lost(self, message: str, operation: str) -> DatabaseConnectionError:
         return DatabaseConnectionError(
             f"no connection to the database server at {self._name}: {message or 'it was lost'}",
-            hint="Check that it runs, and login_host, login_port and login_unix_socket",
+            hint="Check ca_cert, client_cert, client_key and check_hostname"
+            if _TLS.search(message)
+            else "Check that it runs, and login_host, login_port and login_unix_socket",
             operation=operation,
         )
-
-
-def _driver() -> t.Any:
-    """Import a driver. Raises MissingLibraryError."""
-    for name in ("pymysql", "MySQLdb"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            trace = traceback.format_exc()
-    raise MissingLibraryError("PyMySQL", "to restore into MySQL", trace)
-
-
-def _arguments(login: Login, driver: str) -> dict[str, t.Any]:
-    arguments: dict[str, t.Any] = {
-        "user": login.user,
-        "password": login.password,
-        "host": login.host,
-        "port": login.port,
-        "unix_socket": login.unix_socket,
-        "read_default_file": login.config_file,
-        "connect_timeout": login.connect_timeout,
-        # Files are UTF-8, and three bytes for a character, as utf8 has in MySQL, are not enough.
-        "charset": "utf8mb4",
-    }
-    if login.config_file:
-        arguments["read_default_group"] = "client"
-    if login.ca_cert or login.client_cert:
-        ssl = {"ca": login.ca_cert, "cert": login.client_cert, "key": login.client_key}
-        arguments["ssl"] = {name: path for name, path in ssl.items() if path}
-        # mysqlclient has no such argument.
-        if driver == "pymysql":
-            checks = login.check_hostname
-            arguments["ssl"]["check_hostname"] = (
-                bool(login.ca_cert) if checks is None else checks
-            )
-    return {name: value for name, value in arguments.items() if value is not None}

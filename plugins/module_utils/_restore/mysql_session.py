@@ -30,7 +30,8 @@ from .model import (
     TablePlan,
     Verified,
 )
-from .mysql_connection import Connection, Login
+from .mysql_connection import Connection
+from .mysql_driver import Login
 from .mysql_grammar import MySQLTable
 from .mysql_tokens import quote
 from .mysql_variables import prepare, raise_variable

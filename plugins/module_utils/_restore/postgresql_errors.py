@@ -48,6 +48,7 @@ _LOGIN_HINTS = {
     "too many": _HINTS["53300"],
     '" does not exist': "Check login_user and login_db",
     "SSL": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
+    "private key": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "certificate": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "No such file or directory": "Check login_unix_socket, the directory of the socket, and that the server runs",
     "Connection refused": "Check login_host and login_port, and that the server runs",

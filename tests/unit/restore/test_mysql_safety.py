@@ -21,7 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     InvalidBackupError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Null
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions, MySQLSession
 from databases import MariaDB, MySQL

@@ -18,7 +18,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     InvalidBackupError,
     RestoreConflictError,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_variables import raise_variable
