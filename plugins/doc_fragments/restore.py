@@ -41,10 +41,10 @@ options:
       - What to do if a table exists that this restore did not create.
       - V(error) - fail and name these tables. Nothing is changed.
       - V(skip) - leave these tables as they are, and restore the others. RV(skipped_tables) lists them.
-      - V(replace) - load beside, verify, and then replace the old ones in one step. The old ones are kept under other names, see
-        RV(replaced). In MySQL, tables are replaced, and in PostgreSQL the whole database, which must have no other sessions then. What
-        backups do not contain, such as views, is not in a replaced database.
-      - Tables that an earlier, interrupted run of the same restore created are continued in any case.
+      - V(replace) - load the tables under other names, verify them, and then replace the old ones in one step. The old ones are kept under
+        other names, see RV(replaced). In MySQL, tables are replaced. In PostgreSQL, the whole database is replaced, and must have no other
+        sessions at that moment. The new database does not have what backups do not contain, such as views.
+      - This is not about tables of an earlier, interrupted run of the same restore. They are always continued.
     type: str
     default: error
     choices: [error, skip, replace]
@@ -57,13 +57,13 @@ options:
     description:
       - The amount of data that one transaction loads, from 64 KiB to 64 MiB. In bytes, or with a unit, such as V(4MB).
       - Each connection needs memory for about three of them.
-      - A restore that is continued uses the size that it began with.
+      - A restore that is continued keeps the size with which it began.
     type: bytes
     default: 2MB
   defer_indexes:
     description:
       - When to create the secondary indexes of a table.
-      - V(auto) - after the data, if the table has at least 16 MiB of data. For small tables this takes longer.
+      - V(auto) - after the data, if the table has at least 16 MiB of data. For smaller tables, that would take longer.
       - V(always) - after the data.
       - V(never) - together with the table.
     type: str
@@ -87,8 +87,8 @@ options:
     default: 10
   checksum:
     description:
-      - Whether to compute a checksum of each table in the end. It takes about as long as reading the table.
-      - The backup has no checksum to compare with. It is for comparisons of two restores on servers of the same version.
+      - Whether to compute a checksum of each table at the end. It takes about as long as reading the table.
+      - The backup has no checksum to compare it with. Use it to compare two restores on servers of the same version.
     type: bool
     default: false
   show_data:

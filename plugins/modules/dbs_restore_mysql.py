@@ -15,7 +15,7 @@ description:
   - The module works in two passes. The first one reads the whole backup and changes nothing. It finds the tables, counts the records and
     looks for damage, so that most errors appear before the server is changed. The second pass loads the data in pieces, straight from the
     archive. An archive is not extracted to the disk.
-  - Each piece is loaded in one transaction, together with a record in the database that it is loaded. After a failure, run the module
+  - Each piece is loaded in one transaction, which also notes in the database that the piece is loaded. After a failure, run the module
     again - it continues where it stopped. No row is lost, and none is loaded twice.
   - At the end, every table is verified. The number of records in the backup must be the number of rows that the server reported and the
     number of rows in the table. Sampled records are read back and compared by value. All keys of the structure must exist. If anything
@@ -77,7 +77,8 @@ options:
     aliases: [ssl_key]
   check_hostname:
     description:
-      - Whether the name in the server's certificate must be O(login_host). By default, it must if O(ca_cert) is set, which V(true) needs.
+      - Whether to check that the server's certificate is for O(login_host). V(true) needs O(ca_cert). By default, this is checked if
+        O(ca_cert) is set.
     type: bool
   connect_timeout:
     description:
@@ -88,7 +89,7 @@ options:
     description:
       - Whether a backslash in CSV files escapes the next character. The service does not document it.
       - V(auto) - find it in the data. If it is ambiguous, the module fails before it changes anything, and shows why.
-      - V(backslash) - it does, as V(\\n) for a line break.
+      - V(backslash) - it does. For example, V(\\n) is a line break.
       - V(none) - a backslash is a character like any other.
     type: str
     default: auto
@@ -96,12 +97,11 @@ options:
   time_zone:
     description:
       - The time zone of values in TIMESTAMP columns, such as V(+08:00) or V(UTC). By default, that of the server.
-      - The backup does not say in which time zone they are. If it has such columns and this option is not set, the module warns.
+      - The backup does not say which time zone that is. If it has such columns and this option is not set, the module warns.
     type: str
   collation_map:
     description:
-      - Collations that the server does not have, and those to use in place of them, such as
-        V({"utf8mb4_0900_ai_ci":"utf8mb4_unicode_ci"}).
+      - Collations that the server does not have, and their replacements, such as V({"utf8mb4_0900_ai_ci":"utf8mb4_unicode_ci"}).
     type: dict
     default: {}
   binlog:
@@ -113,16 +113,16 @@ options:
     description:
       - CSV files are loaded by C(LOAD DATA LOCAL), which the server must allow by its variable C(local_infile).
       - V(require) - fail if the server does not allow it.
-      - V(set) - allow it for the time of the restore, and put it back at the end. This needs a privilege. If the run is killed, the next
-        run puts it back.
+      - V(set) - allow it during the restore, and turn it off again at the end. This needs a privilege. If the run is killed, the next
+        run turns it off.
     type: str
     default: require
     choices: [require, set]
   redo_log:
     description:
-      - What to do with the redo log of MySQL, which it writes beside the data.
+      - What to do with the redo log of MySQL, which the server writes in addition to the data.
       - V(keep) - leave it as it is.
-      - V(disable) - do without it for the time of the restore, and enable it at the end. The server then writes much less. B(If it
+      - V(disable) - disable it during the restore, and enable it at the end. The server then writes much less. B(If it
         crashes meanwhile, all of its data are lost), so this is refused if the server has other databases. It needs MySQL 8.0.21 or newer
         and a privilege. If the run is killed, the next run enables it.
     type: str
@@ -155,7 +155,7 @@ requirements:
   - On the managed host - PyMySQL or mysqlclient
   - On the managed host - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
 notes:
-  - What is recorded of a restore is in the database C(apsaradb_restore) on the server. Drop it when you do not want to continue or repeat
+  - The progress of restores is kept in the database C(apsaradb_restore) on the server. Drop it when you do not want to continue or repeat
     a restore.
   - C(LOAD DATA LOCAL) lets a server ask for any file that the user of the module can read. So the module uses it only over a socket, to this
     host, or over TLS with O(ca_cert).
@@ -179,7 +179,7 @@ EXAMPLES = r"""
     login_unix_socket: /run/mysqld/mysqld.sock
   become: true
 
-- name: Restore one database under another name, beside the original
+- name: Restore one database under another name, and keep the original
   apsaradb.backup.dbs_restore_mysql:
     src: /backup/dt-a1b2c3d4e5f0.tar.gz
     databases: [shop]
@@ -198,7 +198,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restore_id:
-  description: The name of this restore. The same backup with the same options has the same name, so that a run can be continued.
+  description: The ID of this restore. The same backup with the same options has the same ID, so that a run can be continued.
   returned: if the backup could be read
   type: str
   sample: 3f1c0a9be2d47715
@@ -250,7 +250,7 @@ tables:
       type: int
       sample: 250000
     rows_reported:
-      description: The number of rows that the server loaded, as it said itself.
+      description: The number of rows that the server reported as loaded.
       type: int
       sample: 250000
     rows_found:
@@ -258,15 +258,15 @@ tables:
       type: int
       sample: 250000
     bytes:
-      description: The size of the data files. V(0) if an earlier run restored the table.
+      description: The size of the data files, in bytes. V(0) if an earlier run restored the table.
       type: int
       sample: 83886080
     seconds:
-      description: The time that connections worked for this table.
+      description: The time that connections spent on this table, in seconds.
       type: float
       sample: 6.41
     warnings:
-      description: The number of warnings of the server. A table with warnings is not restored, so this is V(0) in the end.
+      description: The number of warnings of the server. A table with warnings is not restored, so this is V(0) when the restore is done.
       type: int
       sample: 0
     sampled:
@@ -303,7 +303,7 @@ skipped_tables:
   elements: str
   sample: []
 totals:
-  description: Sums over all tables.
+  description: Totals of all tables.
   returned: if the backup could be read
   type: dict
   contains:
@@ -316,15 +316,15 @@ totals:
       type: int
       sample: 600112
     bytes:
-      description: The size of the data files.
+      description: The size of the data files, in bytes.
       type: int
       sample: 179306496
     bytes_loaded:
-      description: How much of it this run loaded.
+      description: How much of it this run loaded, in bytes.
       type: int
       sample: 179306496
     bytes_per_second:
-      description: How much this run loaded in a second, on average.
+      description: The average speed of this run, in bytes per second.
       type: int
       sample: 21030000
   sample:
@@ -360,7 +360,7 @@ resumed_from:
   type: int
   sample: 0
 left_out:
-  description: What backups of the service do not contain. It is not restored.
+  description: What backups of the service do not contain, and what is therefore not restored.
   returned: if the backup could be read
   type: list
   elements: str

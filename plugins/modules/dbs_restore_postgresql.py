@@ -14,7 +14,7 @@ description:
   - The module works in two passes. The first one reads the whole backup and changes nothing. It finds the tables, counts the records and
     looks for damage, so that most errors appear before the server is changed. The second pass loads the data in pieces, straight from the
     archive. An archive is not extracted to the disk.
-  - Each piece is loaded in one transaction, together with a record in the database that it is loaded. After a failure, run the module
+  - Each piece is loaded in one transaction, which also notes in the database that the piece is loaded. After a failure, run the module
     again - it continues where it stopped. No row is lost, and none is loaded twice.
   - At the end, every table is verified. The number of records in the backup must be the number of rows that the server reported and the
     number of rows in the table. Sampled records are read back and compared by value. All keys of the structure must exist. If anything
@@ -142,7 +142,7 @@ requirements:
   - On the managed host - psycopg (3) or psycopg2
   - On the managed host - zstandard, for C(.tar.zst), unless Python is 3.14 or newer
 notes:
-  - What is recorded of a restore is in the schema C(apsaradb_restore) of each restored database. Drop it when you do not want to continue or
+  - The progress of restores is kept in the schema C(apsaradb_restore) of each restored database. Drop it when you do not want to continue or
     repeat a restore.
   - Backups do not contain CHECK constraints, views, functions and triggers. See RV(left_out).
 author:
@@ -161,7 +161,7 @@ EXAMPLES = r"""
   become: true
   become_user: postgres
 
-- name: Restore one database under another name, beside the original
+- name: Restore one database under another name, and keep the original
   apsaradb.backup.dbs_restore_postgresql:
     src: /backup/dt-a1b2c3d4e5f0.tar.gz
     databases: [shop]
@@ -181,7 +181,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restore_id:
-  description: The name of this restore. The same backup with the same options has the same name, so that a run can be continued.
+  description: The ID of this restore. The same backup with the same options has the same ID, so that a run can be continued.
   returned: if the backup could be read
   type: str
   sample: 3f1c0a9be2d47715
@@ -233,7 +233,7 @@ tables:
       type: int
       sample: 250000
     rows_reported:
-      description: The number of rows that the server loaded, as it said itself.
+      description: The number of rows that the server reported as loaded.
       type: int
       sample: 250000
     rows_found:
@@ -241,15 +241,15 @@ tables:
       type: int
       sample: 250000
     bytes:
-      description: The size of the data files. V(0) if an earlier run restored the table.
+      description: The size of the data files, in bytes. V(0) if an earlier run restored the table.
       type: int
       sample: 83886080
     seconds:
-      description: The time that connections worked for this table.
+      description: The time that connections spent on this table, in seconds.
       type: float
       sample: 6.41
     warnings:
-      description: The number of warnings of the server. A table with warnings is not restored, so this is V(0) in the end.
+      description: The number of warnings of the server. A table with warnings is not restored, so this is V(0) when the restore is done.
       type: int
       sample: 0
     sampled:
@@ -286,7 +286,7 @@ skipped_tables:
   elements: str
   sample: []
 totals:
-  description: Sums over all tables.
+  description: Totals of all tables.
   returned: if the backup could be read
   type: dict
   contains:
@@ -299,15 +299,15 @@ totals:
       type: int
       sample: 600112
     bytes:
-      description: The size of the data files.
+      description: The size of the data files, in bytes.
       type: int
       sample: 179306496
     bytes_loaded:
-      description: How much of it this run loaded.
+      description: How much of it this run loaded, in bytes.
       type: int
       sample: 179306496
     bytes_per_second:
-      description: How much this run loaded in a second, on average.
+      description: The average speed of this run, in bytes per second.
       type: int
       sample: 21030000
   sample:
@@ -343,7 +343,7 @@ resumed_from:
   type: int
   sample: 0
 left_out:
-  description: What backups of the service do not contain. It is not restored.
+  description: What backups of the service do not contain, and what is therefore not restored.
   returned: if the backup could be read
   type: list
   elements: str

@@ -106,7 +106,7 @@ def _login(options: Options) -> Login:
 
 
 def _time_zone(options: Options) -> t.Optional[str]:
-    """Return the time zone. That of UTC has an offset, which also servers know that have no names of time zones."""
+    """Return the time zone. UTC becomes an offset, which servers without names of time zones know as well."""
     zone = (options["time_zone"] or "").strip()
     return "+00:00" if zone.upper() in ("UTC", "GMT", "Z") else zone or None
 

@@ -163,7 +163,7 @@ class RestoreRunner(JobRunner):
                 else:
                     restoration.run()
         except BackupError as error:
-            # To continue is no cure for what is wrong in the backup.
+            # Running it again does not cure a damaged backup.
             is_damage = isinstance(error, (InvalidBackupError, VerificationError))
             error.in_context(operation, hint="" if is_damage else self._resume_hint())
             raise

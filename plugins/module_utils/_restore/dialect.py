@@ -66,7 +66,7 @@ def _check_null(evidence: t.Sequence[Evidence], null: Null) -> None:
                 what = other.token.decode() or "an empty field"
                 raise InvalidBackupError(
                     f"csv_null is {null.value}, but {one.member} has {what} without quotes in column {min(wrong)!r}, "
-                    "which is not of text",
+                    "which is not a text column",
                     hint=f"Set csv_null to {other.value}",
                 )
 
@@ -74,7 +74,7 @@ def _check_null(evidence: t.Sequence[Evidence], null: Null) -> None:
 def _find_escapes(evidence: t.Sequence[Evidence], grammar: Grammar) -> bool:
     if not grammar.has_escapes:
         return False
-    # A backslash before a letter that is no escape, or records that are whole only without escapes.
+    # A backslash before a letter that it does not escape, or records that are whole only without escapes.
     plain = [one for one in evidence if one.unknown_escape or one.valid == {False}]
     escaped = [one for one in evidence if one.valid == {True}]
     if plain and escaped:

@@ -79,7 +79,7 @@ class Grammar(abc.ABC):
         """Parse the structure of a table: the texts of its files by their names.
 
         ``schema``: the directory of its schema; empty if the engine has none.
-        Raises InvalidBackupError if there is no table in it, or one of another name than the directories say.
+        Raises InvalidBackupError if it has no table, or one whose name is not that of the directory.
         """
 
 
@@ -165,7 +165,7 @@ class Server(abc.ABC):
 
     @abc.abstractmethod
     def swap(self, plan: Plan) -> dict[str, str]:
-        """Put what was loaded beside into its place, all of it in one step, unless that was done.
+        """Put what was loaded under other names into its place, in one step, unless that was done.
 
         Returns the names that the old ones have now, by the names that they had.
         """

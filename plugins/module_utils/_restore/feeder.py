@@ -19,6 +19,12 @@ from .records import first_record
 
 
 class Feeder:
+    """Cuts files: ``take`` each, then ``flush``.
+
+    Pieces end where they ended in the first pass and in earlier runs, as their size is the same. So their numbers tell
+    which of them are loaded.
+    """
+
     def __init__(
         self,
         plan: Plan,
@@ -102,4 +108,4 @@ class Feeder:
 
 
 def _changed(member: str) -> VerificationError:
-    return VerificationError(f"{member} has other records than when it was read first")
+    return VerificationError(f"{member} has other records than in the first pass")

@@ -52,12 +52,12 @@ class DataPlace(t.NamedTuple):
 
 
 def data_place(member: Member) -> t.Optional[DataPlace]:
-    """Return the place of a data file; None if it is no such file. Raises InvalidBackupError."""
+    """Return the place of a data file; None if it is another file. Raises InvalidBackupError."""
     name = member.path[-1]
     for ending, (what, hint) in _FOREIGN.items():
         if name.endswith(ending):
             raise InvalidBackupError(
-                f"{member.printable} is {what}, which this module does not restore",
+                f"{member.printable} is {what}, which this module cannot restore",
                 hint=hint,
             )
     if len(member.path) < 3 or member.path[-2] != DATA:

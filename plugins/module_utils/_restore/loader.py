@@ -142,7 +142,7 @@ class Loader:
                 else:
                     self._load(session, job.pieces)
         except BaseException as error:
-            # Raised again by the thread that reads, which would wait for ever otherwise.
+            # Raised again by the thread that reads, which would wait forever otherwise.
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()

@@ -106,7 +106,7 @@ class DatabaseStructure:
 class TableStructure:
     """What the structure of a table says. Each engine has a subclass with what it needs to make the table.
 
-    ``keys``: names of all keys and constraints that the table must have in the end.
+    ``keys``: names of all keys and constraints that the table must finally have.
     """
 
     name: str
@@ -191,8 +191,8 @@ class Backup:
 class TablePlan:
     """What to do with a table. ``number``: names it in the progress of a restore.
 
-    ``target``: its name on the server in the end. ``place``: where it is loaded, which is another
-    one only if it replaces an old table. ``defers_keys``: whether keys are made after the data.
+    ``target``: its final name on the server. ``place``: the name under which it is loaded, which
+    differs only if it replaces an old table. ``defers_keys``: whether keys are made after the data.
     """
 
     number: int
@@ -225,7 +225,7 @@ class Plan:
 
     @property
     def replaced(self) -> tuple[TablePlan, ...]:
-        """Return the tables that are loaded beside their target."""
+        """Return the tables that replace old ones."""
         return tuple(one for one in self.tables if one.place != one.target)
 
 

@@ -31,7 +31,7 @@ def check_names(plan: Plan, folds_names: bool) -> None:
         # Some file systems tell no case of names apart.
         if one.target.database.lower() in SYSTEM_DATABASES:
             raise InvalidBackupError(
-                f"{one.target} would be in a database of the server itself",
+                f"{one.target} would be in a system database of the server",
                 hint="Set exclude, or rename",
             )
         # Statements of data files name their table, and are run as they stand.

@@ -31,7 +31,7 @@ _TLS = re.compile(r"\b(?:SSL|TLS|X509|PEM)\b|certificate")
 #: Another transaction was in the way: a lock that was not given in time, which undoes the statement alone, and a
 #: deadlock, which undoes all. The session undoes all in any case.
 _TRANSIENT = {1205, 1213}
-#: A privilege lacks: of a database, of the login, of a table, of columns, of the server, of a routine, to make a user,
+#: A privilege is missing: of a database, of the login, of a table, of columns, of the server, of a routine, to make a user,
 #: to make a routine while the binary log is written, and of a login without a password.
 _DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1410, 1419, 1698}
 #: Where a message quotes values of rows, and what stays of it.
@@ -183,7 +183,7 @@ class Connection:
             # What the server sends next would be taken for the answer to another statement.
             self.close()
             return DatabaseConnectionError(
-                f"the server at {self._name} asks for a file of this host, and got nothing",
+                f"the server at {self._name} asks for a file of this host, and does not get it",
                 hint="Check that it is the server that you mean: no statement of the restore does that over this connection",
                 operation=operation,
             )

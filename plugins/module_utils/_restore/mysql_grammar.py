@@ -135,7 +135,9 @@ class MySQLGrammar(Grammar):
         while words[at : at + 1] and words[at] in ("if", "not", "exists"):
             at += 1
         if at >= len(tokens):
-            raise _damaged(f"the structure of database {directory!r} names no database")
+            raise _damaged(
+                f"the structure of database {directory!r} does not name a database"
+            )
         return DatabaseStructure(
             unquote(tokens[at]),
             option(tokens, "set", "charset"),
@@ -205,7 +207,7 @@ def _table(
 
 
 def _replaces_null(item: list[Token]) -> bool:
-    """Return whether a column takes NULL for the next number, or for the time at the moment."""
+    """Return whether a column replaces NULL by the next number, or by the current time."""
     words = [token.word for token in item]
     return not _is_constraint(item) and (
         "auto_increment" in words
@@ -328,7 +330,7 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
     columns = _columns_of(item)
     name = constraint
     if at >= len(item) or not columns:
-        raise _damaged(f"a key without columns is in a structure: {line[:80]}")
+        raise _damaged(f"a structure has a key without columns: {line[:80]}")
     if item[at].text != "(" and words[at] != "using":
         name = unquote(item[at])
     return Key(name or (columns[0] if columns else ""), line, columns)
@@ -345,7 +347,7 @@ def _columns_of(item: list[Token]) -> tuple[str, ...]:
 
 
 def _key_in_column(item: list[Token]) -> t.Iterator[Key]:
-    """Yield the key that is said beside a column. It has no line of its own."""
+    """Yield the key in the declaration of a column. It has no line of its own."""
     words = [token.word for token in item]
     name = unquote(item[0])
     if "primary" in words[1:]:

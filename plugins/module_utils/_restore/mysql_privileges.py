@@ -6,7 +6,7 @@
 
 """What a user of MySQL may do, and what a restore needs.
 
-A privilege that lacks is named before anything is changed, with the statement that grants it.
+A missing privilege is named before anything is changed, with the statement that grants it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Privileges:
         ]
 
     def check(self, plan: Plan) -> None:
-        """Raise ConfigurationError that names a privilege that the plan needs and the user lacks."""
+        """Raise ConfigurationError that names the privileges that the plan needs and the user lacks."""
         self._require(DATABASE, "", _RECORD)
         for one in plan.tables:
             self._require(one.place.database, one.place.name, _needed_by(one))

@@ -334,8 +334,8 @@ class MySQLServer(Server):
         ]
         if stamped and not self._options.time_zone:
             yield (
-                f"{stamped[0].target} has TIMESTAMP columns, whose time zone the backup does not say: they are read in that "
-                "of the server. Set time_zone if the instance had another one."
+                f"{stamped[0].target} has TIMESTAMP columns, and the backup does not say their time zone: that of the server is "
+                "used. Set time_zone if the instance had another one."
             )
 
     def _advice(self, plan: Plan) -> t.Iterator[str]:
@@ -348,4 +348,4 @@ class MySQLServer(Server):
                 "SHOW GLOBAL VARIABLES LIKE 'innodb_redo_log_capacity'"
             )
             if rows and int(rows[0][1]) <= 4 * _DEFAULT_REDO_LOG:
-                yield "Set innodb_redo_log_capacity to 2 GiB or more for the time of the restore: the server then writes less."
+                yield "Set innodb_redo_log_capacity to 2 GiB or more during the restore: the server then writes less."

@@ -129,6 +129,6 @@ def _equal(column: Column) -> str:
 
 def _differs(table: TablePlan, file: DataFile, what: str) -> VerificationError:
     return VerificationError(
-        f"the rows of {table.target} are not the sampled records of {file.member}: {what}",
+        f"the rows of {table.target} differ from the sampled records of {file.member}: {what}",
         hint="Check csv_null, csv_escape, and that nobody else writes to the table",
     )

@@ -154,7 +154,7 @@ def _check_rename(backup: Backup, rename: t.Mapping[str, str]) -> None:
             raise _unknown("rename", old, names)
         if not new or not new.strip("."):
             raise InvalidBackupError(
-                f"rename gives {old!r} no name", hint="Set another name"
+                f"rename gives {old!r} an empty name", hint="Set another name"
             )
 
 
@@ -167,7 +167,7 @@ _LONGEST_NAME = 63
 
 
 def beside(plan: Plan, databases: t.Collection[str]) -> Plan:
-    """Return the plan with all tables of these databases loaded into other ones beside them."""
+    """Return the plan with all tables of these databases loaded into new ones, to replace them."""
     tables = tuple(
         dataclasses.replace(
             one,

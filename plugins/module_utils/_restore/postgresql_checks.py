@@ -105,11 +105,11 @@ def _check_owner(first: Connection, owner: str) -> None:
     )
     if not rows:
         raise ConfigurationError(
-            f"owner {owner!r} is no role of the server: create it first."
+            f"owner {owner!r} is not a role of the server: create it first."
         )
     if not rows[0][0]:
         raise ConfigurationError(
-            f"user {_user(first)} is no member of the role {owner!r}, which owner names: grant it the membership."
+            f"user {_user(first)} is not a member of the role {owner!r}, which owner is set to: grant it the membership."
         )
 
 

@@ -18,7 +18,7 @@ from .._base.errors import BackupError
 from .._base.text import quoted
 from .errors import DatabaseConnectionError, DatabaseError
 
-#: Classes of codes, and codes, that say that there is no connection, or not any more.
+#: Classes of codes, and codes, of a connection that cannot be made or is lost.
 _NO_CONNECTION = ("08", "57P01", "57P02", "57P03", "57P05")
 #: A login that is refused.
 _REFUSED_LOGIN = ("28", "3D000", "53300")
@@ -39,7 +39,7 @@ _HINTS = {
     "57014": "Something canceled it: run it again to continue",
 }
 
-#: A refused login has no code that drivers can tell, but words.
+#: Drivers tell no code of a refused login: the words of the message have to do.
 _LOGIN_HINTS = {
     "password authentication failed": _HINTS["28P01"],
     "no password supplied": "Set login_password",
@@ -54,7 +54,7 @@ _LOGIN_HINTS = {
     "Connection refused": "Check login_host and login_port, and that the server runs",
 }
 
-#: What stands before the name of something that is no value.
+#: What stands before a name in quotes. Anything else in quotes can be a value.
 _NAMED = re.compile(
     r"((?:column|relation|constraint|encoding|table|type|index|schema|database|role|sequence|extension) )"
     r'("(?:[^"]|"")*")'

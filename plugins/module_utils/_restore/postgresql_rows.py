@@ -198,7 +198,7 @@ def inserts_of(piece: Piece) -> t.Iterator[Insert]:
         while True:
             row = _ROW.match(data, position)
             if not row:
-                raise _foreign(piece, position, "a value that is no constant")
+                raise _foreign(piece, position, "a value that is not a constant")
             position = row.end()
             if row["end"] == b";":
                 break

@@ -59,7 +59,7 @@ class PostgreSQLServer(Server):
             )
         if rows[0][1]:
             raise ConfigurationError(
-                f"{self._login.server} is a standby, which is read-only: give the primary server."
+                f"{self._login.server} is a standby, which is read-only: use the primary server."
             )
         check_writable(connection)
         return name
@@ -112,8 +112,8 @@ class PostgreSQLServer(Server):
         rows = connection.execute("SELECT pg_try_advisory_lock(%s)", key)
         if not rows[0][0]:
             raise RestoreConflictError(
-                f"another run restores database {printable(name)} at this time",
-                hint="Wait for its end",
+                f"another run restores into the database {printable(name)}",
+                hint="Wait until it has finished",
             )
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:

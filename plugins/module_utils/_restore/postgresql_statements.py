@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Statements in the structures of PostgreSQL that are no tables."""
+"""Statements in the structures of PostgreSQL other than those of tables."""
 
 from __future__ import annotations
 

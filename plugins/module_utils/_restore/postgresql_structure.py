@@ -49,7 +49,7 @@ class KeyKind(enum.Enum):
 class Key:
     """A key or a constraint, and the script that makes it.
 
-    ``name``: that which the server is likely to choose, if it ``is_named`` by nobody.
+    ``name``: its own, or if it has none (``is_named``), the one that the server is likely to choose.
     """
 
     name: str

@@ -71,7 +71,7 @@ class TableReader:
     def result(self, directory: str) -> PostgreSQLTable:
         if self._name is None or not self._is_created:
             raise InvalidBackupError(
-                f"the structure of {directory!r} creates no table",
+                f"the structure of {directory!r} does not create a table",
                 hint="The backup is incomplete: download it again",
             )
         # Foreign keys come last, as in the restore.

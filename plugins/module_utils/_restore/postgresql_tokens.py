@@ -195,8 +195,8 @@ class Statement:
 
     def unknown(self) -> InvalidBackupError:
         return InvalidBackupError(
-            f"the structure has a statement that is not restored: {self.summary}",
-            hint="A backup of the service makes tables, their keys and what they need. Check where it comes from",
+            f"the structure has a statement that is not supported: {self.summary}",
+            hint="A backup of the service has tables, their keys and what they need: check where it comes from",
         )
 
 

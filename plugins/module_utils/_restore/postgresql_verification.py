@@ -39,7 +39,7 @@ def verify(
     rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
-            f"{printable(str(table.place))} has {rows} rows, and its files have {table.source.records} records"
+            f"{printable(str(table.place))} has {rows} rows, and the backup {table.source.records} records"
         )
     sampled = _compare_samples(connection, table)
     keys = _check_keys(connection, table, plan)
@@ -255,7 +255,7 @@ def _check_keys(connection: Connection, table: TablePlan, plan: Plan) -> tuple[s
     missing = [name for name in made.values() if name not in existing]
     if missing:
         raise VerificationError(
-            f"{printable(str(table.place))} has no valid key {printable(missing[0])} any more, which the restore made"
+            f"{printable(str(table.place))} lacks the key {printable(missing[0])}, or it is not valid any more"
         )
     return tuple(sorted(existing))
 
@@ -282,5 +282,5 @@ def _check_sequence(connection: Connection, table: TablePlan, sequence: Sequence
     )
     if wrong:
         raise VerificationError(
-            f"the sequence {printable(sequence.name)} is not beyond column {printable(sequence.column)} of {printable(str(table.place))}"
+            f"the sequence {printable(sequence.name)} is behind the values of column {printable(sequence.column)} of {printable(str(table.place))}"
         )

@@ -285,8 +285,8 @@ class Reading:
             for i in self._binaries:
                 if not pattern.fullmatch(row[i]):
                     raise InvalidBackupError(
-                        f"record {number} of {self._member} has in column {self._columns[i]!r} no "
-                        "pairs of hexadecimal digits, as binary columns have",
+                        f"record {number} of {self._member} does not have pairs of hexadecimal digits "
+                        f"in column {self._columns[i]!r}, which is binary",
                         hint="The file is damaged, or of another export: download it again",
                     )
 

@@ -66,7 +66,7 @@ class Request(t.NamedTuple):
 class Progress(t.NamedTuple):
     """How far a restore is. ``phase``: ``reading`` or ``loading``. ``done``, ``total``: bytes.
 
-    ``tables_done``, ``tables``: numbers. ``activity``: what takes long at the moment, or nothing.
+    ``tables_done``, ``tables``: numbers. ``activity``: what takes long now; empty if nothing does.
     """
 
     phase: str
@@ -216,10 +216,10 @@ class Restoration:
         for number, table in record.tables.items():
             found = counts.get(number)
             if found != table.rows_found:
-                what = "does not exist any more" if found is None else f"has {found} rows"
+                what = "no longer exists" if found is None else f"has {found} rows"
                 raise RestoreConflictError(
-                    f"{table.target} {what}, and had {table.rows_found} when this backup was restored",
-                    hint="Restore it under another name by rename, or drop the tables of this restore to have all of it again",
+                    f"{table.target} {what}, and had {table.rows_found} rows when this backup was restored",
+                    hint="Set rename to restore under another name, or drop all tables of this restore to restore them again",
                 )
         self.outcome.state = State.DONE
         return True
@@ -246,7 +246,7 @@ class Restoration:
         elif existing:
             names = [str(one.target) for one in existing]
             raise RestoreConflictError(
-                f"these tables exist, and this restore did not make them: {listed(names)}",
+                f"these tables exist, and this restore did not create them: {listed(names)}",
                 hint="Set rename to restore under another name, or on_existing to skip or replace",
             )
         return plan

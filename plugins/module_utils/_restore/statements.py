@@ -121,7 +121,7 @@ def count_rows(
             raise _foreign(member, offset + statement.begin)
         if table and table not in _names_of(match):
             raise InvalidBackupError(
-                f"{member} has at byte {offset + statement.begin} an INSERT into another table than {table!r}",
+                f"{member} has an INSERT into another table than {table!r} at byte {offset + statement.begin}",
                 hint=_WRONG_SOURCE,
             )
         values = _QUOTED[has_escapes].sub(b"''", text[match.end() :])
@@ -129,7 +129,7 @@ def count_rows(
             map(bytes.upper, _WORD.findall(values))
         ):
             raise InvalidBackupError(
-                f"{member} has a value that is no constant, in the statement at byte {offset + statement.begin}",
+                f"{member} has a value that is not a constant, in the statement at byte {offset + statement.begin}",
                 hint=_WRONG_SOURCE,
             )
         rows += _tuples(values)
@@ -169,6 +169,6 @@ def _name(text: str) -> str:
 
 def _foreign(member: str, offset: int) -> InvalidBackupError:
     return InvalidBackupError(
-        f"{member} has at byte {offset} another statement than INSERT INTO … VALUES",
+        f"{member} has another statement than INSERT INTO … VALUES at byte {offset}",
         hint="Data files of the service have no others: check where the backup comes from",
     )

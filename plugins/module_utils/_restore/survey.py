@@ -113,8 +113,8 @@ class _Survey:
         ]
         if not self._tables:
             raise InvalidBackupError(
-                f"there is no table of {self._grammar.engine} in it",
-                hint="Check that it is the backup of such an instance, with the format csv or SQL",
+                f"it has no {self._grammar.engine} table",
+                hint="Check that it is a backup of such an instance, in the format csv or SQL",
             )
         fingerprint = self._members.fingerprint(self._tick)
         return Backup(
@@ -260,7 +260,7 @@ class _Survey:
         scans = self._scans.setdefault(place.table, {})
         if member.path in scans:
             raise InvalidBackupError(
-                f"{member.printable} is twice in the source",
+                f"{member.printable} is in the source twice",
                 hint="The backup is damaged: download it again",
             )
         # The numbers of files are known when all of their names are.
@@ -309,7 +309,7 @@ class _Survey:
         name = self._name(directory)
         if not name.database:
             raise InvalidBackupError(
-                f"nothing in the source says which database table {name} is of",
+                f"nothing in the source says to which database the table {name} belongs",
                 hint="Put it into a directory with the name of its database",
             )
         return Table(name, self._tables[directory], tuple(files), tuple(samples))

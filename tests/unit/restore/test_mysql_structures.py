@@ -44,7 +44,7 @@ def of_lines(*lines: str, options: str = "ENGINE=InnoDB") -> MySQLTable:
 
 
 def test_a_database_without_a_name_is_damage() -> None:
-    with pytest.raises(InvalidBackupError, match="'shop' names no database"):
+    with pytest.raises(InvalidBackupError, match="'shop' does not name a database"):
         GRAMMAR.parse_database("CREATE DATABASE", "shop")
 
 

@@ -154,7 +154,7 @@ def test_a_foreign_key_without_its_row_is_found(postgresql: PostgreSQL, tmp_path
     made = restore(export(table(ROWS[:3]), table([(4321, "x", None)], "a", constraints=[key])), tmp_path, postgresql)
     message = failed(made)
     assert "23503" in message
-    assert "make the foreign key f of shop.public.a" in message
+    assert "create the foreign key f of shop.public.a" in message
     assert "4321" not in message
 
 
@@ -184,8 +184,8 @@ def loaded(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("DELETE FROM public.t WHERE id = 3", "has 5 rows, and its files have 6 records"),
-        ("INSERT INTO public.t VALUES (9, 's3cret')", "has 7 rows, and its files have 6 records"),
+        ("DELETE FROM public.t WHERE id = 3", "has 5 rows, and the backup 6 records"),
+        ("INSERT INTO public.t VALUES (9, 's3cret')", "has 7 rows, and the backup 6 records"),
         ("UPDATE public.t SET id = 99 WHERE id = 1", "record 1 of dt-export/shop/public/t/data/0.csv is not in"),
         (
             "UPDATE public.t SET name = 's3cret' WHERE id = 6",
@@ -193,9 +193,9 @@ def loaded(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[Any]:
         ),
         ("UPDATE public.t SET name = 'N 1' WHERE id = 1", "differs in name"),
         ("UPDATE public.t SET name = NULL, at = 'infinity' WHERE id = 1", "differs in name, at"),
-        ("DROP INDEX public.names", "has no valid key names any more"),
-        ("ALTER TABLE public.t DROP CONSTRAINT t_pkey", "has no valid key t_pkey any more"),
-        ("SELECT setval('public.t_id_seq', 5)", "the sequence public.t_id_seq is not beyond column id"),
+        ("DROP INDEX public.names", "lacks the key names, or it is not valid"),
+        ("ALTER TABLE public.t DROP CONSTRAINT t_pkey", "lacks the key t_pkey, or it is not valid"),
+        ("SELECT setval('public.t_id_seq', 5)", "the sequence public.t_id_seq is behind the values of column id"),
     ],
 )
 def test_damage_on_the_server_is_found(postgresql: PostgreSQL, loaded: Any, damage: str, words: str) -> None:
@@ -213,7 +213,7 @@ def test_a_restore_that_lost_rows_since_is_not_done(postgresql: PostgreSQL, tmp_
     ask(postgresql, "DELETE FROM public.t WHERE id = 1")
     assert "has 2 rows, and had 3" in failed(made, RestoreConflictError)
     ask(postgresql, "DROP TABLE public.t")
-    assert "does not exist any more" in failed(made, RestoreConflictError)
+    assert "no longer exists" in failed(made, RestoreConflictError)
 
 
 # What exists before the restore
@@ -223,7 +223,7 @@ def test_tables_of_others_are_not_touched(postgresql: PostgreSQL, tmp_path: Path
     ask(postgresql, "CREATE DATABASE shop", "postgres")
     ask(postgresql, "CREATE VIEW public.t AS SELECT 1 AS mine")
     made = restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
-    assert "did not make them: shop.public.t" in failed(made, RestoreConflictError)
+    assert "did not create them: shop.public.t" in failed(made, RestoreConflictError)
     made.on_existing = "skip"
     outcome = made.run()
     assert [str(one) for one in outcome.skipped] == ["shop.public.t"]
@@ -250,7 +250,7 @@ def test_two_runs_at_once(postgresql: PostgreSQL, tmp_path: Path) -> None:
             messages.append(failed(other, RestoreConflictError))
 
     assert made.run(also).state is State.DONE
-    assert "another run restores database shop at this time" in messages[0]
+    assert "another run restores into the database shop" in messages[0]
 
 
 def test_a_restore_under_another_name(postgresql: PostgreSQL, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_role_of_the_session(postgresql: PostgreSQL, tmp_path: Path, limited: 
 
 def test_an_owner(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
     made = restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql, options=PostgreSQLOptions(owner="nobody"))
-    assert "owner 'nobody' is no role of the server" in failed(made, ConfigurationError)
+    assert "owner 'nobody' is not a role of the server" in failed(made, ConfigurationError)
     made.options = PostgreSQLOptions(owner="limited")
     made.run()
     query = """SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'shop' UNION ALL

@@ -101,7 +101,7 @@ def test_a_table_of_others_is_named_and_not_touched(module: RestoreModule, tmp_p
     module.target.query(f"INSERT INTO {place} VALUES (7)", **where)
     message = refused(module, source)
     name = "shop.people" if module.is_mysql else "shop.public.people"
-    assert f"these tables exist, and this restore did not make them: {name}. Set rename to" in message
+    assert f"these tables exist, and this restore did not create them: {name}. Set rename to" in message
     assert name in refused(module, source, _ansible_check_mode=True)
     result = module(source, on_existing="skip")
     assert result["skipped_tables"] == [name]

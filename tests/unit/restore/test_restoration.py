@@ -95,7 +95,7 @@ def test_tables_that_were_all_dropped_are_restored_again(mysql_server: Any, tmp_
     target = MySQLTarget(mysql_server, time_zone="+00:00")
     restore(target, source)
     target.query("DROP TABLE shop.orders")
-    with pytest.raises(RestoreConflictError, match=r"shop\.orders does not exist any more, and had 100"):
+    with pytest.raises(RestoreConflictError, match=r"shop\.orders no longer exists, and had 100"):
         restore(target, source)
     target.query("DROP DATABASE shop")
     assert restore(target, source).changed
@@ -123,7 +123,7 @@ def test_a_table_that_exists_is_refused_or_skipped(mysql_server: Any, tmp_path: 
     target.query("CREATE DATABASE shop")
     target.query("CREATE TABLE shop.orders (x INT)")
     source = archive(mysql_tables.export(), tmp_path)
-    with pytest.raises(RestoreConflictError, match=r"did not make them: shop\.orders\."):
+    with pytest.raises(RestoreConflictError, match=r"did not create them: shop\.orders\."):
         restore(target, source)
     assert target.query("SHOW TABLES FROM shop") == [("orders",)]
     outcome = restore(target, source, on_existing="skip")
@@ -164,7 +164,7 @@ def test_an_old_database_of_postgresql_is_replaced_and_kept(postgresql: Any, tmp
     target.query("CREATE TABLE public.orders (x INT)", database="shop")
     export = postgresql_tables.export()
     source = archive(export, tmp_path)
-    with pytest.raises(RestoreConflictError, match=r"did not make them: shop\.public\.orders"):
+    with pytest.raises(RestoreConflictError, match=r"did not create them: shop\.public\.orders"):
         restore(target, source)
     outcome = restore(target, source, on_existing="replace")
     assert (outcome.state, outcome.changed) == (State.DONE, True)
