@@ -19,6 +19,8 @@ import dataclasses
 import enum
 import typing as t
 
+from .._base.text import printable
+
 
 class Null(enum.Enum):
     """How a CSV file writes NULL: always without quotes."""
@@ -60,6 +62,16 @@ class TableName(t.NamedTuple):
 
     def __str__(self) -> str:
         return ".".join(part for part in self if part)
+
+    @property
+    def printable(self) -> str:
+        """The name for messages."""
+        return printable(str(self))
+
+    @property
+    def in_database(self) -> tuple[str, str]:
+        """The schema and the name."""
+        return self.schema, self.name
 
 
 class ColumnKind(enum.Enum):

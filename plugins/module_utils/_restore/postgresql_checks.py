@@ -80,7 +80,7 @@ def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:
             for schema, name in names:
                 if table.source.name._replace(schema=schema, name=name) not in known:
                     yield (
-                        f"{printable(str(table.target))} was a part or a whole of {printable(f'{schema}.{name}')}, "
+                        f"{table.target.printable} was a part or a whole of {printable(f'{schema}.{name}')}, "
                         "which is not restored: it becomes a table of its own"
                     )
 

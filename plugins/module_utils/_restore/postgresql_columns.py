@@ -120,8 +120,7 @@ def _starts(tokens: t.Sequence[Token]) -> t.Iterator[int]:
     """Yield the places where clauses begin."""
     depth, last, is_after_default = 0, "", False
     for place, token in enumerate(tokens):
-        if token.kind == "mark":
-            depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        depth += token.nesting
         word = token.text.upper() if token.kind == "word" else ""
         is_start = (
             place > 1

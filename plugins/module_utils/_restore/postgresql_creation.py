@@ -133,7 +133,7 @@ class Creation:
                     self._inherit(table, number, script)
 
     def _inherit(self, table: TablePlan, number: int, script: Script) -> None:
-        operation = f"make {printable(str(table.place))} a part of another table"
+        operation = f"make {table.place.printable} a part of another table"
         # The record and the change are one transaction: after a kill, both are there or none.
         with self._connection.transaction():
             if self._is_new(f"inherit {table.number} {number}"):
@@ -221,7 +221,7 @@ class Creation:
         self, table: TablePlan, sequences: t.Mapping[QualifiedName, str]
     ) -> None:
         structure, connection = structure_of(table), self._connection
-        operation = f"create table {printable(str(table.place))}"
+        operation = f"create table {table.place.printable}"
         look_in(connection, table.place.schema)
         for name in structure.used_sequences:
             if self._is_new(f"sequence {quote(*name)}"):

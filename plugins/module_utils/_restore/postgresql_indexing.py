@@ -68,7 +68,7 @@ class KeyMaker(t.NamedTuple):
         for key in keys:
             self.connection.execute(
                 key.script.render(self.rename),
-                operation=f"create the {key.kind.value} {printable(key.name)} of {printable(str(table.place))}",
+                operation=f"create the {key.kind.value} {printable(key.name)} of {table.place.printable}",
             )
         new = self._existing(table) - before if unnamed else set()
         new -= {key.name for key in keys if key.is_named}

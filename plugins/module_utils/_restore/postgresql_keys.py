@@ -59,7 +59,7 @@ def read_constraint(
         if statement.next().is_word("REFERENCES"):
             place = statement.offset
             other = full(statement.qualified())
-            edits.append((place, statement.tokens[statement.position - 1].end, other))
+            edits.append((place, statement.last.end, other))
     start = f" ADD CONSTRAINT {quote(name)} " if name else " ADD "
     body = script_of(statement, edits, begin)
     shown = name or _likely_name(

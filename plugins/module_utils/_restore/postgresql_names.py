@@ -23,21 +23,19 @@ def structure_of(table: TablePlan) -> PostgreSQLTable:
 
 def place_of(table: TablePlan) -> str:
     """The table where it is loaded, for a statement."""
-    return quote(table.place.schema, table.place.name)
+    return quote(*table.place.in_database)
 
 
 def renames_of(plan: Plan, database: str) -> Rename:
     """Return what says where the tables of a database are, by their names in the source."""
     places = {
-        (table.source.name.database, table.source.name.schema, table.source.name.name): (
-            table.place.schema,
-            table.place.name,
-        )
-        for table in plan.tables
+        one.source.name.in_database: one.place.in_database
+        for one in plan.tables
+        if one.source.name.database == database
     }
 
     def rename(name: QualifiedName) -> QualifiedName:
-        return places.get((database, *name), name)
+        return places.get(name, name)
 
     return rename
 
@@ -47,7 +45,7 @@ def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
     rename = renames_of(plan, table.source.name.database)
     database = table.place.database
     tables = [one for one in plan.tables if one.place.database == database]
-    numbers = {(one.place.schema, one.place.name): one.number for one in tables}
+    numbers = {one.place.in_database: one.number for one in tables}
     attached = [
         tuple(rename(part) for part in script.parts if not isinstance(part, str))
         for one in tables
@@ -56,7 +54,7 @@ def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
     ]
     # Partitions can have partitions.
     found: set[QualifiedName] = set()
-    parents = {(table.place.schema, table.place.name)}
+    parents = {table.place.in_database}
     while parents:
         parents = {child for parent, child in attached if parent in parents} - found
         found |= parents

@@ -131,7 +131,7 @@ def _operation(piece: Piece, refusal: t.Optional[Refusal] = None) -> str:
         number = piece.first_record + _records_before(piece.data, line)
         records = f"record {number} of {printable(piece.file.member)}"
     at = f", column {printable(column)}," if column else ""
-    return f"load {records}{at} into {printable(str(piece.table.place))}"
+    return f"load {records}{at} into {piece.table.place.printable}"
 
 
 def _records_before(data: bytes, line: int) -> int:

@@ -90,8 +90,7 @@ class PostgreSQLServer(Server):
             found += [
                 table
                 for table in plan.tables
-                if table.target.database == name
-                and (table.target.schema, table.target.name) in known
+                if table.target.database == name and table.target.in_database in known
             ]
         return found
 
@@ -227,7 +226,7 @@ class PostgreSQLServer(Server):
         counts: dict[int, t.Optional[int]] = {}
         for number, table in record.tables.items():
             connection = self._find(table.target.database)
-            place = quote(table.target.schema, table.target.name)
+            place = quote(*table.target.in_database)
             exists = (
                 connection
                 and connection.execute("SELECT to_regclass(%s) IS NOT NULL", place)[0][0]

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from .._base.text import printable
 from . import postgresql_store as store
 from .engine import Session
 from .errors import VerificationError
@@ -80,7 +79,7 @@ class PostgreSQLSession(Session):
             for sequence in self._sequences_of(connection, table):
                 advance(connection, place, sequence)
             connection.execute(
-                f"ANALYZE {place}", operation=f"analyze {printable(str(table.place))}"
+                f"ANALYZE {place}", operation=f"analyze {table.place.printable}"
             )
             store.set_table_state(connection, restore_id, table.number, State.VERIFYING)
 
@@ -98,7 +97,7 @@ class PostgreSQLSession(Session):
         if self._sequences is None:
             # Once, as the catalogs are larger than what is wanted of them.
             self._sequences = sequences_in(connection)
-        return self._sequences.get((table.place.schema, table.place.name), [])
+        return self._sequences.get(table.place.in_database, [])
 
     def cancel(self) -> None:
         self._is_canceled = True

@@ -165,14 +165,16 @@ class TableReader:
                 statement.skip_parentheses()
                 for tokens in parts(statement.tokens[first + 1 : statement.position - 1]):
                     parent = self._full(Statement(statement.text, tokens).qualified())
-                    self._inherits.append(
-                        Script(("ALTER TABLE ", self._table, " INHERIT ", parent))
-                    )
-                yield begin, statement.tokens[statement.position - 1].end, ""
+                    self._inherit(parent)
+                yield begin, statement.last.end, ""
             elif statement.take("AS"):
                 raise statement.unknown()
             else:
                 statement.next()
+
+    def _inherit(self, parent: QualifiedName) -> None:
+        script = Script(("ALTER TABLE ", self._table, " INHERIT ", parent))
+        self._inherits.append(script)
 
     def _own_name(self, statement: Statement, *optional: str) -> Edit:
         """Read the name of the table. Returns where it stands, with words before it that go."""
@@ -186,14 +188,16 @@ class TableReader:
                 f"the structure of table {_shown(self._table)} has a statement for another one: {statement.summary}",
                 hint="Check whether files were moved",
             )
-        return begin, statement.tokens[statement.position - 1].end, name
+        return begin, statement.last.end, name
 
     @property
     def _table(self) -> QualifiedName:
         return t.cast(QualifiedName, self._name)
 
     def _full(self, name: QualifiedName) -> QualifiedName:
-        return name[0] or (self._name or ("", ""))[0] or self._schema, name[1]
+        """Add the schema to a name that has none: that of the table."""
+        schema = self._name[0] if self._name else self._schema
+        return name[0] or schema, name[1]
 
     # What changes a table
 
@@ -204,7 +208,7 @@ class TableReader:
         actions = list(parts(statement.tokens[statement.position :]))
         if statement.take("ATTACH", "PARTITION"):
             child = self._full(statement.qualified())
-            end = statement.tokens[statement.position - 1].end
+            end = statement.last.end
             rest = statement.text[end:]
             self._inherits.append(Script(("ALTER TABLE ", name, ATTACH, child, rest)))
             return
@@ -229,9 +233,7 @@ class TableReader:
             self._owner = action.name()
         elif action.take("INHERIT"):
             parent = self._full(action.qualified())
-            self._inherits.append(
-                Script(("ALTER TABLE ", self._table, " INHERIT ", parent))
-            )
+            self._inherit(parent)
         elif action.take("ALTER"):
             action.take("COLUMN")
             action.name()
@@ -276,10 +278,10 @@ class TableReader:
     def _comment(self, statement: Statement) -> None:
         is_column = statement.tokens[2].is_word("COLUMN")
         names = [statement.name()]
-        begin = statement.tokens[statement.position - 1].begin
+        begin = statement.last.begin
         while statement.take("."):
             names.append(statement.name())
-        end = statement.tokens[statement.position - 1].end
+        end = statement.last.end
         column = names.pop() if is_column else ""
         table = self._full(("", *names)[-2:])  # type: ignore[arg-type]
         if table != self._name:

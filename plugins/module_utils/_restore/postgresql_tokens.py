@@ -53,6 +53,13 @@ class Token(t.NamedTuple):
         return self.kind == "word" and self.text.upper() in words
 
     @property
+    def nesting(self) -> int:
+        """How much deeper in parentheses or brackets the next token is."""
+        if self.kind != "mark":
+            return 0
+        return {"(": 1, "[": 1, ")": -1, "]": -1}.get(self.text, 0)
+
+    @property
     def identifier(self) -> t.Optional[str]:
         """The name that it is, as the server sees it; None if it is none."""
         if self.kind == "name":
@@ -181,9 +188,7 @@ class Statement:
         """Go behind the parenthesis that is opened here."""
         depth = 0
         while True:
-            token = self.next()
-            if token.kind == "mark":
-                depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+            depth += self.next().nesting
             if depth <= 0:
                 return
 
@@ -192,6 +197,11 @@ class Statement:
         """The place in the text of the next token."""
         token = self.peek()
         return token.begin if token else len(self.text)
+
+    @property
+    def last(self) -> Token:
+        """The token that was read last."""
+        return self.tokens[self.position - 1]
 
     def unknown(self) -> InvalidBackupError:
         return InvalidBackupError(
@@ -220,10 +230,9 @@ def parts(tokens: t.Sequence[Token]) -> t.Iterator[t.Sequence[Token]]:
     """Split tokens at the commas that are in no parentheses."""
     depth, begin = 0, 0
     for place, token in enumerate(tokens):
-        if token.kind == "mark":
-            depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
-            if token.text == "," and not depth:
-                yield tokens[begin:place]
-                begin = place + 1
+        depth += token.nesting
+        if token.kind == "mark" and token.text == "," and not depth:
+            yield tokens[begin:place]
+            begin = place + 1
     if tokens[begin:]:
         yield tokens[begin:]

@@ -39,7 +39,7 @@ def verify(
     rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
-            f"{printable(str(table.place))} has {rows} rows, and the backup {table.source.records} records"
+            f"{table.place.printable} has {rows} rows, and the backup {table.source.records} records"
         )
     sampled = _compare_samples(connection, table)
     keys = _check_keys(connection, table, plan)
@@ -177,7 +177,7 @@ def _compare(
         query(
             read, f"{only}{place}", columns, table.structure.primary_key, quote(number)
         ),
-        operation=f"compare samples of {printable(str(table.place))}",
+        operation=f"compare samples of {table.place.printable}",
         has_data=True,
     )
     if wrong:
@@ -242,7 +242,7 @@ def _difference(
     )
     what = f"differs in {printable(columns)} from the row in" if columns else "is not in"
     return VerificationError(
-        f"record {sample.record} of {printable(member)} {what} {printable(str(table.place))}"
+        f"record {sample.record} of {printable(member)} {what} {table.place.printable}"
     )
 
 
@@ -255,7 +255,7 @@ def _check_keys(connection: Connection, table: TablePlan, plan: Plan) -> tuple[s
     missing = [name for name in made.values() if name not in existing]
     if missing:
         raise VerificationError(
-            f"{printable(str(table.place))} lacks the key {printable(missing[0])}, or it is not valid any more"
+            f"{table.place.printable} lacks the key {printable(missing[0])}, or it is not valid any more"
         )
     return tuple(sorted(existing))
 
@@ -282,5 +282,5 @@ def _check_sequence(connection: Connection, table: TablePlan, sequence: Sequence
     )
     if wrong:
         raise VerificationError(
-            f"the sequence {printable(sequence.name)} is behind the values of column {printable(sequence.column)} of {printable(str(table.place))}"
+            f"the sequence {printable(sequence.name)} is behind the values of column {printable(sequence.column)} of {table.place.printable}"
         )
