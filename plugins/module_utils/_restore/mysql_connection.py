@@ -84,6 +84,9 @@ _HINTS = {
     4166: "Set local_infile of the server to ON, or the option local_infile to set",
 }
 
+#: Values for the places of a statement.
+Values = t.Optional[t.Sequence[t.Any]]
+
 
 class Connection:
     """A connection. Statements raise DatabaseError or DatabaseConnectionError.
@@ -101,24 +104,18 @@ class Connection:
         with self.translated("connect to the database server"):
             self._connection = connect(self._driver, login, local_infile=local_infile)
 
-    def execute(
-        self, statement: t.Union[str, bytes], values: t.Optional[t.Sequence[t.Any]] = None
-    ) -> int:
+    def execute(self, statement: t.Union[str, bytes], values: Values = None) -> int:
         """Run a statement. Returns the number of rows that it changed."""
         with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(statement, values)
             return t.cast(int, cursor.rowcount)
 
-    def query(
-        self, statement: str, values: t.Optional[t.Sequence[t.Any]] = None
-    ) -> list[tuple[t.Any, ...]]:
+    def query(self, statement: str, values: Values = None) -> list[tuple[t.Any, ...]]:
         with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
             cursor.execute(statement, values)
             return list(cursor.fetchall())
 
-    def value(
-        self, statement: str, values: t.Optional[t.Sequence[t.Any]] = None
-    ) -> t.Any:
+    def value(self, statement: str, values: Values = None) -> t.Any:
         rows = self.query(statement, values)
         return rows[0][0] if rows else None
 

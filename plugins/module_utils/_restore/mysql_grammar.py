@@ -300,7 +300,8 @@ def _damaged(message: str) -> InvalidBackupError:
 def _options(text: str, tokens: list[Token], end: int) -> str:
     """Return the options of the table, up to the end of the statement."""
     start = tokens[end - 1].end
-    stop = next((one.start for one in tokens[end:] if one.text == ";"), len(text))
+    semicolons = (one.start for one in tokens[end:] if one.text == ";")
+    stop = next(semicolons, len(text))
     rest = tokens_of(text[stop + 1 :])
     if rest:
         raise InvalidBackupError(
@@ -318,9 +319,9 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
     constraint = ""
     # With a name or without: CONSTRAINT `a` UNIQUE KEY …, CONSTRAINT UNIQUE KEY …
     if words[0] == "constraint":
-        constraint, at = (
-            (unquote(item[1]), 2) if words[1] not in ("primary", "unique") else ("", 1)
-        )
+        at = 1
+        if words[1] not in ("primary", "unique"):
+            constraint, at = unquote(item[1]), 2
     if words[at] == "primary":
         return Key("PRIMARY", line, _columns_of(item), is_primary=True)
     if words[at] not in _KEY_WORDS:
@@ -333,15 +334,16 @@ def _key_of(item: list[Token], line: str) -> t.Optional[Key]:
         raise _damaged(f"a structure has a key without columns: {line[:80]}")
     if item[at].text != "(" and words[at] != "using":
         name = unquote(item[at])
-    return Key(name or (columns[0] if columns else ""), line, columns)
+    return Key(name or columns[0], line, columns)
 
 
 def _columns_of(item: list[Token]) -> tuple[str, ...]:
     """Return the columns of a key: each name right after an opening parenthesis or a comma."""
-    start = next((i for i, token in enumerate(item) if token.text == "("), len(item))
+    opening = (i for i, token in enumerate(item) if token.text == "(")
+    rest = item[next(opening, len(item)) :]
     return tuple(
         unquote(token)
-        for before, token in zip(item[start:], item[start + 1 :])
+        for before, token in zip(rest, rest[1:])
         if before.text in "(," and token.kind in ("name", "word")
     )
 
@@ -358,24 +360,28 @@ def _key_in_column(item: list[Token]) -> t.Iterator[Key]:
 
 def _column_of(item: list[Token], line: str) -> Column:
     words = [token.word for token in item]
-    # With its length, such as decimal(10,2).
-    type_end = item[1].end
-    if len(item) > 2 and item[2].text == "(":
-        type_end = next(token.end for token in item if token.text == ")")
-    type = " ".join(
-        line[item[1].start - item[0].start : type_end - item[0].start].lower().split()
-    )
     # GENERATED ALWAYS may be left out before AS (…).
     is_generated = "generated" in words or any(
         one.word == "as" and following.text == "("
         for one, following in zip(item, item[1:])
     )
-    kind = ColumnKind.OTHER
+    type = _type_of(item, line)
+    return Column(unquote(item[0]), type, _kind_of(type, words), is_generated)
+
+
+def _type_of(item: list[Token], line: str) -> str:
+    """Return the type with its length, such as ``decimal(10,2)``."""
+    begin, end = item[1].start, item[1].end
+    if len(item) > 2 and item[2].text == "(":
+        end = next(token.end for token in item if token.text == ")")
+    offset = item[0].start
+    return " ".join(line[begin - offset : end - offset].lower().split())
+
+
+def _kind_of(type: str, words: list[str]) -> ColumnKind:
+    is_text = bool(_TEXT.match(type))
     # Texts of the character set binary are bytes.
-    if _BINARY.match(type) or (
-        _TEXT.match(type) and "binary" in words[2:4] and "charset" in words
-    ):
-        kind = ColumnKind.BINARY
-    elif _TEXT.match(type):
-        kind = ColumnKind.TEXT
-    return Column(unquote(item[0]), type, kind, is_generated)
+    is_bytes = is_text and "binary" in words[2:4] and "charset" in words
+    if is_bytes or _BINARY.match(type):
+        return ColumnKind.BINARY
+    return ColumnKind.TEXT if is_text else ColumnKind.OTHER

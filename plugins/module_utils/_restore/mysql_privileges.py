@@ -32,6 +32,8 @@ _KEYS = frozenset(("ALTER", "INDEX"))
 #: Tables without transactions are emptied when a restore is continued.
 _EMPTY = frozenset(("DROP",))
 
+#: What stands for any characters, and for any one, in the name of databases in a grant.
+_WILDCARDS = {"%": ".*", "_": "."}
 _NAME = r"(\*|`(?:[^`]|``)*`)"
 _GRANT = re.compile(rf"(GRANT|REVOKE) (.+?) ON (?:TABLE )?{_NAME}\.{_NAME} (?:TO|FROM) ")
 
@@ -138,10 +140,9 @@ def _matches(pattern: str, name: str) -> bool:
     if pattern in ("*", name):
         return True
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    expression = "".join(
-        {"%": ".*", "_": "."}.get(part) or re.escape(part[-1]) for part in parts
-    )
-    return bool(re.fullmatch(expression, name, re.DOTALL))
+    # A backslash before one of them makes it a character like any other.
+    expressions = (_WILDCARDS.get(part) or re.escape(part[-1]) for part in parts)
+    return bool(re.fullmatch("".join(expressions), name, re.DOTALL))
 
 
 def _unquoted(name: str) -> str:

@@ -72,7 +72,8 @@ class MySQLServer(Server):
         name = "MariaDB" if self._is_mariadb else "MySQL"
         # Older versions of MariaDB put 5.5.5- before theirs, for old replicas of MySQL.
         number = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)[\d.]*", version)
-        if not number or (int(number[1]), int(number[2])) < _OLDEST[name]:
+        found = (int(number[1]), int(number[2])) if number else (0, 0)
+        if not number or found < _OLDEST[name]:
             oldest = ".".join(map(str, _OLDEST[name]))
             raise ConfigurationError(
                 f"the server is {name} {version}: use {name} {oldest} or newer."
@@ -296,7 +297,8 @@ class MySQLServer(Server):
             connection.execute(f"TRUNCATE TABLE {place}")
             store.forget_pieces(connection, record, one.number)
 
-    def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
+    def _names_in(self, plan: Plan) -> set[TableName]:
+        """Return the tables that exist in the databases of the plan."""
         databases = {one.target.database for one in plan.tables}
         databases |= {one.place.database for one in plan.tables}
         marks = ", ".join(["%s"] * len(databases))

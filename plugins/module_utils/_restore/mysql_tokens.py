@@ -48,7 +48,7 @@ def unquote(token: Token) -> str:
 
 def tokens_of(text: str) -> list[Token]:
     return [
-        Token(t.cast(str, match.lastgroup), match[0], match.start(), match.end())
+        Token(str(match.lastgroup), match[0], *match.span())
         for match in _TOKEN.finditer(text)
         if match.lastgroup != "skip"
     ]

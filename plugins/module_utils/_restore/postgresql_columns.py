@@ -163,9 +163,10 @@ def _as_table_constraint(
 ) -> str:
     """Write a key of a column as one of the table."""
     words = {"PRIMARY": 2, "UNIQUE": 1, "REFERENCES": 0}[clause.word]
-    if any(token.is_word("NULLS") for token in tokens[clause.body + 1 : clause.body + 2]):
+    following = tokens[clause.body + 1 : clause.body + 3]
+    if following and following[0].is_word("NULLS"):
         # UNIQUE NULLS [NOT] DISTINCT
-        words += 3 if tokens[clause.body + 2].is_word("NOT") else 2
+        words += 3 if any(one.is_word("NOT") for one in following[1:]) else 2
     name = _between(text, tokens[clause.begin : clause.body])
     kind = _between(text, tokens[clause.body : clause.body + words]) or "FOREIGN KEY"
     rest = _between(text, tokens[clause.body + words : clause.end])

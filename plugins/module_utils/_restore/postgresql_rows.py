@@ -49,6 +49,10 @@ _ROW = re.compile(
 _STAGE = "pg_temp.apsaradb_stage"
 
 
+#: The values of a record; None for NULL.
+Record = list[t.Optional[bytes]]
+
+
 def describe(piece: Piece) -> str:
     """Name a piece in a message."""
     last = piece.first_record + piece.records - 1
@@ -141,8 +145,8 @@ def _records_before(data: bytes, line: int) -> int:
     return b"".join(text.split(b'"')[::2]).count(b"\n")
 
 
-def _records(data: bytes, dialect: Dialect) -> t.Iterator[list[t.Optional[bytes]]]:
-    record: list[t.Optional[bytes]] = []
+def _records(data: bytes, dialect: Dialect) -> t.Iterator[Record]:
+    record: Record = []
     for match in _FIELD.finditer(data):
         quoted, plain, end = match.groups()
         if match.start() == len(data) and not record:
@@ -233,7 +237,9 @@ def _is_own(head: re.Match[bytes], piece: Piece) -> bool:
 
 def _identifier(text: bytes) -> str:
     name = text.decode("utf-8")
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    if name.startswith('"'):
+        return name[1:-1].replace('""', '"')
+    return name.lower()
 
 
 def _foreign(piece: Piece, position: int, what: str) -> InvalidBackupError:

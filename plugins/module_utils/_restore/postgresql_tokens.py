@@ -213,7 +213,9 @@ class Statement:
 def split(text: str) -> t.Iterator[Statement]:
     """Yield the statements of a structure, without the semicolons. Raises InvalidBackupError."""
     pending: list[Token] = []
-    for token in [*tokens_of(text), Token("mark", ";", len(text), len(text))]:
+    # The last statement need not have one.
+    end = Token("mark", ";", len(text), len(text))
+    for token in [*tokens_of(text), end]:
         if token.text != ";" or token.kind != "mark":
             pending.append(token)
         elif pending:

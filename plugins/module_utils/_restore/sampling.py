@@ -37,4 +37,6 @@ class Samples:
             self._step *= 2
 
     def chosen(self, last: RawSample) -> list[RawSample]:
-        return list({sample.record: sample for sample in (*self._chosen, last)}.values())
+        if self._chosen and self._chosen[-1].record == last.record:
+            return self._chosen
+        return [*self._chosen, last]

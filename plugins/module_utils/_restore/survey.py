@@ -135,7 +135,8 @@ class _Survey:
                     f"{member.printable} has {member.size} bytes: at most {tuning.MAX_STRUCTURE} are allowed"
                 )
             text = _decoded(b"".join(content), member)
-            self._texts.setdefault(member.path[:-1], {})[member.path[-1]] = text
+            directory, name = member.path[:-1], member.path[-1]
+            self._texts.setdefault(directory, {})[name] = text
             return
         place = data_place(member)
         if not place:

@@ -249,7 +249,7 @@ FAULTS = [
     Fault(
         "no table",
         edit("CREATE TABLE", "SELECT", "people/column_structure.sql"),
-        "not restored: SELECT",
+        "not supported: SELECT",
         None,
         POSTGRESQL,
     ),
