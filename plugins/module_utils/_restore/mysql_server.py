@@ -297,7 +297,7 @@ class MySQLServer(Server):
             connection.execute(f"TRUNCATE TABLE {place}")
             store.forget_pieces(connection, record, one.number)
 
-    def _names_in(self, plan: Plan) -> set[TableName]:
+    def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
         """Return the tables that exist in the databases of the plan."""
         databases = {one.target.database for one in plan.tables}
         databases |= {one.place.database for one in plan.tables}
