@@ -78,7 +78,8 @@ class Loader:
         for progress in self._tables.values():
             if progress.state is not State.DONE and not progress.pieces_left:
                 self._jobs.append(_Job(finish=progress))
-        # Each has a connection, in which the server works as long as a statement takes.
+        # Each has a connection, in which the server works as long as a statement takes. Daemons, as that cannot always be
+        # ended: they must not keep a process that is told to stop.
         self._threads = [
             threading.Thread(target=self._work, daemon=True) for _unused in range(threads)
         ]
@@ -96,6 +97,7 @@ class Loader:
         """Hand over pieces for one transaction. Waits until there is room for them."""
         with self._changed:
             while self._pieces_waiting >= self._most_waiting and not self._error:
+                # It reports progress, and raises the error if the run is to end.
                 self._changed.wait(tuning.TICK)
                 tick()
             self._check()
@@ -116,6 +118,7 @@ class Loader:
             is_busy = bool(self._unfinished)
             sessions = list(self._sessions)
             self._changed.notify_all()
+        # Without the lock, which the threads need to end. A server can be busy with one statement for an hour.
         if is_busy:
             for session in sessions:
                 session.cancel()
@@ -133,6 +136,7 @@ class Loader:
                 job = self._next()
                 if job is None:
                     return
+                # Not before there is something to do: small restores need few connections.
                 if session is None:
                     session = self._connect()
                     with self._changed:

@@ -80,6 +80,7 @@ class MySQLSession(Session):
         self._connection.execute("START TRANSACTION")
         try:
             loaded = [self._load(piece, plan) for piece in pieces]
+            # With the records of the pieces: whatever ends before this, the server undoes all of it.
             self._connection.commit()
         except BaseException:
             self._connection.rollback()
@@ -104,6 +105,7 @@ class MySQLSession(Session):
                         place, missing, self._options.collation_map
                     ):
                         connection.execute(statement)
+        # Replicas have statistics of their own.
         connection.query(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {place}")
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:

@@ -30,6 +30,8 @@ DATABASE = "apsaradb_restore"
 #: Databases of servers themselves.
 SYSTEM_DATABASES = {"mysql", "sys", "information_schema", "performance_schema", DATABASE}
 
+#: InnoDB, whatever the default of the server is: another engine would keep a record whose transaction is undone.
+#: Names are compared by their bytes, as two tables may differ in the case of a letter.
 _TABLES = (
     f"CREATE DATABASE IF NOT EXISTS {DATABASE} DEFAULT CHARACTER SET utf8mb4",
     f"""CREATE TABLE IF NOT EXISTS {DATABASE}.restores (
@@ -109,6 +111,7 @@ def begin(connection: Connection, plan: Plan) -> None:
     """Record a restore with all of its tables."""
     for statement in _TABLES:
         connection.execute(statement)
+    # Statements that create something commit. What follows is one transaction.
     connection.execute(
         f"INSERT INTO {DATABASE}.restores VALUES (%s, %s, %s, UTC_TIMESTAMP())",
         [plan.restore_id, State.LOADING.value, plan.piece_size],

@@ -55,6 +55,7 @@ class PostgreSQLSession(Session):
         return loaded
 
     def _load(self, connection: Connection, piece: Piece, plan: Plan) -> Loaded:
+        # The record of the piece comes first: it waits for a session of a killed run that loads the same piece.
         if not store.add_piece(connection, plan.restore_id, piece):
             return Loaded(piece.records)
         rows = load_piece(connection, piece, plan)
@@ -76,6 +77,7 @@ class PostgreSQLSession(Session):
             KeyMaker(connection, restore_id, self._rename).make(table, OWN_KEYS)
         place = place_of(table)
         with connection.transaction():
+            # Rows with values of their own leave sequences where they were, at 1 in a new table.
             for sequence in self._sequences_of(connection, table):
                 advance(connection, place, sequence)
             connection.execute(
@@ -120,6 +122,7 @@ class PostgreSQLSession(Session):
             # What a crash of the server takes back goes with the rows that say it was done. The connection that
             # controls the restore waits for the disk when it says that all is done, and so for all before it.
             self._connection.execute("SET synchronous_commit = off")
+            # It was canceled while it had no connection.
             if self._is_canceled:
                 self._connection.cancel()
         return self._connection

@@ -49,6 +49,7 @@ CREATE TABLE {SCHEMA}.objects (restore_id text, object text, PRIMARY KEY (restor
 
 
 def exists(connection: Connection) -> bool:
+    # Created last, in one transaction with the others.
     rows = connection.execute(f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL")
     return bool(rows[0][0])
 
