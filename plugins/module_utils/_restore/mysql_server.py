@@ -293,7 +293,7 @@ class MySQLServer(Server):
                 connection, record.restore_id, one.number, State.LOADING
             )
         elif not structure.has_transactions and known.state is not State.DONE:
-            # What of a piece is in it nobody knows.
+            # Nobody knows how much of a piece is in it.
             connection.execute(f"TRUNCATE TABLE {place}")
             store.forget_pieces(connection, record, one.number)
 
