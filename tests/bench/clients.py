@@ -118,7 +118,7 @@ def _in_postgresql(database: Path, keys_first: bool) -> Iterator[str]:
 
 
 def _structures(target: str, tables: list[Path], name: str) -> list[str]:
-    return [f"{target} -f {shlex.quote(str(table / name))}" for table in tables]
+    return [f"{target} -f {shlex.quote(str(table / name))}" for table in tables if (table / name).exists()]
 
 
 def _copy(table: Path, file: Path) -> str:

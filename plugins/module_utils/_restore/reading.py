@@ -28,6 +28,7 @@ from .records import (
     first_record,
     has_open_quote,
     has_unknown_escape,
+    invalid_byte,
     last_record,
     masked,
     may_have_stray_quotes,
@@ -193,14 +194,12 @@ class Reading:
         return tuple(names)
 
     def _check_encoding(self, piece: bytes) -> None:
-        try:
-            piece.decode("utf-8")
-        except UnicodeDecodeError as error:
-            offset = self._offset + error.start
+        place = invalid_byte(piece)
+        if place is not None:
             raise InvalidBackupError(
-                f"{self._member} is not UTF-8 at byte {offset}",
+                f"{self._member} is not UTF-8 at byte {self._offset + place}",
                 hint="The file is damaged, or of another export: download it again",
-            ) from None
+            )
 
     def _ragged(self, body: bytes, commas: list[int]) -> InvalidBackupError:
         wanted = len(self._columns)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Optional
 
@@ -18,8 +19,10 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.records i
     fields_of,
     first_record,
     has_unknown_escape,
+    invalid_byte,
     last_record,
     masked,
+    may_have_stray_quotes,
     values_of,
     with_null,
 )
@@ -27,6 +30,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 Values = tuple[Optional[bytes], ...]
+
+SURROGATE = re.compile("[\udc80-\udcff]")
 
 DIALECTS = [Dialect(null, has_escapes) for null in Null for has_escapes in (True, False)]
 #: Letters that mean something in one dialect or another, and some that never do.
@@ -147,9 +152,28 @@ def test_a_last_record_without_a_newline_counts() -> None:
     assert last_record(b"1,2\n3,4", False) == b"3,4"
 
 
-@pytest.mark.parametrize("piece", [b'1,a"b"\n', b'1,"a"b\n'])
+@pytest.mark.parametrize(
+    "piece", [b'1,a"b"\n', b'1,"a"b\n', b'1,a"b\n', b'1,a"""b\n', b'1,"a"""b"\n', b'1,"",a"""""b\n']
+)
 def test_a_quote_in_the_middle_of_a_field_is_seen(piece: bytes) -> None:
-    assert Skeleton.of(piece, False).stray_quote is not None
+    assert may_have_stray_quotes(piece, False)
+    if piece.count(b'"') % 2 == 0:
+        assert Skeleton.of(piece, False).stray_quote is not None
+
+
+@pytest.mark.parametrize("piece", [b'1,"a""b"\n', b'1,"""a"""\n', b'"""",""\n', b'"a""""b"\n'])
+def test_quotes_of_a_text_are_in_their_place(piece: bytes) -> None:
+    assert not may_have_stray_quotes(piece, False)
+
+
+@given(st.text(), st.integers(1, 9), st.binary(max_size=3), st.integers(0))
+def test_the_first_byte_that_is_not_utf_8_is_found(text: str, times: int, other: bytes, place: int) -> None:
+    whole = text.encode("utf-8", "replace") * times * 20_000
+    place %= len(whole) + 1
+    data = whole[:place] + other + whole[place:]
+    # Each byte that cannot be decoded becomes a letter that is in no text.
+    wrong = SURROGATE.search(data.decode("utf-8", "surrogateescape"))
+    assert invalid_byte(data) == (len(wrong.string[: wrong.start()].encode()) if wrong else None)
 
 
 @pytest.mark.parametrize(
