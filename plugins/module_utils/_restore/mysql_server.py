@@ -92,7 +92,7 @@ class MySQLServer(Server):
             # What fails is left for the next run, and for a message of the error that led here.
             with contextlib.suppress(Exception):
                 self._connection.rollback()
-                self._settings.put_back()
+                self._settings.put_back(self._connection)
             self._opened.close()
             self._opened = None
 
@@ -191,7 +191,7 @@ class MySQLServer(Server):
 
     def complete(self, plan: Plan) -> None:
         # Before the restore is done: otherwise nobody would put them back after a failure.
-        self._settings.put_back()
+        self._settings.put_back(self._connection)
 
     def check_swap(self, plan: Plan) -> None:
         Privileges(self._connection).check(plan)

@@ -11,8 +11,12 @@ What they were is recorded before they are changed, so that after a kill the nex
 
 from __future__ import annotations
 
+import contextlib
+import typing as t
+
 from .._base.errors import ConfigurationError
-from .errors import DatabaseError
+from . import tuning
+from .errors import DatabaseError, RestoreConflictError
 from .mysql_connection import Connection
 from .mysql_session import MySQLOptions
 from .mysql_store import DATABASE, SYSTEM_DATABASES
@@ -23,6 +27,8 @@ _STATEMENTS = {
     _LOCAL_INFILE: "SET GLOBAL local_infile = 0",
     _REDO_LOG: "ALTER INSTANCE ENABLE INNODB REDO_LOG",
 }
+#: Names of locks: each run that needs local_infile has one of them, until it ends.
+_USES = [f"{DATABASE}/local_infile/{number}" for number in range(32)]
 
 
 class Settings:
@@ -30,7 +36,8 @@ class Settings:
         self._connection = connection
         self._options = options
         #: Whether this run may have to put something back.
-        self._is_changed = False
+        self.is_changed = False
+        self._number = connection.number
 
     def is_local_infile_on(self) -> bool:
         return bool(self._connection.value("SELECT @@GLOBAL.local_infile"))
@@ -38,30 +45,47 @@ class Settings:
     def check(self) -> None:
         """Fail where the user may not change what the options say. What is set, is set to what it is."""
         if self._options.sets_local_infile:
-            value = int(self.is_local_infile_on())
-            self._connection.execute(f"SET GLOBAL local_infile = {value}")
+            with _alone(self._connection):
+                value = int(self.is_local_infile_on())
+                self._connection.execute(f"SET GLOBAL local_infile = {value}")
 
     def change(self) -> None:
         """Change what the options say."""
         # Of a run that was killed, they may still be as that run had set them.
-        self._is_changed = True
-        if self._options.sets_local_infile and not self.is_local_infile_on():
-            self._record(_LOCAL_INFILE)
-            self._connection.execute("SET GLOBAL local_infile = 1")
-        if self._options.disables_redo_log and self._is_redo_log_on():
-            self._record(_REDO_LOG)
-            self._connection.execute("ALTER INSTANCE DISABLE INNODB REDO_LOG")
+        self.is_changed = True
+        with _alone(self._connection):
+            if self._options.sets_local_infile:
+                _say_in_use(self._connection)
+                if not self.is_local_infile_on():
+                    self._record(_LOCAL_INFILE)
+                    self._connection.execute("SET GLOBAL local_infile = 1")
+            if self._options.disables_redo_log and self._is_redo_log_on():
+                self._record(_REDO_LOG)
+                self._connection.execute("ALTER INSTANCE DISABLE INNODB REDO_LOG")
 
-    def put_back(self) -> None:
+    def put_back(self, connection: Connection) -> None:
         """Put back what this run, or one that was killed, has changed."""
-        if not self._is_changed:
+        if not self.is_changed:
             return
-        # The records go last: after a kill in between, the next run does all of it again, which harms nothing.
-        for (name,) in self._connection.query(f"SELECT name FROM {DATABASE}.settings"):
-            self._connection.execute(_STATEMENTS[str(name)])
-        self._connection.execute(f"DELETE FROM {DATABASE}.settings")
-        self._connection.commit()
-        self._is_changed = False
+        with _alone(connection):
+            is_in_use = self._is_in_use_by_others(connection)
+            for (name,) in connection.query(f"SELECT name FROM {DATABASE}.settings"):
+                if name == _LOCAL_INFILE and is_in_use:
+                    # The last of these runs puts it back.
+                    continue
+                connection.execute(_STATEMENTS[str(name)])
+                # The record goes last: after a kill in between, the next run does it again, which harms nothing.
+                connection.execute(
+                    f"DELETE FROM {DATABASE}.settings WHERE name = %s", [name]
+                )
+                connection.commit()
+        self.is_changed = False
+
+    def _is_in_use_by_others(self, connection: Connection) -> bool:
+        holders = ", ".join(f"IS_USED_LOCK('{name}')" for name in _USES)
+        (row,) = connection.query(f"SELECT {holders}")
+        # The connection of this run may have ended, without the server having seen it.
+        return any(holder not in (None, self._number) for holder in row)
 
     def check_redo_log(self, databases: set[str]) -> None:
         """Refuse to disable the redo log where that could harm other data, or is not possible."""
@@ -96,3 +120,25 @@ class Settings:
             f"INSERT IGNORE INTO {DATABASE}.settings VALUES (%s, '')", [name]
         )
         self._connection.commit()
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection) -> t.Iterator[None]:
+    """Keep other runs from looking at settings and changing them at the same time, by a lock of the server."""
+    name = f"{DATABASE}/settings"
+    if connection.value("SELECT GET_LOCK(%s, %s)", [name, tuning.LOCK_TIMEOUT]) != 1:
+        raise RestoreConflictError(
+            "another run has been changing settings of the server for too long",
+            hint="Look for the lock apsaradb_restore/settings in the process list of the server",
+        )
+    try:
+        yield
+    finally:
+        connection.execute("DO RELEASE_LOCK(%s)", [name])
+
+
+def _say_in_use(connection: Connection) -> None:
+    """Take a lock for as long as the connection lasts. Others see by it that local_infile is still needed."""
+    for name in _USES:
+        if connection.value("SELECT GET_LOCK(%s, 0)", [name]) == 1:
+            return

@@ -253,3 +253,56 @@ def test_a_variable_is_only_raised(mysql: MySQL, mariadb: MariaDB) -> None:
                 raise_variable(one._connection, "innodb_ddl_buffer_size", value)
                 found += one._connection.query("SHOW SESSION VARIABLES LIKE 'innodb_ddl_buffer_size'")
             assert found == [(name, str(size << 20)) for name in known for size in (64, 96, 96)]
+
+
+# local_infile for the time of several runs
+
+
+@pytest.fixture
+def off(mysql_server: Any) -> Iterator[MySQLTarget]:
+    """A server whose local_infile is off, and restores that set it."""
+    target = MySQLTarget(mysql_server, sets_local_infile=True)
+    with changed(target, {"local_infile": 0}):
+        yield target
+
+
+def is_on(target: MySQLTarget) -> bool:
+    return bool(target.query("SELECT @@GLOBAL.local_infile")[0][0])
+
+
+def test_a_run_that_ends_leaves_local_infile_to_the_one_that_loads(off: MySQLTarget, tmp_path: Path) -> None:
+    source, other = backup(tmp_path), backup(tmp_path / "other", name="other")
+    seen = []
+
+    def run_other(progress: Any) -> None:
+        if progress.phase == "loading" and not seen:
+            assert restore(off, other, rename={"shop": "elsewhere"}).changed
+            seen.append(is_on(off))
+
+    with restoration(off, source, run_other) as one:
+        assert one.run().changed
+    assert seen == [True]
+    assert not is_on(off)
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_the_last_run_puts_local_infile_back(off: MySQLTarget, tmp_path: Path, end: str) -> None:
+    assert restore(off, backup(tmp_path)).changed
+    first, second, bystander = off.connected(), off.connected(), MySQLTarget(off.server).connected()
+    for server in (first, second, bystander):
+        server.open()
+        server._settings.change()
+    assert is_on(off)
+    if end == "close":
+        first.close()
+    else:
+        off.query(f"KILL {first._connection.number}")
+    bystander.close()
+    assert is_on(off)
+    second.close()
+    assert not is_on(off)
+    first.close()
+    assert off.query("SELECT COUNT(*) FROM apsaradb_restore.settings") == [(0,)]
+    # The next one finds it as it was.
+    assert restore(off, backup(tmp_path / "next", name="next")).changed
+    assert not is_on(off)
