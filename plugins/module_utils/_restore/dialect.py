@@ -58,7 +58,7 @@ def decide(
 
 
 def _check_null(evidence: t.Sequence[Evidence], null: Null) -> None:
-    """Check that no column but one of text has what stands for NULL in another notation: it would be a value there."""
+    """Check that other notations of NULL are in text columns only: they would be values elsewhere."""
     for one in evidence:
         for other, columns in one.nulls.items():
             wrong = columns - one.text_columns

@@ -63,7 +63,7 @@ class Grammar(abc.ABC):
 
     @abc.abstractmethod
     def parse_database(self, text: str, directory: str) -> DatabaseStructure:
-        """Parse the structure of a database. ``directory``: its name in the source, for lack of another.
+        """Parse the structure of a database. ``directory``: the name of its directory, if the text has no name.
 
         Raises InvalidBackupError.
         """
@@ -187,7 +187,7 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     def finish(self, table: TablePlan, plan: Plan) -> None:
-        """Make what was deferred, set sequences, and have the server analyze the table.
+        """Create what was deferred, set sequences, and have the server analyze the table.
 
         Can be repeated after a kill. Records the state.
         """

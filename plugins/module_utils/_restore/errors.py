@@ -62,6 +62,6 @@ class VerificationError(BackupError):
 
 
 class RestoreConflictError(BackupError):
-    """Tables that exist, or another run: a restore would touch what it did not make."""
+    """Tables that exist, or another run: a restore would touch what it did not create."""
 
     kind = "conflict"

@@ -38,7 +38,7 @@ class Null(enum.Enum):
 
 
 class Dialect(t.NamedTuple):
-    """How CSV files say a value. ``has_escapes``: whether a backslash escapes the next character."""
+    """How CSV files write a value. ``has_escapes``: whether a backslash escapes the next character."""
 
     null: Null
     has_escapes: bool

@@ -63,7 +63,7 @@ class MySQLTable(TableStructure):
 
     ``lines``: columns and constraints. ``options``: what follows the closing parenthesis.
     ``deferred``: the keys that can be made after the data.
-    ``replacing``: columns in which a server stores another value for NULL, without a word.
+    ``replacing``: columns in which a server silently stores another value for NULL.
     """
 
     lines: tuple[str, ...] = ()

@@ -278,7 +278,7 @@ class MySQLServer(Server):
         store.set_table_state(connection, restore_id, one.number, State.LOADING)
 
     def _take_over(self, one: TablePlan, record: RestoreRecord) -> None:
-        """Go on with a table that an earlier run has created."""
+        """Continue with a table that an earlier run has created."""
         connection, structure = self._connection, t.cast(MySQLTable, one.structure)
         known = record.tables.get(one.number)
         place = store.qualified(one.place)

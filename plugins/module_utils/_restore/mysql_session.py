@@ -49,9 +49,9 @@ _SHOWN_WARNINGS = 5
 
 @dataclasses.dataclass(frozen=True)
 class MySQLOptions:
-    """How to restore into MySQL. ``sets_local_infile``: whether to allow it for the time of the restore.
+    """How to restore into MySQL. ``sets_local_infile``: whether to allow it during the restore.
 
-    ``disables_redo_log``: whether to do without it for that time.
+    ``disables_redo_log``: whether to disable it during the restore.
     """
 
     login: Login

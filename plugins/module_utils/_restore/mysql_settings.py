@@ -43,7 +43,7 @@ class Settings:
         return bool(self._connection.value("SELECT @@GLOBAL.local_infile"))
 
     def check(self) -> None:
-        """Fail where the user may not change what the options say. What is set, is set to what it is."""
+        """Fail if the user may not change what the options say. To try that, a setting is set to the value that it has."""
         if self._options.sets_local_infile:
             with _alone(self._connection):
                 value = int(self.is_local_infile_on())

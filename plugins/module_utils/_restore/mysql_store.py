@@ -173,7 +173,7 @@ def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int)
 
 
 def forget_pieces(connection: Connection, record: RestoreRecord, number: int) -> None:
-    """Have all pieces of a table loaded again."""
+    """Forget all pieces of a table, so that they are loaded again."""
     known = record.tables.get(number)
     if (known is None or known.state is State.PLANNED) and not any(
         key.table == number for key in record.pieces

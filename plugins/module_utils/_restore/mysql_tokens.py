@@ -31,7 +31,7 @@ class Token(t.NamedTuple):
 
     @property
     def word(self) -> str:
-        """The word in small letters; empty for anything else."""
+        """The word in lower case; empty for other tokens."""
         return self.text.lower() if self.kind == "word" else ""
 
 

@@ -28,7 +28,7 @@ _SETTINGS: dict[str, t.Union[str, int]] = {
     "foreign_key_checks": 0,
     # Without them, MariaDB finds a duplicate only at the end of the transaction, and says that something is not permitted.
     "unique_checks": 1,
-    # Limits for people who make a mistake. The first would cut results without a word.
+    # Limits for people who make a mistake. The first would cut results silently.
     "sql_select_limit": 2**64 - 1,
     "sql_safe_updates": 0,
     "sql_big_selects": 1,
@@ -37,7 +37,7 @@ _SETTINGS: dict[str, t.Union[str, int]] = {
     "wait_timeout": _WAIT_TIMEOUT,
     "net_read_timeout": _NET_TIMEOUT,
     "net_write_timeout": _NET_TIMEOUT,
-    # Of tables as a whole. The server's own limit is a day or a year, without a word.
+    # Of tables as a whole. The server's own limit is a day or a year.
     "lock_wait_timeout": tuning.LOCK_TIMEOUT,
 }
 #: Limits of a statement or a transaction, which only some servers have. A long one is no sign of a mistake here.
@@ -98,7 +98,7 @@ def check_writable(connection: Connection) -> None:
 
 
 def check_variables(connection: Connection, plan: Plan) -> None:
-    """Refuse what would stop the restore in its midst."""
+    """Refuse what would stop the restore halfway."""
     names = (*_PRIMARY_KEYS, "max_allowed_packet")
     known = _variables(connection, names)
     requires, generates = (known.get(name, "OFF") not in _OFF for name in _PRIMARY_KEYS)

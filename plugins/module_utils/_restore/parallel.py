@@ -29,7 +29,7 @@ def in_parallel(
     connect: t.Callable[[], Link],
     threads: int,
 ) -> None:
-    """Do all jobs. The first error ends it, when the others have done what they are at."""
+    """Do all jobs. After the first error, none is begun any more, and the error is raised."""
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
         waiting.put(job)

@@ -38,7 +38,7 @@ class Selection(t.NamedTuple):
         return not any(_matches(name, one) for one in self.exclude)
 
     def check(self, names: t.Collection[TableName]) -> None:
-        """Refuse what selects nothing: a slip in a name would leave a table out without a word."""
+        """Refuse what selects nothing: a slip in a name would leave a table out silently."""
         databases = {name.database for name in names}
         for one in self.databases:
             if one not in databases:

@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Making databases, schemas and tables in PostgreSQL, and what needs all tables."""
+"""Creation of databases, schemas and tables in PostgreSQL, and of what needs all tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .postgresql_verification import recount
 
 
 class PostgreSQLOptions(t.NamedTuple):
-    """Options of the restore. ``owner``: of all that is made; empty for the role that makes it.
+    """Options of the restore. ``owner``: of all that is created; empty for the role that creates it.
 
     ``extensions``: those that may be created. ``maintenance_work_mem``: as the server's setting is written.
     """
@@ -61,7 +61,7 @@ def _literal(text: str) -> str:
 
 
 class Creation:
-    """Makes what a plan has in one database."""
+    """Creates what a plan has in one database."""
 
     def __init__(
         self, connection: Connection, plan: Plan, options: PostgreSQLOptions
@@ -78,7 +78,7 @@ class Creation:
         self._keys = KeyMaker(connection, plan.restore_id, self._rename)
 
     def create(self, connect: t.Callable[[], Connection], threads: int) -> None:
-        """Make schemas, types and tables that do not exist yet, by so many connections."""
+        """Create schemas, types and tables that do not exist yet, by several connections."""
         structure = next(
             (one for one in self._plan.backup.databases if one.name == self._source),
             DatabaseStructure(self._source),
@@ -110,7 +110,7 @@ class Creation:
             self._inherit_all()
 
     def complete(self) -> None:
-        """Make what needs other tables: partitions and children, their keys, foreign keys."""
+        """Create what needs other tables: partitions and children, their keys, foreign keys."""
         self._inherit_all()
         # The key of a partitioned table takes over the keys of its partitions.
         for table in self._tables:

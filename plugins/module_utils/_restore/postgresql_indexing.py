@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Making the keys of tables in PostgreSQL: each once, also if a run is killed."""
+"""Creation of the keys of tables in PostgreSQL: each once, also if a run is killed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def look_in(connection: Connection, schema: str) -> None:
 
 
 class KeyMaker(t.NamedTuple):
-    """Makes keys in one database. ``rename``: where its tables are."""
+    """Creates keys in one database. ``rename``: where its tables are."""
 
     connection: Connection
     restore_id: str
     rename: Rename
 
     def make(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> None:
-        """Make the keys of some kinds that do not exist yet, each in a transaction of its own."""
+        """Create the keys of some kinds that do not exist yet, each in a transaction of its own."""
         for number in self._missing(table, kinds):
             with self.connection.transaction():
                 store.lock_table(self.connection, self.restore_id, table.number)
@@ -47,7 +47,7 @@ class KeyMaker(t.NamedTuple):
                     self._execute(table, [number])
 
     def make_first(self, table: TablePlan) -> None:
-        """Make the keys that need no other table, in the transaction that makes the table."""
+        """Create the keys that need no other table, in the transaction that creates the table."""
         self._execute(table, self._wanted(table, OWN_KEYS))
 
     def _wanted(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> list[int]:

@@ -76,7 +76,7 @@ def read_index(
     edits: t.Sequence[Edit],
     taken: t.Collection[str],
 ) -> Key:
-    """Read CREATE INDEX from behind the name of the table on. ``name``: empty if it has none."""
+    """Read CREATE INDEX after the name of the table. ``name``: empty if it has none."""
     if statement.take("USING"):
         statement.name()
     columns = _columns_in(statement)

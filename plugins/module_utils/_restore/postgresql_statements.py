@@ -81,7 +81,7 @@ def take_type(statement: Statement, types: list[str]) -> bool:
 
 
 def database_options(statement: Statement) -> dict[str, str]:
-    """Read the options behind the name of CREATE DATABASE."""
+    """Read the options after the name in CREATE DATABASE."""
     options: dict[str, str] = {}
     while statement.peek():
         token = statement.next()

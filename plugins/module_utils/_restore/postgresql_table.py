@@ -177,7 +177,7 @@ class TableReader:
         self._inherits.append(script)
 
     def _own_name(self, statement: Statement, *optional: str) -> Edit:
-        """Read the name of the table. Returns where it stands, with words before it that go."""
+        """Read the name of the table. Returns the edit that replaces it, and optional words before it."""
         begin = statement.offset
         statement.take(*optional)
         name = self._full(statement.qualified())

@@ -54,7 +54,7 @@ class Token(t.NamedTuple):
 
     @property
     def nesting(self) -> int:
-        """How much deeper in parentheses or brackets the next token is."""
+        """How the depth of parentheses and brackets changes here: 1, -1 or 0."""
         if self.kind != "mark":
             return 0
         return {"(": 1, "[": 1, ")": -1, "]": -1}.get(self.text, 0)
@@ -152,7 +152,7 @@ class Statement:
         return self.tokens[place] if place < len(self.tokens) else None
 
     def take(self, *words: str) -> bool:
-        """Go behind these key words, or stay."""
+        """Move past these key words, or stay."""
         for ahead, word in enumerate(words):
             token = self.peek(ahead)
             if not token or not (
@@ -185,7 +185,7 @@ class Statement:
         return ("", *parts)[-2], parts[-1]
 
     def skip_parentheses(self) -> None:
-        """Go behind the parenthesis that is opened here."""
+        """Move past the parenthesis that is opened here."""
         depth = 0
         while True:
             depth += self.next().nesting
@@ -229,7 +229,7 @@ def split(text: str) -> t.Iterator[Statement]:
 
 
 def parts(tokens: t.Sequence[Token]) -> t.Iterator[t.Sequence[Token]]:
-    """Split tokens at the commas that are in no parentheses."""
+    """Split tokens at the commas outside of parentheses."""
     depth, begin = 0, 0
     for place, token in enumerate(tokens):
         depth += token.nesting

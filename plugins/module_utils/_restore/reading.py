@@ -268,13 +268,13 @@ class Reading:
         )
 
     def _check_binary(self, plain: bytes, records: int) -> None:
-        """Refuse what the server would take for other bytes, or for NULL, without a word."""
+        """Refuse what the server would take for other bytes, or for NULL, silently."""
         if not self._binaries or self._is_binary(plain, records):
             return
         prefix = self._grammar.binary_prefix
         # Slower, but it knows the numbers of records.
         pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)")
-        # A NULL has no quotes: in quotes it is a text, of which UNHEX makes NULL without a word.
+        # A NULL has no quotes: in quotes it is a text, which UNHEX silently turns into NULL.
         for null in (Null.BACKSLASH_N, Null.WORD):
             plain = plain.replace(b'"' + null.token + b'"', b'"?"')
         # Older versions of Python refuse zero bytes, which can be in other columns.

@@ -227,7 +227,7 @@ class Restoration:
         return True
 
     def _arrange(self, plan: Plan, record: t.Optional[RestoreRecord]) -> Plan:
-        """Decide on tables that exist: none is loaded into that this module did not make."""
+        """Decide on tables that exist: nothing is loaded into those that this module did not create."""
         ours = record.tables if record else {}
         tables = tuple(
             dataclasses.replace(one, place=ours[one.number].place)
@@ -254,7 +254,7 @@ class Restoration:
         return plan
 
     def _check_space(self, plan: Plan, record: t.Optional[RestoreRecord]) -> None:
-        """Refuse what the disk of the server has no room for, by what is left to load."""
+        """Refuse a restore that needs more space than the server has, by what is left to load."""
         space = self._server.space()
         left = sum(
             one.plan.source.size * one.pieces_left / max(1, one.pieces)

@@ -74,7 +74,7 @@ class FileScanner:
         }
 
     def _fork(self) -> None:
-        """Go on with both readings of backslashes."""
+        """Continue with both readings of backslashes."""
         self._readings[False] = copy.deepcopy(self._readings[True])
         self._readings[False].has_escapes = False
         self._cutters[False] = copy.copy(self._cutters[True])

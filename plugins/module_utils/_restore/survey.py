@@ -190,7 +190,7 @@ class _Survey:
         return self._grammar.parse_table(self._texts[directory], name.name, name.schema)
 
     def _check_structures(self) -> None:
-        """Refuse a structure that is of nothing: its table would be missing without a word."""
+        """Refuse a structure of neither kind: otherwise its table would be missing without an error."""
         above = {directory[:-1] for directory in (*self._tables, *self._schemas)}
         for directory in self._databases:
             text = self._texts.get(directory, {}).get(STRUCTURE, "")
