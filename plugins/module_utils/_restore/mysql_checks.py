@@ -64,12 +64,7 @@ def check_engines(connection: Connection, plan: Plan) -> None:
 def check_collations(
     connection: Connection, plan: Plan, collation_map: t.Mapping[str, str]
 ) -> None:
-    known = {
-        str(name).lower()
-        for (name,) in connection.query(
-            "SELECT collation_name FROM information_schema.collations"
-        )
-    }
+    known = _known_collations(connection)
     for old, new in collation_map.items():
         if new.lower() not in known:
             raise InvalidBackupError(
@@ -92,3 +87,14 @@ def check_collations(
                 f"the database {name} has the collation {collation}, which the server does not have",
                 hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",
             )
+
+
+def _known_collations(connection: Connection) -> set[str]:
+    # Of MariaDB, the third column has the names of those whose first column has them without the character set.
+    rows = connection.query(
+        "SELECT * FROM information_schema.collation_character_set_applicability"
+    )
+    known = {str(name).lower() for row in rows for name in row[:3:2]}
+    # Newer servers list these under another name, and take both.
+    old = {f"utf8_{name[8:]}" for name in known if name.startswith("utf8mb3_")}
+    return known | old

@@ -142,6 +142,39 @@ def test_a_storage_engine_that_the_server_lacks_is_refused(mysql_server: Any, tm
     assert not databases(target)
 
 
+#: As backups of older and newer servers have them. Some are listed under another name, and are the same.
+COLLATIONS = [
+    "latin1_german1_ci",
+    "utf8_bin",
+    "utf8_general_ci",
+    "utf8mb3_unicode_ci",
+    "utf8mb4_bin",
+    "utf8mb4_unicode_520_ci",
+]
+OWN_COLLATIONS = {
+    MySQL: ["utf8mb4_0900_ai_ci", "utf8mb4_zh_0900_as_cs"],
+    MariaDB: ["utf8_uca1400_ai_ci", "utf8mb4_uca1400_ai_ci", "utf8mb4_uca1400_turkish_nopad_as_cs"],
+}
+
+
+def test_collations_that_the_server_has_under_any_name_are_taken(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server)
+    names = [*COLLATIONS, *OWN_COLLATIONS[type(mysql_server)]]
+    columns = [f"`{name}` char(1) CHARACTER SET {name.partition('_')[0]} COLLATE {name}" for name in names]
+    structure = f"CREATE TABLE `t` (`id` int NOT NULL, {', '.join(columns)}, PRIMARY KEY (`id`))"
+    source = backup(tmp_path, structure, b"1" + b",a" * len(names) + b"\n")
+    assert restore(target, source).changed
+    found = target.query("SELECT column_name, collation_name FROM information_schema.columns WHERE table_name = 't'")
+    # Of utf8, there are two: servers say which.
+    assert {name: str(has).replace("utf8mb3_", "utf8_") for name, has in found if name != "id"} == {
+        name: name.replace("utf8mb3_", "utf8_") for name in names
+    }
+    foreign = next(names for kind, names in OWN_COLLATIONS.items() if kind is not type(mysql_server))[-1]
+    (tmp_path / "backup" / "shop" / "t" / "structure.sql").write_text(structure.replace(names[-1], foreign) + ";")
+    with pytest.raises(InvalidBackupError, match=f"shop.t has the collation {foreign}, .* Set collation_map"):
+        restore(target, source)
+
+
 def test_sql_never_goes_into_the_table_that_is_replaced(mysql_server: Any, tmp_path: Path) -> None:
     target = MySQLTarget(mysql_server)
     target.query("CREATE DATABASE shop")
