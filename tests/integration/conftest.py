@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,10 +123,16 @@ class World:
             **environment,
         )
 
-    def play_examples(self, plugin: str, *options: str, kind: str = "modules") -> str:
-        """Run the examples of a plugin's documentation as they stand."""
+    def play_examples(
+        self, plugin: str, *options: str, kind: str = "modules", places: Mapping[str, str] | None = None
+    ) -> str:
+        """Run the examples of a plugin's documentation as they stand. ``places``: what is elsewhere on this machine."""
         module = importlib.import_module(f"ansible_collections.apsaradb.backup.plugins.{kind}.{plugin}")
-        tasks = yaml.safe_load(module.EXAMPLES)
+        examples = module.EXAMPLES
+        for place, ours in (places or {}).items():
+            assert place in examples
+            examples = examples.replace(place, ours)
+        tasks = yaml.safe_load(examples)
         play = [{"name": "Examples", "hosts": "localhost", "gather_facts": False, "tasks": tasks}]
         output = self.play(yaml.safe_dump(play, sort_keys=False), *options)
         for task in tasks:
