@@ -118,7 +118,8 @@ class PostgreSQL(Server):
         # The first rule that fits is the one that counts.
         rules.write_text(f"local all {account} trust\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
         with self.connect(autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER").format(sql.Identifier(account)))
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [account]).fetchall():
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN SUPERUSER").format(sql.Identifier(account)))
             connection.execute("SELECT pg_reload_conf()")
 
     def answers(self) -> bool:

@@ -57,9 +57,7 @@ def diff_of(outcome: Outcome, *, predicts: bool) -> dict[str, str]:
         is_new = rows is None or one.plan.place != target
         if rows is not None:
             before.append(f"{target}: {rows} rows")
-        found = (
-            one.plan.source.records if predicts else one.verified and one.verified.rows
-        )
+        found = one.plan.source.records if predicts else one.rows_found
         if not is_new and found is None:
             found = rows
         if found is not None:
@@ -84,7 +82,7 @@ def _table(progress: TableProgress) -> Facts:
         "state": progress.state.value,
         "rows_expected": plan.source.records,
         "rows_reported": progress.rows,
-        "rows_found": verified.rows if verified else None,
+        "rows_found": progress.rows_found,
         "bytes": plan.source.size,
         "seconds": round(progress.seconds, 3),
         "warnings": progress.warnings,

@@ -45,6 +45,8 @@ class TableProgress:
     seconds: float = 0.0
     #: Bytes that this run loaded.
     size: int = 0
+    #: Rows that were counted in the table, by this run or by an earlier one.
+    rows_found: t.Optional[int] = None
     verified: t.Optional[Verified] = None
 
 
@@ -205,6 +207,7 @@ class Loader:
         verified = session.verify(progress.plan, self._plan)
         with self._changed:
             progress.verified = verified
+            progress.rows_found = verified.rows
             progress.state = State.DONE
             progress.seconds += time.monotonic() - began
             self._unfinished -= 1
@@ -237,4 +240,5 @@ def _progress_of(table: TablePlan, record: t.Optional[RestoreRecord]) -> TablePr
         pieces - len(done),
         rows=sum(one.rows for one in done),
         warnings=sum(one.warnings for one in done),
+        rows_found=known.rows_found if known else None,
     )
