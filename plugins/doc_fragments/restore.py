@@ -39,7 +39,8 @@ options:
   on_existing:
     description:
       - What to do if a table exists that this restore did not create.
-      - V(error) - fail and name these tables. Nothing is changed.
+      - V(error) - fail and name these tables. Nothing is changed. An earlier restore of another backup, or with other options that change
+        which tables there are or what is in them, counts as another restore.
       - V(skip) - leave these tables as they are, and restore the others. RV(skipped_tables) lists them.
       - V(replace) - load the tables under other names, verify them, and then replace the old ones in one step. The old ones are kept under
         other names, see RV(replaced). In MySQL, tables are replaced. In PostgreSQL, the whole database is replaced, and must have no other
@@ -55,7 +56,8 @@ options:
     default: 4
   piece_size:
     description:
-      - The amount of data that one transaction loads, from 64 KiB to 64 MiB. In bytes, or with a unit, such as V(4MB).
+      - The amount of data that one transaction loads, from V(64KB) to V(64MB). In bytes, or with a unit, such as V(4MB), which is 4 times
+        1024² bytes. Units such as KiB are not known.
       - Each connection needs memory for about three of them.
       - A restore that is continued keeps the size with which it began.
     type: bytes

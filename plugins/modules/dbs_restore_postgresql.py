@@ -257,12 +257,13 @@ tables:
       type: int
       sample: 40
     key_names:
-      description: The names of the keys and constraints that exist. V(null) before they are verified.
+      description:
+        - The names of the keys and constraints that exist. V(null) before they are verified, or if an earlier run restored the table.
       type: list
       elements: str
       sample: [orders_pkey, customer]
     checksum:
-      description: The checksum of the table. V(null) without O(checksum).
+      description: The checksum of the table. V(null) without O(checksum), or if an earlier run restored the table.
       type: str
       sample: "2814459637"
   sample:

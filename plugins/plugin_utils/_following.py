@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import time
 import typing as t
 import uuid
@@ -114,16 +115,24 @@ class FollowingAction(ActionBase):
             mutually_exclusive=spec.mutually_exclusive,
             required_one_of=spec.required_one_of,
         ).validate(self._task.args)
-        messages = [
-            f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
-            if isinstance(error, UnsupportedError)
-            else error.msg
-            for error in validated.errors
-        ]
+        messages = [self._message_of(error) for error in validated.errors]
         if messages:
             said = ". ".join(message.rstrip(".") for message in messages)
             raise ConfigurationError(f"{said}.")
         return t.cast(Facts, validated.validated_parameters)
+
+    def _message_of(self, error: t.Any) -> str:
+        if isinstance(error, UnsupportedError):
+            return f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
+        # Ansible's own words say neither the value nor what is allowed.
+        found = re.match(r"argument '(\w+)' is of type .* convert to bytes", error.msg)
+        if found:
+            value = self._task.args.get(found[1])
+            return (
+                f"{found[1]} {value!r} is not a size: give a number of bytes, or one with the unit KB, MB or GB, "
+                "such as 64KB or 4MB; 1KB has 1024 bytes"
+            )
+        return str(error.msg)
 
     def arguments_of(self, spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> Facts:
         """Return those arguments of the task that are options of the specification, or aliases of such."""

@@ -24,7 +24,7 @@ from .._archive.formats import printable_name
 from .._archive.tree import Layout, Request
 from .._base.errors import ConfigurationError
 from .._files.errors import DestinationError
-from .._plugin.checks import Options, check_path, check_range
+from .._plugin.checks import Options, check_path, check_range, path_exists
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
 from .._plugin.options import CONNECTION_SPEC
@@ -77,7 +77,7 @@ class DownloadExtract(JobRunner):
     def run(self, request: ExtractRequest) -> dict[str, t.Any]:
         self._began = time.monotonic() - self.job.elapsed
         archive = request.archive
-        if not os.path.lexists(archive.src):
+        if not path_exists(archive.src):
             return self._without_archive(request)
         if self._check_mode:
             plan = extraction.plan(archive, self._watch(archive))

@@ -25,6 +25,10 @@ _SSL_MODES = Choices(
     ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 )
 
+_UNITS = ("kB", "MB", "GB", "TB")
+#: What all versions of the server take, in kB.
+_LEAST_MEMORY, _MOST_MEMORY = 1 << 10, 2**31 - 1
+
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **RESTORE_SPEC,
     "login_user": {"type": "str", "default": "postgres", "aliases": ["login"]},
@@ -116,8 +120,14 @@ def _parameters(given: t.Mapping[str, t.Any]) -> dict[str, t.Union[str, int]]:
 
 
 def _memory(value: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,9}(kB|MB|GB|TB)", value):
+    found = re.fullmatch(r"([0-9]{1,9})(kB|MB|GB|TB)", value)
+    if not found:
         raise ConfigurationError(
             f"maintenance_work_mem {value!r} is not an amount of memory: give a number with kB, MB, GB or TB, such as 256MB."
+        )
+    size = int(found[1]) << 10 * _UNITS.index(found[2])
+    if not _LEAST_MEMORY <= size <= _MOST_MEMORY:
+        raise ConfigurationError(
+            f"maintenance_work_mem {value!r} is out of range: give 1MB to 2047GB."
         )
     return value

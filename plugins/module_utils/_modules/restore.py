@@ -13,7 +13,6 @@ the seconds ``elapsed`` since the phase began.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import typing as t
 
@@ -28,6 +27,7 @@ from .._plugin.checks import (
     check_choice,
     check_path,
     check_range,
+    path_exists,
 )
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
@@ -121,7 +121,7 @@ class RestoreRunner(JobRunner):
         }
         plan_options = PlanOptions(
             check_range(options, "piece_size", 64 << 10, 64 << 20, " bytes, such as 2MB"),
-            _names_in(options["rename"]),
+            _names_in(options["rename"], self.GRAMMAR()),
             None if defer == _AUTO else defer == "always",
             data_options,
             options["checksum"],
@@ -145,7 +145,7 @@ class RestoreRunner(JobRunner):
     def run(self, request: RestoreRequest) -> dict[str, t.Any]:
         self._began = self._phase_began = time.monotonic() - self.job.elapsed
         self._src = request.src
-        if not os.path.lexists(request.src):
+        if not path_exists(request.src):
             return self._without_source()
         operation = f"restore {request.src}"
         try:
@@ -224,10 +224,15 @@ def check_file(options: Options, name: str) -> t.Optional[str]:
         ) from None
 
 
-def _names_in(rename: t.Mapping[str, t.Any]) -> dict[str, str]:
+def _names_in(rename: t.Mapping[str, t.Any], grammar: Grammar) -> dict[str, str]:
     for old, new in rename.items():
-        if not isinstance(new, str) or not new.strip():
+        if not isinstance(new, str) or not new.strip() or new != new.strip():
             raise ConfigurationError(
-                f"rename gives {old!r} the name {new!r}: give a text such as {old}_test."
+                f"rename gives {old!r} the name {new!r}: give a text without blanks around it, such as {old}_test."
+            )
+        parts = new.split(".") if "." in old else [new]
+        if max(map(grammar.name_length, parts)) > grammar.longest_name:
+            raise ConfigurationError(
+                f"rename gives {old!r} the name {new!r}: give one of at most {grammar.longest_name} {grammar.name_unit}."
             )
     return dict(rename)

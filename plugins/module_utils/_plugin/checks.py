@@ -116,6 +116,17 @@ def check_path(options: Options, option: str) -> str:
     return os.path.abspath(path)
 
 
+def path_exists(path: str) -> bool:
+    """Return whether there is something, or may be: what this user may not look at is not absent."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def check_range(
     options: Options, option: str, low: float, high: float, unit: str = ""
 ) -> t.Any:

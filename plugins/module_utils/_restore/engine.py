@@ -51,6 +51,9 @@ class Grammar(abc.ABC):
     engine: t.ClassVar[str]
     #: Whether there are schemas between databases and tables.
     has_schemas: t.ClassVar[bool]
+    #: How long the name of a database or of a table can be, and in what.
+    longest_name: t.ClassVar[int]
+    name_unit: t.ClassVar[str]
     #: Names of the files with the structure of a table.
     table_files: t.ClassVar[tuple[str, ...]]
     #: Whether a backslash escapes in CSV, and how NULL is written, if the data do not tell.
@@ -60,6 +63,9 @@ class Grammar(abc.ABC):
     binary_prefix: t.ClassVar[str]
     #: The words that values in SQL may have outside of quotes; None if the session checks them.
     sql_words: t.ClassVar[t.Optional[frozenset[bytes]]] = None
+
+    def name_length(self, name: str) -> int:
+        return len(name.encode()) if self.name_unit == "bytes" else len(name)
 
     @abc.abstractmethod
     def parse_database(self, text: str, directory: str) -> DatabaseStructure:

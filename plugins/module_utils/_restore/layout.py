@@ -71,8 +71,27 @@ def data_place(member: Member) -> t.Optional[DataPlace]:
     )
 
 
+#: Structures of tables of PostgreSQL, which MySQL has in one file.
+_POSTGRESQL = ("column_structure.sql", "constraint_structure.sql", "index_structure.sql")
+
+
+def foreign_engine(name: str, engine: str) -> InvalidBackupError:
+    """Return the error for a file of a backup that is for the other module."""
+    return InvalidBackupError(
+        f"{name} is of a backup of {engine}",
+        hint=f"Restore it with dbs_restore_{engine.lower()}",
+    )
+
+
 def is_structure(member: Member, grammar: Grammar) -> bool:
+    """Return whether it is a structure. Raises InvalidBackupError for one of another engine."""
     name = member.path[-1]
+    if (
+        name in _POSTGRESQL
+        and name not in grammar.table_files
+        and member.path[-2:-1] != (DATA,)
+    ):
+        raise foreign_engine(member.printable, "PostgreSQL")
     return member.path[-2:-1] != (DATA,) and (
         name == STRUCTURE or name in grammar.table_files
     )

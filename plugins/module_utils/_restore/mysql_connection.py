@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import re
 import typing as t
 
-from .._base.errors import BackupError
+from .._base.errors import BackupError, ConfigurationError
 from .._base.text import hide
 from .errors import DatabaseConnectionError, DatabaseError
 from .mysql_driver import Login, connect, load_driver
@@ -102,7 +103,13 @@ class Connection:
         self._shows_data = shows_data
         self._name = login.printable
         with self.translated("connect to the database server"):
-            self._connection = connect(self._driver, login, local_infile=local_infile)
+            try:
+                self._connection = connect(self._driver, login, local_infile=local_infile)
+            except (configparser.Error, UnicodeDecodeError):
+                # Their messages quote the file, which can hold a password.
+                raise ConfigurationError(
+                    f"config_file {login.config_file!r} is not an option file of MySQL: give one with a section [client]."
+                ) from None
 
     def execute(self, statement: t.Union[str, bytes], values: Values = None) -> int:
         """Run a statement. Returns the number of rows that it changed."""

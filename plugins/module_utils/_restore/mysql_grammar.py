@@ -119,6 +119,8 @@ _CONSTANT_WORDS = frozenset(
 class MySQLGrammar(Grammar):
     engine = "MySQL"
     has_schemas = False
+    longest_name = 64
+    name_unit = "characters"
     table_files = ("structure.sql",)
     has_escapes = True
     null = Null.BACKSLASH_N

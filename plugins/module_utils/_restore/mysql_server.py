@@ -141,7 +141,7 @@ class MySQLServer(Server):
             if taken != 1:
                 raise RestoreConflictError(
                     f"another run restores into the database {database}",
-                    hint="Wait until it has finished",
+                    hint="Wait until it has finished: one that was interrupted ends by itself within two minutes",
                 )
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:

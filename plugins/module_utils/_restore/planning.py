@@ -58,9 +58,16 @@ def _matches(name: TableName, pattern: str) -> bool:
 
 
 def _unknown(option: str, value: str, names: t.Iterable[str]) -> InvalidBackupError:
+    # Needed for a message only.
+    import difflib
+
+    found = sorted(set(names))
+    close = [one for one in found if one.endswith(f".{value}")] or (
+        difflib.get_close_matches(value, found, 1)
+    )
+    meant = f"Did you mean {printable(close[0])}? " if close else ""
     return InvalidBackupError(
-        f"{option} {value!r} is not in the source",
-        hint=f"It has {listed(sorted(names))}",
+        f"{option} {value!r} is not in the source", hint=f"{meant}It has {listed(found)}"
     )
 
 

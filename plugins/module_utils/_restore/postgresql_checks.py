@@ -13,6 +13,7 @@ import typing as t
 from .._base.errors import ConfigurationError
 from .._base.text import printable
 from . import tuning
+from .errors import InvalidBackupError
 from .model import Plan
 from .postgresql_connection import Connection
 from .postgresql_creation import PostgreSQLOptions
@@ -21,6 +22,8 @@ from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema
 
 #: Encodings that have all characters that a backup can have. SQL_ASCII would take any bytes, and check none.
 _ENCODINGS = ("UTF8",)
+#: What is in one of them would be in all databases that are created later.
+_TEMPLATES = ("template0", "template1")
 
 
 def check(
@@ -51,6 +54,15 @@ def check_writable(connection: Connection) -> None:
             f"transactions of user {_user(connection)} in database {printable(connection.database)} are read-only by "
             "default_transaction_read_only: set it to off for the server, the database or the user."
         )
+
+
+def check_names(plan: Plan) -> None:
+    for name in plan.databases:
+        if name in _TEMPLATES:
+            raise InvalidBackupError(
+                f"{name} is a database of the server itself, which it makes others of",
+                hint="Set exclude, or rename",
+            )
 
 
 def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:

@@ -19,7 +19,7 @@ import typing as t
 from .._base.errors import MissingLibraryError
 from .._base.text import hide, printable
 from . import tuning
-from .errors import DatabaseConnectionError
+from .errors import DatabaseConnectionError, DatabaseError
 from .postgresql_errors import Refusal, error_of
 from .postgresql_tokens import quote
 
@@ -93,7 +93,7 @@ class PostgreSQLLogin:
 
     @property
     def _is_local(self) -> bool:
-        return bool(self.login_unix_socket) and self.login_host in ("", "localhost")
+        return bool(self.login_unix_socket)
 
     def parameters(self, database: str) -> dict[str, t.Any]:
         """Return the parameters of libpq."""
@@ -157,8 +157,12 @@ class Connection:
             *(text for pair in _SETTINGS.items() for text in pair),
         )
         if login.session_role:
-            operation = f"take on session_role {printable(login.session_role)}"
-            self.execute(f"SET ROLE {quote(login.session_role)}", operation=operation)
+            operation = f"act as session_role {printable(login.session_role)}"
+            try:
+                self.execute(f"SET ROLE {quote(login.session_role)}", operation=operation)
+            except DatabaseError as error:
+                error.hint = "Set session_role to a role that the user is a member of"
+                raise
 
     @property
     def version(self) -> int:

@@ -42,7 +42,7 @@ _HINTS = {
 #: Drivers tell no code of a refused login: the words of the message have to do.
 _LOGIN_HINTS = {
     "password authentication failed": _HINTS["28P01"],
-    "no password supplied": "Set login_password",
+    "no password supplied": "Set login_password, or login_user to a user who needs none",
     "pg_hba.conf": _HINTS["28000"],
     "Peer authentication failed": "Set become_user to the user of the database, or log in by login_host with a password",
     "too many": _HINTS["53300"],
@@ -52,6 +52,10 @@ _LOGIN_HINTS = {
     "certificate": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "No such file or directory": "Check login_unix_socket, the directory of the socket, and that the server runs",
     "Connection refused": "Check login_host and login_port, and that the server runs",
+    "resolve host": "Check login_host",
+    "translate host": "Check login_host",
+    "invalid connection option": "Check connect_params",
+    "unrecognized configuration parameter": "Check connect_params",
 }
 
 #: What stands before a name in quotes. Anything else in quotes can be a value.
@@ -100,6 +104,8 @@ def error_of(
     if not refusal.has_connection or refusal.code.startswith(_REFUSED_LOGIN):
         # libpq repeats where it tried to connect to.
         reason = re.sub(r"(?s).*(?:failed|error): +(?=\S)", "", text.strip())
+        # Further lines are guesses about what to check.
+        reason = reason.partition("\n")[0]
         known = [hint for words, hint in _LOGIN_HINTS.items() if words in text]
         return DatabaseConnectionError(
             f"the connection to {server} failed: {quoted(reason)}{f' ({refusal.code})' if refusal.code else ''}",

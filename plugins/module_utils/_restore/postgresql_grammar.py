@@ -32,6 +32,9 @@ class PostgreSQLGrammar(Grammar):
 
     engine = "PostgreSQL"
     has_schemas = True
+    # The server cuts longer ones.
+    longest_name = 63
+    name_unit = "bytes"
     #: In the order in which they are applied.
     table_files = (
         "column_structure.sql",

@@ -22,7 +22,7 @@ from .engine import Remarks, Server, Space
 from .errors import DatabaseConnectionError, DatabaseError, RestoreConflictError
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .planning import name_beside
-from .postgresql_checks import check, check_writable
+from .postgresql_checks import check, check_names, check_writable
 from .postgresql_connection import Connection, PostgreSQLLogin
 from .postgresql_creation import Creation, PostgreSQLOptions, create_database
 from .postgresql_names import relations
@@ -69,6 +69,7 @@ class PostgreSQLServer(Server):
             self._connections.popitem()[1].close()
 
     def check(self, plan: Plan) -> Remarks:
+        check_names(plan)
         databases = {name: self._find(name) for name in plan.databases}
         return Remarks([], check(self._first, databases, plan, self._options))
 
@@ -112,7 +113,7 @@ class PostgreSQLServer(Server):
         if not rows[0][0]:
             raise RestoreConflictError(
                 f"another run restores into the database {printable(name)}",
-                hint="Wait until it has finished",
+                hint="Wait until it has finished: one that was interrupted ends by itself within two minutes",
             )
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:

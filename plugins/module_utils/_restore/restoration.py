@@ -249,7 +249,8 @@ class Restoration:
             names = [str(one.target) for one in existing]
             raise RestoreConflictError(
                 f"these tables exist, and this restore did not create them: {listed(names)}",
-                hint="Set rename to restore under another name, or on_existing to skip or replace",
+                hint="Set rename to restore under another name, or on_existing to skip or replace. If an earlier restore "
+                "created them, with another backup or other options, run that one again, or drop them",
             )
         return plan
 

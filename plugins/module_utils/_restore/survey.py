@@ -26,6 +26,7 @@ from .layout import (
     DataPlace,
     Path,
     data_place,
+    foreign_engine,
     in_numeric_order,
     is_structure,
     table_name,
@@ -98,6 +99,8 @@ class _Survey:
     def run(self) -> Backup:
         for member, content in self._members.iterate(self._tick):
             self._take(member, content)
+        if STRUCTURE not in self._grammar.table_files:
+            self._check_engine()
         for directory in list(self._texts):
             self._parse(directory)
         self._check_structures()
@@ -125,6 +128,13 @@ class _Survey:
             dialect,
             tuple(self._warnings()),
         )
+
+    def _check_engine(self) -> None:
+        """Refuse tables whose structure is where only MySQL has it."""
+        for directory, texts in self._texts.items():
+            if is_table_structure(texts.get(STRUCTURE, "")):
+                name = printable_name("/".join((*directory, STRUCTURE)))
+                raise foreign_engine(name, "MySQL")
 
     def _take(
         self, member: Member, content: t.Iterator[t.Union[bytes, memoryview]]

@@ -68,7 +68,7 @@ def test_parameters_of_libpq() -> None:
         "client_encoding": "UTF8",
     }
     assert "secret" not in repr(made)
-    assert PostgreSQLLogin(login_host="db", login_unix_socket="/run").parameters("x")["host"] == "db"
+    assert PostgreSQLLogin(login_host="db", login_unix_socket="/run").parameters("x")["host"] == "/run"
     assert "host" not in PostgreSQLLogin().parameters("x")
 
 

@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 from databases import MariaDB
-from exports import Column, Database, Export, Table, mysql, postgresql, unpack
+from exports import (
+    Column,
+    Database,
+    Export,
+    Table,
+    mysql,
+    mysql_tables,
+    pack,
+    postgresql,
+    postgresql_tables,
+    unpack,
+)
 from restores import RestoreModule
 
 ROWS = [(0, "zero"), (1, "one"), (2, None)]
@@ -75,10 +86,14 @@ def refused(module: RestoreModule, source: Path, **options: Any) -> str:
         ("on_existing", "overwrite", "on_existing"),
         ("rename", {"shop": ""}, "rename gives 'shop' the name ''"),
         ("rename", {"shop": 7}, "rename gives 'shop' the name 7"),
-        ("databases", ["shops"], "databases 'shops' is not in the source. It has shop"),
-        ("tables", ["shop.persons"], "tables 'shop.persons' is not in the source. It has shop."),
-        ("exclude", ["shop.persons"], "exclude 'shop.persons' is not in the source. It has shop."),
-        ("rename", {"shops": "copy"}, "rename 'shops' is not in the source. It has shop"),
+        ("rename", {"shop": "copy "}, "rename gives 'shop' the name 'copy ': give a text without blanks around it"),
+        ("rename", {"shop": "x" * 65}, "xx': give one of at most 6"),
+        ("tables", ["people"], "tables 'people' is not in the source. Did you mean shop."),
+        ("exclude", ["shop.peple"], "exclude 'shop.peple' is not in the source. Did you mean shop."),
+        ("databases", ["shops"], "databases 'shops' is not in the source. Did you mean shop? It has shop."),
+        ("tables", ["shop.persons"], "tables 'shop.persons' is not in the source. "),
+        ("exclude", ["shop.persons"], "exclude 'shop.persons' is not in the source. "),
+        ("rename", {"shops": "copy"}, "rename 'shops' is not in the source. Did you mean shop? It has shop"),
         ("exclude", ["shop"], "no table is selected"),
         ("src", "/nowhere/backup.tar.gz", "src '/nowhere/backup.tar.gz' does not exist"),
     ],
@@ -87,6 +102,54 @@ def test_an_option_that_is_wrong_is_named(
     module: RestoreModule, tmp_path: Path, option: str, value: Any, says: str
 ) -> None:
     assert says in refused(module, backup(module, tmp_path), **{option: value})
+
+
+@pytest.mark.parametrize("name", ["é" * 32, "template0", "template1"])
+def test_a_database_that_postgresql_would_cut_or_copy_is_refused(
+    module_of: Any, postgresql: Any, tmp_path: Path, name: str
+) -> None:
+    module = RestoreModule(module_of, postgresql)
+    message = refused(module, backup(module, tmp_path), rename={"shop": name})
+    said = "give one of at most 63 bytes" if "é" in name else f"{name} is a database of the server itself"
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("256MiB", "is not an amount of memory"), ("1kB", "give 1MB to 2047GB"), ("2TB", "1MB to 2047GB")],
+)
+def test_memory_that_postgresql_cannot_have_is_refused(
+    module_of: Any, postgresql: Any, tmp_path: Path, value: str, said: str
+) -> None:
+    module = RestoreModule(module_of, postgresql)
+    message = refused(module, backup(module, tmp_path), maintenance_work_mem=value)
+    assert message.startswith(f"maintenance_work_mem {value!r} ")
+    assert said in message
+
+
+# Sources
+
+
+@pytest.mark.parametrize("order", ["as made", "data first", "structures last"])
+def test_a_backup_for_the_other_module_is_refused_by_its_name(
+    module: RestoreModule, tmp_path: Path, order: str
+) -> None:
+    other = postgresql_tables if module.is_mysql else mysql_tables
+    source = tmp_path / "backup.tar"
+    source.write_bytes(pack(other.export(["shop"]).files(), "tar", order=order))
+    engine = "PostgreSQL" if module.is_mysql else "MySQL"
+    message = refused(module, source)
+    assert message.endswith(f"is of a backup of {engine}. Restore it with dbs_restore_{engine.lower()}.")
+
+
+@pytest.mark.parametrize("name", ["dbs_restore_mysql", "dbs_download_extract"])
+def test_a_source_that_may_not_be_looked_at_is_not_absent(module_of: Any, tmp_path: Path, name: str) -> None:
+    # A user without rights would be needed elsewhere; a path that is too long cannot be looked at by anybody.
+    source = tmp_path / ("x" * 300)
+    arguments = {"src": str(source), **({"dest": str(tmp_path / "dest")} if "extract" in name else {})}
+    result = module_of(name)(arguments)
+    assert "cannot be read: File name too long" in result["msg"]
+    assert "does not exist" not in result["msg"]
 
 
 # Tables that exist
@@ -102,6 +165,9 @@ def test_a_table_of_others_is_named_and_not_touched(module: RestoreModule, tmp_p
     message = refused(module, source)
     name = "shop.people" if module.is_mysql else "shop.public.people"
     assert f"these tables exist, and this restore did not create them: {name}. Set rename to" in message
+    assert (
+        "If an earlier restore created them, with another backup or other options, run that one again, or drop" in message
+    )
     assert name in refused(module, source, _ansible_check_mode=True)
     result = module(source, on_existing="skip")
     assert result["skipped_tables"] == [name]
@@ -125,6 +191,46 @@ def test_a_server_that_cannot_be_reached(module: RestoreModule, tmp_path: Path, 
     message = refused(module, source, login_password="another one")
     assert "login_password" in message
     assert "another one" not in module.output
+
+
+def test_an_option_file_that_is_none_is_named_and_not_quoted(module_of: Any, mariadb: Any, tmp_path: Path) -> None:
+    module = RestoreModule(module_of, mariadb)
+    for number, content in enumerate((b"password=s3cret\n", b"[client]\npass\xffs3cret\n", b"[client\ns3cret\n")):
+        path = tmp_path / f"file-{number}"
+        path.write_bytes(content)
+        message = refused(module, backup(module, tmp_path / str(number)), config_file=str(path))
+        assert f"config_file '{path}' is not an option file of MySQL: give one with a section [client]." in message
+        assert "s3cret" not in module.output
+
+
+def test_a_file_that_is_no_certificate_has_nothing_to_do_with_the_host(
+    module_of: Any, mysql_server: Any, tmp_path: Path
+) -> None:
+    module = RestoreModule(module_of, mysql_server)
+    path = tmp_path / "ca.pem"
+    path.write_text("nothing")
+    message = refused(module, backup(module, tmp_path), ca_cert=str(path))
+    assert message.endswith("Check ca_cert, client_cert, client_key and check_hostname.")
+
+
+def test_the_socket_is_used_in_place_of_the_host(module: RestoreModule, tmp_path: Path) -> None:
+    result = module(backup(module, tmp_path), login_host="db1.invalid", _ansible_check_mode=True)
+    assert not result.get("failed"), result
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("session_role", "nobody", "Set session_role to a role that the user is a member of"),
+        ("connect_params", {"nonsense": 1}, 'invalid connection option "nonsense". Check connect_params'),
+        ("connect_params", {"options": "-c nonsense=1"}, 'parameter "nonsense". Check connect_params'),
+    ],
+)
+def test_what_postgresql_does_not_know_of_a_login(
+    module_of: Any, postgresql: Any, tmp_path: Path, option: str, value: Any, says: str
+) -> None:
+    module = RestoreModule(module_of, postgresql)
+    assert says in refused(module, backup(module, tmp_path), **{option: value})
 
 
 def test_no_driver(module: RestoreModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,3 +357,18 @@ def test_check_mode_says_what_would_be_done_and_does_nothing(module: RestoreModu
     assert (done["changed"], done["restore_id"]) == (True, result["restore_id"])
     again = module(source, _ansible_check_mode=True)
     assert (again["changed"], again["state"]) == (False, "done")
+
+
+# What was done before
+
+
+def test_the_rows_of_a_table_that_an_earlier_run_verified_are_known(module: RestoreModule, tmp_path: Path) -> None:
+    source = backup(module, tmp_path)
+    module(source)
+    where = {} if module.is_mysql else {"database": "shop"}
+    # As where the run was interrupted before it had the last table.
+    module.target.query("UPDATE apsaradb_restore.restores SET state = 'loading'", **where)
+    result = module(source, _ansible_diff=True)
+    assert result["state"] == "done"
+    assert [table["rows_found"] for table in result["tables"]] == [len(ROWS)] * 2
+    assert result["diff"]["after"].count(f": {len(ROWS)} rows") == 2
