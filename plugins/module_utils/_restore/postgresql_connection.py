@@ -157,7 +157,7 @@ class Connection:
             *(text for pair in _SETTINGS.items() for text in pair),
         )
         if login.session_role:
-            operation = f"act as session_role {printable(login.session_role)}"
+            operation = f"take on session_role {printable(login.session_role)}"
             try:
                 self.execute(f"SET ROLE {quote(login.session_role)}", operation=operation)
             except DatabaseError as error:

@@ -203,16 +203,6 @@ def test_an_option_file_that_is_none_is_named_and_not_quoted(module_of: Any, mar
         assert "s3cret" not in module.output
 
 
-def test_a_file_that_is_no_certificate_has_nothing_to_do_with_the_host(
-    module_of: Any, mysql_server: Any, tmp_path: Path
-) -> None:
-    module = RestoreModule(module_of, mysql_server)
-    path = tmp_path / "ca.pem"
-    path.write_text("nothing")
-    message = refused(module, backup(module, tmp_path), ca_cert=str(path))
-    assert message.endswith("Check ca_cert, client_cert, client_key and check_hostname.")
-
-
 def test_the_socket_is_used_in_place_of_the_host(module: RestoreModule, tmp_path: Path) -> None:
     result = module(backup(module, tmp_path), login_host="db1.invalid", _ansible_check_mode=True)
     assert not result.get("failed"), result
