@@ -166,7 +166,8 @@ def test_a_table_of_others_is_named_and_not_touched(module: RestoreModule, tmp_p
     name = "shop.people" if module.is_mysql else "shop.public.people"
     assert f"these tables exist, and this restore did not create them: {name}. Set rename to" in message
     assert (
-        "If an earlier restore created them, with another backup or other options, run that one again, or drop" in message
+        "If an earlier restore created them, with another backup or other options, run that one again, or drop"
+        in message
     )
     assert name in refused(module, source, _ansible_check_mode=True)
     result = module(source, on_existing="skip")
