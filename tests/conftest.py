@@ -78,6 +78,8 @@ def _servers() -> Iterator[Callable[[type[S]], S]]:
 
 def _empty(server: S) -> Iterator[S]:
     yield server
+    if server.process is None:
+        server.start()
     server.reset()
 
 
@@ -102,6 +104,12 @@ def postgresql(_servers: Callable[[type[PostgreSQL]], PostgreSQL]) -> Iterator[P
 @pytest.fixture(params=[MySQL, MariaDB], ids=lambda kind: kind.name)
 def mysql_server(request: pytest.FixtureRequest, _servers: Callable[[type[S]], S]) -> Iterator[S]:
     """One after the other, MySQL and MariaDB, without databases."""
+    yield from _empty(_servers(request.param))
+
+
+@pytest.fixture(params=[MySQL, MariaDB, PostgreSQL], ids=lambda kind: kind.name)
+def any_server(request: pytest.FixtureRequest, _servers: Callable[[type[S]], S]) -> Iterator[S]:
+    """One after the other, each kind, without databases."""
     yield from _empty(_servers(request.param))
 
 

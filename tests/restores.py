@@ -51,6 +51,13 @@ class MySQLTarget:
             connection.commit()
             return list(cursor.fetchall())
 
+    def sessions(self) -> list[int]:
+        """The connections of restores, also of killed ones that the server has not seen yet."""
+        found = self.query(
+            "SELECT id FROM information_schema.processlist WHERE user = %s AND id <> connection_id()", self.server.user
+        )
+        return [number for (number,) in found]
+
     def check(self, export: Export) -> None:
         """Check that all tables have just the rows of the export."""
         with closing(self.server.connect()) as connection, connection.cursor() as cursor:
@@ -79,6 +86,10 @@ class PostgreSQLTarget:
         with closing(self.server.connect(dbname=database, autocommit=True)) as connection:
             cursor = connection.execute(statement, values or None)
             return list(cursor.fetchall()) if cursor.description else []
+
+    def sessions(self) -> list[int]:
+        found = self.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'apsaradb.backup'")
+        return [number for (number,) in found]
 
     def check(self, export: Export) -> None:
         for database in export.databases:
@@ -124,6 +135,16 @@ def archive(export: Export, directory: Path, name: str = "backup.tar.gz", **how:
     return path
 
 
+def arguments_of(server: Any, source: Path) -> dict[str, Any]:
+    """Arguments of a module that restores into the server."""
+    return {
+        "src": str(source),
+        "login_user": server.user,
+        "login_password": server.password,
+        "login_unix_socket": server.socket,
+    }
+
+
 class RestoreModule:
     """One of the modules on a server of its engine, by all that can be in its output."""
 
@@ -135,14 +156,7 @@ class RestoreModule:
         self._module = module(f"dbs_restore_{self.engine}")
 
     def __call__(self, source: Path, **options: Any) -> dict[str, Any]:
-        arguments = {
-            "src": str(source),
-            "login_user": self.server.user,
-            "login_password": self.server.password,
-            "login_unix_socket": self.server.socket,
-            "_ansible_verbosity": 4,
-            **options,
-        }
+        arguments = {**arguments_of(self.server, source), "_ansible_verbosity": 4, **options}
         result: dict[str, Any] = self._module(arguments)
         assert "ss:w/rd" not in self._module.output
         return result

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._base.errors import BackupError
-from .._base.text import quoted
+from .._base.text import printable, quoted
 
 
 class InvalidBackupError(BackupError):
@@ -65,3 +65,12 @@ class RestoreConflictError(BackupError):
     """Tables that exist, or another run: a restore would touch what it did not create."""
 
     kind = "conflict"
+
+
+def other_run(database: str, holder: str) -> RestoreConflictError:
+    """Return the error of a run that finds another one at work. ``holder``: what the server has for it, if known."""
+    by = f", by {holder} of the server" if holder else ""
+    return RestoreConflictError(
+        f"another run restores into the database {printable(database)}{by}",
+        hint="Wait until it has finished: one that was interrupted ends by itself within two minutes",
+    )

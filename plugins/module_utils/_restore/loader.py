@@ -143,6 +143,9 @@ class Loader:
                     session = self._connect()
                     with self._changed:
                         self._sessions.append(session)
+                        if self._is_closed:
+                            # It was not there yet to be cancelled.
+                            return
                 if job.finish:
                     self._finish(session, job.finish)
                 else:

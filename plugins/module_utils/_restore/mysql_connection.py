@@ -71,6 +71,7 @@ _HINTS = {
     1040: "Set parallel to less, or max_connections of the server to more",
     1203: "Set parallel to less, or max_user_connections of the server to more",
     1226: "Set parallel to less, or give the user more connections",
+    1205: "Another session holds a lock on it: see SHOW PROCESSLIST of the server",
     1062: "The backup has two rows with this key: check the collation of the table, and that the backup is not damaged",
     1114: "Free some space on the server, and run it again",
     1021: "Free some space on the server, and run it again",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import re
 import typing as t
 
@@ -95,6 +94,15 @@ class MySQLServer(Server):
                 self._settings.put_back(self._connection)
             self._opened.close()
             self._opened = None
+        if self._own_settings and self._own_settings.is_changed:
+            # A signal in the middle of a statement has ended the connection.
+            with (
+                contextlib.suppress(Exception),
+                contextlib.closing(
+                    Connection(self._options.login, shows_data=False)
+                ) as other,
+            ):
+                self._settings.put_back(other)
 
     def check(self, plan: Plan) -> Remarks:
         self._settings.check()
@@ -133,16 +141,7 @@ class MySQLServer(Server):
     def lock(self, plan: Plan) -> None:
         # Given back by the server when the connection ends, however that happens.
         for database in sorted(plan.databases):
-            # The name of a lock has at most 64 characters, and is one of the whole server.
-            digest = hashlib.sha256(self._folded(database).encode()).hexdigest()[:16]
-            taken = self._connection.value(
-                "SELECT GET_LOCK(%s, 0)", [f"{store.DATABASE}/{digest}"]
-            )
-            if taken != 1:
-                raise RestoreConflictError(
-                    f"another run restores into the database {database}",
-                    hint="Wait until it has finished: one that was interrupted ends by itself within two minutes",
-                )
+            store.lock(self._connection, self._folded(database))
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
         record = store.find(self._connection, restore_id)
@@ -159,7 +158,11 @@ class MySQLServer(Server):
     def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
         connection = self._connection
         self._settings.change()
+        existing = set(map(self._folded, store.databases(connection)))
         for name, structure in plan.databases.items():
+            if self._folded(name) in existing:
+                # The statement would wait for the session of a killed run that still loads.
+                continue
             charset = f" CHARACTER SET {structure.charset}" if structure.charset else ""
             collation = self._options.collation_map.get(
                 structure.collation, structure.collation

@@ -17,7 +17,7 @@ import typing as t
 from . import mysql_store as store
 from . import tuning
 from .engine import Session
-from .errors import InvalidBackupError, VerificationError
+from .errors import DatabaseError, InvalidBackupError, VerificationError
 from .model import (
     ColumnKind,
     DataFormat,
@@ -45,6 +45,8 @@ _WORD = re.compile(rb"(?<![^,\n])NULL(?![^,\n])")
 _AT_ROW = re.compile(r"at row (\d+)")
 #: Warnings that a message quotes.
 _SHOWN_WARNINGS = 5
+#: The code of a key that there is already.
+_DUPLICATE_KEY_NAME = "1061"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,23 +92,29 @@ class MySQLSession(Session):
     def finish(self, table: TablePlan, plan: Plan) -> None:
         connection, structure = self._connection, t.cast(MySQLTable, table.structure)
         place = store.qualified(table.place)
-        if table.defers_keys:
+        # Also if it is not to defer them now: an earlier run may have done so.
+        existing = self._keys_of(table) if structure.deferred else set()
+        missing = [key for key in structure.deferred if key.name not in existing]
+        if missing:
             store.set_table_state(
                 connection, plan.restore_id, table.number, State.INDEXING
             )
-            existing = self._keys_of(table)
-            missing = [key for key in structure.deferred if key.name not in existing]
-            if missing:
-                raise_variable(
-                    connection, "innodb_ddl_buffer_size", tuning.DDL_BUFFER_SIZE
-                )
-                with self._naming(table, "create the keys of"):
-                    for statement in structure.add_keys(
-                        place, missing, self._options.collation_map
-                    ):
-                        connection.execute(statement)
+            raise_variable(connection, "innodb_ddl_buffer_size", tuning.DDL_BUFFER_SIZE)
+            with self._naming(table, "create the keys of"):
+                for statement in structure.add_keys(
+                    place, missing, self._options.collation_map
+                ):
+                    self._add_keys(statement)
         # Replicas have statistics of their own.
         connection.query(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {place}")
+
+    def _add_keys(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except DatabaseError as error:
+            # The session of a killed run was at it until now. Whether all are there, the verification sees.
+            if error.code != _DUPLICATE_KEY_NAME:
+                raise
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connection
@@ -143,6 +151,24 @@ class MySQLSession(Session):
         self._connection.close()
 
     def _load(self, piece: Piece, plan: Plan) -> Loaded:
+        if t.cast(MySQLTable, piece.table.structure).has_transactions:
+            # First, which waits for a session of a killed run that has the same piece not committed yet.
+            is_new = self._record(piece, plan)
+            return self._send(piece, plan) if is_new else Loaded(piece.records)
+        # What goes into such a table stays there, also if a later piece fails, and all of them are loaded again.
+        # MySQL counts a warning if such a table is changed after others in a transaction.
+        self._connection.commit()
+        if store.has_piece(self._connection, plan.restore_id, piece.key):
+            self._connection.execute("START TRANSACTION")
+            return Loaded(piece.records)
+        loaded = self._send(piece, plan)
+        self._record(piece, plan)
+        self._connection.commit()
+        # For the pieces after it.
+        self._connection.execute("START TRANSACTION")
+        return loaded
+
+    def _send(self, piece: Piece, plan: Plan) -> Loaded:
         with self._naming(piece.table, "load", piece):
             if piece.file.format is DataFormat.SQL:
                 rows = self._insert(piece)
@@ -153,8 +179,13 @@ class MySQLSession(Session):
                 f"the server loaded {rows} of {piece.records} records into {piece.table.target}, {_place(piece)}",
                 hint="Rows with the same key are in the backup, or somebody else writes to the table",
             )
-        store.add_piece(self._connection, plan.restore_id, piece.key, rows)
         return Loaded(rows)
+
+    def _record(self, piece: Piece, plan: Plan) -> bool:
+        with self._naming(piece.table, "load", piece):
+            return store.add_piece(
+                self._connection, plan.restore_id, piece.key, piece.records
+            )
 
     def _load_csv(self, piece: Piece, dialect: Dialect) -> int:
         if not piece.data:

@@ -12,8 +12,10 @@ in the table.
 
 from __future__ import annotations
 
+import hashlib
 import typing as t
 
+from .errors import other_run
 from .model import (
     Loaded,
     PieceKey,
@@ -76,6 +78,21 @@ def exists(connection: Connection) -> bool:
     return bool(found)
 
 
+def databases(connection: Connection) -> list[str]:
+    """Return the names of all databases of the server."""
+    rows = connection.query("SELECT schema_name FROM information_schema.schemata")
+    return [str(name) for (name,) in rows]
+
+
+def lock(connection: Connection, database: str) -> None:
+    """Keep other runs out of a database until the connection ends. Raises RestoreConflictError."""
+    # The name of a lock has at most 64 characters, and is one of the whole server.
+    name = f"{DATABASE}/{hashlib.sha256(database.encode()).hexdigest()[:16]}"
+    if connection.value("SELECT GET_LOCK(%s, 0)", [name]) != 1:
+        holder = connection.value("SELECT IS_USED_LOCK(%s)", [name])
+        raise other_run(database, f"connection {holder}" if holder else "")
+
+
 def find(connection: Connection, restore_id: str) -> t.Optional[RestoreRecord]:
     """Return what is known of a restore."""
     if not exists(connection):
@@ -108,17 +125,17 @@ def find(connection: Connection, restore_id: str) -> t.Optional[RestoreRecord]:
 
 
 def begin(connection: Connection, plan: Plan) -> None:
-    """Record a restore with all of its tables."""
+    """Record a restore with all of its tables. Can be repeated."""
     for statement in _TABLES:
         connection.execute(statement)
     # Statements that create something commit. What follows is one transaction.
     connection.execute(
-        f"INSERT INTO {DATABASE}.restores VALUES (%s, %s, %s, UTC_TIMESTAMP())",
+        f"INSERT IGNORE INTO {DATABASE}.restores VALUES (%s, %s, %s, UTC_TIMESTAMP())",
         [plan.restore_id, State.LOADING.value, plan.piece_size],
     )
     for one in plan.tables:
         connection.execute(
-            f"INSERT INTO {DATABASE}.tables VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL)",
+            f"INSERT IGNORE INTO {DATABASE}.tables VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL)",
             [
                 plan.restore_id,
                 one.number,
@@ -164,12 +181,22 @@ def set_table_state(
     connection.commit()
 
 
-def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int) -> None:
-    """Record a piece, in the transaction that has loaded it."""
-    connection.execute(
-        f"INSERT INTO {DATABASE}.pieces VALUES (%s, %s, %s, %s, %s)",
+def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int) -> bool:
+    """Record a piece, in the transaction that loads it. Returns whether it was not before."""
+    added = connection.execute(
+        f"INSERT IGNORE INTO {DATABASE}.pieces VALUES (%s, %s, %s, %s, %s)",
         [restore_id, *key, rows],
     )
+    return added == 1
+
+
+def has_piece(connection: Connection, restore_id: str, key: PieceKey) -> bool:
+    found = connection.value(
+        f"SELECT COUNT(*) FROM {DATABASE}.pieces "
+        "WHERE restore_id = %s AND table_number = %s AND file_number = %s AND piece_number = %s",
+        [restore_id, *key],
+    )
+    return bool(found)
 
 
 def forget_pieces(connection: Connection, record: RestoreRecord, number: int) -> None:

@@ -16,7 +16,7 @@ from .._base.text import printable
 from . import postgresql_store as store
 from . import tuning
 from .errors import DatabaseConnectionError, DatabaseError
-from .model import DatabaseStructure, Plan, TablePlan
+from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .parallel import in_parallel
 from .postgresql_connection import Connection
 from .postgresql_indexing import FOREIGN_KEYS, OWN_KEYS, KeyMaker, look_in
@@ -76,6 +76,33 @@ class Creation:
         self._source = self._tables[0].source.name.database
         self._rename = renames_of(plan, self._source)
         self._keys = KeyMaker(connection, plan.restore_id, self._rename)
+
+    def forget_dropped(self, record: RestoreRecord) -> None:
+        """Forget tables that somebody has dropped since an earlier run made them, to make them again."""
+        known = relations(self._connection)
+        gone = {
+            one.number
+            for one in self._tables
+            if one.number in record.tables
+            and record.tables[one.number].state is not State.PLANNED
+            and (one.place.schema, one.place.name) not in known
+        }
+        if not gone:
+            return
+        restore_id = self._plan.restore_id
+        with self._connection.transaction():
+            for number in gone:
+                store.forget_table(self._connection, restore_id, number)
+            # What was dropped with them: keys of other tables that referred to them, and their sequences.
+            for table in self._tables:
+                if table.number not in gone:
+                    self._keys.forget_dropped(table)
+            store.forget_sequences(self._connection, restore_id)
+        for number in gone:
+            record.tables[number].state = State.PLANNED
+        record.pieces = {
+            key: one for key, one in record.pieces.items() if key.table not in gone
+        }
 
     def create(self, connect: t.Callable[[], Connection], threads: int) -> None:
         """Create schemas, types and tables that do not exist yet, by several connections."""

@@ -26,6 +26,8 @@ _REFUSED_LOGIN = ("28", "3D000", "53300")
 _TRANSIENT = ("40001", "40P01", "55P03")
 #: Data exceptions and violations of constraints: their messages quote values.
 _ABOUT_DATA = ("21", "22", "23")
+#: Disk, memory and connections of the server: their messages never do, and say what lacks.
+_ABOUT_RESOURCES = "53"
 
 _HINTS = {
     "28P01": "Check login_user and login_password",
@@ -100,7 +102,9 @@ def error_of(
 ) -> BackupError:
     """Return the error to raise. ``has_data``: whether the statement had values of rows in it."""
     hint = _HINTS.get(refusal.code, "")
-    text = _text(refusal, show_data, has_data or refusal.code.startswith(_ABOUT_DATA))
+    quotes_data = has_data and not refusal.code.startswith(_ABOUT_RESOURCES)
+    quotes_data = quotes_data or refusal.code.startswith(_ABOUT_DATA)
+    text = _text(refusal, show_data, quotes_data)
     if not refusal.has_connection or refusal.code.startswith(_REFUSED_LOGIN):
         # libpq repeats where it tried to connect to.
         reason = re.sub(r"(?s).*(?:failed|error): +(?=\S)", "", text.strip())

@@ -46,6 +46,14 @@ class KeyMaker(t.NamedTuple):
                     look_in(self.connection, table.place.schema)
                     self._execute(table, [number])
 
+    def forget_dropped(self, table: TablePlan) -> None:
+        """Forget keys that do not exist any more."""
+        made = store.keys(self.connection, self.restore_id, table.number)
+        existing = self._existing(table) if made else set()
+        for number, name in made.items():
+            if name not in existing:
+                store.forget_key(self.connection, self.restore_id, table.number, number)
+
     def make_first(self, table: TablePlan) -> None:
         """Create the keys that need no other table, in the transaction that creates the table."""
         self._execute(table, self._wanted(table, OWN_KEYS))

@@ -19,7 +19,12 @@ from .._files.system import free_space
 from . import postgresql_store as store
 from . import tuning
 from .engine import Remarks, Server, Space
-from .errors import DatabaseConnectionError, DatabaseError, RestoreConflictError
+from .errors import (
+    DatabaseConnectionError,
+    DatabaseError,
+    RestoreConflictError,
+    other_run,
+)
 from .model import DatabaseStructure, Plan, RestoreRecord, State, TablePlan
 from .planning import name_beside
 from .postgresql_checks import check, check_names, check_writable
@@ -111,10 +116,17 @@ class PostgreSQLServer(Server):
         )
         rows = connection.execute("SELECT pg_try_advisory_lock(%s)", key)
         if not rows[0][0]:
-            raise RestoreConflictError(
-                f"another run restores into the database {printable(name)}",
-                hint="Wait until it has finished: one that was interrupted ends by itself within two minutes",
-            )
+            raise other_run(name, self._holder(key))
+
+    def _holder(self, key: int) -> str:
+        """Return the process of the server that has an advisory lock, if it has not ended meanwhile."""
+        rows = self._first.execute(
+            "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND classid::bigint = (%s >> 32) & 4294967295 AND objid::bigint = %s & 4294967295",
+            key,
+            key,
+        )
+        return f"process {rows[0][0]}" if rows else ""
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
         found: list[RestoreRecord] = []
@@ -168,7 +180,9 @@ class PostgreSQLServer(Server):
             connect = functools.partial(
                 Connection, self._login, name, self._options.show_data
             )
-            Creation(self._connect(name), plan, self._options).create(connect, threads)
+            creation = Creation(self._connect(name), plan, self._options)
+            creation.forget_dropped(record)
+            creation.create(connect, threads)
 
     def set_state(self, restore_id: str, state: State) -> None:
         for connection in self._connections.values():

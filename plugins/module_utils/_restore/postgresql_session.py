@@ -103,8 +103,10 @@ class PostgreSQLSession(Session):
 
     def cancel(self) -> None:
         self._is_canceled = True
-        if self._connection:
-            self._connection.cancel()
+        # Its own thread may end it at this time.
+        connection = self._connection
+        if connection:
+            connection.cancel()
 
     def close(self) -> None:
         if self._connection:

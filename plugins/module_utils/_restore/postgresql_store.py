@@ -165,6 +165,37 @@ def set_table_state(
     )
 
 
+def forget_table(connection: Connection, restore_id: str, table: int) -> None:
+    """Forget all that was made of a table. For within a transaction."""
+    connection.execute(
+        f"UPDATE {SCHEMA}.tables SET is_made = false, state = %s, rows_found = NULL "
+        "WHERE restore_id = %s AND number = %s",
+        State.PLANNED.value,
+        restore_id,
+        table,
+    )
+    for name in ("pieces", "keys"):
+        connection.execute(
+            f'DELETE FROM {SCHEMA}.{name} WHERE restore_id = %s AND "table" = %s',
+            restore_id,
+            table,
+        )
+    connection.execute(
+        f"DELETE FROM {SCHEMA}.objects WHERE restore_id = %s AND object LIKE %s",
+        restore_id,
+        f"inherit {table} %",
+    )
+
+
+def forget_sequences(connection: Connection, restore_id: str) -> None:
+    """Forget sequences that do not exist any more."""
+    connection.execute(
+        f"DELETE FROM {SCHEMA}.objects WHERE restore_id = %s AND object LIKE 'sequence %%' "
+        "AND to_regclass(substr(object, 10)) IS NULL",
+        restore_id,
+    )
+
+
 def lock_table(connection: Connection, restore_id: str, table: int) -> None:
     """Lock the row of a table, as a session of a killed run may still be at work."""
     connection.execute(
@@ -244,6 +275,15 @@ def add_keys(
         table,
         list(names),
         list(names.values()),
+    )
+
+
+def forget_key(connection: Connection, restore_id: str, table: int, number: int) -> None:
+    connection.execute(
+        f'DELETE FROM {SCHEMA}.keys WHERE restore_id = %s AND "table" = %s AND number = %s',
+        restore_id,
+        table,
+        number,
     )
 
 

@@ -133,18 +133,17 @@ class Restoration:
     def run(self) -> Outcome:
         """Restore. Raises BackupError."""
         outcome, server = self.outcome, self._server
-        plan = self._prepare()
+        plan = self._prepare(keeps_others_out=True)
         if not plan or not outcome.changed:
             return outcome
-        server.lock(plan)
         if self._gone:
             server.forget(self._gone)
-        # Another run may have been at work until now.
-        record = server.find(plan.restore_id)
-        if record is None:
+        record = outcome.record
+        if record is None or any(one.number not in record.tables for one in plan.tables):
             server.begin(plan)
-            record = RestoreRecord(plan.restore_id, State.LOADING, plan.piece_size)
-        outcome.record = record
+        record = outcome.record = record or RestoreRecord(
+            plan.restore_id, State.LOADING, plan.piece_size
+        )
         if record.state is not State.SWAPPING:
             outcome.state = State.LOADING
             server.create(plan, record, self._request.threads)
@@ -161,7 +160,7 @@ class Restoration:
         outcome.state = State.DONE
         return outcome
 
-    def _prepare(self) -> t.Optional[Plan]:
+    def _prepare(self, *, keeps_others_out: bool = False) -> t.Optional[Plan]:
         """Return the plan; None if the restore was done before."""
         outcome, request, server = self.outcome, self._request, self._server
         options = request.options
@@ -181,12 +180,28 @@ class Restoration:
         remarks = server.check(plan)
         outcome.advice = remarks.advice
         outcome.warnings += remarks.warnings
+        if keeps_others_out:
+            server.lock(plan)
+            if not self._gone:
+                record = outcome.record = self._find_again(plan)
         plan = self._arrange(plan, record)
         self._check_space(plan, record)
         if request.counts_before:
             outcome.rows_before = server.count(_as_record(plan))
         outcome.changed = bool(plan.tables)
         return plan
+
+    def _find_again(self, plan: Plan) -> t.Optional[RestoreRecord]:
+        """Find the record, now that no other run can change it: one may have been at work since the plan was begun."""
+        record = self._server.find(plan.restore_id)
+        if record and (
+            record.state is State.DONE or record.piece_size != plan.piece_size
+        ):
+            raise RestoreConflictError(
+                "another run of the same restore was at work until now",
+                hint="Run it again",
+            )
+        return record
 
     def _plan(self, options: PlanOptions) -> Plan:
         request = self._request
@@ -238,8 +253,13 @@ class Restoration:
         plan = at_places(dataclasses.replace(plan, tables=tables))
         existing = [one for one in self._server.existing(plan) if one.number not in ours]
         policy = self._request.on_existing
-        if existing and policy == "replace" and not record:
-            plan = beside(plan, {one.target.database for one in existing})
+        databases = {one.target.database for one in existing}
+        if (
+            existing
+            and policy == "replace"
+            and databases.isdisjoint(one.target.database for one in ours.values())
+        ):
+            plan = beside(plan, databases)
             self._server.check_swap(plan)
         elif existing and policy == "skip":
             self.outcome.skipped = [one.target for one in existing]

@@ -36,6 +36,9 @@ RENAME_ATTEMPTS = 25
 #: Seconds between two looks at who waits for the result: a fraction of what people notice.
 TICK = 0.2
 
+#: Seconds to wait for a lock: longer than a short transaction of others, shorter than people wait.
+LOCK_TIMEOUT = 300
+
 # MySQL
 
 #: What MySQL sorts the keys of a table in: with its default of 1 MiB, it writes twice as much to the disk.
@@ -43,8 +46,6 @@ DDL_BUFFER_SIZE = 64 << 20
 
 # PostgreSQL
 
-#: Seconds to wait for a lock: longer than a short transaction of others, shorter than people wait.
-LOCK_TIMEOUT = 300
 #: What psycopg2 reads at a time for COPY. Its default of 8 KiB costs a call for each.
 COPY_CHUNK = 1 << 20
 #: Tables that are created in one transaction: each has to be on the disk before the next one begins.

@@ -240,19 +240,6 @@ def test_a_sequence_of_others_is_not_touched(postgresql: PostgreSQL, tmp_path: P
     assert ask(postgresql, "SELECT is_called FROM public.t_id_seq") == [(False,)]
 
 
-def test_two_runs_at_once(postgresql: PostgreSQL, tmp_path: Path) -> None:
-    made = restore(export(table(ROWS)), tmp_path, postgresql, piece_size=4096)
-    messages: list[str] = []
-
-    def also(progress: Any) -> None:
-        if progress.phase == "loading" and not messages:
-            other = Restore(made.source, made.login, piece_size=4096)
-            messages.append(failed(other, RestoreConflictError))
-
-    assert made.run(also).state is State.DONE
-    assert "another run restores into the database shop" in messages[0]
-
-
 def test_a_restore_under_another_name(postgresql: PostgreSQL, tmp_path: Path) -> None:
     key = 'ALTER TABLE {table} ADD CONSTRAINT "f" FOREIGN KEY ("id") REFERENCES public.t ("id")'
     tables = (table(ROWS[:3], serial="id"), table(ROWS[:2], "a", constraints=[key]))
