@@ -21,8 +21,9 @@ Result = dict[str, Any]
 class JobController:
     """Does to a module what its action plugin does: starts its job, and follows it until there is a result."""
 
-    def __init__(self, module: str, arguments: dict[str, Any], directory: Path) -> None:
+    def __init__(self, module: str, arguments: dict[str, Any], directory: Path, before: str = "") -> None:
         self.module = module
+        self.before = before
         self.remote_tmp = directory / "tmp"
         self.arguments = {**arguments, "_ansible_remote_tmp": str(self.remote_tmp)}
         self.directory: str | None = None
@@ -31,7 +32,7 @@ class JobController:
 
     def start(self, seconds: float) -> Process:
         job = {"seconds": seconds, "directory": self.directory, **self.begin}
-        return started(self.module, {**self.arguments, "_job": job})
+        return started(self.module, {**self.arguments, "_job": job}, before=self.before)
 
     def take(self, process: Process) -> Result:
         """What a run of the module says."""

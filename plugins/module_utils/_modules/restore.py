@@ -193,7 +193,8 @@ class RestoreRunner(JobRunner):
         return result
 
     def interruption_note(self) -> str:
-        return self._resume_hint() + "."
+        hint = self._resume_hint()
+        return f"{hint}." if hint else ""
 
     def _resume_hint(self) -> str:
         outcome = self._outcome
