@@ -64,6 +64,10 @@ lint: ## ruff, mypy, ansible-lint, and the linters of documentation and changelo
 map: ## say what each file of the code is for
 	@python3 tests/ci/layers.py map
 
+.PHONY: campaign
+campaign: servers .cache/venv-newest/.ready $(TREE) ## over a hundred kills of restores into each kind of server
+	@$(call in,newest) $(PYTEST) -m campaign tests/unit/restore
+
 .PHONY: sanity
 sanity: ## ansible-test sanity: the archive on the oldest ansible-core, the checkout on the newest
 	$(call all,sanity-oldest sanity-newest)
@@ -128,7 +132,7 @@ tests-newest:
 	@$(call in,newest) $(STEP) $(PYTEST) -m 'not campaign' $(README) tests/unit
 
 tests-campaign:
-	@$(call in,newest) $(STEP) $(PYTEST) -m campaign tests/unit
+	@$(call in,newest) $(STEP) $(PYTEST) -m 'campaign and not full' tests/unit
 
 tests-oldest:
 	@$(call in,oldest) $(STEP) $(PYTEST) -m 'not campaign and not slow and not once' --ignore $(README) $(WITHOUT_ANSIBLE:%=--ignore tests/unit/%)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import kills
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tuning
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import mysql_variables, tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
     DatabaseConnectionError,
     DatabaseError,
@@ -305,14 +305,18 @@ class Place(NamedTuple):
 
 RECORDS = "UPDATE apsaradb_restore.restores"
 PLACES = [
-    Place("after pass 1", "SET SESSION sql_mode", "SELECT name::text FROM pg_catalog.pg_available_extensions"),
+    Place(
+        "after pass 1",
+        "SELECT engine FROM information_schema.engines",
+        "SELECT name::text FROM pg_catalog.pg_available_extensions",
+    ),
     Place("recording", "INSERT IGNORE INTO apsaradb_restore.tables", "INSERT INTO apsaradb_restore.tables", 2),
     Place("making tables", "CREATE TABLE `shop`", "CREATE TABLE", 2),
     Place("in a piece", "LOAD DATA", "COPY", 2, "beside", is_loaded=True),
     Place("before it commits", "LOAD DATA", "COPY", 2, "after", is_loaded=True),
     Place("between pieces", "INSERT IGNORE INTO apsaradb_restore.pieces", "INSERT INTO apsaradb_restore.pieces", 2),
     Place("building keys", "ALTER TABLE", "ALTER TABLE", 1, "beside", is_loaded=True),
-    Place("verifying", "CREATE TEMPORARY TABLE", "CREATE TEMPORARY TABLE", is_loaded=True),
+    Place("verifying", "CREATE TEMPORARY TABLE", "SELECT count(*) FROM ONLY", is_loaded=True),
     Place("all verified", RECORDS, RECORDS, is_loaded=True),
     Place("before the swap", "RENAME TABLE", "ALTER DATABASE", replaces=True),
     Place("in the swap", "RENAME TABLE", "ALTER DATABASE", 1, "beside", replaces=True),
@@ -392,7 +396,7 @@ def test_a_deadlock(mysql_server: Any, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_table_that_others_lock(mysql_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "LOCK_TIMEOUT", 1)
+    monkeypatch.setitem(mysql_variables._SETTINGS, "lock_wait_timeout", 1)
     monkeypatch.setattr(tuning, "MAX_ATTEMPTS", 1)
     export, target = mysql_export("no key"), target_of(mysql_server)
     source = archive(export, tmp_path)
