@@ -146,16 +146,7 @@ def test_a_table_of_postgresql_that_was_dropped_between_the_runs(postgresql: Any
 
 def test_a_table_without_transactions_is_emptied_first(mysql_server: Any, tmp_path: Path) -> None:
     export, target = mysql_export("customers"), target_of(mysql_server)
-    columns = [Column("id", "int", "NOT NULL"), Column("text", "varchar(40)", "DEFAULT NULL")]
-    log = Table(
-        "log",
-        columns,
-        [(number, f"line {number}") for number in range(80)],
-        parts=3,
-        keys=["KEY `id` (`id`)"],
-        options="ENGINE=MyISAM DEFAULT CHARSET=utf8mb4",
-    )
-    export.databases[0].tables.append(log)
+    export.databases[0].tables.append(my_isam("log"))
     source = archive(export, tmp_path)
     killed(target, source, "INSERT IGNORE INTO apsaradb_restore.pieces", nth=4, threads=1)
     # A piece that is in, without being recorded.
@@ -237,19 +228,30 @@ def test_a_connection_that_the_server_ends(mysql_server: Any, tmp_path: Path) ->
     target.check(export)
 
 
-def test_a_lock_that_comes_late(mysql_server: Any, tmp_path: Path) -> None:
-    """The server gives up waiting for a row of the progress; the piece is loaded again."""
+def my_isam(name: str) -> Table:
+    columns = [Column("id", "int", "NOT NULL"), Column("text", "varchar(40)", "DEFAULT NULL")]
+    rows = [(number, f"line {number}") for number in range(80)]
+    options = "ENGINE=MyISAM DEFAULT CHARSET=utf8mb4"
+    return Table(name, columns, rows, parts=3, keys=["KEY `id` (`id`)"], options=options)
+
+
+def test_a_lock_that_comes_late(mysql_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server gives up waiting for a row of the progress; the transaction is repeated, but for what stays of it."""
+    monkeypatch.setattr(tuning, "BATCH_SIZE", 1 << 20)
     export, target = mysql_export("no key"), target_of(mysql_server)
+    export.databases[0].tables.insert(0, my_isam("log"))
     source = archive(export, tmp_path)
     killed(target, source, "LOAD DATA", threads=1)
     ((wait,),) = target.query("SELECT @@GLOBAL.innodb_lock_wait_timeout")
     target.query("SET GLOBAL innodb_lock_wait_timeout = 1")
     try:
         with contextlib.closing(mysql_server.connect(autocommit=False)) as other, other.cursor() as cursor:
-            ((restore_id,),) = target.query("SELECT restore_id FROM apsaradb_restore.restores")
-            cursor.execute("INSERT INTO apsaradb_restore.pieces VALUES (%s, 0, 0, 0, 1)", (restore_id,))
+            ((restore_id, table),) = target.query(
+                "SELECT restore_id, number FROM apsaradb_restore.tables WHERE target_name = 'no key'"
+            )
+            cursor.execute("INSERT INTO apsaradb_restore.pieces VALUES (%s, %s, 0, 0, 1)", (restore_id, table))
             ended: list[Any] = []
-            thread = threading.Thread(target=lambda: ended.append(run(target, source)))
+            thread = threading.Thread(target=lambda: ended.append(run(target, source, threads=1)))
             thread.start()
             until(lambda: target.query(LOCK_WAITS))
             first = target.query(LOCK_WAITS)
@@ -259,6 +261,59 @@ def test_a_lock_that_comes_late(mysql_server: Any, tmp_path: Path) -> None:
     finally:
         target.query(f"SET GLOBAL innodb_lock_wait_timeout = {wait}")
     assert ended
+    target.check(export)
+
+
+def test_keys_that_a_killed_run_makes_late(mysql_server: Any, tmp_path: Path) -> None:
+    """Its session has them when the next run, which has looked for them, makes them."""
+    export, target = mysql_export("orders"), target_of(mysql_server)
+    source = archive(export, tmp_path)
+    killed(target, source, "ALTER TABLE", threads=1, defers_keys=True)
+    ended: list[Any] = []
+    with contextlib.closing(mysql_server.connect()) as late, late.cursor() as cursor:
+        cursor.execute("LOCK TABLES shop.orders WRITE")
+        thread = threading.Thread(target=lambda: ended.append(run(target, source, threads=1)))
+        thread.start()
+        waiting = (
+            "SELECT 1 FROM information_schema.processlist WHERE state LIKE 'Waiting for % lock' AND info LIKE 'ALTER%'"
+        )
+        until(lambda: target.query(waiting) or not thread.is_alive())
+        keys = [key for key in export.databases[0].tables[0].keys if not key.startswith("PRIMARY")]
+        cursor.execute(f"ALTER TABLE shop.orders {', '.join(f'ADD {key}' for key in keys)}")
+        cursor.execute("UNLOCK TABLES")
+        thread.join()
+    assert ended[0].state is State.DONE
+    target.check(export)
+
+
+def test_a_table_that_was_skipped_and_is_gone(any_server: Any, tmp_path: Path) -> None:
+    """What is recorded of the others stays as it is."""
+    is_mysql = any_server.name != "postgresql"
+    export = mysql_export("customers", "orders") if is_mysql else postgresql_export("customers", "orders")
+    target: Any = target_of(any_server) if is_mysql else PostgreSQLTarget(any_server)
+    source = archive(export, tmp_path)
+    where: dict[str, Any] = {} if is_mysql else {"database": "shop"}
+    name = "shop.customers" if is_mysql else "public.customers"
+    target.query("CREATE DATABASE shop")
+    target.query(f"CREATE TABLE {name} (mine int)", **where)
+    killed(target, source, "ANALYZE", threads=1, on_existing="skip")
+    target.query(f"DROP TABLE {name}", **where)
+    outcome = run(target, source)
+    assert outcome.resumed_from > 0
+    target.check(export)
+
+
+def test_databases_of_which_a_killed_run_recorded_one(postgresql: Any, tmp_path: Path) -> None:
+    """Both are replaced, though only one is known to be loaded beside."""
+    export, target = postgresql_tables.export(["shop", "wms"]), PostgreSQLTarget(postgresql)
+    for database in export.databases:
+        database.tables = [database.table("customers")]
+        target.query(f"CREATE DATABASE {database.name}")
+        target.query("CREATE TABLE public.customers (mine int)", database=database.name)
+    source = archive(export, tmp_path)
+    killed(target, source, "INSERT INTO apsaradb_restore.tables", nth=2, on_existing="replace")
+    outcome = run(target, source, on_existing="replace")
+    assert sorted(outcome.replaced) == ["shop", "wms"]
     target.check(export)
 
 
