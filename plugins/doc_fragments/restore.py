@@ -51,7 +51,7 @@ options:
     choices: [error, skip, replace]
   parallel:
     description:
-      - The number of connections that load at the same time, from V(1) to V(32). More than V(4) rarely helps.
+      - The number of connections that create tables and load data at the same time, from V(1) to V(32). More than V(4) rarely helps.
     type: int
     default: 4
   piece_size:
