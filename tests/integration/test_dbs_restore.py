@@ -187,6 +187,12 @@ def test_how_it_gets_along_with_ansible(target: Target) -> None:
       register: refused
       ignore_errors: true
 
+    - name: With a size of another kind
+      apsaradb.backup.{target.module}:
+        piece_size: 64KiB
+      register: size
+      ignore_errors: true
+
     - name: In the background
       apsaradb.backup.{target.module}:
         tables: ["shop.*orders"]
@@ -229,6 +235,9 @@ def test_how_it_gets_along_with_ansible(target: Target) -> None:
         that:
           - refused.error.kind in ['database', 'database_connection']
           - "'Check login_user and login_password' in refused.msg"
+          - >-
+            size.msg == "piece_size '64KiB' is not a size: give a number of bytes, or one with the unit KB, MB or GB, such as "
+            "64KB or 4MB; 1KB has 1024 bytes."
           - orders.changed and orders.state == 'done' and orders.totals.rows == 100
           - customers.changed and customers.state == 'done'
           - conflict.error.kind == 'conflict'
