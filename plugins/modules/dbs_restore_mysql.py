@@ -31,7 +31,8 @@ description:
 options:
   rename:
     description:
-      - New names. Keys are names in the backup, of databases or of tables as C(database.table). Values are the names on the server.
+      - New names. Keys are names in the backup, of databases or of tables as C(database.table). Values are the names on the server,
+        of at most 64 characters.
       - It does not work with the format SQL, whose files contain the names.
     type: dict
     default: {}

@@ -31,7 +31,8 @@ description:
 options:
   rename:
     description:
-      - New names of databases. Keys are names in the backup, values are the names on the server. Schemas and tables keep their names.
+      - New names of databases. Keys are names in the backup, values are the names on the server, of at most 63 bytes. Schemas and tables
+        keep their names.
     type: dict
     default: {}
   login_user:
@@ -112,7 +113,8 @@ options:
     default: []
   maintenance_work_mem:
     description:
-      - The memory of the server for the creation of one index, as the setting C(maintenance_work_mem).
+      - The memory of the server for the creation of one index, as the setting C(maintenance_work_mem). A number with the unit V(kB), V(MB),
+        V(GB) or V(TB), from V(1MB) to V(2047GB).
     type: str
     default: 256MB
 extends_documentation_fragment:
