@@ -25,7 +25,7 @@ description:
   - >-
     Options by topic. Backup and selection: O(src), O(databases), O(tables), O(exclude), O(rename), O(on_existing). Server:
     O(login_host), O(login_port), O(login_unix_socket), O(login_user), O(login_password), O(config_file), O(ca_cert), O(client_cert), O(client_key),
-    O(check_hostname), O(connect_timeout). Data: O(csv_null), O(csv_escape), O(time_zone), O(collation_map). Speed: O(parallel), O(piece_size),
+    O(check_hostname), O(connect_timeout). Data: O(csv_null), O(csv_escape), O(time_zone), O(sql_mode), O(collation_map). Speed: O(parallel), O(piece_size),
     O(defer_indexes), O(binlog), O(local_infile), O(redo_log). Verification and messages: O(sample), O(checksum),
     O(show_data). Progress: O(progress), O(progress_interval).
 options:
@@ -100,6 +100,25 @@ options:
       - The time zone of values in TIMESTAMP columns, such as V(+08:00) or V(UTC). By default, that of the server.
       - The backup does not say which time zone that is. If it has such columns and this option is not set, the module warns.
     type: str
+  sql_mode:
+    description:
+      - SQL modes that a server needs for this backup, in addition to those of the module, which are C(STRICT_ALL_TABLES),
+        C(NO_AUTO_VALUE_ON_ZERO) and C(NO_ENGINE_SUBSTITUTION).
+      - V(ALLOW_INVALID_DATES) - take dates such as 31 February, which are in old data. Zero dates need no mode.
+      - V(NO_ZERO_DATE), V(NO_ZERO_IN_DATE) - refuse zero dates, and dates with a month or a day of 0.
+      - V(HIGH_NOT_PRECEDENCE), V(NO_UNSIGNED_SUBTRACTION), V(PIPES_AS_CONCAT), V(REAL_AS_FLOAT) - for expressions of generated columns
+        and types that were made with them.
+    type: list
+    elements: str
+    default: []
+    choices:
+      - ALLOW_INVALID_DATES
+      - HIGH_NOT_PRECEDENCE
+      - NO_UNSIGNED_SUBTRACTION
+      - NO_ZERO_DATE
+      - NO_ZERO_IN_DATE
+      - PIPES_AS_CONCAT
+      - REAL_AS_FLOAT
   collation_map:
     description:
       - Collations that the server does not have, and their replacements, such as V({"utf8mb4_0900_ai_ci":"utf8mb4_unicode_ci"}).

@@ -138,7 +138,7 @@ def test_status_format_and_target_have_choices_wherever_they_are_options() -> No
     }
     assert {option for _module, option, _choice in CHOICES} == {
         *("status", "format", "target_type", "mode", "method"),
-        *("on_existing", "defer_indexes", "csv_null", "csv_escape", "local_infile", "redo_log", "ssl_mode"),
+        *("on_existing", "defer_indexes", "csv_null", "csv_escape", "local_infile", "redo_log", "ssl_mode", "sql_mode"),
     }
 
 

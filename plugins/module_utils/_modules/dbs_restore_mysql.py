@@ -21,6 +21,18 @@ from .restore import RESTORE_SPEC, RestoreRunner, check_file
 
 _ESCAPES = Choices(("auto", "backslash", "none"))
 _LOCAL_INFILE = Choices(("require", "set"))
+#: None of them has a server take what does not fit.
+_SQL_MODES = Choices(
+    (
+        "ALLOW_INVALID_DATES",
+        "HIGH_NOT_PRECEDENCE",
+        "NO_UNSIGNED_SUBTRACTION",
+        "NO_ZERO_DATE",
+        "NO_ZERO_IN_DATE",
+        "PIPES_AS_CONCAT",
+        "REAL_AS_FLOAT",
+    )
+)
 _REDO_LOG = Choices(("keep", "disable"))
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -38,6 +50,12 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "connect_timeout": {"type": "int", "default": 30},
     "csv_escape": {"type": "str", "default": "auto", "choices": _ESCAPES},
     "time_zone": {"type": "str"},
+    "sql_mode": {
+        "type": "list",
+        "elements": "str",
+        "default": [],
+        "choices": _SQL_MODES,
+    },
     "collation_map": {"type": "dict", "default": {}},
     "binlog": {"type": "bool", "default": True},
     "redo_log": {"type": "str", "default": "keep", "choices": _REDO_LOG},
@@ -58,6 +76,7 @@ class RestoreMySQL(RestoreRunner):
         return {
             "time_zone": _time_zone(options),
             "collation_map": options["collation_map"],
+            "sql_mode": _sql_modes(options),
         }
 
     def server_of(self, options: Options) -> MySQLServer:
@@ -74,6 +93,7 @@ class RestoreMySQL(RestoreRunner):
                 local_infile == "set",
                 redo_log == "disable",
                 options["show_data"],
+                _sql_modes(options),
             )
         )
 
@@ -109,6 +129,11 @@ def _time_zone(options: Options) -> t.Optional[str]:
     """Return the time zone. UTC becomes an offset, which servers without names of time zones know as well."""
     zone = (options["time_zone"] or "").strip()
     return "+00:00" if zone.upper() in ("UTC", "GMT", "Z") else zone or None
+
+
+def _sql_modes(options: Options) -> tuple[str, ...]:
+    modes = (check_choice("sql_mode", mode, _SQL_MODES) for mode in options["sql_mode"])
+    return tuple(sorted(set(modes)))
 
 
 def _collation_map(given: t.Mapping[str, t.Any]) -> dict[str, str]:

@@ -78,7 +78,7 @@ class MySQLServer(Server):
                 f"the server is {name} {version}: use {name} {oldest} or newer."
             )
         # Before the first pass, in which the connection is silent.
-        prepare(self._connection, self._options.time_zone, self._options.writes_binlog)
+        prepare(self._connection, self._options)
         # Several rows belong together.
         self._connection.execute("SET SESSION autocommit = 0")
         check_writable(self._connection)
@@ -266,7 +266,7 @@ class MySQLServer(Server):
 
     def _connect(self) -> Connection:
         connection = Connection(self._options.login, shows_data=self._options.shows_data)
-        prepare(connection, self._options.time_zone, self._options.writes_binlog)
+        prepare(connection, self._options)
         return connection
 
     def _create_table(

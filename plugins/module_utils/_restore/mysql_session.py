@@ -53,6 +53,7 @@ _DUPLICATE_KEY_NAME = "1061"
 class MySQLOptions:
     """How to restore into MySQL. ``sets_local_infile``: whether to allow it during the restore.
 
+    ``sql_modes``: further ones, for values or expressions of old servers.
     ``disables_redo_log``: whether to disable it during the restore.
     """
 
@@ -63,6 +64,7 @@ class MySQLOptions:
     sets_local_infile: bool = False
     disables_redo_log: bool = False
     shows_data: bool = False
+    sql_modes: tuple[str, ...] = ()
 
 
 class MySQLSession(Session):
@@ -74,7 +76,7 @@ class MySQLSession(Session):
             # With it, a server can ask for any file.
             local_infile=options.login.is_trusted,
         )
-        prepare(self._connection, options.time_zone, options.writes_binlog)
+        prepare(self._connection, options)
         # Temporary tables, for a server with GTIDs, are only outside of transactions.
         self._connection.execute("SET SESSION autocommit = 1")
 

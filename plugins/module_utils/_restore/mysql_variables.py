@@ -22,8 +22,6 @@ _NET_TIMEOUT = 3600
 
 #: What servers may have in another way, for all connections or those of a user. Nothing of it is for other connections.
 _SETTINGS: dict[str, t.Union[str, int]] = {
-    # Strict, as what does not fit must be an error, but for zero dates, which are in old data.
-    "sql_mode": "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION",
     # Tables come in any order, and the backup was consistent.
     "foreign_key_checks": 0,
     # Without them, MariaDB finds a duplicate only at the end of the transaction, and says that something is not permitted.
@@ -40,6 +38,8 @@ _SETTINGS: dict[str, t.Union[str, int]] = {
     # Of tables as a whole. The server's own limit is a day or a year.
     "lock_wait_timeout": tuning.LOCK_TIMEOUT,
 }
+#: Strict, as what does not fit must be an error, but for zero dates, which are in old data.
+_SQL_MODES = ("STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_ENGINE_SUBSTITUTION")
 #: Limits of a statement or a transaction, which only some servers have. A long one is no sign of a mistake here.
 _LIMITS = (
     "max_execution_time",
@@ -62,17 +62,30 @@ _PRIMARY_KEYS = ("sql_require_primary_key", "sql_generate_invisible_primary_key"
 _MIN_PACKET = 64 << 10
 
 
-def prepare(
-    connection: Connection, time_zone: t.Optional[str], writes_binlog: bool
-) -> None:
+class SessionOptions(t.Protocol):
+    """What users choose for connections. ``sql_modes``: modes beside those of the restore."""
+
+    @property
+    def time_zone(self) -> t.Optional[str]: ...
+
+    @property
+    def writes_binlog(self) -> bool: ...
+
+    @property
+    def sql_modes(self) -> tuple[str, ...]: ...
+
+
+def prepare(connection: Connection, options: SessionOptions) -> None:
     """Give a connection the settings that the restore needs."""
     # Some servers do not take what clients say of it when they connect.
     connection.execute("SET NAMES utf8mb4")
-    _set(connection, _SETTINGS)
+    _set(
+        connection, {"sql_mode": ",".join((*_SQL_MODES, *options.sql_modes)), **_SETTINGS}
+    )
     _set(connection, dict.fromkeys(_variables(connection, _LIMITS), 0))
-    if time_zone:
-        connection.execute("SET SESSION time_zone = %s", [time_zone])
-    if not writes_binlog:
+    if options.time_zone:
+        connection.execute("SET SESSION time_zone = %s", [options.time_zone])
+    if not options.writes_binlog:
         connection.execute("SET SESSION sql_log_bin = 0")
 
 

@@ -255,6 +255,31 @@ def test_a_variable_is_only_raised(mysql: MySQL, mariadb: MariaDB) -> None:
             assert found == [(name, str(size << 20)) for name in known for size in (64, 96, 96)]
 
 
+@pytest.mark.parametrize(
+    ("mode", "date", "is_taken"),
+    [
+        ((), "2024-02-31", False),
+        (("ALLOW_INVALID_DATES",), "2024-02-31", True),
+        (("ALLOW_INVALID_DATES",), "2024-02-32", False),
+        ((), "0000-00-00", True),
+        (("NO_ZERO_DATE",), "0000-00-00", False),
+    ],
+)
+def test_sql_modes_that_a_backup_needs(
+    mysql_server: Any, tmp_path: Path, mode: tuple[str, ...], date: str, is_taken: bool
+) -> None:
+    target = MySQLTarget(mysql_server, sql_modes=mode)
+    source = backup(tmp_path, f"1,{date}\n".encode())
+    structure = source / "shop" / "t" / "structure.sql"
+    structure.write_text(structure.read_text().replace("varchar(5)", "date"))
+    if is_taken:
+        assert restore(target, source).changed
+        assert target.query("SELECT CAST(a AS CHAR) FROM shop.t") == [(date,)]
+    else:
+        with pytest.raises(BackupError, match="the server gave 1 warnings"):
+            restore(target, source)
+
+
 # local_infile for the time of several runs
 
 
