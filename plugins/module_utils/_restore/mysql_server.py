@@ -299,6 +299,10 @@ class MySQLServer(Server):
             # Nobody knows how much of a piece is in it.
             connection.execute(f"TRUNCATE TABLE {place}")
             store.forget_pieces(connection, record, one.number)
+            # Otherwise its rows would be taken for those of others, if this run is killed too.
+            store.set_table_state(
+                connection, record.restore_id, one.number, State.LOADING
+            )
 
     def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
         """Return the tables that exist in the databases of the plan."""

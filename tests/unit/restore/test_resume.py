@@ -151,6 +151,8 @@ def test_a_table_without_transactions_is_emptied_first(mysql_server: Any, tmp_pa
     killed(target, source, "INSERT IGNORE INTO apsaradb_restore.pieces", nth=4, threads=1)
     # A piece that is in, without being recorded.
     assert target.query("SELECT COUNT(*) FROM shop.log")[0][0] > 27
+    killed(target, source, "INSERT IGNORE INTO apsaradb_restore.pieces", nth=2, threads=1)
+    assert target.query("SELECT COUNT(*) FROM shop.log")[0][0] > 27
     outcome = run(target, source)
     assert outcome.resumed_from == 2
     target.check(export)
