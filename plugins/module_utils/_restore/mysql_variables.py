@@ -66,13 +66,16 @@ class SessionOptions(t.Protocol):
     """What users choose for connections. ``sql_modes``: modes beside those of the restore."""
 
     @property
-    def time_zone(self) -> t.Optional[str]: ...
+    def time_zone(self) -> t.Optional[str]:
+        """The time zone of TIMESTAMP values."""
 
     @property
-    def writes_binlog(self) -> bool: ...
+    def writes_binlog(self) -> bool:
+        """Whether the restore goes to the binary log."""
 
     @property
-    def sql_modes(self) -> tuple[str, ...]: ...
+    def sql_modes(self) -> tuple[str, ...]:
+        """SQL modes besides those that each restore has."""
 
 
 def prepare(connection: Connection, options: SessionOptions) -> None:

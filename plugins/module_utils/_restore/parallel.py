@@ -17,7 +17,8 @@ Job = t.TypeVar("Job")
 
 
 class Closable(t.Protocol):
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close it."""
 
 
 Link = t.TypeVar("Link", bound=Closable)
