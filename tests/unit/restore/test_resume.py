@@ -303,6 +303,7 @@ def test_a_table_that_was_skipped_and_is_gone(any_server: Any, tmp_path: Path) -
     outcome = run(target, source)
     assert outcome.resumed_from > 0
     target.check(export)
+    assert target.query("SELECT COUNT(*) FROM apsaradb_restore.tables WHERE state = 'done'", **where) == [(2,)]
 
 
 def test_databases_of_which_a_killed_run_recorded_one(postgresql: Any, tmp_path: Path) -> None:
