@@ -281,6 +281,8 @@ class State(enum.Enum):
     VERIFYING = "verifying"
     #: All is verified, and takes the place of what is replaced.
     SWAPPING = "swapping"
+    #: All is verified but tables that were skipped, which the next run looks at again.
+    PARTIAL = "partial"
     DONE = "done"
 
 

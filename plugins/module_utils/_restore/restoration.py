@@ -139,6 +139,9 @@ class Restoration:
         if self._gone:
             server.forget(self._gone)
         record = outcome.record
+        if record and record.state is State.PARTIAL:
+            # Before a table is added, which makes it unfinished again.
+            server.set_state(plan.restore_id, State.LOADING)
         if record is None or any(one.number not in record.tables for one in plan.tables):
             server.begin(plan)
         record = outcome.record = record or RestoreRecord(
@@ -156,7 +159,9 @@ class Restoration:
             server.set_state(plan.restore_id, State.SWAPPING)
             outcome.replaced = server.swap(plan)
         # Last of all: after a kill before it, a run does the last steps again.
-        server.set_state(plan.restore_id, State.DONE)
+        server.set_state(
+            plan.restore_id, State.PARTIAL if outcome.skipped else State.DONE
+        )
         outcome.state = State.DONE
         return outcome
 
@@ -188,8 +193,18 @@ class Restoration:
         self._check_space(plan, record)
         if request.counts_before:
             outcome.rows_before = server.count(_as_record(plan))
-        outcome.changed = bool(plan.tables)
+        outcome.changed = bool(plan.tables) and not self._lacks_nothing(plan, record)
         return plan
+
+    def _lacks_nothing(self, plan: Plan, record: t.Optional[RestoreRecord]) -> bool:
+        """Say whether all tables are restored but those that are skipped now, as before."""
+        return bool(
+            record
+            and record.state is State.PARTIAL
+            and self.outcome.skipped
+            and all(one.number in record.tables for one in plan.tables)
+            and self._confirm(record)
+        )
 
     def _find_again(self, plan: Plan) -> t.Optional[RestoreRecord]:
         """Find the record, now that no other run can change it: one may have been at work since the plan was begun."""

@@ -132,6 +132,29 @@ def test_a_table_that_exists_is_refused_or_skipped(mysql_server: Any, tmp_path: 
     assert target.query("SELECT COUNT(*) FROM shop.customers")[0][0] > 0
 
 
+def test_a_restore_without_a_table_that_was_skipped_is_not_complete(any_server: Any, tmp_path: Path) -> None:
+    is_mysql = any_server.name != "postgresql"
+    target: Any = MySQLTarget(any_server, time_zone="+00:00") if is_mysql else PostgreSQLTarget(any_server)
+    export = mysql_tables.export(["shop"]) if is_mysql else postgresql_tables.export(["shop"])
+    # No foreign key stands on it.
+    name = "orders" if is_mysql else "invoice_lines"
+    where, place = ({}, f"shop.{name}") if is_mysql else ({"database": "shop"}, f"public.{name}")
+    source = archive(export, tmp_path)
+    target.query("CREATE DATABASE shop")
+    target.query(f"CREATE TABLE {place} (x INT)", **where)
+    for changed in (True, False):
+        outcome = restore(target, source, on_existing="skip")
+        assert (outcome.changed, outcome.state) == (changed, State.DONE)
+        assert [one.name for one in outcome.skipped] == [name]
+    with pytest.raises(RestoreConflictError, match=rf"did not create them: .*{name}\."):
+        restore(target, source)
+    target.query(f"DROP TABLE {place}", **where)
+    for changed in (True, False):
+        outcome = restore(target, source)
+        assert (outcome.changed, outcome.skipped, outcome.state) == (changed, [], State.DONE)
+    target.check(export)
+
+
 def test_old_tables_are_replaced_and_kept(mysql_server: Any, tmp_path: Path) -> None:
     target = MySQLTarget(mysql_server, time_zone="+00:00")
     target.query("CREATE DATABASE shop")
