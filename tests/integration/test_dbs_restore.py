@@ -260,7 +260,7 @@ def test_how_it_gets_along_with_ansible(target: Target) -> None:
 def test_progress_is_printed(world: Any, mariadb: MariaDB) -> None:
     target = Target(world, mariadb)
     target.large_backup()
-    with target.held() as (_, let_go):
+    with target.held() as (_unused, let_go):
         world.once_said(lambda log: log.count(" tables, ") >= 2, let_go)
         result = target.ad_hoc(f"progress_interval=1 parallel=1 tables={target.orders}")
     assert result["state"] == "done"
@@ -285,7 +285,7 @@ def test_ctrl_c_ends_the_work_and_the_next_command_continues(
     options = f"tables={target.orders} parallel=1 piece_size=64KB" + (" local_infile=set" if target.is_mysql else "")
     # Followed all the time: a job that is interrupted between two looks ends itself later.
     arguments = f"src={target.src} {target.login} {options} progress_interval=86400"
-    with target.held() as (await_pieces, _):
+    with target.held() as (await_pieces, _unused):
         process = Process(
             [
                 "ansible",

@@ -169,7 +169,7 @@ def test_collations_that_the_server_has_under_any_name_are_taken(mysql_server: A
     assert {name: str(has).replace("utf8mb3_", "utf8_") for name, has in found if name != "id"} == {
         name: name.replace("utf8mb3_", "utf8_") for name in names
     }
-    foreign = next(names for kind, names in OWN_COLLATIONS.items() if kind is not type(mysql_server))[-1]
+    foreign = next(names for kind, names in OWN_COLLATIONS.items() if not isinstance(mysql_server, kind))[-1]
     (tmp_path / "backup" / "shop" / "t" / "structure.sql").write_text(structure.replace(names[-1], foreign) + ";")
     with pytest.raises(InvalidBackupError, match=f"shop.t has the collation {foreign}, .* Set collation_map"):
         restore(target, source)

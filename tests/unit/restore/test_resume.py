@@ -195,7 +195,7 @@ def test_another_run_that_begins_while_the_source_is_read(
             killed(target, source, "ANALYZE", threads=1)
 
     refused = pytest.raises(RestoreConflictError, match="another run of the same restore was at work until now")
-    with restoration(target, source, watch, piece_size=PIECE_SIZE // 2) as one, refused:
+    with refused, restoration(target, source, watch, piece_size=PIECE_SIZE // 2) as one:
         one.run()
     assert hasty
     run(target, source)
