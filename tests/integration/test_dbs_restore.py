@@ -257,6 +257,7 @@ def test_how_it_gets_along_with_ansible(target: Target) -> None:
         assert secret not in output
 
 
+@pytest.mark.once
 def test_progress_is_printed(world: Any, mariadb: MariaDB) -> None:
     target = Target(world, mariadb)
     target.large_backup()
@@ -275,6 +276,7 @@ def test_progress_is_printed(world: Any, mariadb: MariaDB) -> None:
         assert re.fullmatch(pattern, line), line
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_ctrl_c_ends_the_work_and_the_next_command_continues(
     world: Any, own_server: Callable[..., Server], kind: type[Server]

@@ -22,7 +22,7 @@ from exports import Column, Export, Table, mysql_tables, postgresql_tables
 from restores import MySQLTarget, PostgreSQLTarget, archive
 
 #: Each has at least one kill. Those after the first ones run by ``make campaign``.
-SEEDS, SEEDS_OF_EVERY_TEST = 110, 5
+SEEDS, SEEDS_OF_EVERY_TEST = 110, 3
 #: Of so many, one kills the server, whose start takes most of the time, and one replaces tables that exist.
 SERVERS, REPLACES = 9, 4
 #: Between two runs, what the killed one has left at the server may still be at work, and have its lock.
