@@ -41,7 +41,7 @@ options:
       - What to do if a table exists that this restore did not create.
       - V(error) - fail and name these tables. Nothing is changed. An earlier restore of another backup, or with other options that change
         which tables there are or what is in them, counts as another restore.
-      - V(skip) - leave these tables as they are, and restore the others. RV(skipped_tables) lists them.
+      - V(skip) - leave these tables as they are, and restore the others. RV(skipped_tables) lists them. The next run looks at them again.
       - V(replace) - load the tables under other names, verify them, and then replace the old ones in one step. The old ones are kept under
         other names, see RV(replaced). In MySQL, tables are replaced. In PostgreSQL, the whole database is replaced, and must have no other
         sessions at that moment. The new database does not have what backups do not contain, such as views.
