@@ -27,8 +27,8 @@ in = PATH="$$PWD/.cache/venv-$(1)/bin:$$PATH"
 in_tree = ANSIBLE_COLLECTIONS_PATH="$$PWD/.cache/collections" $(call in,newest)
 
 LINT := lint-ruff lint-format lint-types lint-ansible lint-docs lint-changelog lint-plugins lint-layers
-# The longest first, so that the last two steps end at about the same time.
-TESTS := tests-campaign tests-newest sanity-oldest sanity-newest tests-oldest tests-target molecule artifact
+# Those that need servers run in this order when there are some: the longest first, so that the last two end at about the same time.
+TESTS := sanity-oldest sanity-newest tests-newest tests-oldest tests-target tests-campaign molecule artifact
 
 # Two steps at a time, all of them even if some fail, then the sum.
 define all
