@@ -102,9 +102,12 @@ def error_of(
 ) -> BackupError:
     """Return the error to raise. ``has_data``: whether the statement had values of rows in it."""
     hint = _HINTS.get(refusal.code, "")
-    quotes_data = has_data and not refusal.code.startswith(_ABOUT_RESOURCES)
-    quotes_data = quotes_data or refusal.code.startswith(_ABOUT_DATA)
-    text = _text(refusal, show_data, quotes_data)
+    if has_data and not show_data and refusal.code.startswith(_ABOUT_RESOURCES):
+        # Its message names the file and the reason, which look like values.
+        text = refusal.message
+    else:
+        quotes_data = has_data or refusal.code.startswith(_ABOUT_DATA)
+        text = _text(refusal, show_data, quotes_data)
     if not refusal.has_connection or refusal.code.startswith(_REFUSED_LOGIN):
         # libpq repeats where it tried to connect to.
         reason = re.sub(r"(?s).*(?:failed|error): +(?=\S)", "", text.strip())
