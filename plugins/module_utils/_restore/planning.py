@@ -99,7 +99,7 @@ def restore_id_of(fingerprint: str, selection: Selection, options: PlanOptions) 
     # Without what changes only the way, such as parallel: another run may continue with another value.
     facts = [fingerprint, selection, dict(options.rename), dict(options.data_options)]
     text = json.dumps(facts, sort_keys=True, default=str)
-    # 64 bits: by chance, two restores on a server never have the same.
+    # 64 bits are enough: two restores on one server do not get the same ID.
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

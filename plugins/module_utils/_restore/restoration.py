@@ -155,7 +155,7 @@ class Restoration:
             server.complete(plan)
         if plan.replaced:
             outcome.state = State.SWAPPING
-            # After the swap, tables are not where they were loaded: a run that finds this state only goes on with the swap.
+            # After the swap, tables are not where they were loaded: a run that finds this state only continues the swap.
             server.set_state(plan.restore_id, State.SWAPPING)
             outcome.replaced = server.swap(plan)
         # Last of all: after a kill before it, a run does the last steps again.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Many restores that are killed by chance, themselves or the server: then run to the end, no row is lost or doubled.
+"""Many restores are killed at random places, or their server is. After a run to the end, no row is lost or doubled.
 
 Each is killed at one of its statements, whose number, not a time, is chosen: before it, after it or meanwhile.
 """
@@ -23,7 +23,7 @@ from restores import MySQLTarget, PostgreSQLTarget, archive
 
 #: Each has at least one kill. Those after the first ones run by ``make campaign``.
 SEEDS, SEEDS_OF_EVERY_TEST = 110, 3
-#: Of so many, one kills the server, whose start takes most of the time, and one replaces tables that exist.
+#: One seed in nine kills the server, whose start takes most of the time. One in four replaces tables that exist.
 SERVERS, REPLACES = 9, 4
 #: Between two runs, what the killed one has left at the server may still be at work, and have its lock.
 BUSY = "another run restores"
