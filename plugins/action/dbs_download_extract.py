@@ -23,4 +23,6 @@ class ActionModule(FollowingAction):
     RUNNER = DownloadExtract
 
     def _run(self, options: Facts, task_vars: Facts) -> Facts:
-        return self.follow(self.arguments_of(HOST_SPEC), task_vars, ExtractionLines())
+        return self.follow(
+            self.arguments_of(HOST_SPEC), task_vars, ExtractionLines()
+        )

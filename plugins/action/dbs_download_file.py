@@ -14,7 +14,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
     ConfigurationError,
     foreseen,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
+    safe,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_file import (
     HOST_SPEC,
     DownloadFile,
@@ -71,7 +73,9 @@ class ActionModule(FollowingAction):
             arguments["_names"] = names
 
         def renew() -> list[str]:
-            return [url for _unused, url in self._files(options, _RENEWAL_TIMEOUT)]
+            return [
+                url for _unused, url in self._files(options, _RENEWAL_TIMEOUT)
+            ]
 
         return self.follow(arguments, task_vars, TransferLines(), renew=renew)
 

@@ -23,9 +23,7 @@ def with_variables(documentation: str) -> str:
         name, description = option["name"], option["description"]
         variable = f"E(APSARADB_BACKUP_{name.upper()})"
         if name not in SECRETS | SUBJECTS and variable not in description:
-            description += (
-                f"      - If not set, the environment variable {variable} is used.\n"
-            )
+            description += f"      - If not set, the environment variable {variable} is used.\n"
         return f"  {name}:\n    description:\n{description}{option['rest']}"
 
     return _OPTION.sub(with_variable, documentation)
@@ -41,7 +39,11 @@ def with_sources(documentation: str) -> str:
         name = option["name"]
         lines = ["vars:", f"  - name: apsaradb_backup_{name}"]
         if name not in SECRETS:
-            lines += ["ini:", "  - section: apsaradb_backup", f"    key: {name}"]
+            lines += [
+                "ini:",
+                "  - section: apsaradb_backup",
+                f"    key: {name}",
+            ]
         return option[0] + "".join(f"    {line}\n" for line in lines)
 
     return _OPTION.sub(sources, documentation)

@@ -137,7 +137,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
     NotSetError,
     foreseen,
 )
-from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import safe
+from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
+    safe,
+)
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules.dbs_download_location_info import (
     LOCATION_SPEC,
     LocationRequest,
@@ -169,7 +171,10 @@ class LookupModule(LookupBase):
             self.set_options(var_options=variables, direct=kwargs)
             nearer = {
                 *kwargs,
-                *(name.removeprefix("apsaradb_backup_") for name in variables or ()),
+                *(
+                    name.removeprefix("apsaradb_backup_")
+                    for name in variables or ()
+                ),
             }
             options = completed(
                 {name: self._option(name, nearer) for name in LOOKUP_SPEC}
@@ -178,8 +183,12 @@ class LookupModule(LookupBase):
             values: list[t.Any] = []
             check_mode = bool((variables or {}).get("ansible_check_mode"))
             with foreseen():
-                request = LocationRequest.parse(options, self._flatten(terms), check_mode)
-                located = locate(request, lambda text: display.warning(safe(text)))
+                request = LocationRequest.parse(
+                    options, self._flatten(terms), check_mode
+                )
+                located = locate(
+                    request, lambda text: display.warning(safe(text))
+                )
             for found in located:
                 values += [found] if want == "details" else _wanted(found, want)
         except BackupError as error:
@@ -190,7 +199,9 @@ class LookupModule(LookupBase):
 
     def _option(self, name: str, nearer: t.Collection[str]) -> t.Any:
         """The value of an option; none where the environment comes before the configuration file that it is from."""
-        is_near = bool({name, *LOOKUP_SPEC[name].get("aliases", ())} & set(nearer))
+        is_near = bool(
+            {name, *LOOKUP_SPEC[name].get("aliases", ())} & set(nearer)
+        )
         return (
             None
             if name in SHARED and not is_near and is_in_environment(name)

@@ -26,7 +26,9 @@ def task_environment(action: ActionBase) -> t.Iterator[None]:
     action._compute_environment_string(variables)
     before = dict(os.environ)
     try:
-        os.environ.update((str(name), str(value)) for name, value in variables.items())
+        os.environ.update(
+            (str(name), str(value)) for name, value in variables.items()
+        )
         yield
     finally:
         os.environ.clear()

@@ -90,7 +90,9 @@ class FollowingAction(ActionBase):
     ) -> Facts:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         if not result.get("skipped"):
-            result.update(outcome(lambda: self._run(self.validate(), task_vars or {})))
+            result.update(
+                outcome(lambda: self._run(self.validate(), task_vars or {}))
+            )
         return result
 
     def _run(self, options: Facts, task_vars: Facts) -> Facts:
@@ -125,7 +127,9 @@ class FollowingAction(ActionBase):
         if isinstance(error, UnsupportedError):
             return f"Unsupported parameters for ({self._task.action}) module: {error.msg}"
         # Ansible's own words say neither the value nor what is allowed.
-        found = re.match(r"argument '(\w+)' is of type .* convert to bytes", error.msg)
+        found = re.match(
+            r"argument '(\w+)' is of type .* convert to bytes", error.msg
+        )
         if found:
             value = self._task.args.get(found[1])
             return (
@@ -134,12 +138,18 @@ class FollowingAction(ActionBase):
             )
         return str(error.msg)
 
-    def arguments_of(self, spec: t.Mapping[str, t.Mapping[str, t.Any]]) -> Facts:
+    def arguments_of(
+        self, spec: t.Mapping[str, t.Mapping[str, t.Any]]
+    ) -> Facts:
         """Return those arguments of the task that are options of the specification, or aliases of such."""
         names = set(spec)
         for option in spec.values():
             names.update(option.get("aliases", ()))
-        return {name: value for name, value in self._task.args.items() if name in names}
+        return {
+            name: value
+            for name, value in self._task.args.items()
+            if name in names
+        }
 
     def follow(
         self,
@@ -222,7 +232,9 @@ class _Follower:
             job = result.pop("_job", None)
             if job is None:
                 self._show_last(result.pop("_progress", {}))
-                return self._renewal.explain(result) if self._renewal else result
+                return (
+                    self._renewal.explain(result) if self._renewal else result
+                )
             state = JobState(**job)
             self._costs += time.monotonic() - before - state.followed
             self._links = None
@@ -333,7 +345,9 @@ class _Renewal:
             if not is_outage(error):
                 return []
             now = time.monotonic()
-            self._failed_at = self._failed_at if self._failures else now - error.elapsed
+            self._failed_at = (
+                self._failed_at if self._failures else now - error.elapsed
+            )
             self._again_at = now + RetryPolicy().pause(
                 self._failures, getattr(error, "retry_after", None)
             )
@@ -345,7 +359,11 @@ class _Renewal:
     def explain(self, result: Facts) -> Facts:
         """The result of a work, with the reason why it had no new links if it ended for want of them."""
         error, before = self._error, result.get("error", {})
-        if not error or not result.get("failed") or before.get("kind") != "storage":
+        if (
+            not error
+            or not result.get("failed")
+            or before.get("kind") != "storage"
+        ):
             return result
         said = describe_refusal("storage", before["code"], before["message"])
         message = f"{error} A new link was needed because {said} (HTTP {before['http_status']}, request ID {before['request_id']})."
@@ -353,5 +371,9 @@ class _Renewal:
             seconds = time.monotonic() - self._failed_at
             message += f" There was no new link for {seconds:.0f} seconds: raise outage_timeout to tolerate longer outages."
         return text.redacted(
-            {**result, "msg": message, "error": {**error.to_dict(), "storage": before}}
+            {
+                **result,
+                "msg": message,
+                "error": {**error.to_dict(), "storage": before},
+            }
         )

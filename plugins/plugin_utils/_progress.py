@@ -38,13 +38,17 @@ def is_read(task: t.Any) -> bool:
     wanted = _configured("progress", boolean, "true or false")
     if "progress" in task.args:
         wanted = boolean(task.args["progress"], strict=False)
-    return wanted is not False and not (task.async_val or task.no_log or task.check_mode)
+    return wanted is not False and not (
+        task.async_val or task.no_log or task.check_mode
+    )
 
 
 def interval_of(task: t.Any, default: float) -> float:
     """How often to print progress of a task of Ansible, in seconds. Raises AnsibleOptionsError."""
     configured = _configured(
-        "progress_interval", _interval, f"{MIN_INTERVAL:g} to {MAX_INTERVAL:g} seconds"
+        "progress_interval",
+        _interval,
+        f"{MIN_INTERVAL:g} to {MAX_INTERVAL:g} seconds",
     )
     default = default if configured is None else configured
     try:
@@ -80,7 +84,10 @@ def _configured(
     try:
         return convert(value)
     except (TypeError, ValueError):
-        (variable,), (key,) = _CONFIGURATION[name]["env"], _CONFIGURATION[name]["ini"]
+        (variable,), (key,) = (
+            _CONFIGURATION[name]["env"],
+            _CONFIGURATION[name]["ini"],
+        )
         raise AnsibleOptionsError(
             f"{variable['name']}, or {name} in the section {key['section']} of ansible.cfg, is {value!r}: give {allowed}."
         ) from None
@@ -125,12 +132,18 @@ class TaskLines(ProgressLines):
         before, outage = progress["prefix"], progress["outage"]
         if outage:
             yield f"{before}service is unavailable, {duration(elapsed)} elapsed: {outage}"
-        unseen = [task for number, task in progress["changes"] if number > self.news]
+        unseen = [
+            task for number, task in progress["changes"] if number > self.news
+        ]
         more = progress["changed"] - self.news - len(unseen)
         self.news = progress["changed"]
         # Of a task that changed more than once, the last state.
         tasks = list({task["task_id"]: task for task in unseen}.values())
-        if not tasks and not outage and progress["live_count"] == len(progress["live"]):
+        if (
+            not tasks
+            and not outage
+            and progress["live_count"] == len(progress["live"])
+        ):
             tasks = progress["live"]
         for task in tasks:
             line = task_line(task, elapsed)
@@ -179,7 +192,11 @@ class ExtractionLines(ProgressLines):
     def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
         if not progress:
             return
-        read, total, spent = progress["read"], progress["total"], progress["elapsed"]
+        read, total, spent = (
+            progress["read"],
+            progress["total"],
+            progress["elapsed"],
+        )
         parts = [f"{100 * read / total:.1f} %"]
         if progress["step"] != "extracting":
             parts.insert(0, progress["step"])
@@ -188,7 +205,9 @@ class ExtractionLines(ProgressLines):
         if progress["files"]:
             parts.append(f"{progress['files']} files")
         if read and read < total:
-            parts.append(f"about {duration((total - read) * spent / read)} left")
+            parts.append(
+                f"about {duration((total - read) * spent / read)} left"
+            )
         parts.append(f"{duration(elapsed)} elapsed")
         yield f"{printable(progress['src'])}: {', '.join(parts)}"
 
@@ -199,17 +218,29 @@ class RestoreLines(ProgressLines):
     def of(self, progress: Progress, elapsed: float) -> t.Iterator[str]:
         if not progress:
             return
-        done, total, spent = progress["done"], progress["total"], progress["elapsed"]
+        done, total, spent = (
+            progress["done"],
+            progress["total"],
+            progress["elapsed"],
+        )
         parts = [f"{amount(done)} of {amount(total)}"]
         if progress["phase"] == "reading":
             parts[0] = f"reading the backup, {parts[0]}"
         if progress["tables"]:
-            parts.append(f"{progress['tables_done']} of {progress['tables']} tables")
+            parts.append(
+                f"{progress['tables_done']} of {progress['tables']} tables"
+            )
         if done and spent and done < total:
             parts.append(f"{amount(done / spent)}/s")
-            parts.append(f"about {duration((total - done) * spent / done)} left")
+            parts.append(
+                f"about {duration((total - done) * spent / done)} left"
+            )
         parts.append(f"{duration(elapsed)} elapsed")
-        activity = f"; {printable(progress['activity'])}" if progress["activity"] else ""
+        activity = (
+            f"; {printable(progress['activity'])}"
+            if progress["activity"]
+            else ""
+        )
         yield f"{printable(progress['src'])}: {', '.join(parts)}{activity}"
 
 

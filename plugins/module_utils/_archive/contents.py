@@ -51,7 +51,9 @@ def read_marker(dest: str) -> t.Optional[Contents]:
         marker = os.open(os.path.join(dest, MARKER), flags)
         with open(marker, "rb") as file:
             facts = json.loads(file.read(tuning.MAX_MARKER))
-        counts = {field.name: facts[field.name] for field in dataclasses.fields(Tree)}
+        counts = {
+            field.name: facts[field.name] for field in dataclasses.fields(Tree)
+        }
         return Contents(
             src=facts["src"],
             format=Format(facts["format"]),

@@ -58,7 +58,11 @@ def _gunzip(source: Source) -> t.Iterator[bytes]:
 #: What the thread hands to its reader.
 _Item = t.Union[bytes, BaseException]
 
-_DECOMPRESSORS = {Format.TAR: _read_plain, Format.TAR_GZ: _gunzip, Format.TAR_ZST: unzstd}
+_DECOMPRESSORS = {
+    Format.TAR: _read_plain,
+    Format.TAR_GZ: _gunzip,
+    Format.TAR_ZST: unzstd,
+}
 
 
 class Stream:
@@ -132,7 +136,9 @@ class Stream:
     def read_pieces(self, count: int) -> t.Iterator[memoryview]:
         """The next bytes, fewer at the end."""
         while count and self._fill():
-            piece = memoryview(self._chunk)[self._position : self._position + count]
+            piece = memoryview(self._chunk)[
+                self._position : self._position + count
+            ]
             self._position += len(piece)
             self.offset += len(piece)
             count -= len(piece)

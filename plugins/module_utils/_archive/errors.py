@@ -23,7 +23,9 @@ _UNTRUSTED_HINT = "The backup service does not create such archives: check where
 
 def damaged(message: str) -> InvalidArchiveError:
     """The error for bytes that no tool writes."""
-    return InvalidArchiveError(f"the archive is damaged: {message}", hint=_DAMAGED_HINT)
+    return InvalidArchiveError(
+        f"the archive is damaged: {message}", hint=_DAMAGED_HINT
+    )
 
 
 def untrusted(message: str) -> InvalidArchiveError:

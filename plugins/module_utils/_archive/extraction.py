@@ -79,13 +79,19 @@ class Plan:
 
 def plan(request: Request, watch: OnProgress) -> Plan:
     """Plan the extraction, and change nothing. Raises BackupError if it cannot be done."""
-    with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
+    with (
+        _translated_errors(request),
+        contextlib.closing(Source(request.src)) as source,
+    ):
         return _plan(request, source, watch)
 
 
 def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
     """Unpack the archive. Returns whether it changed something, and the contents. Leaves ``dest`` as it was if it raises BackupError."""
-    with _translated_errors(request), contextlib.closing(Source(request.src)) as source:
+    with (
+        _translated_errors(request),
+        contextlib.closing(Source(request.src)) as source,
+    ):
         found = _plan(request, source, watch)
         if found.contents:
             return False, found.contents
@@ -103,7 +109,10 @@ def unpack(request: Request, watch: OnProgress) -> tuple[bool, Contents]:
 def left_by(request: Request) -> t.Optional[Contents]:
     """Contents that an earlier run with this request extracted before it deleted the archive; None if they were changed since."""
     contents = read_marker(request.dest)
-    if not contents or (contents.src, contents.layout) != (request.src, request.layout):
+    if not contents or (contents.src, contents.layout) != (
+        request.src,
+        request.layout,
+    ):
         return None
     if count_entries(request.dest) != contents.tree:
         return None
@@ -114,7 +123,9 @@ def roots_of(dest: str) -> list[str]:
     """The first names at the top, sorted, as valid text: ``\\xff`` for a byte that is not UTF-8."""
     names = (name for name in os.listdir(dest) if name != MARKER)
     # Not sorted(): there can be a million names.
-    return [valid_text(name) for name in heapq.nsmallest(tuning.MAX_ROOTS, names)]
+    return [
+        valid_text(name) for name in heapq.nsmallest(tuning.MAX_ROOTS, names)
+    ]
 
 
 @contextlib.contextmanager
@@ -174,9 +185,7 @@ def _compare(
     if not _names_in(dest):
         return None, False
     there = read_marker(dest)
-    message = (
-        f"{printable_name(dest)} is not empty, and its content is not from this archive"
-    )
+    message = f"{printable_name(dest)} is not empty, and its content is not from this archive"
 
     def tick() -> None:
         watch(Progress(Step.COMPARE, source.read, source.size, 0, 0))
@@ -224,7 +233,11 @@ def _counted(tree: Tree) -> str:
 
 
 def _fill(
-    staging: Staging, request: Request, source: Source, format: Format, watch: OnProgress
+    staging: Staging,
+    request: Request,
+    source: Source,
+    format: Format,
+    watch: OnProgress,
 ) -> Contents:
     """Unpack into the new directory."""
     root = staging.create()
@@ -232,7 +245,9 @@ def _fill(
     writer = Writer(root, request, placement)
 
     def tick(step: Step = Step.EXTRACT) -> None:
-        watch(Progress(step, source.read, source.size, writer.files, writer.size))
+        watch(
+            Progress(step, source.read, source.size, writer.files, writer.size)
+        )
 
     source.rewind()
     stream = Stream(source, format, tick)
@@ -255,7 +270,9 @@ def _fill(
 
     # Links are checked now, as the target of one may come after it. Directories get their modes last: one without write
     # permission could not be filled.
-    tree = count_entries_below(root, tick, complete, lambda path: check_link(root, path))
+    tree = count_entries_below(
+        root, tick, complete, lambda path: check_link(root, path)
+    )
     contents = Contents(
         request.src,
         format,
@@ -266,7 +283,9 @@ def _fill(
         tree,
     )
     write_marker(
-        root, contents, lambda marker: writer.set_owner_and_mode(marker, request.mode)
+        root,
+        contents,
+        lambda marker: writer.set_owner_and_mode(marker, request.mode),
     )
     complete(root)
     if request.sync:

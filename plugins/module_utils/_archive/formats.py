@@ -62,7 +62,9 @@ def detect_format(beginning: bytes) -> Format:
     what, hint = describe_content(beginning)
     *others, last = (f".{format.value}" for format in Format)
     known = f"{', '.join(others)} or {last}"
-    raise InvalidArchiveError(f"the file is not a {known} archive: it {what}", hint=hint)
+    raise InvalidArchiveError(
+        f"the file is not a {known} archive: it {what}", hint=hint
+    )
 
 
 _RESPONSE_HINT = "It may be the error page of an expired link or of a proxy: look into it, and download the archive again"
@@ -83,12 +85,20 @@ _SIGNATURES = (
     (rb"\s*\{\s*\"", "is a JSON document", _RESPONSE_HINT),
     (rb"\xfd7zXZ\0", "is compressed with xz", "Extract it with tar -xJ"),
     (rb"BZh[1-9]", "is compressed with bzip2", "Extract it with tar -xj"),
-    (rb"\x04\x22\x4d\x18", "is compressed with lz4", "Decompress it with lz4 -d first"),
+    (
+        rb"\x04\x22\x4d\x18",
+        "is compressed with lz4",
+        "Decompress it with lz4 -d first",
+    ),
     (rb"PK\x03\x04", "is a ZIP archive", "Extract it with unzip"),
     (rb"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive", "Extract it with 7z x"),
     (rb"LZIP", "is compressed with lzip", "Extract it with tar --lzip -x"),
     (rb"\x1f\x9d", "is compressed with compress", "Extract it with tar -xZ"),
-    (rb"\xff\x06\0\0sNaPpY", "is compressed with Snappy", "Decompress it first"),
+    (
+        rb"\xff\x06\0\0sNaPpY",
+        "is compressed with Snappy",
+        "Decompress it first",
+    ),
     (
         rb"[\x1e\x22-\x27]\xb5\x2f\xfd",
         "is compressed with a version of zstd before 0.8",

@@ -143,12 +143,16 @@ class _Directory:
         self.read = 0
         sums = 0
         for member in self._members:
-            content = _Content(os.path.join(self._root, *member.path), member, tick)
+            content = _Content(
+                os.path.join(self._root, *member.path), member, tick
+            )
             yield member, iter(content)
             content.finish()
             self.read += member.size
             name = "/".join(member.path).encode("utf-8", "surrogateescape")
-            sums = crc64(b"%d %d %s\n" % (member.size, content.crc64, name), sums)
+            sums = crc64(
+                b"%d %d %s\n" % (member.size, content.crc64, name), sums
+            )
         self._fingerprint = f"{self.size}-{sums:016x}"
 
 
@@ -218,7 +222,9 @@ def _walk(root: str, above: tuple[str, ...] = ()) -> t.Iterator[Member]:
         with os.scandir(os.path.join(root, *above)) as entries:
             found = list(entries)
     except OSError as error:
-        raise _unreadable(printable_name("/".join(above) or root), error) from None
+        raise _unreadable(
+            printable_name("/".join(above) or root), error
+        ) from None
     for entry in found:
         path = (*above, entry.name)
         if entry.is_dir(follow_symlinks=False):

@@ -102,7 +102,9 @@ class MongorestorePlacement(Placement):
             f"{entry.printable} is in the archive twice, or in two directories with the same database and collection"
         )
 
-    def finish(self, root: int, set_attributes: SetAttributes, tick: Tick) -> None:
+    def finish(
+        self, root: int, set_attributes: SetAttributes, tick: Tick
+    ) -> None:
         """Join the parts of each collection in the directory of its database."""
         if not self._is_export:
             raise _refused(
@@ -111,7 +113,10 @@ class MongorestorePlacement(Placement):
         with _opened(_PARTS, root) as parts:
             for database in sorted(os.listdir(parts)):
                 os.mkdir(database, 0o700, dir_fd=root)
-                with _opened(database, parts) as source, _opened(database, root) as dest:
+                with (
+                    _opened(database, parts) as source,
+                    _opened(database, root) as dest,
+                ):
                     names = sorted(os.listdir(source))
                     for name in names:
                         tick()
@@ -119,7 +124,9 @@ class MongorestorePlacement(Placement):
                             collection = _Collection(database, name, directory)
                             is_aligned = (database, name) not in self._unaligned
                             collection.check(source)
-                            collection.install(dest, is_aligned, set_attributes, tick)
+                            collection.install(
+                                dest, is_aligned, set_attributes, tick
+                            )
                     for name in names:
                         os.rmdir(name, dir_fd=source)
                 os.rmdir(database, dir_fd=parts)
@@ -127,9 +134,7 @@ class MongorestorePlacement(Placement):
 
     def _not_in_export(self, entry: Entry) -> InvalidArchiveError:
         """The error for an entry that belongs to no collection."""
-        what = (
-            f"{entry.printable} is neither <collection>/<collection>.metadata.json nor "
-        )
+        what = f"{entry.printable} is neither <collection>/<collection>.metadata.json nor "
         what += "<collection>/data/<collection>_<number>_part<number>.bson in the directory of a database"
         if not self._is_export:
             what = f"the archive is not an export of MongoDB: {what}"
@@ -146,7 +151,9 @@ class _Collection:
         self._directory = directory
         names = os.listdir(directory)
         numbers = sorted(
-            tuple(map(int, name.split("_"))) for name in names if name[0].isdigit()
+            tuple(map(int, name.split("_")))
+            for name in names
+            if name[0].isdigit()
         )
         self._parts = [f"{group}_{part}" for group, part in numbers]
         self._check_numbers(numbers)
@@ -156,8 +163,12 @@ class _Collection:
             os.unlink(_EMPTY, dir_fd=directory)
         self._metadata: t.Optional[Metadata] = None
         if _METADATA in names:
-            with _opened(_METADATA, directory, os.O_RDONLY | os.O_NOFOLLOW) as file:
-                data = os.read(file, min(os.fstat(file).st_size, tuning.MAX_METADATA + 1))
+            with _opened(
+                _METADATA, directory, os.O_RDONLY | os.O_NOFOLLOW
+            ) as file:
+                data = os.read(
+                    file, min(os.fstat(file).st_size, tuning.MAX_METADATA + 1)
+                )
             self._metadata = parse_metadata(data, self._printable)
 
     def _check_numbers(self, numbers: t.Sequence[tuple[int, ...]]) -> None:
@@ -186,12 +197,20 @@ class _Collection:
             )
         if self._parts or self._metadata.is_view:
             return
-        if self._metadata.is_time_series and _exists(_BUCKETS + self._name, collections):
+        if self._metadata.is_time_series and _exists(
+            _BUCKETS + self._name, collections
+        ):
             return
-        raise _refused(f"the archive has metadata of {self._printable}, but no data file")
+        raise _refused(
+            f"the archive has metadata of {self._printable}, but no data file"
+        )
 
     def install(
-        self, dest: int, is_aligned: bool, set_attributes: SetAttributes, tick: Tick
+        self,
+        dest: int,
+        is_aligned: bool,
+        set_attributes: SetAttributes,
+        tick: Tick,
     ) -> None:
         """Move the files into the open directory of the database."""
         stated = self._metadata.name if self._metadata else None
@@ -226,7 +245,9 @@ class _Collection:
         for piece in _pieces_of(file, tick):
             walk.feed(piece)
         if walk.damage:
-            raise damaged(f"the BSON of {self._printable} is not valid: {walk.damage}")
+            raise damaged(
+                f"the BSON of {self._printable} is not valid: {walk.damage}"
+            )
 
 
 def _place_of(path: Path, size: int) -> t.Optional[Path]:
@@ -270,7 +291,9 @@ def _refused(message: str) -> InvalidArchiveError:
 
 
 @contextlib.contextmanager
-def _opened(name: str, directory: int, flags: int = DIRECTORY) -> t.Iterator[int]:
+def _opened(
+    name: str, directory: int, flags: int = DIRECTORY
+) -> t.Iterator[int]:
     file = os.open(name, flags | os.O_CLOEXEC, dir_fd=directory)
     try:
         yield file

@@ -45,10 +45,14 @@ def parse_metadata(data: bytes, printable: str) -> Metadata:
             kind == "timeseries" or "timeseries" in options,
         )
     except (ValueError, AttributeError, TypeError, RecursionError):
-        raise damaged(f"the metadata of {printable} is not a JSON object") from None
+        raise damaged(
+            f"the metadata of {printable} is not a JSON object"
+        ) from None
 
 
-def dump_name_of(directory: str, stated: t.Optional[str], printable: str) -> str:
+def dump_name_of(
+    directory: str, stated: t.Optional[str], printable: str
+) -> str:
     """Return the name of a collection's files, without their suffixes, from the name of its directory.
 
     mongorestore decodes names of files as those of a form in a URL: ``+`` is a space, and ``%2F`` a slash. Whether the
@@ -87,7 +91,9 @@ def dump_name_of(directory: str, stated: t.Optional[str], printable: str) -> str
 def _decoded(name: str) -> t.Optional[str]:
     """The name of the collection that mongorestore takes from a name; None if it can take none."""
     for piece in name.split("%")[1:]:
-        if len(piece) < 2 or not set(piece[:2]) <= set("0123456789abcdefABCDEF"):
+        if len(piece) < 2 or not set(piece[:2]) <= set(
+            "0123456789abcdefABCDEF"
+        ):
             return None
     try:
         return urllib.parse.unquote_plus(name, errors="strict")

@@ -41,5 +41,7 @@ class Placement:
     def check_repeated(self, entry: Entry) -> None:
         """Check an entry whose place is taken. Raises InvalidArchiveError if it must not replace the other one."""
 
-    def finish(self, root: int, set_attributes: SetAttributes, tick: Tick) -> None:
+    def finish(
+        self, root: int, set_attributes: SetAttributes, tick: Tick
+    ) -> None:
         """Arrange the files below the open root when all are written. Raises InvalidArchiveError or OSError."""

@@ -30,14 +30,17 @@ class Source:
     def __init__(self, path: str) -> None:
         try:
             # Not to block at a pipe of that name, which is refused below.
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._file = os.open(
+                path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+            )
         except OSError as error:
             raise _unreadable(error) from None
         self._status = os.fstat(self._file)
         if not stat.S_ISREG(self._status.st_mode):
             os.close(self._file)
             raise InvalidArchiveError(
-                "the archive is not a regular file", hint="Set src to the downloaded file"
+                "the archive is not a regular file",
+                hint="Set src to the downloaded file",
             )
         self.size = self._status.st_size
         self.rewind()
@@ -95,7 +98,10 @@ class Source:
         # Size and time do not prove it, but a download that goes on changes both.
         before = self._status
         now = os.fstat(self._file)
-        if now.st_size != before.st_size or now.st_mtime_ns != before.st_mtime_ns:
+        if (
+            now.st_size != before.st_size
+            or now.st_mtime_ns != before.st_mtime_ns
+        ):
             raise InvalidArchiveError(
                 "the archive was changed while it was read",
                 hint="Wait until its download has finished, and run it again",
@@ -115,4 +121,6 @@ def _unreadable(error: OSError) -> InvalidArchiveError:
     hint = "Check src and its file system"
     if error.errno in (errno.EACCES, errno.EPERM):
         hint = "Run it as a user who can read it, for example with become"
-    return InvalidArchiveError(f"the archive cannot be read: {error.strerror}", hint=hint)
+    return InvalidArchiveError(
+        f"the archive cannot be read: {error.strerror}", hint=hint
+    )

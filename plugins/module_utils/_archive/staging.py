@@ -86,7 +86,10 @@ class Staging:
                 os.mkdir(self._path, 0o700)
             status = os.lstat(self._path)
             # One of somebody else could be changed below our hands, as in /tmp.
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            if (
+                not stat.S_ISDIR(status.st_mode)
+                or status.st_uid != os.geteuid()
+            ):
                 raise self._not_ours()
             if set(os.listdir(self._path)) - {"new", "old", "lock"}:
                 raise self._not_ours()

@@ -68,9 +68,17 @@ _KINDS = {
     tarfile.LNKTYPE: Kind.HARD_LINK,
 }
 #: Headers of GNU tar that hold one long name, by the keyword that pax has for it.
-_LONG_NAMES = {tarfile.GNUTYPE_LONGNAME: "path", tarfile.GNUTYPE_LONGLINK: "linkpath"}
+_LONG_NAMES = {
+    tarfile.GNUTYPE_LONGNAME: "path",
+    tarfile.GNUTYPE_LONGLINK: "linkpath",
+}
 #: Headers that tell something of the entries after them.
-_EXTENDED = {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.XGLTYPE, *_LONG_NAMES}
+_EXTENDED = {
+    tarfile.XHDTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.XGLTYPE,
+    *_LONG_NAMES,
+}
 #: Keyword for all that describe a file with holes.
 _SPARSE = "GNU.sparse"
 #: The keyword can hold the name of an extended attribute, of up to 255 bytes, encoded.
@@ -143,7 +151,9 @@ class TarReader:
                 yield None, offset
             # The base-256 notation of GNU can be negative, which would lead backwards.
             if header.size < 0:
-                raise damaged(f"the header at offset {offset} has a negative size")
+                raise damaged(
+                    f"the header at offset {offset} has a negative size"
+                )
             is_extended = header.type in _EXTENDED
             yield header, offset
 
@@ -170,7 +180,9 @@ class TarReader:
         """Read what an extended header sets for the next entry, or for all entries that follow."""
         data = self._read_extended(header)
         if header.type in _LONG_NAMES:
-            return {_LONG_NAMES[header.type]: os.fsdecode(data.partition(b"\0")[0])}
+            return {
+                _LONG_NAMES[header.type]: os.fsdecode(data.partition(b"\0")[0])
+            }
         return _pax_records(data, offset)
 
     def _no_header(
@@ -183,7 +195,8 @@ class TarReader:
             )
         what, hint = describe_content(block)
         return InvalidArchiveError(
-            f"the archive holds no tar: its decompressed content {what}", hint=hint
+            f"the archive holds no tar: its decompressed content {what}",
+            hint=hint,
         )
 
     def _read_extended(self, header: tarfile.TarInfo) -> bytes:

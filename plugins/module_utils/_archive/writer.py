@@ -33,7 +33,9 @@ from .tree import DIRECTORY, MARKER, NEW_FILE, Path, Request, split_path
 class Writer:
     """Writer for entries below an open directory. Counts files, and bytes of content."""
 
-    def __init__(self, root: int, request: Request, placement: Placement) -> None:
+    def __init__(
+        self, root: int, request: Request, placement: Placement
+    ) -> None:
         self.entries = 0
         self.files = 0
         self.size = 0
@@ -57,7 +59,9 @@ class Writer:
         path = self._split(entry.name, entry)
         if not path:
             if entry.kind is not Kind.DIRECTORY:
-                raise untrusted(f"a {entry.kind.value} in the archive has no name")
+                raise untrusted(
+                    f"a {entry.kind.value} in the archive has no name"
+                )
             return
         if path == (MARKER,):
             raise InvalidArchiveError(
@@ -92,7 +96,11 @@ class Writer:
         """Split a name at its slashes, and check it."""
         parts = split_path(name)
         # Names with a drive of Windows are refused as well: whoever wrote them meant no place below.
-        if name.startswith("/") or re.match(r"[A-Za-z]:([\\/]|$)", name) or ".." in parts:
+        if (
+            name.startswith("/")
+            or re.match(r"[A-Za-z]:([\\/]|$)", name)
+            or ".." in parts
+        ):
             raise leads_outside(entry)
         if "\0" in name:
             raise damaged(
@@ -126,9 +134,7 @@ class Writer:
         self.size += size
         limit = t.cast(int, self._max_size)
         if self.size > limit:
-            message = (
-                f"the archive holds {self.size} bytes of content up to {entry.printable}"
-            )
+            message = f"the archive holds {self.size} bytes of content up to {entry.printable}"
             if self._request.max_size is None:
                 parent = printable_name(os.path.dirname(self._request.dest))
                 raise DestinationError(
@@ -164,7 +170,9 @@ class Writer:
                     inner = os.open(part, DIRECTORY, dir_fd=self._directory)
             except OSError as error:
                 if entry and error.errno in (errno.ENOTDIR, errno.ELOOP):
-                    raise self._conflict(entry, "/".join(parts[:depth])) from None
+                    raise self._conflict(
+                        entry, "/".join(parts[:depth])
+                    ) from None
                 raise
             self._go_to(parts[:depth], inner)
 
@@ -183,12 +191,16 @@ class Writer:
             f"{printable_name(name)} in the archive is a file or a link, but {entry.printable} needs a directory there"
         )
 
-    def _create(self, entry: Entry, name: str, make: t.Callable[[], t.Any]) -> t.Any:
+    def _create(
+        self, entry: Entry, name: str, make: t.Callable[[], t.Any]
+    ) -> t.Any:
         """Call ``make``, and return its result. The later one of two entries with one name wins, as in a tar that was appended to."""
         try:
             return make()
         except FileExistsError:
-            status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
+            status = os.stat(
+                name, dir_fd=self._directory, follow_symlinks=False
+            )
         if stat.S_ISDIR(status.st_mode):
             raise untrusted(
                 f"{entry.printable} in the archive is both a directory and a {entry.kind.value}"
@@ -205,7 +217,9 @@ class Writer:
         """Create a file, and write its content."""
         name = parts[-1]
         file = self._create(
-            entry, name, lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory)
+            entry,
+            name,
+            lambda: os.open(name, NEW_FILE, 0o600, dir_fd=self._directory),
         )
         try:
             earlier = self._placement.continued(parts)
@@ -234,7 +248,9 @@ class Writer:
     def _reopen(self, file: int, name: str) -> None:
         """Open another file of the directory in the place of an open one."""
         other = os.open(
-            name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._directory
+            name,
+            os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC,
+            dir_fd=self._directory,
         )
         try:
             os.dup2(other, file, inheritable=False)
@@ -249,7 +265,9 @@ class Writer:
         if escapes(entry.target, len(parts) - 1):
             raise leads_outside(entry)
         self._create(
-            entry, name, lambda: os.symlink(entry.target, name, dir_fd=directory)
+            entry,
+            name,
+            lambda: os.symlink(entry.target, name, dir_fd=directory),
         )
         request = self._request
         if request.changes_owner:

@@ -57,7 +57,9 @@ def unzstd(source: Source) -> t.Iterator[bytes]:
             _skip_frame(source)
             continue
         if number != _FRAME or len(magic) < 4:
-            raise damaged(f"there is no valid Zstandard frame before byte {source.read}")
+            raise damaged(
+                f"there is no valid Zstandard frame before byte {source.read}"
+            )
         frame = _frame(source, magic)
         try:
             yield from _content(source, frame, decompressor_of(frame.window))
@@ -97,7 +99,9 @@ def _frame(source: Source, magic: bytes) -> _Frame:
             f"the archive was compressed with the Zstandard dictionary {number}, which is not available; it is not damaged",
             hint="Decompress it with zstd -d -D and the dictionary first",
         )
-    size = _window_size(window[0]) if not single else _content_size(content_size)
+    size = (
+        _window_size(window[0]) if not single else _content_size(content_size)
+    )
     _check_window(size)
     header = magic + descriptor + window + dictionary + content_size
     return _Frame(header, size, bool(checksum))
@@ -122,7 +126,9 @@ def _check_window(size: int) -> None:
     """Check that there is memory for a window. Raises InvalidArchiveError."""
     if size <= tuning.USUAL_WINDOW:
         return
-    needs = f"the archive needs a window of {_mebibytes(size)} to be decompressed"
+    needs = (
+        f"the archive needs a window of {_mebibytes(size)} to be decompressed"
+    )
     if size > tuning.MAX_WINDOW:
         largest = _mebibytes(tuning.MAX_WINDOW)
         raise InvalidArchiveError(
@@ -143,7 +149,9 @@ def _mebibytes(size: int) -> str:
     return f"{-(-size >> 20)} MiB"
 
 
-def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[bytes]:
+def _content(
+    source: Source, frame: _Frame, decompressor: t.Any
+) -> t.Iterator[bytes]:
     """Decompress the blocks of a frame."""
     pending = frame.header
     is_last = False
@@ -154,7 +162,9 @@ def _content(source: Source, frame: _Frame, decompressor: t.Any) -> t.Iterator[b
         kind = fields >> 1 & 3
         size = fields >> 3
         if size > _MAX_BLOCK or kind == _RESERVED_BLOCK:
-            raise damaged(f"a Zstandard block is invalid before byte {source.read}")
+            raise damaged(
+                f"a Zstandard block is invalid before byte {source.read}"
+            )
         # Only that byte is stored, and its number in place of the size.
         if kind == _REPEATED_BYTE:
             size = 1

@@ -21,7 +21,9 @@ class Cause(enum.Enum):
     NO_TLS = "{host} does not speak TLS"
     UNTRUSTED = "the certificate of {host} is not trusted ({reason})"
     TLS_FAILED = "the TLS connection to {host} failed ({reason})"
-    CONNECT_TIMEOUT = "{host} did not accept a connection within {seconds:.3g} seconds"
+    CONNECT_TIMEOUT = (
+        "{host} did not accept a connection within {seconds:.3g} seconds"
+    )
     READ_TIMEOUT = "{host} did not answer within {seconds:.3g} seconds"
     SILENT = "{host} sent nothing for {seconds:.3g} seconds"
     UNRESOLVED = "the name of {host} could not be resolved"
@@ -51,7 +53,9 @@ def connection_error(
 ) -> ConnectionFailedError:
     """Return the error. ``seconds``: the timeout. ``sent``: whether a request may have been sent."""
     # A proxy that wants a login wants it each time.
-    permanent = cause in _PERMANENT or (cause is Cause.PROXY and "407" in reason)
+    permanent = cause in _PERMANENT or (
+        cause is Cause.PROXY and "407" in reason
+    )
     return ConnectionFailedError(
         cause.value.format(host=host, reason=reason, seconds=seconds),
         hint=hint or _HINTS.get(cause, ""),

@@ -21,7 +21,9 @@ import typing as t
 class TimedResponse(http.client.HTTPResponse):
     """Has as long to come as the socket's time-out says when it begins: its head, and what is read of it by its own methods."""
 
-    def __init__(self, sock: socket.socket, *arguments: t.Any, **named: t.Any) -> None:
+    def __init__(
+        self, sock: socket.socket, *arguments: t.Any, **named: t.Any
+    ) -> None:
         super().__init__(sock, *arguments, **named)
         seconds = sock.gettimeout()
         if seconds:
@@ -31,7 +33,9 @@ class TimedResponse(http.client.HTTPResponse):
 
 
 class _Timed(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, ends: float) -> None:
+    def __init__(
+        self, raw: io.RawIOBase, sock: socket.socket, ends: float
+    ) -> None:
         self._raw = raw
         self._sock = sock
         self._ends = ends

@@ -49,7 +49,9 @@ def connection_failed(
         cause,
         host,
         reason=_reason(text),
-        seconds=connect_timeout if cause is Cause.CONNECT_TIMEOUT else read_timeout,
+        seconds=connect_timeout
+        if cause is Cause.CONNECT_TIMEOUT
+        else read_timeout,
         hint=hints.get(cause, ""),
         sent=is_connected and cause is not Cause.CONNECT_TIMEOUT,
     )
@@ -71,7 +73,9 @@ def _cause_of(error: Exception, text: str) -> Cause:
         return Cause.CONNECT_TIMEOUT
     if isinstance(error, exceptions.ReadTimeout) or "timed out" in text:
         return Cause.READ_TIMEOUT
-    if re.search("[Ff]ailed to resolve|Name or service not known|getaddrinfo", text):
+    if re.search(
+        "[Ff]ailed to resolve|Name or service not known|getaddrinfo", text
+    ):
         return Cause.UNRESOLVED
     return Cause.REFUSED if "refused" in text else Cause.FAILED
 
@@ -93,6 +97,8 @@ def _reason(text: str) -> str:
     cause = text.split(" | ")[-1]
     cause = re.sub(r"https?://\S+", "…", cause)
     cause = re.sub(
-        r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*", "", cause
+        r"\s*\(_ssl\.c:\d+\)|\[SSL[^\]]*\]\s*|<[^>]* object at 0x[^>]*>:?\s*",
+        "",
+        cause,
     )
     return quoted(cause).rstrip(".")

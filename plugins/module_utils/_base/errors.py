@@ -29,7 +29,9 @@ class BackupError(Exception):
 
     kind = "error"
 
-    def __init__(self, message: str, *, hint: str = "", operation: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", operation: str = ""
+    ) -> None:
         """``operation`` completes "Failed to …"."""
         self.message = safe(message)
         super().__init__(self.message)
@@ -57,7 +59,9 @@ class BackupError(Exception):
         self.attempts = attempts or self.attempts
         self.elapsed = elapsed or self.elapsed
         if hint:
-            self.hint = f"{self.hint.rstrip('.')}. {hint}" if self.hint else hint
+            self.hint = (
+                f"{self.hint.rstrip('.')}. {hint}" if self.hint else hint
+            )
         return self
 
     def __str__(self) -> str:
@@ -74,7 +78,11 @@ class BackupError(Exception):
             parts.append(
                 f"Gave up after {self.attempts} attempts in {self.elapsed:.1f} seconds."
             )
-        return safe(" ".join(part if part[-1] in ".!?" else part + "." for part in parts))
+        return safe(
+            " ".join(
+                part if part[-1] in ".!?" else part + "." for part in parts
+            )
+        )
 
     def _said(self) -> str:
         return self.message
@@ -83,7 +91,9 @@ class BackupError(Exception):
         facts: dict[str, t.Any] = {"kind": self.kind}
         if self.action:
             facts.update(
-                action=self.action, attempts=self.attempts, elapsed=round(self.elapsed, 3)
+                action=self.action,
+                attempts=self.attempts,
+                elapsed=round(self.elapsed, 3),
             )
         return facts
 
@@ -137,7 +147,12 @@ class ConnectionFailedError(BackupError):
     kind = "connection"
 
     def __init__(
-        self, message: str, *, hint: str = "", permanent: bool = False, sent: bool = True
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        permanent: bool = False,
+        sent: bool = True,
     ) -> None:
         super().__init__(message, hint=hint)
         self.permanent = permanent
@@ -161,7 +176,9 @@ class InvalidResponseError(BackupError):
 
     def to_dict(self) -> dict[str, t.Any]:
         return dict(
-            super().to_dict(), http_status=self.status, request_id=self.request_id
+            super().to_dict(),
+            http_status=self.status,
+            request_id=self.request_id,
         )
 
 
@@ -199,7 +216,5 @@ class RefusedError(BackupError):
 
 
 def describe_refusal(responder: str, code: str, message: str) -> str:
-    said = (
-        f"the {responder} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
-    )
+    said = f"the {responder} answered {quoted(code, MAX_NAME) or 'an error without a code'}"
     return said + (f": {quoted(message).rstrip('. ')}" if message else "")

@@ -26,7 +26,13 @@ except ImportError:
     HTTPError = OSError  # type: ignore[assignment,misc]
     HTTPAdapter = AuthBase = object  # type: ignore[assignment,misc]
 
-__all__ = ["REQUESTS_IMPORT_ERROR", "AuthBase", "HTTPError", "TimedAdapter", "requests"]
+__all__ = [
+    "REQUESTS_IMPORT_ERROR",
+    "AuthBase",
+    "HTTPError",
+    "TimedAdapter",
+    "requests",
+]
 
 
 class TimedAdapter(HTTPAdapter):
@@ -47,7 +53,9 @@ def _have_timed(manager: t.Any) -> t.Any:
         connection = pool.ConnectionCls
         if connection.response_class is not TimedResponse:
             connection = type(
-                connection.__name__, (connection,), {"response_class": TimedResponse}
+                connection.__name__,
+                (connection,),
+                {"response_class": TimedResponse},
             )
             pool = type(pool.__name__, (pool,), {"ConnectionCls": connection})
         pools[scheme] = pool

@@ -27,7 +27,9 @@ class RetryPolicy(t.NamedTuple):
     base: float = 0.5
     cap: float = 20.0
 
-    def pause(self, repetition: int, server_given: t.Optional[float] = None) -> float:
+    def pause(
+        self, repetition: int, server_given: t.Optional[float] = None
+    ) -> float:
         """Seconds to wait before the repetition of that number, counted from 0."""
         return (server_given or 0.0) + random.uniform(
             0.0, min(self.cap, self.base * 2.0 ** min(repetition, 30))

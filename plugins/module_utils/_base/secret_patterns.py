@@ -41,7 +41,9 @@ def _masked_once(text: str) -> str:
 
 def is_secret_name(name: str) -> bool:
     """Whether a field of that name holds a secret."""
-    return bool(re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name))
+    return bool(
+        re.fullmatch(rf"(?i)(?:x[-_])?(?:oss|acs)?[-_]?{_NAME}|{_NAMED}", name)
+    )
 
 
 # A secret that is known
@@ -53,7 +55,9 @@ def pattern_of(forms: tuple[str, ...]) -> re.Pattern[str]:
     alone, *encoded = ("".join(map(_any_form, form)) for form in forms)
     plus = _any_form("+")
     return re.compile(
-        "|".join([alone, *(form.replace(plus, f"(?:{plus}|-)") for form in encoded)])
+        "|".join(
+            [alone, *(form.replace(plus, f"(?:{plus}|-)") for form in encoded)]
+        )
     )
 
 
@@ -77,7 +81,9 @@ def _any_form(letter: str) -> str:
     if letter.isascii() and letter.isalnum():
         return letter
     number = ord(letter)
-    url = quote(letter, safe="", errors="surrogateescape").replace("%", "%(?:25)*")
+    url = quote(letter, safe="", errors="surrogateescape").replace(
+        "%", "%(?:25)*"
+    )
     url = url if url.startswith("%") else f"%(?:25)*{number:02x}"
     forms = [
         rf"\\?{re.escape(letter)}",
@@ -125,7 +131,9 @@ def _without_query(token: re.Match[str]) -> str:
     for question in re.finditer(_QUESTION, text):
         query = text[question.end() :]
         mark = query.rstrip(".,:;!)]}")
-        if mark and (re.search(_IS_QUERY, query) or "//" in text[: question.start()]):
+        if mark and (
+            re.search(_IS_QUERY, query) or "//" in text[: question.start()]
+        ):
             return text[: question.end()] + MASK + query[len(mark) :]
     return text
 
@@ -175,7 +183,11 @@ _PATTERNS = (
         r"""(?i)(//|%(?:25)*2f%(?:25)*2f|\\/\\/)[^/\s"'<>?#@]+(@|%(?:25)*40)""",
         rf"\1{MASK}\2",
     ),
-    (LOGIN, r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""", f"{MASK}@"),
+    (
+        LOGIN,
+        r"""(?<![\w/])[\w.%~+-]+:(?!\*+@)[^\s"'<>/@:]+@(?=[\w\[])""",
+        f"{MASK}@",
+    ),
     # Keys and tokens of Alibaba Cloud
     (
         KEYS,

@@ -74,7 +74,9 @@ def quoted(text: object, limit: int = MAX_TEXT) -> str:
 
 def printable(text: str, limit: t.Optional[int] = None) -> str:
     """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
-    if not text.isprintable() or (not text.isascii() and re.search(_INVISIBLE, text)):
+    if not text.isprintable() or (
+        not text.isascii() and re.search(_INVISIBLE, text)
+    ):
         letters = (
             letter
             if letter.isprintable() and not re.match(_INVISIBLE, letter)
@@ -106,11 +108,15 @@ def safe(value: T) -> T:
     elif isinstance(value, dict):
         result = {}
         # One look at all of its texts is far faster than one at each, and nearly always enough.
-        all_plain = _is_plain("|".join([x for x in value.values() if isinstance(x, str)]))
+        all_plain = _is_plain(
+            "|".join([x for x in value.values() if isinstance(x, str)])
+        )
         for name, inner in value.items():
             shown, is_secret = _shown_name(name)
             inner = _masked(inner) if is_secret else inner
-            result[shown] = inner if all_plain and isinstance(inner, str) else safe(inner)
+            result[shown] = (
+                inner if all_plain and isinstance(inner, str) else safe(inner)
+            )
     elif isinstance(value, (list, tuple)):
         result = [safe(inner) for inner in value]
     return t.cast(T, result)
@@ -140,7 +146,9 @@ def redacted(value: T) -> T:
         result = _redacted_text(value)
     elif isinstance(value, dict):
         result = {
-            redacted(name): _masked(inner) if _is_secret(name) else redacted(inner)
+            redacted(name): _masked(inner)
+            if _is_secret(name)
+            else redacted(inner)
             for name, inner in value.items()
         }
     elif isinstance(value, (list, tuple)):
@@ -173,7 +181,9 @@ def _redacted_text(text: str) -> str:
 
 
 def _may_hold(text: str, secret: str) -> bool:
-    return len(text) >= len(secret) and any(core in text for core in _cores_of(secret))
+    return len(text) >= len(secret) and any(
+        core in text for core in _cores_of(secret)
+    )
 
 
 @functools.lru_cache(512)
@@ -195,11 +205,16 @@ def _forms_of(secret: str) -> tuple[str, ...]:
     encoded = secret.encode("utf-8", "surrogateescape")
     for before in range(3):
         letters = b64encode(bytes(before) + encoded).decode()
-        forms.append(letters[(0, 2, 3)[before] : (before + len(encoded)) * 8 // 6])
+        forms.append(
+            letters[(0, 2, 3)[before] : (before + len(encoded)) * 8 // 6]
+        )
     return tuple(forms)
 
 
 @functools.lru_cache(_MAX_HIDDEN)
 def _cores_of(secret: str) -> list[str]:
     """What is the same in all encodings of a form: its longest run of letters and digits. Found much faster than a pattern."""
-    return [max(re.findall("[A-Za-z0-9]*", form), key=len) for form in _forms_of(secret)]
+    return [
+        max(re.findall("[A-Za-z0-9]*", form), key=len)
+        for form in _forms_of(secret)
+    ]

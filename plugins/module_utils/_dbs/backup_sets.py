@@ -33,7 +33,12 @@ BackupSet = dict[str, t.Any]
 METHODS = ("Physical", "Logical", "Snapshot")
 MODES = ("Automated", "Manual")
 
-_STATUSES = {"success": "success", "ok": "success", "failed": "failed", "error": "failed"}
+_STATUSES = {
+    "success": "success",
+    "ok": "success",
+    "failed": "failed",
+    "error": "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,14 @@ class BackupSetQuery:
             and self.status in (None, backup["backup_status"])
             and self.mode in (None, backup["backup_mode"])
             and self.method in (None, backup["backup_method"])
-            and (self.start_time is None or start is None or start >= self.start_time)
-            and (self.end_time is None or start is None or start <= self.end_time)
+            and (
+                self.start_time is None
+                or start is None
+                or start >= self.start_time
+            )
+            and (
+                self.end_time is None or start is None or start <= self.end_time
+            )
         )
 
 
@@ -112,15 +123,26 @@ def _polardb_parameters(
     }
 
 
-def _polardb_counts(response: t.Mapping[str, t.Any]) -> tuple[t.Any, t.Any, t.Any]:
+def _polardb_counts(
+    response: t.Mapping[str, t.Any],
+) -> tuple[t.Any, t.Any, t.Any]:
     data = response.get("Data")
     data = data if isinstance(data, dict) else {}
-    return data.get("TotalElements"), data.get("PageSize"), data.get("TotalPages")
+    return (
+        data.get("TotalElements"),
+        data.get("PageSize"),
+        data.get("TotalPages"),
+    )
 
 
 _SOURCES = {
     "rds": _Source(
-        RDS, "DescribeBackups", 100, _rds_parameters, ("Items", "Backup"), _rds_counts
+        RDS,
+        "DescribeBackups",
+        100,
+        _rds_parameters,
+        ("Items", "Backup"),
+        _rds_counts,
     ),
     "polardb": _Source(
         DBS,
@@ -161,10 +183,10 @@ def list_backup_sets(
         if value is not None
     }
 
-    operation = (
-        f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    operation = f"list the backup sets of instance {instance_name!r} in region {query.region!r}"
+    expected = Expected(
+        "list of backup sets", lists.path, lists.action, operation
     )
-    expected = Expected("list of backup sets", lists.path, lists.action, operation)
 
     def fetch(number: int) -> Page:
         paged = {
@@ -191,7 +213,9 @@ def list_backup_sets(
         identify=lambda backup: backup["backup_set_id"],
     )
     known = listing.all()
-    tell_gap(listing, f"backup sets of instance {instance_name!r}", len(known), warn)
+    tell_gap(
+        listing, f"backup sets of instance {instance_name!r}", len(known), warn
+    )
     found = [backup for backup in known if query.matches(backup)]
     return sorted(
         found,
@@ -212,7 +236,9 @@ def newest_of(backups: t.Sequence[BackupSet]) -> t.Optional[BackupSet]:
     began = newest["backup_start_time"] if newest else None
     for backup in backups[1:]:
         ended = backup["backup_end_time"]
-        if not backup["backup_start_time"] and not (began and ended and ended <= began):
+        if not backup["backup_start_time"] and not (
+            began and ended and ended <= began
+        ):
             raise IncompleteListError(
                 "the service returned no start time of backup set "
                 f"{backup['backup_set_id']!r} of instance {backup['instance_name']!r}, "
@@ -248,7 +274,8 @@ def recoverable_window(
             operation=expected.operation,
         )
         given = [
-            response.get(name, ...) for name in ("RecoveryBeginTime", "RecoveryEndTime")
+            response.get(name, ...)
+            for name in ("RecoveryBeginTime", "RecoveryEndTime")
         ]
         earliest, latest = map(_instant, given)
         is_nothing = all(value in (None, "") for value in given)
@@ -256,7 +283,11 @@ def recoverable_window(
             raise expected.broken(response)
         return {"earliest": earliest, "latest": latest, "told_by": "service"}
     backups = list_backup_sets(
-        client, source, instance_name, BackupSetQuery(region, status="success"), warn
+        client,
+        source,
+        instance_name,
+        BackupSetQuery(region, status="success"),
+        warn,
     )
     usable = list(filter(is_usable, backups))
     times = sorted(
@@ -289,7 +320,9 @@ def is_usable(backup: BackupSet) -> bool:
     )
 
 
-def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> BackupSet:
+def _normalised(
+    raw: t.Mapping[str, t.Any], instance_name: str, region: str
+) -> BackupSet:
     """In the shape that both services share. Links that they issue are left out, or masked: they are as good as passwords."""
     shown = safe(raw)
     backup: BackupSet = {
@@ -299,7 +332,10 @@ def _normalised(raw: t.Mapping[str, t.Any], instance_name: str, region: str) -> 
     }
     backup.pop("db_instance_id", None)
     status = str(shown.get("BackupStatus") or "").lower()
-    size, consistent = integer(raw.get("BackupSize")), integer(raw.get("ConsistentTime"))
+    size, consistent = (
+        integer(raw.get("BackupSize")),
+        integer(raw.get("ConsistentTime")),
+    )
     for name in (
         "BackupId",
         "BackupMode",
@@ -336,7 +372,9 @@ def _instant(text: object) -> t.Optional[str]:
         return None
 
 
-def _utc(epoch_ms: t.Optional[int], form: str, round_up: int = 0) -> t.Optional[str]:
+def _utc(
+    epoch_ms: t.Optional[int], form: str, round_up: int = 0
+) -> t.Optional[str]:
     if epoch_ms is None:
         return None
     epoch_ms = -(-epoch_ms // round_up) * round_up if round_up else epoch_ms

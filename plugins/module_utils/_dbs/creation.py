@@ -46,7 +46,9 @@ class SlotTakenError(BackupError):
 
     kind = "slot_taken"
 
-    def __init__(self, message: str, task: t.Optional[Task], *, hint: str) -> None:
+    def __init__(
+        self, message: str, task: t.Optional[Task], *, hint: str
+    ) -> None:
         super().__init__(message, hint=hint)
         self.task = task
 
@@ -57,7 +59,9 @@ class SlotTakenError(BackupError):
 def in_the_slot(tasks: t.Iterable[Task]) -> t.Optional[Task]:
     """The first that keeps others of its instance from being created, and can be followed."""
     holders = (
-        task for task in tasks if is_live(task) or task["download_status"] == "failed"
+        task
+        for task in tasks
+        if is_live(task) or task["download_status"] == "failed"
     )
     return next((task for task in holders if task["task_id"]), None)
 
@@ -106,7 +110,9 @@ class DownloadTasks:
         """
         listed = self._list(request.query)
         # Where the service lists the format by its own name, another word is another format.
-        is_named = any(has_format(task["format"], request.format) for task in listed)
+        is_named = any(
+            has_format(task["format"], request.format) for task in listed
+        )
         found = []
         for task in listed:
             same = request.compare(task)
@@ -116,7 +122,11 @@ class DownloadTasks:
                 found.append(
                     Match(
                         task,
-                        tuple(name for name, is_same in same.items() if is_same is None),
+                        tuple(
+                            name
+                            for name, is_same in same.items()
+                            if is_same is None
+                        ),
                     )
                 )
         rank = {"failed": 1, "expired": 2}
@@ -134,14 +144,20 @@ class DownloadTasks:
         gaps: list[str] = []
         operation = {self._instance_name: query}
         (response,) = ask_instances(
-            self._client, operation, tolerate=lambda error: True, warn=gaps.append
+            self._client,
+            operation,
+            tolerate=lambda error: True,
+            warn=gaps.append,
         ).values()
         self.gap = " ".join(gaps)
         if isinstance(response, BackupError):
             raise response
         return sorted(
             filter(query.matches, response),
-            key=lambda task: (-(task["gmt_create"] or 0), task["task_id"] or ""),
+            key=lambda task: (
+                -(task["gmt_create"] or 0),
+                task["task_id"] or "",
+            ),
         )
 
     def create(
@@ -161,7 +177,10 @@ class DownloadTasks:
                 at_most_once=True,
             )
         except BackupError as error:
-            if isinstance(error, ServiceError) and error.code in (JOB_EXISTS, SLOT_TAKEN):
+            if isinstance(error, ServiceError) and error.code in (
+                JOB_EXISTS,
+                SLOT_TAKEN,
+            ):
                 self.unconfirmed = ""
                 return self._that_exists(request, error), False
             if not is_ambiguous(error):
@@ -176,7 +195,9 @@ class DownloadTasks:
         lost.operation, lost.action = operation, "CreateDownload"
         return self._found_out(request, known, lost), True
 
-    def _that_exists(self, request: DownloadRequest, refusal: ServiceError) -> Task:
+    def _that_exists(
+        self, request: DownloadRequest, refusal: ServiceError
+    ) -> Task:
         """The task that another has created meanwhile; raises SlotTakenError if it is not what was requested."""
         # Then it says itself that it is the same.
         is_same_job = refusal.code == JOB_EXISTS
@@ -184,8 +205,14 @@ class DownloadTasks:
         def in_the_way() -> t.Optional[tuple[Task, bool]]:
             """A task, and whether it is what was requested."""
             for task, uncertain in self.meeting(request):
-                is_usable = is_live(task) or task["download_status"] == "finished"
-                if task["task_id"] and is_usable and (is_same_job or not uncertain):
+                is_usable = (
+                    is_live(task) or task["download_status"] == "finished"
+                )
+                if (
+                    task["task_id"]
+                    and is_usable
+                    and (is_same_job or not uncertain)
+                ):
                     return task, True
             blocking = in_the_slot(self.all())
             return (blocking, False) if blocking else None
@@ -209,7 +236,10 @@ class DownloadTasks:
         )
 
     def _found_out(
-        self, request: DownloadRequest, known: t.Sequence[Match], error: BackupError
+        self,
+        request: DownloadRequest,
+        known: t.Sequence[Match],
+        error: BackupError,
     ) -> Task:
         """The task that was created although the answer was lost. Raises AmbiguousResultError if none shows up."""
         before = {match.task["task_id"] for match in known}
@@ -257,12 +287,19 @@ class DownloadTasks:
             "RegionCode": self._region,
             "InstanceName": self._instance_name,
             "TaskId": task["task_id"],
-            **({"ClusterName": self._cluster_name} if self._cluster_name else {}),
+            **(
+                {"ClusterName": self._cluster_name}
+                if self._cluster_name
+                else {}
+            ),
         }
         operation = f"retry download task {task['task_id']!r} of instance {self._instance_name!r} in region {self._region!r}"
         self.unconfirmed = operation
         self._client.call(
-            "RetryDownloadTask", parameters, operation=operation, at_most_once=True
+            "RetryDownloadTask",
+            parameters,
+            operation=operation,
+            at_most_once=True,
         )
         self.unconfirmed = ""
 
@@ -277,7 +314,8 @@ class DownloadTasks:
                 )
             )
             return next(
-                (one for one in found if one["download_status"] != "failed"), None
+                (one for one in found if one["download_status"] != "failed"),
+                None,
             )
 
         try:
@@ -297,7 +335,9 @@ class DownloadTasks:
             ) from error
         return self._look(restarted) or task
 
-    def _unknown(self, error: BackupError, seen: str, then: str) -> AmbiguousResultError:
+    def _unknown(
+        self, error: BackupError, seen: str, then: str
+    ) -> AmbiguousResultError:
         if self._look_error:
             seen = f"the tasks could not be listed ({str(self._look_error).rstrip('.')})"
         unknown = AmbiguousResultError(
@@ -305,6 +345,9 @@ class DownloadTasks:
             hint=f"Run it again: {then}. Nothing was sent twice",
         )
         unknown.in_context(
-            error.operation, action=error.action, attempts=1, elapsed=error.elapsed
+            error.operation,
+            action=error.action,
+            attempts=1,
+            elapsed=error.elapsed,
         )
         return unknown

@@ -37,7 +37,9 @@ class DownloadRequest:
 
     def __post_init__(self) -> None:
         if bool(self.backup_set_id) == (self.point_in_time is not None):
-            raise ValueError("a download has either a backup set or a point in time")
+            raise ValueError(
+                "a download has either a backup set or a point in time"
+            )
 
     def parameters(self) -> dict[str, str]:
         parameters = {
@@ -53,7 +55,9 @@ class DownloadRequest:
             **self.more,
         }
         return {
-            name: str(value) for name, value in parameters.items() if value is not None
+            name: str(value)
+            for name, value in parameters.items()
+            if value is not None
         }
 
     @property
@@ -106,7 +110,9 @@ class DownloadRequest:
     def _has_moment(self, listed: t.Optional[int]) -> t.Optional[bool]:
         """To the second; a whole minute may be that of the point in time."""
         wanted = t.cast(int, self.point_in_time) // 1000
-        if not listed or (listed // 1000 != wanted and listed == wanted // 60 * 60_000):
+        if not listed or (
+            listed // 1000 != wanted and listed == wanted // 60 * 60_000
+        ):
             return None
         return listed // 1000 == wanted
 

@@ -71,9 +71,20 @@ class DownloadTaskQuery(t.NamedTuple):
                 not self.target_types
                 or str(task["target_type"]).casefold() in self.target_types
             )
-            and (not self.formats or str(task["format"]).casefold() in self.formats)
-            and (self.start_time is None or created is None or created >= self.start_time)
-            and (self.end_time is None or created is None or created <= self.end_time)
+            and (
+                not self.formats
+                or str(task["format"]).casefold() in self.formats
+            )
+            and (
+                self.start_time is None
+                or created is None
+                or created >= self.start_time
+            )
+            and (
+                self.end_time is None
+                or created is None
+                or created <= self.end_time
+            )
         )
 
     @property
@@ -93,12 +104,16 @@ class DownloadTaskQuery(t.NamedTuple):
             "ClusterName": self.cluster_name,
             "DatasourceId": self.datasource_id,
             "TaskType": self.task_type,
-            "StartTime": None if self.start_time is None else self.start_time - 1,
+            "StartTime": None
+            if self.start_time is None
+            else self.start_time - 1,
             "EndTime": None if self.end_time is None else self.end_time + 1,
             "OrderColumn": self.order_column,
         }
         return {
-            name: str(value) for name, value in parameters.items() if value is not None
+            name: str(value)
+            for name, value in parameters.items()
+            if value is not None
         }
 
 
@@ -112,7 +127,9 @@ def list_download_tasks(
 
     ``warn`` is told where the service gives fewer than it announces.
     """
-    responses = ask_instances(client, dict.fromkeys(instance_names, query), warn=warn)
+    responses = ask_instances(
+        client, dict.fromkeys(instance_names, query), warn=warn
+    )
     tasks = [
         task
         for response in responses.values()
@@ -207,7 +224,9 @@ class _InstanceTasks:
             absent_is_empty=True,
         )
         self._parameters = dict(query.parameters(), InstanceName=instance_name)
-        self._page_size: t.Optional[int] = query.page_size or tuning.DEFAULT_PAGE_SIZE
+        self._page_size: t.Optional[int] = (
+            query.page_size or tuning.DEFAULT_PAGE_SIZE
+        )
 
     def read(self, executor: t.Callable[[], ThreadPoolExecutor]) -> list[Task]:
         """All that the service may have for the query; what it does not filter is still among it.
@@ -227,14 +246,18 @@ class _InstanceTasks:
             ]
         first: t.Optional[Page] = None
         if query.limit or query.task_ids or state:
-            first = self._page(dict(ordered, State=state) if state else ordered, 1)
+            first = self._page(
+                dict(ordered, State=state) if state else ordered, 1
+            )
             tasks = [self._made(raw) for raw in first.items]
             if self._is_enough(tasks) or not first.has_next(len(tasks)):
                 return tasks
             first = None if state else first
         if query.task_ids:
             return self._listed(ordered, first, executor)
-        if query.limit and not (first and first.total and first.total <= query.limit):
+        if query.limit and not (
+            first and first.total and first.total <= query.limit
+        ):
             return self._listed(ordered, first, None)
         return self._listed(dict(ordered, OrderDirect="asc"), None, executor)
 
@@ -278,7 +301,10 @@ class _InstanceTasks:
         if query.task_ids:
             self._found_ids.update(task["task_id"] for task in tasks)
             return query.task_ids <= self._found_ids
-        return query.limit is not None and sum(map(query.matches, tasks)) >= query.limit
+        return (
+            query.limit is not None
+            and sum(map(query.matches, tasks)) >= query.limit
+        )
 
     def _made(self, raw: RawTask) -> Task:
         return self._parse(raw, self._instance_name, self._query.region)
@@ -302,7 +328,9 @@ class _InstanceTasks:
         if self._page_size:
             parameters["PageSize"] = str(self._page_size)
         response = self._client.call(
-            "DescribeDownloadTask", parameters, operation=self._expected.operation
+            "DescribeDownloadTask",
+            parameters,
+            operation=self._expected.operation,
         )
         data = response.get("Data")
         data = data if isinstance(data, dict) else {}

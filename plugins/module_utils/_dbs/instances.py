@@ -23,5 +23,9 @@ _KINDS = {
 
 def kind_of(instance_name: str) -> t.Optional[str]:
     """Return ``rds``, ``polardb`` or ``mongodb``; none where the ID does not tell."""
-    kinds = (kind for prefix, kind in _KINDS.items() if instance_name.startswith(prefix))
+    kinds = (
+        kind
+        for prefix, kind in _KINDS.items()
+        if instance_name.startswith(prefix)
+    )
     return next(kinds, None)

@@ -50,7 +50,11 @@ class Page(t.NamedTuple):
         The statements may contradict each other: a total is believed where it is what was seen, or where it is more.
         """
         if not self.is_full:
-            return bool(self.items) and self.total is not None and seen < self.total
+            return (
+                bool(self.items)
+                and self.total is not None
+                and seen < self.total
+            )
         return seen != self.total or self.number < (self.pages or 0)
 
 
@@ -84,7 +88,9 @@ class Expected(t.NamedTuple):
             if not isinstance(found, dict):
                 break
             is_replaced = found.get(name) is None and any(
-                _holds_rows(key, value) for key, value in found.items() if key != name
+                _holds_rows(key, value)
+                for key, value in found.items()
+                if key != name
             )
             found = found.get(name)
         if (
@@ -98,7 +104,11 @@ class Expected(t.NamedTuple):
         ):
             raise self.broken(response)
         is_unreadable = total is None and stated not in (None, "")
-        if number == 1 and not found and (total or is_unreadable or (pages or 0) > 1):
+        if (
+            number == 1
+            and not found
+            and (total or is_unreadable or (pages or 0) > 1)
+        ):
             raise self.broken(response)
         return Page(number, found, size=size, total=total, pages=pages)
 
@@ -118,9 +128,11 @@ def _holds_rows(name: str, value: object) -> bool:
     if name in _ASIDE:
         values = value.values() if isinstance(value, dict) else [value]
         return any(
-            isinstance(one, list) and any(isinstance(item, dict) for item in one)
+            isinstance(one, list)
+            and any(isinstance(item, dict) for item in one)
             for one in values
         )
     return bool(value) and (
-        isinstance(value, (dict, list)) or (name.endswith("Id") and name != "RequestId")
+        isinstance(value, (dict, list))
+        or (name.endswith("Id") and name != "RequestId")
     )

@@ -39,21 +39,23 @@ class LocationNotFoundError(BackupError):
         cause = self.__cause__
         if not isinstance(cause, ServiceError):
             return super()._said()
-        return (
-            f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
-        )
+        return f"{self.message} ({cause.code}, request ID {cause.request_id or 'not given'})"
 
     def to_dict(self) -> dict[str, t.Any]:
         """With those of the answer that says so, if it is one."""
         known = (
-            self.__cause__.to_dict() if isinstance(self.__cause__, ServiceError) else {}
+            self.__cause__.to_dict()
+            if isinstance(self.__cause__, ServiceError)
+            else {}
         )
         return {**known, **super().to_dict()}
 
     @classmethod
     def missing(cls, task_id: str) -> LocationNotFoundError:
         hint = "Check its ID, the instance and the region"
-        return cls(f"task {task_id!r} does not exist", is_missing=True, hint=hint)
+        return cls(
+            f"task {task_id!r} does not exist", is_missing=True, hint=hint
+        )
 
 
 #: The codes of errors for a task that does not exist; the second one comes with HTTP 404.
@@ -88,11 +90,17 @@ def request_link(
         "DescribeDownloadBackupSetStorageInfo",
         f"get the download link of task {task_id!r} in region {region!r}",
     )
-    parameters = {"RegionCode": region, "TaskId": task_id, "Duration": str(duration)}
+    parameters = {
+        "RegionCode": region,
+        "TaskId": task_id,
+        "Duration": str(duration),
+    }
     if cluster_name:
         parameters["ClusterName"] = cluster_name
     try:
-        response = client.call(expected.action, parameters, operation=expected.operation)
+        response = client.call(
+            expected.action, parameters, operation=expected.operation
+        )
     except ServiceError as error:
         if error.code in NO_SUCH_TASK:
             raise LocationNotFoundError.missing(task_id) from error
@@ -124,7 +132,9 @@ def request_link(
             hint="If the task is not finished, wait for it. If it writes to OSS, it has no link: set instance_name",
         )
     # Described as milliseconds, shown as seconds.
-    return Link(urls[0], urls[1], epoch_milliseconds(data.get("ExpirationTime")))
+    return Link(
+        urls[0], urls[1], epoch_milliseconds(data.get("ExpirationTime"))
+    )
 
 
 def find_tasks(
@@ -140,7 +150,9 @@ def find_tasks(
     gaps: list[str] = []
     found = {
         task["task_id"]: task
-        for task in list_download_tasks(client, instance_names, query, gaps.append)
+        for task in list_download_tasks(
+            client, instance_names, query, gaps.append
+        )
     }
     if gaps and len(found) < len(query.task_ids):
         refuse_gap(gaps[0])
@@ -182,7 +194,9 @@ def location(
     }
     if str(found["target_type"]).upper() == "OSS":
         path = str(task.get("target_path") or "")
-        found["oss_path"] = f"oss://{bucket}/{path.lstrip('/')}" if bucket else path
+        found["oss_path"] = (
+            f"oss://{bucket}/{path.lstrip('/')}" if bucket else path
+        )
         return found
     issued = link(task_id)
     first, second = (
@@ -204,10 +218,13 @@ def _url(value: object, force_https: bool) -> t.Optional[str]:
         return None
     text = str(value).strip()
     scheme = t.cast(
-        "re.Match[str]", re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE)
+        "re.Match[str]",
+        re.match(r"(?:([a-z][a-z0-9+.-]*):)?//|", text, re.IGNORECASE),
     )
     name = (scheme[1] or "http").lower()
     rest = text[scheme.end() :]
     # What listens at a loopback address is here for tests, and has no certificate.
-    makes_https = force_https and name == "http" and not is_loopback_url(f"//{rest}")
+    makes_https = (
+        force_https and name == "http" and not is_loopback_url(f"//{rest}")
+    )
     return f"{'https' if makes_https else name}://{rest}"

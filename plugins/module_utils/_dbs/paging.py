@@ -83,7 +83,9 @@ class Paginator(t.Generic[Raw, T]):
                 if pages_without_news == 2 or self._is_enough():
                     break
         while (
-            not pages_without_news and last.has_next(len(seen)) and not self._is_enough()
+            not pages_without_news
+            and last.has_next(len(seen))
+            and not self._is_enough()
         ):
             last = self._fetch(last.number + 1)
             pages_without_news = 0 if self._take(last, seen) else 1

@@ -34,7 +34,9 @@ _REFUSES_TIMES = r"DBS\.ParamIsInValid|(start|end).?time"
 class Poller:
     """Asks for the tasks of instances again and again. What it learns of the service is kept in ``known``."""
 
-    def __init__(self, client: Client, target: WaitTarget, known: WaitState) -> None:
+    def __init__(
+        self, client: Client, target: WaitTarget, known: WaitState
+    ) -> None:
         self._client = client
         self._target = target
         self._known = known
@@ -55,11 +57,15 @@ class Poller:
         }
         responses = self._ask(queries)
         refused = {
-            instance for instance in bounded if self._refuses_times(responses[instance])
+            instance
+            for instance in bounded
+            if self._refuses_times(responses[instance])
         }
         if refused:
             unbounded = {
-                instance: queries[instance]._replace(start_time=None, end_time=None)
+                instance: queries[instance]._replace(
+                    start_time=None, end_time=None
+                )
                 for instance in refused
             }
             responses.update(self._ask(unbounded))
@@ -109,7 +115,9 @@ class Poller:
     def _first_query(self) -> DownloadTaskQuery:
         target = self._target
         only = (
-            next(iter(target.backup_set_ids)) if len(target.backup_set_ids) == 1 else None
+            next(iter(target.backup_set_ids))
+            if len(target.backup_set_ids) == 1
+            else None
         )
         return DownloadTaskQuery(
             target.region,
@@ -144,7 +152,9 @@ class Poller:
         """Whether the other instances are still asked; ``ask`` decides what becomes of the error."""
         return is_outage(error) or self._refuses_times(error)
 
-    def _may_pass(self, instance: str, error: BackupError, others_answer: bool) -> bool:
+    def _may_pass(
+        self, instance: str, error: BackupError, others_answer: bool
+    ) -> bool:
         known = self._known
         if instance in known.newest:
             return is_outage(error)
@@ -152,7 +162,9 @@ class Poller:
             error
         ) is not RetryAction.NONE
 
-    def _refuses_times(self, response: t.Union[list[Task], BackupError]) -> bool:
+    def _refuses_times(
+        self, response: t.Union[list[Task], BackupError]
+    ) -> bool:
         """Whether a request with StartTime and EndTime may have failed because of them."""
         if (
             not isinstance(response, ServiceError)

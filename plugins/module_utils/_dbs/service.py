@@ -36,7 +36,9 @@ DBS = Service(
     version="2021-01-01",
     ram_prefix="dbs",
     hosts={
-        "public": dict.fromkeys(_SERVED_BY_HANGZHOU, "dbs-api.cn-hangzhou.aliyuncs.com"),
+        "public": dict.fromkeys(
+            _SERVED_BY_HANGZHOU, "dbs-api.cn-hangzhou.aliyuncs.com"
+        ),
         "vpc": {},
     },
     host_rule={
@@ -62,11 +64,14 @@ DBS = Service(
         + "BakSetError": "Check backup_set_id: it must be a successful backup set of the instance",
         _TASK
         + "OssForbid": "Allow DBS to write to the bucket: grant it the role AliyunDBSDefaultRole, and check target_bucket",
-        _TASK + "OssStorageTypeInvalid": "Use a bucket of the storage class Standard",
-        _TASK + "UserNotSupport": "Advanced download is not available for this account",
+        _TASK
+        + "OssStorageTypeInvalid": "Use a bucket of the storage class Standard",
+        _TASK
+        + "UserNotSupport": "Advanced download is not available for this account",
         _TASK
         + "InstanceVersionNotSupport": "Advanced download is not available for this version of the database",
-        _TASK + "RegionNotSupport": "Advanced download is not available in this region",
+        _TASK
+        + "RegionNotSupport": "Advanced download is not available in this region",
     },
 )
 

@@ -26,7 +26,10 @@ _REASONS = re.compile(r"DBS\.DownloadTask\.\w*NotSupport$")
 
 
 def download_support(
-    client: Client, region: str, instance_name: str, cluster_name: t.Optional[str]
+    client: Client,
+    region: str,
+    instance_name: str,
+    cluster_name: t.Optional[str],
 ) -> dict[str, t.Any]:
     """``instance_name``, ``supported``, and ``reason``: the code and message of the service, if it gives any.
 
@@ -48,11 +51,16 @@ def download_support(
         f"check whether instance {instance_name!r} in region {region!r} supports advanced download",
     )
     try:
-        response = client.call(expected.action, parameters, operation=expected.operation)
+        response = client.call(
+            expected.action, parameters, operation=expected.operation
+        )
     except ServiceError as error:
         if not _REASONS.match(error.code):
             raise
-        return {**found, "reason": {"code": error.code, "message": error.message}}
+        return {
+            **found,
+            "reason": {"code": error.code, "message": error.message},
+        }
     word = str(response.get("Data")).strip().lower()
     if word not in ("true", "false"):
         raise expected.broken(response)

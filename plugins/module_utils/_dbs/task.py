@@ -23,10 +23,21 @@ _LISTED_FORMATS = ("CSV", "SQL", "Parquet")
 _UNLIKE_ANY = ("qp.xb", "Bson")
 
 #: In the order of a task's life.
-STATES = ("initializing", "queueing", "running", "finished", "failed", "expired")
+STATES = (
+    "initializing",
+    "queueing",
+    "running",
+    "finished",
+    "failed",
+    "expired",
+)
 
 #: Spellings that the service and its documentation also use.
-_SPELLINGS = {"queuing": "queueing", "queued": "queueing", "initialising": "initializing"}
+_SPELLINGS = {
+    "queuing": "queueing",
+    "queued": "queueing",
+    "initialising": "initializing",
+}
 
 #: States whose spelling is beyond doubt, so that the service may be asked to filter by them.
 UNDISPUTED_STATES = frozenset({"running", "finished", "failed", "expired"})
@@ -60,9 +71,16 @@ def has_format(listed: t.Optional[str], format: str) -> t.Optional[bool]:
         return None
     if found == asked:
         return True
-    if found not in map(_letters, FORMATS) or (found, asked) == ("csv", "csvwithheader"):
+    if found not in map(_letters, FORMATS) or (found, asked) == (
+        "csv",
+        "csvwithheader",
+    ):
         return None
-    return None if format in _UNLIKE_ANY and is_documented_format(listed) else False
+    return (
+        None
+        if format in _UNLIKE_ANY and is_documented_format(listed)
+        else False
+    )
 
 
 def is_documented_format(listed: t.Optional[str]) -> bool:
@@ -89,8 +107,14 @@ def progress(text: object) -> dict[str, t.Any]:
     """Of ``done/total``, which counts tables. ``0/0`` is a task that prepares: its percentage is not known."""
     counts = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", str(text or ""))
     done, total = (int(counts[1]), int(counts[2])) if counts else (None, None)
-    percent = round(100.0 * done / total, 1) if done is not None and total else None
-    return {"progress_done": done, "progress_total": total, "progress_percent": percent}
+    percent = (
+        round(100.0 * done / total, 1) if done is not None and total else None
+    )
+    return {
+        "progress_done": done,
+        "progress_total": total,
+        "progress_percent": percent,
+    }
 
 
 def normalised(
@@ -98,7 +122,9 @@ def normalised(
 ) -> dict[str, t.Any]:
     """A task as the collection returns it. ``raw`` is an element of ``Data.Content.List``; signed links in it are masked."""
     shown = safe(raw)
-    task: dict[str, t.Any] = {snake_case(name): value for name, value in shown.items()}
+    task: dict[str, t.Any] = {
+        snake_case(name): value for name, value in shown.items()
+    }
     for name in _INTEGERS:
         task[snake_case(name)] = integer(raw.get(name))
     for name in _TIMES:

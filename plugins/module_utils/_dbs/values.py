@@ -57,4 +57,6 @@ def epoch_milliseconds(value: object) -> t.Optional[int]:
 @functools.lru_cache(maxsize=512)
 def snake_case(name: str) -> str:
     """``TaskId`` to ``task_id``, ``ExportOSSPath`` to ``export_oss_path``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    return re.sub(
+        r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name
+    ).lower()

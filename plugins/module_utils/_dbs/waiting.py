@@ -147,7 +147,9 @@ class Waiter:
         known = self.known
         missing = set(self.missing())
         try:
-            responses = self._poller.ask(list(self._tasks(Verdict.RETRY)), bool(missing))
+            responses = self._poller.ask(
+                list(self._tasks(Verdict.RETRY)), bool(missing)
+            )
         finally:
             known.elapsed = self._clock() - self._began
         known.polls += 1
@@ -165,12 +167,20 @@ class Waiter:
             known.unseen_since = known.elapsed
         self._settle()
 
-    def _update(self, instance: str, tasks: t.Sequence[Task], missing: set[str]) -> None:
+    def _update(
+        self, instance: str, tasks: t.Sequence[Task], missing: set[str]
+    ) -> None:
         """Take the news of tasks that are waited for. ``missing``: what no instance has shown; what is taken leaves it."""
         target, known = self.target, self.known
         is_first = instance not in known.newest
-        created = [task["gmt_create"] for task in tasks if task["gmt_create"] is not None]
-        known.newest[instance] = max([*created, known.newest.get(instance) or 0]) or None
+        created = [
+            task["gmt_create"]
+            for task in tasks
+            if task["gmt_create"] is not None
+        ]
+        known.newest[instance] = (
+            max([*created, known.newest.get(instance) or 0]) or None
+        )
         unseen = set() if target.task_ids else set(missing)
         for task in sorted(tasks, key=lambda task: -(task["gmt_create"] or 0)):
             task_id = task["task_id"]
@@ -182,7 +192,9 @@ class Waiter:
             if target.task_ids:
                 wanted = task_id in target.task_ids
             elif target.backup_set_ids:
-                wanted = task_id in known.tasks or self._is_of_missing_set(task, unseen)
+                wanted = task_id in known.tasks or self._is_of_missing_set(
+                    task, unseen
+                )
                 unseen.discard(task["backup_set_id"])
             else:
                 wanted = task_id in known.tasks or (is_first and is_live(task))
@@ -192,7 +204,9 @@ class Waiter:
                 self._take(task)
                 missing.discard(task["backup_set_id"])
 
-    def _is_of_missing_set(self, task: Task, missing: t.Collection[str]) -> bool:
+    def _is_of_missing_set(
+        self, task: Task, missing: t.Collection[str]
+    ) -> bool:
         """Whether it is the task of a missing backup set; one that has expired is put aside for a while."""
         if task["backup_set_id"] not in missing:
             return False
@@ -215,7 +229,10 @@ class Waiter:
                 task_id, [known.elapsed, task["progress_done"]]
             )
             if task["progress_done"] < first[1]:  # it was begun again
-                known.first_progress[task_id] = [known.elapsed, task["progress_done"]]
+                known.first_progress[task_id] = [
+                    known.elapsed,
+                    task["progress_done"],
+                ]
 
     def _settle(self) -> None:
         """Give up hope for what has not shown up in time: a newer task of a backup set, the effect of a restart."""
@@ -246,7 +263,9 @@ class Waiter:
             for task in self.to_retry():
                 self._restart_one(task, self._restart)
 
-    def _restart_one(self, task: Task, restart: t.Callable[[Task], None]) -> None:
+    def _restart_one(
+        self, task: Task, restart: t.Callable[[Task], None]
+    ) -> None:
         known, task_id = self.known, task["task_id"]
         before = known.retried.get(task_id, 0)
         # Counted, and saved, before it is sent: whatever happens then, it may have had an effect.
@@ -268,7 +287,9 @@ class Waiter:
         known.first_progress.pop(task_id, None)
         if error:
             known.retry_errors[task_id] = str(error)
-            is_running = isinstance(error, ServiceError) and error.code == NOT_FAILED
+            is_running = (
+                isinstance(error, ServiceError) and error.code == NOT_FAILED
+            )
             if not is_running and not is_ambiguous(error):
                 self._forget_restart(task_id, before)
                 self._save()
@@ -296,21 +317,28 @@ class Waiter:
         failed = any(self._tasks(Verdict.FAILURE))
         missing = self.missing()
         is_gone = known.elapsed - known.unseen_since >= policy.appear_timeout
-        failed = failed or (bool(missing) and is_gone and not policy.ignore_missing)
-        pending = any(self._tasks(Verdict.RETRY)) or (bool(missing) and not is_gone)
+        failed = failed or (
+            bool(missing) and is_gone and not policy.ignore_missing
+        )
+        pending = any(self._tasks(Verdict.RETRY)) or (
+            bool(missing) and not is_gone
+        )
         if not pending and not known.outage_since:
             if not (self.target.wanted or known.tasks or policy.ignore_nothing):
                 return WaitOutcome.NOTHING
             return WaitOutcome.FAILED if failed else WaitOutcome.DONE
         if failed and policy.fail_fast:
             return WaitOutcome.FAILED
-        return WaitOutcome.TIMED_OUT if known.elapsed >= policy.timeout else None
+        return (
+            WaitOutcome.TIMED_OUT if known.elapsed >= policy.timeout else None
+        )
 
     def _next_pause(self) -> float:
         """Short when progress says that the end is near, long while a task prepares, never past the time-out."""
         policy, known = self._policy, self.known
         estimates = [
-            self.progress(task)["seconds_left"] for task in self._tasks(Verdict.RETRY)
+            self.progress(task)["seconds_left"]
+            for task in self._tasks(Verdict.RETRY)
         ]
         pause = min(
             (left / 2 for left in estimates if left is not None),
@@ -319,16 +347,21 @@ class Waiter:
         if self.missing() or known.outage_since or known.restarted:
             pause = policy.interval
         pause = min(max(pause, policy.interval), policy.interval_max)
-        return max(0.0, min(pause, policy.timeout - (self._clock() - self._began)))
+        return max(
+            0.0, min(pause, policy.timeout - (self._clock() - self._began))
+        )
 
 
 def _newest_first(tasks: t.Iterable[Task]) -> list[Task]:
-    return sorted(tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"]))
+    return sorted(
+        tasks, key=lambda task: (-(task["gmt_create"] or 0), task["task_id"])
+    )
 
 
 def _newer(one: Task, other: t.Optional[Task]) -> Task:
     return (
         one
-        if other is None or (one["gmt_create"] or 0) > (other["gmt_create"] or 0)
+        if other is None
+        or (one["gmt_create"] or 0) > (other["gmt_create"] or 0)
         else other
     )

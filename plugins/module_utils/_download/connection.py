@@ -31,7 +31,12 @@ from . import tuning
 from .body import Body
 from .errors import ObjectChangedError
 from .failure import connection_failure
-from .http_connection import basic_authorization, new_connection, proxy_login, proxy_of
+from .http_connection import (
+    basic_authorization,
+    new_connection,
+    proxy_login,
+    proxy_of,
+)
 from .link import Link
 from .object_info import ObjectInfo
 from .response import (
@@ -116,7 +121,9 @@ class Connection:
             raise ObjectChangedError(CHANGED)
         if response.status not in (200, 206):
             raise self._rejected(response)
-        found = self._checked(parse_part, response, link.host, start, stop, info)
+        found = self._checked(
+            parse_part, response, link.host, start, stop, info
+        )
         return link, Body(self, found, start, stop, is_whole=False)
 
     def receive(self, view: memoryview) -> t.Optional[int]:
@@ -164,7 +171,9 @@ class Connection:
     def _set_low_water_mark(self, count: int) -> None:
         """Have the system wake us up only for ``count`` bytes: a wake-up for each packet costs more than the bytes."""
         if count != self._low_water_mark:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+            self._socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVLOWAT, count
+            )
             self._low_water_mark = count
 
     def _detach_body(self) -> None:
@@ -266,7 +275,9 @@ class Connection:
         except _BROKEN as error:
             raise self._failed(error) from None
 
-    def _exchange(self, link: Link, headers: dict[str, str]) -> http.client.HTTPResponse:
+    def _exchange(
+        self, link: Link, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
         connection = self._http or self._connect(link)
         target = link.target
         proxy = proxy_of(link)
@@ -322,7 +333,9 @@ class Connection:
         """The error for a response that has no object. Its body is read up to a limit."""
         text = ""
         with contextlib.suppress(OSError, http.client.HTTPException):
-            text = response.read(tuning.MAX_ERROR_SIZE).decode("utf-8", "replace")
+            text = response.read(tuning.MAX_ERROR_SIZE).decode(
+                "utf-8", "replace"
+            )
         self.close()
         return refusal(response, text)
 
@@ -353,7 +366,9 @@ class Connection:
         )
 
 
-def _headers(link: Link, byte_range: str, info: t.Optional[ObjectInfo]) -> dict[str, str]:
+def _headers(
+    link: Link, byte_range: str, info: t.Optional[ObjectInfo]
+) -> dict[str, str]:
     """The headers of a request. ``info``: the object that the bytes have to be of."""
     headers = {
         "Host": link.authority,

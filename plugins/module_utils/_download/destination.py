@@ -50,12 +50,18 @@ def check_names(destination: str) -> None:
                 raise OSError(errno.ELOOP, "")
             _check_name(status, os.stat(os.path.dirname(path) or "."))
             # Root may write everywhere, except to a file with an attribute such as immutable.
-            if os.geteuid() == 0 and not is_link and not os.access(path, os.W_OK):
+            if (
+                os.geteuid() == 0
+                and not is_link
+                and not os.access(path, os.W_OK)
+            ):
                 raise PermissionError(errno.EPERM, "")
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise DestinationError.of(error, path, write_operation(destination)) from None
+            raise DestinationError.of(
+                error, path, write_operation(destination)
+            ) from None
 
 
 def _check_name(status: os.stat_result, directory: os.stat_result) -> None:

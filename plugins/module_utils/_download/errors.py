@@ -33,7 +33,9 @@ class StorageRejectedError(RefusedError):
         new_links: int = 0,
         hint: str = "",
     ) -> None:
-        super().__init__(code, message, status=status, request_id=request_id, hint=hint)
+        super().__init__(
+            code, message, status=status, request_id=request_id, hint=hint
+        )
         self.new_links = new_links
 
     def with_hint(self, hint: str) -> StorageRejectedError:
@@ -70,10 +72,18 @@ class StorageUnavailableError(InvalidResponseError):
     kind = "storage"
 
     def __init__(
-        self, code: str, message: str, *, status: int, request_id: str, retry_after: float
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int,
+        request_id: str,
+        retry_after: float,
     ) -> None:
         said = describe_refusal("storage", code, message)
-        super().__init__(f"{said} (HTTP {status})", status=status, request_id=request_id)
+        super().__init__(
+            f"{said} (HTTP {status})", status=status, request_id=request_id
+        )
         self.retry_after = retry_after
 
 

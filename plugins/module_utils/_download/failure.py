@@ -35,7 +35,9 @@ def connection_failure(
     had_response: bool,
 ) -> ConnectionFailedError:
     """Explain in one sentence what the system, OpenSSL or ``http.client`` say."""
-    cause = _cause_of(error, was_connected=was_connected, had_response=had_response)
+    cause = _cause_of(
+        error, was_connected=was_connected, had_response=had_response
+    )
     # Errors of http.client have texts that say less than their names.
     reason = getattr(error, "strerror", None) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -47,12 +49,16 @@ def connection_failure(
         cause,
         host,
         reason=reason,
-        seconds=options.connect_timeout if is_connect_timeout else options.read_timeout,
+        seconds=options.connect_timeout
+        if is_connect_timeout
+        else options.read_timeout,
         hint=_HINTS.get(cause, ""),
     )
 
 
-def _cause_of(error: Exception, *, was_connected: bool, had_response: bool) -> Cause:
+def _cause_of(
+    error: Exception, *, was_connected: bool, had_response: bool
+) -> Cause:
     text = str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return Cause.UNTRUSTED

@@ -23,7 +23,9 @@ from .._base.text import hide_login
 from .link import Link
 
 
-def new_connection(link: Link, options: HttpOptions) -> http.client.HTTPConnection:
+def new_connection(
+    link: Link, options: HttpOptions
+) -> http.client.HTTPConnection:
     """A connection that is not opened yet. Raises ConfigurationError."""
     host, port = link.host, link.port
     proxy = proxy_of(link)
@@ -34,10 +36,15 @@ def new_connection(link: Link, options: HttpOptions) -> http.client.HTTPConnecti
     connection: http.client.HTTPConnection
     if link.scheme == "https":
         connection = http.client.HTTPSConnection(
-            host, port, timeout=options.connect_timeout, context=tls_context(options)
+            host,
+            port,
+            timeout=options.connect_timeout,
+            context=tls_context(options),
         )
         if proxy:
-            connection.set_tunnel(link.host, link.port, headers=proxy_login(proxy))
+            connection.set_tunnel(
+                link.host, link.port, headers=proxy_login(proxy)
+            )
     else:
         connection = http.client.HTTPConnection(
             host, port, timeout=options.connect_timeout
@@ -68,7 +75,11 @@ def tls_context(options: HttpOptions) -> ssl.SSLContext:
 
 def proxy_of(link: Link) -> str:
     """The proxy for a link by the environment; empty for none, as for loopback addresses."""
-    if link.host == "localhost" or link.host.startswith("127.") or link.host == "::1":
+    if (
+        link.host == "localhost"
+        or link.host.startswith("127.")
+        or link.host == "::1"
+    ):
         return ""
     proxies = getproxies()
     proxy = proxies.get(link.scheme) or proxies.get("all") or ""

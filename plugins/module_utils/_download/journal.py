@@ -54,7 +54,9 @@ def read_journal(
 ) -> t.Optional[tuple[list[Extent], t.Any]]:
     """The extents of this object in a file of that size, and the journal's fingerprint; None if it is no journal of it."""
     try:
-        with open(os.open(path, os.O_RDONLY | OPEN_FLAGS), encoding="ascii") as file:
+        with open(
+            os.open(path, os.O_RDONLY | OPEN_FLAGS), encoding="ascii"
+        ) as file:
             if not is_trusted(os.fstat(file.fileno()), path):
                 return None
             journal = json.load(file)
@@ -65,7 +67,14 @@ def read_journal(
         extents = [Extent(*map(int, numbers)) for numbers in journal["extents"]]
         extents.sort(key=lambda extent: extent.start)
         fingerprint = journal["closed"]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ):
         # Whatever a file of that name has in it, it must not end the run.
         return None
     # Extents that overlap, or lie beyond the file, are not ours: they may be made to have a wrong file believed.

@@ -29,7 +29,9 @@ class Link:
         try:
             parts = urlsplit(url)
         except ValueError:
-            raise ConfigurationError("url is malformed: it has no valid host.") from None
+            raise ConfigurationError(
+                "url is malformed: it has no valid host."
+            ) from None
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ConfigurationError(
                 "url is malformed: give an address that begins with http:// or https://."

@@ -31,7 +31,9 @@ class Links:
     target may be short-lived. Each change begins a new generation, so that a late failure of an old one is ignored.
     """
 
-    def __init__(self, link: Link, observer: TransferObserver, timeout: float) -> None:
+    def __init__(
+        self, link: Link, observer: TransferObserver, timeout: float
+    ) -> None:
         self._link = self._target = link
         self._observer = observer
         self._timeout = timeout
@@ -62,7 +64,10 @@ class Links:
     def forget_redirection(self, generation: int) -> bool:
         """Give up the target of a redirection. Tells whether another link than that of the generation is in use now."""
         with self._lock:
-            if generation == self._generation and self._target is not self._link:
+            if (
+                generation == self._generation
+                and self._target is not self._link
+            ):
                 self._use(self._link)
             return generation != self._generation
 
@@ -75,7 +80,10 @@ class Links:
             if generation != self._generation:
                 return
             tried = self._used_up.count(rejection.code)
-            if tried >= rejection.new_links or len(self._used_up) >= tuning.MAX_NEW_LINKS:
+            if (
+                tried >= rejection.new_links
+                or len(self._used_up) >= tuning.MAX_NEW_LINKS
+            ):
                 if tried and rejection.new_links == EXPIRED:
                     raise rejection.with_hint(_ALL_EXPIRED_HINT.format(tried))
                 raise rejection
@@ -103,7 +111,9 @@ class Links:
             if now - self._requested_at > self._timeout:
                 raise rejection
             return
-        found = [link for link in map(Link, urls) if link.path == self._link.path]
+        found = [
+            link for link in map(Link, urls) if link.path == self._link.path
+        ]
         if not found:
             raise rejection
         with self._lock:

@@ -88,5 +88,7 @@ class FairSemaphore:
     def _update(self) -> None:
         """Count the time up to now. Called with the lock, before the number of free turns changes."""
         now = time.monotonic()
-        self._busy_seconds += (self._count - self._free) * (now - self._updated_at)
+        self._busy_seconds += (self._count - self._free) * (
+            now - self._updated_at
+        )
         self._updated_at = now

@@ -97,7 +97,9 @@ class PartialFile:
                 pass
             except OSError as error:
                 os.close(file)
-                raise DestinationError.of(error, self.path, self._operation) from None
+                raise DestinationError.of(
+                    error, self.path, self._operation
+                ) from None
             os.close(file)
 
     def _open_or_create(self) -> tuple[int, bool]:
@@ -139,7 +141,9 @@ class PartialFile:
             # Without it, the file may have changed since: bytes can be lost with the power, or be somebody else's.
             if fingerprint is None or fingerprint != self._fingerprint():
                 self._extents = [
-                    extent for extent in self._extents if self._is_there(extent, check)
+                    extent
+                    for extent in self._extents
+                    if self._is_there(extent, check)
                 ]
         try:
             self._reserve(info.size)
@@ -156,7 +160,9 @@ class PartialFile:
 
     def _is_there(self, extent: Extent, check: t.Callable[[], t.Any]) -> bool:
         """Read an extent again, and compare its CRC-64."""
-        found = self._guard(crc64_of, self.file, extent.start, extent.stop, check)
+        found = self._guard(
+            crc64_of, self.file, extent.start, extent.stop, check
+        )
         return bool(found == extent.known[1])
 
     def _reserve(self, size: int) -> None:
@@ -228,7 +234,9 @@ class PartialFile:
         except OSError as error:
             # The disk is full: the journal from before says less, and is still right.
             if error.errno not in _NO_ROOM:
-                raise DestinationError.of(error, self.journal, self._operation) from None
+                raise DestinationError.of(
+                    error, self.journal, self._operation
+                ) from None
 
     def _content(self, fingerprint: t.Optional[list[t.Any]]) -> str:
         """The journal as JSON."""
@@ -257,7 +265,13 @@ class PartialFile:
             return None
         status = os.fstat(self.file)
         # Nobody can set the time of the last change, as that of the last modification.
-        return [boot, status.st_dev, status.st_ino, status.st_ctime_ns, status.st_size]
+        return [
+            boot,
+            status.st_dev,
+            status.st_ino,
+            status.st_ctime_ns,
+            status.st_size,
+        ]
 
     def sync(self) -> None:
         """Bring all bytes to the disk. After a failure it fails for good: the system reports lost bytes only once."""
@@ -310,4 +324,6 @@ class PartialFile:
         try:
             return call(*arguments)
         except OSError as error:
-            raise DestinationError.of(error, self.path, self._operation) from None
+            raise DestinationError.of(
+                error, self.path, self._operation
+            ) from None

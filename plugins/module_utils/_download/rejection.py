@@ -27,9 +27,7 @@ UNCLEAR = 1
 FINAL = 0
 
 EXPIRED_HINT = f"A link is valid for a limited time: get a new one; {KEPT}"
-_UNCLEAR_HINT = (
-    "If the link has expired, get a new one. Otherwise, check the message of the storage"
-)
+_UNCLEAR_HINT = "If the link has expired, get a new one. Otherwise, check the message of the storage"
 _UNPAID_HINT = "The account that owns the bucket is suspended, for example for unpaid bills: check it in the console"
 _ENDPOINT_HINT = "The bucket has another endpoint than the link: check region, oss_region and oss_endpoint"
 _PERMISSION_HINT = (
@@ -138,17 +136,23 @@ _TABLE = (
 )
 
 
-def verdict_on(code: str, message: str, status: int, endpoint: str = "") -> Verdict:
+def verdict_on(
+    code: str, message: str, status: int, endpoint: str = ""
+) -> Verdict:
     """Judge a rejection. ``endpoint``: the host that the storage names in place of the requested one."""
     for codes, words, new_links, hint in _TABLE:
-        if re.fullmatch(codes, code) and re.search(words, message, re.IGNORECASE):
+        if re.fullmatch(codes, code) and re.search(
+            words, message, re.IGNORECASE
+        ):
             # The storage is quoted only if that is a host and nothing else.
             is_host = re.fullmatch(r"[A-Za-z0-9.:-]{1,200}", endpoint)
             if hint is _ENDPOINT_HINT and is_host:
                 hint = f"{hint}; the storage names {endpoint}"
             return Verdict(new_links, hint)
     if status in (401, 407):
-        return Verdict(FINAL, "Check the user name and the password in the link")
+        return Verdict(
+            FINAL, "Check the user name and the password in the link"
+        )
     if status == 403:
         return Verdict(UNCLEAR, _UNCLEAR_HINT)
     if status in (404, 410):

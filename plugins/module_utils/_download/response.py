@@ -97,7 +97,9 @@ def parse_whole(response: http.client.HTTPResponse, host: str) -> ObjectInfo:
     if response.length is None or _is_encoded(response):
         raise invalid_response("an object without its length", response, host)
     kind = response.headers.get("Content-Type", "").lower()
-    if "html" in kind or ("xml" in kind and response.length < tuning.MAX_ERROR_SIZE):
+    if "html" in kind or (
+        "xml" in kind and response.length < tuning.MAX_ERROR_SIZE
+    ):
         raise invalid_response("a page instead of the object", response, host)
     return object_info(response, response.length)
 
@@ -127,7 +129,9 @@ def parse_part(
         raise _wrong_part("the whole object instead of a range", response, host)
     matched = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", _content_range(response))
     if not matched:
-        raise _wrong_part("a part without a valid Content-Range", response, host)
+        raise _wrong_part(
+            "a part without a valid Content-Range", response, host
+        )
     first, last, size = map(int, matched.groups())
     is_valid = first <= last < size and response.length == last + 1 - first
     if not is_valid or _is_encoded(response):
@@ -141,7 +145,10 @@ def parse_part(
 
 
 def _check_identity(
-    response: http.client.HTTPResponse, host: str, found: ObjectInfo, info: ObjectInfo
+    response: http.client.HTTPResponse,
+    host: str,
+    found: ObjectInfo,
+    info: ObjectInfo,
 ) -> None:
     """Raise ObjectChangedError for another object, and WrongPartError where nothing tells."""
     is_same = found.is_of(info)
@@ -194,7 +201,11 @@ def _wrong_part(
 
 
 def _error(
-    kind: type[E], what: str, response: http.client.HTTPResponse, host: str, hint: str
+    kind: type[E],
+    what: str,
+    response: http.client.HTTPResponse,
+    host: str,
+    hint: str,
 ) -> E:
     return kind(
         f"{host} answered with {what} (HTTP {response.status})",

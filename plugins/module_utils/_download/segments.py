@@ -50,7 +50,9 @@ class Rate:
         if self._seconds >= tuning.RATE_SECONDS:
             rate = self._count / self._seconds
             # Half of it is history: one burst or pause changes little, and a lasting change shows after two or three windows.
-            self.measured = (self.measured + rate) / 2 if self.measured else rate
+            self.measured = (
+                (self.measured + rate) / 2 if self.measured else rate
+            )
             self._seconds, self._count = 0.0, 0
 
     @property
@@ -127,7 +129,9 @@ class SegmentScheduler:
     def __init__(self, gaps: t.Iterable[Gap], connections: int) -> None:
         """``gaps``: ranges to transfer, each from a start up to a stop. ``connections``: the largest number of them."""
         # Each with its max_idle.
-        self._gaps = [(start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps]
+        self._gaps = [
+            (start, stop, tuning.MAX_IDLE_SECONDS) for start, stop in gaps
+        ]
         # The last one is assigned first, as a list is cheap at its end.
         self._gaps.reverse()
         self._active: list[Segment] = []
@@ -135,20 +139,28 @@ class SegmentScheduler:
         self._lock = threading.Lock()
         #: Wakes up workers that wait for a segment, as soon as there are bytes to assign again.
         self._changed = threading.Condition(self._lock)
-        self.connections = max(1, min(connections, -(-self.left // tuning.MIN_SHARE)))
+        self.connections = max(
+            1, min(connections, -(-self.left // tuning.MIN_SHARE))
+        )
 
     @property
     def left(self) -> int:
         """Bytes that are not claimed yet."""
         with self._lock:
-            return self._unassigned + sum(segment.left for segment in self._active)
+            return self._unassigned + sum(
+                segment.left for segment in self._active
+            )
 
     @property
     def _unassigned(self) -> int:
         return sum(stop - start for start, stop, _unused in self._gaps)
 
     def take(
-        self, rate: Rate, source: t.Optional[Source] = None, *, is_whole: bool = False
+        self,
+        rate: Rate,
+        source: t.Optional[Source] = None,
+        *,
+        is_whole: bool = False,
     ) -> t.Optional[Segment]:
         """Assign a segment to a connection of that rate, or all bytes if ``is_whole``. Returns None if others are sooner done.
 
@@ -204,11 +216,15 @@ class SegmentScheduler:
         """Size of the shortest segment that is worth a request at that rate."""
         if not rate.now:
             return tuning.MIN_FIRST_SEGMENT
-        return max(tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS))
+        return max(
+            tuning.MIN_SEGMENT, int(rate.now * tuning.MIN_SEGMENT_SECONDS)
+        )
 
     def _reclaim_slowest(self, rate: Rate) -> None:
         """Take back the rest of the segment that would last longest, if that saves time."""
-        unfinished = [segment for segment in self._active if segment.missing > 0]
+        unfinished = [
+            segment for segment in self._active if segment.missing > 0
+        ]
         if not unfinished:
             return
         slowest = max(unfinished, key=lambda segment: segment.seconds_left)
@@ -246,7 +262,9 @@ class SegmentScheduler:
         with self._lock:
             self._active.remove(segment)
             if segment.left:
-                self._gaps.append((segment.position, segment.stop, segment.max_idle))
+                self._gaps.append(
+                    (segment.position, segment.stop, segment.max_idle)
+                )
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:

@@ -15,7 +15,11 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    InvalidResponseError,
+)
 from . import tuning
 from .attempt import Attempt
 from .body import Body
@@ -68,7 +72,9 @@ class Transfer:
 
         return self._identify(request)
 
-    def _identify(self, request: t.Callable[[Link], tuple[Link, Body]]) -> ObjectInfo:
+    def _identify(
+        self, request: t.Callable[[Link], tuple[Link, Body]]
+    ) -> ObjectInfo:
         """Identify the object by a request, which is repeated if need be. A body with the whole object is kept for ``run``."""
         # Counted for the whole method, as nothing arrives in between that would prove that the storage works.
         failures = 0
@@ -132,7 +138,9 @@ class Transfer:
             except UnrangedDownloadInterruptedError as interruption:
                 restarts += 1
                 if restarts > retry.retries:
-                    raise interruption.reason.in_context(self._operation) from None
+                    raise interruption.reason.in_context(
+                        self._operation
+                    ) from None
                 self._pause(retry.pause(restarts - 1))
             partial.reset()
             self._stats.attempts += 1
@@ -179,7 +187,9 @@ class Transfer:
         options = self._options
         if not options.limit_rate:
             return options.connections
-        return max(1, min(options.connections, options.limit_rate // tuning.MIN_RATE))
+        return max(
+            1, min(options.connections, options.limit_rate // tuning.MIN_RATE)
+        )
 
     def _verify(self, partial: PartialFile, info: ObjectInfo) -> None:
         """Compare the CRC-64 of what came with that of the storage. Raises VerificationError."""

@@ -11,7 +11,11 @@ from __future__ import annotations
 import time
 import typing as t
 
-from .._base.errors import BackupError, ConnectionFailedError, InvalidResponseError
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    InvalidResponseError,
+)
 from .._files.crc64 import crc64
 from .._files.system import buffer
 from . import tuning
@@ -82,7 +86,9 @@ class Worker:
             self._work()
         except BackupError as error:
             elapsed = time.monotonic() - attempt.progressed_at
-            attempt.fail(error.in_context(attempts=self._failures, elapsed=elapsed))
+            attempt.fail(
+                error.in_context(attempts=self._failures, elapsed=elapsed)
+            )
         except BaseException as error:
             # A thread that ends without a word would leave the transfer waiting.
             attempt.fail(error)
@@ -95,7 +101,9 @@ class Worker:
         scheduler, is_over = attempt.scheduler, attempt.is_over
         while not is_over.is_set():
             segment = scheduler.take(
-                self.rate, self.connection, is_whole=self._whole_body is not None
+                self.rate,
+                self.connection,
+                is_whole=self._whole_body is not None,
             )
             if segment is None:
                 if not scheduler.left:
@@ -106,7 +114,9 @@ class Worker:
             # Not a plain sleep: the end of the transfer wakes it up. The segment is free for others by now.
             if pause:
                 is_over.wait(pause)
-            while attempt.links.is_missing and not is_over.wait(tuning.WORKER_TICK):
+            while attempt.links.is_missing and not is_over.wait(
+                tuning.WORKER_TICK
+            ):
                 pass
 
     def _transfer(self, segment: Segment) -> float:
@@ -159,7 +169,9 @@ class Worker:
         # Others that receive parts show that the storage can give them, and that this worker has met a bad server.
         if is_wrong_again and not self._others_progress:
             raise error
-        return retry.pause(self._failures - 1, getattr(error, "retry_after", None))
+        return retry.pause(
+            self._failures - 1, getattr(error, "retry_after", None)
+        )
 
     @property
     def _others_progress(self) -> bool:
@@ -256,7 +268,11 @@ class Worker:
                     count += came
                     segment.unclaimed = count
                     continue
-                if came == 0 or segment.missing <= 0 or self._attempt.is_over.is_set():
+                if (
+                    came == 0
+                    or segment.missing <= 0
+                    or self._attempt.is_over.is_set()
+                ):
                     break
                 seconds = ends - time.monotonic()
                 if seconds <= 0:

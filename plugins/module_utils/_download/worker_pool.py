@@ -41,13 +41,17 @@ class WorkerPool:
         self._stats = stats
         self._workers = [Worker(attempt, connection, whole_body)]
         while len(self._workers) < attempt.scheduler.connections:
-            self._workers.append(Worker(attempt, Connection(attempt.options.http)))
+            self._workers.append(
+                Worker(attempt, Connection(attempt.options.http))
+            )
         self._threads: list[threading.Thread] = []
         self._received_before = connection.received
         self._slow_rate = tuning.SLOW_RATE
         limit = attempt.options.limit_rate
         # A new connection would not help with a single response for all, nor where the limit is what makes it slow.
-        if whole_body or (limit and limit < 2 * self._slow_rate * len(self._workers)):
+        if whole_body or (
+            limit and limit < 2 * self._slow_rate * len(self._workers)
+        ):
             self._slow_rate = 0
 
     def run(self, resumed: int) -> None:
@@ -135,7 +139,9 @@ class WorkerPool:
                 worker.quick_at = attempt.clock()
         slow = slower_than_median(working)
         if not slow:
-            slow = slower_than_limit(working, self._slow_rate, attempt.scheduler.left)
+            slow = slower_than_limit(
+                working, self._slow_rate, attempt.scheduler.left
+            )
         for worker in slow:
             worker.drop()
 
@@ -161,7 +167,9 @@ class WorkerPool:
     def _join(self) -> None:
         """Wait for the threads, but not for ever."""
         # A connection that is being opened cannot be aborted.
-        timeout = self._attempt.options.http.connect_timeout + tuning.END_SECONDS
+        timeout = (
+            self._attempt.options.http.connect_timeout + tuning.END_SECONDS
+        )
         # When all is there, no worker writes any more, and those that wait for a failed connection need not be waited for.
         if self._attempt.is_complete:
             timeout = tuning.TICK
@@ -173,7 +181,9 @@ class WorkerPool:
         """Add the workers' connections, bytes and resumptions to the statistics."""
         stats = self._stats
         connections = [worker.connection for worker in self._workers]
-        used = sum(connection.connections_made > 0 for connection in connections)
+        used = sum(
+            connection.connections_made > 0 for connection in connections
+        )
         stats.connections = max(stats.connections, used)
         for connection in connections:
             # First, as closing them adds to the bytes received.

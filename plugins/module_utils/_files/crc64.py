@@ -71,7 +71,9 @@ def crc64_of_file(path: str, check: Check = int) -> int:
         share = max(tuning.MIN_SHARE, -(-size // threads))
         if share >= size:
             return crc64_of(file, 0, size, check)
-        bounds = [(start, min(size, start + share)) for start in range(0, size, share)]
+        bounds = [
+            (start, min(size, start + share)) for start in range(0, size, share)
+        ]
         return _crc64_by_threads(file, bounds, check)
     finally:
         os.close(file)

@@ -44,7 +44,9 @@ class DestinationError(BackupError):
             message = os.strerror(error.errno)
         if hint is None:
             hint = _hint(error.errno, path, is_new)
-        return cls(f"{message} ({path}){details}", hint=hint, operation=operation)
+        return cls(
+            f"{message} ({path}){details}", hint=hint, operation=operation
+        )
 
 
 class DestinationBusyError(DestinationError):

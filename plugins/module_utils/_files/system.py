@@ -91,7 +91,11 @@ def exchange(one: str, other: str) -> None:
 def start_writing(file: int, start: int, count: int) -> None:
     """Start to bring a part of the file to the disk, without waiting. No promise: fsync is still needed."""
     sync_file_range = _function(
-        "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+        "sync_file_range",
+        ctypes.c_int,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_uint,
     )
     if sync_file_range is not None:
         sync_file_range(file, start, count, _SYNC_FILE_RANGE_WRITE)

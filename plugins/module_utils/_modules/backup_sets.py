@@ -47,7 +47,9 @@ class BackupSets(t.NamedTuple):
     instance_name: str
 
     @classmethod
-    def parse(cls, options: Options, instance_name: str) -> t.Optional[BackupSets]:
+    def parse(
+        cls, options: Options, instance_name: str
+    ) -> t.Optional[BackupSets]:
         """None where they cannot be listed for that kind of instance."""
         source = source_of(instance_name)
         if not source:
@@ -64,9 +66,13 @@ class BackupSets(t.NamedTuple):
         """
         self.client.deadline = time.monotonic() + SIZE_TIMEOUT
         if backup_set_id:
-            query = BackupSetQuery(region=self.region, backup_set_id=backup_set_id)
+            query = BackupSetQuery(
+                region=self.region, backup_set_id=backup_set_id
+            )
             return next(iter(self._list(query)), None)
-        query = BackupSetQuery(region=self.region, status="success", end_time=before)
+        query = BackupSetQuery(
+            region=self.region, status="success", end_time=before
+        )
         return newest_of(list(filter(is_usable, self._list(query))))
 
     def newest(self) -> BackupSet:
@@ -117,5 +123,7 @@ def source_for(
 
 
 def client_for_source(options: Options, source: str) -> Client:
-    endpoint = options["rds_endpoint"] if source == "rds" else options["endpoint"]
+    endpoint = (
+        options["rds_endpoint"] if source == "rds" else options["endpoint"]
+    )
     return client_of({**options, "endpoint": endpoint}, service_of(source))

@@ -64,7 +64,10 @@ def is_private(options: Options) -> bool:
     if options["network"] != "auto":
         return bool(options["network"] == "vpc")
     endpoint = str(options["endpoint"] or "")
-    host = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname or ""
+    host = (
+        urlsplit(endpoint if "://" in endpoint else f"//{endpoint}").hostname
+        or ""
+    )
     return bool(re.match(r"[a-z]+(-api)?-vpc\.", host))
 
 

@@ -29,7 +29,9 @@ def estimated_size(
     if not backups:
         return None
     try:
-        backup = backups.find(request.backup_set_id, before=request.point_in_time)
+        backup = backups.find(
+            request.backup_set_id, before=request.point_in_time
+        )
     except BackupError as error:
         warn(
             f"The size of the backup set and the fee are unknown: {error} Set backup_set_size or rds_endpoint."
@@ -39,7 +41,10 @@ def estimated_size(
 
 
 def warn_of_slot(
-    blocking: t.Optional[Task], gap: str, waits: bool, warn: t.Callable[[str], t.Any]
+    blocking: t.Optional[Task],
+    gap: str,
+    waits: bool,
+    warn: t.Callable[[str], t.Any],
 ) -> None:
     """Warn of a task that blocks, or may block, a new one. ``waits``: whether the module waits for its end."""
     if gap and not blocking:

@@ -47,23 +47,46 @@ MAX_LIMIT = 1_000_000
 _MAX_NAMED = 10
 
 #: Options that leave out backup sets.
-_FILTERS = ("status", "backup_set_id", "mode", "method", "start_time", "end_time")
+_FILTERS = (
+    "status",
+    "backup_set_id",
+    "mode",
+    "method",
+    "start_time",
+    "end_time",
+)
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
-    "source": {"type": "str", "choices": ["auto", "rds", "polardb"], "default": "auto"},
+    "source": {
+        "type": "str",
+        "choices": ["auto", "rds", "polardb"],
+        "default": "auto",
+    },
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
     "status": {
         "type": "str",
         "choices": Choices(["success", "failed"]),
         "aliases": ["backup_status"],
     },
-    "mode": {"type": "str", "choices": Choices(MODES), "aliases": ["backup_mode"]},
-    "method": {"type": "str", "choices": Choices(METHODS), "aliases": ["backup_method"]},
+    "mode": {
+        "type": "str",
+        "choices": Choices(MODES),
+        "aliases": ["backup_mode"],
+    },
+    "method": {
+        "type": "str",
+        "choices": Choices(METHODS),
+        "aliases": ["backup_method"],
+    },
     "start_time": {"type": "str"},
     "end_time": {"type": "str"},
     "latest": {"type": "bool", "default": False},
-    "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "skip"},
+    "on_missing": {
+        "type": "str",
+        "choices": ["error", "skip"],
+        "default": "skip",
+    },
     "limit": {"type": "int"},
     "recoverable": {"type": "bool", "default": False},
     **QUERY_SPEC,
@@ -91,7 +114,9 @@ class BackupSetInfo(Runner):
     def parse(self, options: Options) -> BackupSetInfoRequest:
         def chosen(option: str) -> t.Optional[str]:
             choices = ARGUMENT_SPEC[option]["choices"]
-            return options[option] and check_choice(option, options[option], choices)
+            return options[option] and check_choice(
+                option, options[option], choices
+            )
 
         names = instance_names(options)
         sources = {name: source_for(name, options["source"]) for name in names}
@@ -100,7 +125,8 @@ class BackupSetInfo(Runner):
             region=region_of(options),
             backup_set_id=options["backup_set_id"]
             and check_identifier("backup_set_id", options["backup_set_id"]),
-            status=chosen("status") or ("success" if options["latest"] else None),
+            status=chosen("status")
+            or ("success" if options["latest"] else None),
             mode=chosen("mode"),
             method=chosen("method"),
             start_time=start_time,
@@ -137,7 +163,11 @@ class BackupSetInfo(Runner):
         try:
             lists = map_concurrently(
                 lambda name: list_backup_sets(
-                    clients[sources[name]], sources[name], name, query, warn_of_gap
+                    clients[sources[name]],
+                    sources[name],
+                    name,
+                    query,
+                    warn_of_gap,
                 ),
                 names,
                 *clients.values(),
@@ -166,15 +196,22 @@ class BackupSetInfo(Runner):
                 ]
                 for found in lists
             )
-            lists = [[newest] if newest else [] for newest in map(newest_of, fitting)]
+            lists = [
+                [newest] if newest else [] for newest in map(newest_of, fitting)
+            ]
         for name, found in zip(names, lists):
             _warn_of_no_start(name, found, self._warn)
         backups = [backup for found in lists for backup in found]
         # Two stable sorts: the newest first, and among equals by instance and ID.
         backups.sort(
-            key=lambda backup: (backup["instance_name"], backup["backup_set_id"] or "")
+            key=lambda backup: (
+                backup["instance_name"],
+                backup["backup_set_id"] or "",
+            )
         )
-        backups.sort(key=lambda backup: backup["backup_start_time"] or "", reverse=True)
+        backups.sort(
+            key=lambda backup: backup["backup_start_time"] or "", reverse=True
+        )
         backups = backups[: request.limit]
         if request.fails_if_missing:
             _check_found(request, dict(zip(names, lists)))
@@ -192,14 +229,20 @@ class BackupSetInfo(Runner):
 
 
 def _warn_of_no_start(
-    instance_name: str, backups: t.Sequence[BackupSet], warn: t.Callable[[str], t.Any]
+    instance_name: str,
+    backups: t.Sequence[BackupSet],
+    warn: t.Callable[[str], t.Any],
 ) -> None:
     unknown = [
-        backup["backup_set_id"] for backup in backups if not backup["backup_start_time"]
+        backup["backup_set_id"]
+        for backup in backups
+        if not backup["backup_start_time"]
     ]
     if unknown:
         more = (
-            f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+            f" and {len(unknown) - _MAX_NAMED} more"
+            if len(unknown) > _MAX_NAMED
+            else ""
         )
         warn(
             "The service returned no start time of backup sets of instance "

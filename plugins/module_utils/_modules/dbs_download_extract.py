@@ -82,20 +82,28 @@ class DownloadExtract(JobRunner):
         if self._check_mode:
             plan = extraction.plan(archive, self._watch(archive))
             if plan.contents:
-                return self._result(not request.keep_archive, archive, plan.contents)
-            return self._prediction(archive, plan.format.value, plan.archive_size)
+                return self._result(
+                    not request.keep_archive, archive, plan.contents
+                )
+            return self._prediction(
+                archive, plan.format.value, plan.archive_size
+            )
         changed, contents = extraction.unpack(archive, self._watch(archive))
         if not request.keep_archive:
             _remove(archive)
             changed = True
         return self._result(changed, archive, contents)
 
-    def _watch(self, archive: Request) -> t.Callable[[extraction.Progress], None]:
+    def _watch(
+        self, archive: Request
+    ) -> t.Callable[[extraction.Progress], None]:
         def watch(progress: extraction.Progress) -> None:
             self.job.check()
             facts = progress._asdict()
             facts.update(
-                step=progress.step.value, src=archive.src, elapsed=self._elapsed()
+                step=progress.step.value,
+                src=archive.src,
+                elapsed=self._elapsed(),
             )
             self.job.report(facts)
 
@@ -161,7 +169,10 @@ def _remove(archive: Request) -> None:
 
 
 def _request_of(options: Options) -> Request:
-    src, dest = check_path(options, "src"), os.path.realpath(check_path(options, "dest"))
+    src, dest = (
+        check_path(options, "src"),
+        os.path.realpath(check_path(options, "dest")),
+    )
     if dest == "/":
         raise ConfigurationError(
             f"dest {options['dest']!r} is the root directory: give another directory."
@@ -176,7 +187,9 @@ def _request_of(options: Options) -> Request:
         dest=dest,
         replace=options["force"],
         max_files=check_range(options, "max_files", 1, _MAX_FILES),
-        max_size=check_range(options, "max_size", 1, _MAX_SIZE, " bytes, such as 10GB"),
+        max_size=check_range(
+            options, "max_size", 1, _MAX_SIZE, " bytes, such as 10GB"
+        ),
         mode=_mode(options, "mode", 0),
         directory_mode=_mode(options, "directory_mode", 0o700),
         owner=_number(options, "owner", lambda name: pwd.getpwnam(name).pw_uid),
@@ -203,7 +216,9 @@ def _mode(options: Options, option: str, least: int) -> int:
     return mode
 
 
-def _number(options: Options, option: str, by_name: t.Callable[[str], int]) -> int:
+def _number(
+    options: Options, option: str, by_name: t.Callable[[str], int]
+) -> int:
     name = options[option]
     if name is None:
         return -1

@@ -74,9 +74,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 _GONE_WITH_TASK_HINT = (
     "The files of a task are kept for three days: after that, create a new task"
 )
-_GONE_FROM_BUCKET_HINT = (
-    "The object was deleted after the bucket was listed: check who deletes objects in it"
-)
+_GONE_FROM_BUCKET_HINT = "The object was deleted after the bucket was listed: check who deletes objects in it"
 _RENEWED_BY_NEXT_RUN_HINT = f"Run it again: it starts with a new link; {KEPT}. With async, where links are not renewed, raise duration"
 
 
@@ -145,7 +143,9 @@ class DownloadFile(JobRunner):
         self._request = request
         self._began = time.monotonic() - self.job.elapsed
         destinations = self._destinations(request)
-        placement = FilePlacement(self._module, dest=request.dest, backup=request.backup)
+        placement = FilePlacement(
+            self._module, dest=request.dest, backup=request.backup
+        )
         for destination in destinations:
             placement.check(destination)
         if is_slow() and not request.settings.checksum:
@@ -153,7 +153,9 @@ class DownloadFile(JobRunner):
                 "Neither liblzma nor the Python package fastcrc is available: computing the CRC-64 is slow."
             )
         is_predicted_task = is_predicted(request.task_id, self._check_mode)
-        for number, (link, destination) in enumerate(zip(request.links, destinations)):
+        for number, (link, destination) in enumerate(
+            zip(request.links, destinations)
+        ):
             file = FileDownload(
                 link,
                 destination,
@@ -166,7 +168,9 @@ class DownloadFile(JobRunner):
             )
             self._downloads.append(file)
             try:
-                file.fetch(check_mode=self._check_mode, is_predicted=is_predicted_task)
+                file.fetch(
+                    check_mode=self._check_mode, is_predicted=is_predicted_task
+                )
             except StorageRejectedError as rejection:
                 self._explain(rejection, request)
                 raise
@@ -211,14 +215,20 @@ class DownloadFile(JobRunner):
         result = self.current_result()
         if result:
             files = [
-                {name: value for name, value in file.items() if value is not None}
+                {
+                    name: value
+                    for name, value in file.items()
+                    if value is not None
+                }
                 for file in result["files"]
             ]
             result["files"] = [
                 file for file in files if "size" in file or file["changed"]
             ]
         return {
-            name: value for name, value in result.items() if value or name == "changed"
+            name: value
+            for name, value in result.items()
+            if value or name == "changed"
         }
 
     def interruption_note(self) -> str:
@@ -227,19 +237,25 @@ class DownloadFile(JobRunner):
         keeps = keeps and all(file.is_resumable for file in self._downloads)
         return f"{KEPT[0].upper()}{KEPT[1:]}." if keeps else ""
 
-    def _explain(self, rejection: StorageRejectedError, request: FileRequest) -> None:
+    def _explain(
+        self, rejection: StorageRejectedError, request: FileRequest
+    ) -> None:
         """Set the hint where it depends on what was asked for."""
         if request.by_url:
             return
         if rejection.code == "NoSuchKey":
             in_bucket = request.is_in_bucket
-            rejection.hint = _GONE_FROM_BUCKET_HINT if in_bucket else _GONE_WITH_TASK_HINT
+            rejection.hint = (
+                _GONE_FROM_BUCKET_HINT if in_bucket else _GONE_WITH_TASK_HINT
+            )
         elif rejection.hint == EXPIRED_HINT:
             rejection.hint = _RENEWED_BY_NEXT_RUN_HINT
 
     def _destinations(self, request: FileRequest) -> list[str]:
         dest, links = request.dest, request.links
-        is_directory = os.path.isdir(dest) or dest.endswith("/") or len(links) > 1
+        is_directory = (
+            os.path.isdir(dest) or dest.endswith("/") or len(links) > 1
+        )
         if len(links) > 1 and os.path.lexists(dest) and not os.path.isdir(dest):
             raise ConfigurationError(
                 f"dest {dest!r} is a file, but there are {len(links)} files to download: give a directory."

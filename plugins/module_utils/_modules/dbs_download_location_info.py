@@ -113,18 +113,25 @@ class LocationRequest:
                 raise ConfigurationError(
                     "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task returned by dbs_download_task_info."
                 )
-        given = [_checked(term, region) for term in terms if not isinstance(term, str)]
+        given = [
+            _checked(term, region)
+            for term in terms
+            if not isinstance(term, str)
+        ]
         return cls(
             region=region,
             cluster_name=cluster_name,
             known={task["task_id"]: task for task in given},
             task_ids=[
                 check_identifier(
-                    "task_ids", term if isinstance(term, str) else term["task_id"]
+                    "task_ids",
+                    term if isinstance(term, str) else term["task_id"],
                 )
                 for term in terms
             ],
-            instance_names=instance_names(options) if options["instance_name"] else (),
+            instance_names=instance_names(options)
+            if options["instance_name"]
+            else (),
             bucket=options["bucket"],
             private=private,
             duration=options["duration"],
@@ -146,14 +153,18 @@ class LocationRequest:
             **self.known.get(PREDICTED_ID, {}),
             "download_status": "finished",
         }
-        return dataclasses.replace(self, known={**self.known, PREDICTED_ID: task})
+        return dataclasses.replace(
+            self, known={**self.known, PREDICTED_ID: task}
+        )
 
 
 class DownloadLocationInfo(Runner):
     SPEC = ModuleSpec(ARGUMENT_SPEC)
 
     def parse(self, options: Options) -> LocationRequest:
-        return LocationRequest.parse(options, options["task_ids"], self._check_mode)
+        return LocationRequest.parse(
+            options, options["task_ids"], self._check_mode
+        )
 
     def run(self, request: LocationRequest) -> dict[str, t.Any]:
         return {"changed": False, "locations": locate(request, self._warn)}
@@ -180,11 +191,11 @@ def locate(
         if not isinstance(outcome, LocationNotFoundError):
             located.append(outcome)
             continue
-        policy = request.on_missing if outcome.is_missing else request.on_unfinished
+        policy = (
+            request.on_missing if outcome.is_missing else request.on_unfinished
+        )
         if policy == "error":
-            outcome.operation = (
-                f"locate the files of task {task_id!r} in region {request.region!r}"
-            )
+            outcome.operation = f"locate the files of task {task_id!r} in region {request.region!r}"
             raise outcome
         if policy == "warn":
             warn(f"Skipped: {outcome}")
@@ -206,9 +217,13 @@ def _request_locations(
     """Ask for the location of each task once, or for the error that says why there is none."""
     client, tasks = request.client, dict(request.known)
     if request.instance_names:
-        unknown = [task_id for task_id in request.task_ids if task_id not in tasks]
+        unknown = [
+            task_id for task_id in request.task_ids if task_id not in tasks
+        ]
         tasks = {
-            **find_tasks(client, request.region, request.instance_names, unknown),
+            **find_tasks(
+                client, request.region, request.instance_names, unknown
+            ),
             **tasks,
         }
 
@@ -252,7 +267,9 @@ def files_of(
     """
     path = options["oss_path"]
     if not path:
-        defaults = {name: spec["default"] for name, spec in _LOCATING_SPEC.items()}
+        defaults = {
+            name: spec["default"] for name, spec in _LOCATING_SPEC.items()
+        }
         request = LocationRequest.parse(
             {**options, **defaults}, [options["task_id"]], check_mode
         )

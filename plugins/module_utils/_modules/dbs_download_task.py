@@ -55,7 +55,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "required": True,
         "aliases": ["instance_id", "db_instance_id"],
     },
-    "state": {"type": "str", "choices": ["present", "retried"], "default": "present"},
+    "state": {
+        "type": "str",
+        "choices": ["present", "retried"],
+        "default": "present",
+    },
     "task_id": {"type": "str"},
     "backup_set_id": {"type": "str", "aliases": ["bak_set_id", "backup_id"]},
     "point_in_time": {
@@ -63,8 +67,16 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "aliases": ["download_point_in_time", "restore_time"],
     },
     "backup_set_size": {"type": "int", "aliases": ["bak_set_size"]},
-    "format": {"type": "str", "choices": FORMAT_CHOICES, "aliases": ["format_type"]},
-    "target_type": {"type": "str", "choices": TARGET_TYPE_CHOICES, "default": "URL"},
+    "format": {
+        "type": "str",
+        "choices": FORMAT_CHOICES,
+        "aliases": ["format_type"],
+    },
+    "target_type": {
+        "type": "str",
+        "choices": TARGET_TYPE_CHOICES,
+        "default": "URL",
+    },
     "target_bucket": {"type": "str", "aliases": ["bucket"]},
     "target_path": {"type": "str"},
     "target_oss_region": {"type": "str"},
@@ -74,10 +86,22 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "is_cluster": {"type": "bool"},
     "admin_database": {"type": "str"},
     "cluster_name": {"type": "str"},
-    "on_failed": {"type": "str", "choices": ["error", "retry"], "default": "error"},
-    "on_expired": {"type": "str", "choices": ["error", "create"], "default": "create"},
+    "on_failed": {
+        "type": "str",
+        "choices": ["error", "retry"],
+        "default": "error",
+    },
+    "on_expired": {
+        "type": "str",
+        "choices": ["error", "create"],
+        "default": "create",
+    },
     "on_uncertain": {"type": "str", "choices": ON_UNCERTAIN, "default": "auto"},
-    "on_blocked": {"type": "str", "choices": ["error", "retry"], "default": "error"},
+    "on_blocked": {
+        "type": "str",
+        "choices": ["error", "retry"],
+        "default": "error",
+    },
     "wait_for_slot": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "float", "default": 3600.0},
@@ -117,7 +141,9 @@ class DownloadTaskModule(JobRunner):
             cluster_name=request.instance.cluster_name,
             look_timeout=policy.appear_timeout,
         )
-        self._wait = TaskWait(request.client, request.instance, policy, self.job)
+        self._wait = TaskWait(
+            request.client, request.instance, policy, self.job
+        )
         try:
             # Where notes of a lost process were taken up, it was lost while it waited.
             if not self._known:
@@ -135,7 +161,9 @@ class DownloadTaskModule(JobRunner):
         if request.creation:
             self._present(self._with_latest(request.creation))
             return
-        where = f"instance {request.instance_name!r} in region {request.region!r}"
+        where = (
+            f"instance {request.instance_name!r} in region {request.region!r}"
+        )
         task = task_to_retry(
             self._tasks, request.task_id, request.backup_set_id, where=where
         )
@@ -144,19 +172,25 @@ class DownloadTaskModule(JobRunner):
     def partial_result(self) -> dict[str, t.Any]:
         known = dict(self._known)
         if self._unblocked:
-            known.update(changed=True, retried_blocking_task_ids=self._unblocked)
+            known.update(
+                changed=True, retried_blocking_task_ids=self._unblocked
+            )
         return known
 
     def interruption_note(self) -> str:
         return doubt_about(self._tasks.unconfirmed) if self._tasks else ""
 
     def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
-        return dict(notes.get("known", {})), doubt_about(notes.get("sending", ""))
+        return dict(notes.get("known", {})), doubt_about(
+            notes.get("sending", "")
+        )
 
     def _resume(self, notes: t.Optional[t.Mapping[str, t.Any]]) -> None:
         """What a process did that was lost. Raises AmbiguousResultError where that is not known: nothing is done twice."""
         if notes is None or notes.get("sending"):
-            sending = notes["sending"] if notes else "create or retry a download task"
+            sending = (
+                notes["sending"] if notes else "create or retry a download task"
+            )
             raise AmbiguousResultError(
                 "the module's process was killed", hint=doubt_about(sending)
             )
@@ -193,10 +227,14 @@ class DownloadTaskModule(JobRunner):
         backups = self._request.backups
         # Options that ask for the newest one are refused for other instances.
         newest = t.cast(BackupSets, backups).newest()
-        self._size = self._size if self._size is not None else newest["backup_size"]
+        self._size = (
+            self._size if self._size is not None else newest["backup_size"]
+        )
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
         return dataclasses.replace(
-            request, backup_set_id=newest["backup_set_id"], more={**request.more, **size}
+            request,
+            backup_set_id=newest["backup_set_id"],
+            more={**request.more, **size},
         )
 
     def _present(self, request: DownloadRequest) -> None:
@@ -205,9 +243,15 @@ class DownloadTaskModule(JobRunner):
         while True:
             known = tasks.meeting(request)
             match = usable_match(
-                request, known, options.on_uncertain, options.on_expired, self._warn
+                request,
+                known,
+                options.on_uncertain,
+                options.on_expired,
+                self._warn,
             )
-            if tasks.gap and not (match and match.task["download_status"] != "failed"):
+            if tasks.gap and not (
+                match and match.task["download_status"] != "failed"
+            ):
                 self._doubt(request, tasks.gap)
             if match and match.task["download_status"] == "failed":
                 return self._failed(request, match)
@@ -243,9 +287,7 @@ class DownloadTaskModule(JobRunner):
                 error.hint += ", or set on_blocked=retry to retry it here"
                 raise error
             if task["task_id"] in self._unblocked:
-                error.hint = (
-                    "It was retried, and has failed again: check the cause in the console"
-                )
+                error.hint = "It was retried, and has failed again: check the cause in the console"
                 raise error
             with self._sending(f"retry download task {task['task_id']!r}"):
                 task = self._tasks.retry(task)
@@ -297,7 +339,9 @@ class DownloadTaskModule(JobRunner):
         warn_of_expiry([task], self._warn)
         self._known = self._result("none", task, uncertain=match.uncertain)
 
-    def _result(self, action: str, task: Task, **more: t.Any) -> dict[str, t.Any]:
+    def _result(
+        self, action: str, task: Task, **more: t.Any
+    ) -> dict[str, t.Any]:
         return task_result(
             action,
             task,
@@ -343,7 +387,9 @@ class DownloadTaskModule(JobRunner):
         before, uncertain = diff_lines(task), match.uncertain
         if self._check_mode:
             after = dict(task, download_status="initializing")
-            self._known = self._result("retry", after, before=before, uncertain=uncertain)
+            self._known = self._result(
+                "retry", after, before=before, uncertain=uncertain
+            )
             return None
         with self._sending(f"retry download task {task['task_id']!r}"):
             after = self._tasks.retry(task)

@@ -78,7 +78,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "default": "desc",
         "aliases": ["order_direct"],
     },
-    "order_column": {"type": "str", "choices": ["gmt_create"], "default": "gmt_create"},
+    "order_column": {
+        "type": "str",
+        "choices": ["gmt_create"],
+        "default": "gmt_create",
+    },
     "page_size": {"type": "int"},
     "current_page": {"type": "int", "aliases": ["page_number"]},
     "limit": {"type": "int"},
@@ -108,7 +112,9 @@ class DownloadTaskInfo(Runner):
     def run(self, request: TaskInfoRequest) -> dict[str, t.Any]:
         names = request.instance_names
         try:
-            tasks = list_download_tasks(request.client, names, request.tasks, self._warn)
+            tasks = list_download_tasks(
+                request.client, names, request.tasks, self._warn
+            )
         finally:
             request.client.close()
         warn_of_expiry(tasks, self._warn)
@@ -128,7 +134,9 @@ class DownloadTaskInfo(Runner):
         return request.query.apply(result, self._warn)
 
 
-def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> None:
+def warn_of_expiry(
+    tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]
+) -> None:
     """Where less than a day may be left until the files of tasks are gone."""
     tomorrow = iso8601(round((time.time() + 86400) * 1000)) or ""
     soon = [
@@ -137,7 +145,11 @@ def warn_of_expiry(tasks: t.Iterable[Task], warn: t.Callable[[str], t.Any]) -> N
         if (task["expires_at"] or tomorrow) < tomorrow
     ]
     if soon:
-        more = f" and {len(soon) - _MAX_NAMED} more" if len(soon) > _MAX_NAMED else ""
+        more = (
+            f" and {len(soon) - _MAX_NAMED} more"
+            if len(soon) > _MAX_NAMED
+            else ""
+        )
         warn(
             "Files of these tasks may be deleted in less than a day, or are deleted "
             f"already: {', '.join(soon[:_MAX_NAMED])}{more}. They are kept for three "
@@ -152,12 +164,15 @@ def _query_of(options: Options) -> DownloadTaskQuery:
     def chosen(option: str) -> frozenset[str]:
         choices = ARGUMENT_SPEC[option]["choices"]
         return frozenset(
-            check_choice(option, value, choices) for value in options[option] or ()
+            check_choice(option, value, choices)
+            for value in options[option] or ()
         )
 
     def optional(option: str) -> t.Optional[str]:
         return (
-            None if options[option] is None else check_identifier(option, options[option])
+            None
+            if options[option] is None
+            else check_identifier(option, options[option])
         )
 
     return DownloadTaskQuery(
@@ -170,7 +185,8 @@ def _query_of(options: Options) -> DownloadTaskQuery:
         end_time=end_time,
         states=chosen("status"),
         task_ids=frozenset(
-            check_identifier("task_ids", value) for value in options["task_ids"] or ()
+            check_identifier("task_ids", value)
+            for value in options["task_ids"] or ()
         ),
         target_types=frozenset(map(str.casefold, chosen("target_type"))),
         formats=frozenset(map(str.casefold, chosen("format"))),

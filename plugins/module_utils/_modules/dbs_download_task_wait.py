@@ -18,7 +18,13 @@ from .._dbs.creation import DownloadTasks
 from .._dbs.download_tasks import Task, count_by_status
 from .._dbs.prediction import PREDICTED_ID, PREDICTED_WARNING, predicted_task
 from .._dbs.service import DBS
-from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
+from .._dbs.wait_state import (
+    Verdict,
+    WaitOutcome,
+    WaitPolicy,
+    WaitState,
+    WaitTarget,
+)
 from .._dbs.waiting import Waiter
 from .._files.errors import DestinationError
 from .._plugin.checks import Options, check_identifier, check_range
@@ -52,14 +58,26 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "elements": "str",
         "aliases": ["backup_set_id", "bak_set_id", "backup_id"],
     },
-    "until": {"type": "str", "choices": ["finished", "ended"], "default": "finished"},
+    "until": {
+        "type": "str",
+        "choices": ["finished", "ended"],
+        "default": "finished",
+    },
     "timeout": {"type": "float", "default": 3600.0},
     "poll_interval": {"type": "float", "default": 10.0},
     "poll_interval_max": {"type": "float", "default": 60.0},
     "appear_timeout": {"type": "float", "default": 120.0},
     "outage_timeout": {"type": "float", "default": 120.0},
-    "on_missing": {"type": "str", "choices": ["error", "skip"], "default": "error"},
-    "on_nothing": {"type": "str", "choices": ["error", "skip"], "default": "error"},
+    "on_missing": {
+        "type": "str",
+        "choices": ["error", "skip"],
+        "default": "error",
+    },
+    "on_nothing": {
+        "type": "str",
+        "choices": ["error", "skip"],
+        "default": "error",
+    },
     "fail_fast": {"type": "bool", "default": True},
     "retries": {"type": "int", "default": 0},
     **JOB_SPEC,
@@ -77,7 +95,9 @@ class WaitRequest(t.NamedTuple):
 class DownloadTaskWait(JobRunner):
     """``clock`` and ``sleep`` as those of the module ``time``; by default, it sleeps as its job does."""
 
-    SPEC = ModuleSpec(ARGUMENT_SPEC, mutually_exclusive=[("task_ids", "backup_set_ids")])
+    SPEC = ModuleSpec(
+        ARGUMENT_SPEC, mutually_exclusive=[("task_ids", "backup_set_ids")]
+    )
 
     def __init__(
         self,
@@ -113,7 +133,9 @@ class DownloadTaskWait(JobRunner):
 
     def _waiter_of(self, request: WaitRequest) -> Waiter:
         client, target, policy = request
-        known = WaitState(elapsed=self.job.elapsed, unseen_since=self.job.elapsed)
+        known = WaitState(
+            elapsed=self.job.elapsed, unseen_since=self.job.elapsed
+        )
         if self.job.is_restarted:
             target, policy = self._resume(known, target, policy)
         progress = TaskProgress()
@@ -172,7 +194,9 @@ class DownloadTaskWait(JobRunner):
         known.retry_errors.update(notes.get("retry_errors", {}))
         known.restarted.update(notes.get("restarted", {}))
         if notes.get("task_ids"):
-            target = dataclasses.replace(target, task_ids=frozenset(notes["task_ids"]))
+            target = dataclasses.replace(
+                target, task_ids=frozenset(notes["task_ids"])
+            )
         return target, policy
 
     def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
@@ -186,7 +210,9 @@ class DownloadTaskWait(JobRunner):
         """
         target, tasks = waiter.target, waiter.known.tasks
         if PREDICTED_ID in target.task_ids:
-            tasks[PREDICTED_ID] = predicted_task(target.instance_names[0], target.region)
+            tasks[PREDICTED_ID] = predicted_task(
+                target.instance_names[0], target.region
+            )
             self._warn(PREDICTED_WARNING)
         if waiter.missing() or not target.wanted:
             waiter.poll()
@@ -195,15 +221,25 @@ class DownloadTaskWait(JobRunner):
         waiter.take_expired()
         self._warn_of_nameless(waiter)
         to_retry, missing = waiter.to_retry(), waiter.missing()
-        failed = [task for task in waiter.tasks(Verdict.FAILURE) if task not in to_retry]
-        are_expired = any(task["download_status"] == "expired" for task in failed)
+        failed = [
+            task
+            for task in waiter.tasks(Verdict.FAILURE)
+            if task not in to_retry
+        ]
+        are_expired = any(
+            task["download_status"] == "expired" for task in failed
+        )
         if target.task_ids and are_expired:
             # No step could have changed that.
             message = wait_message(WaitOutcome.FAILED, waiter)
             raise WaitFailedError(WaitOutcome.FAILED, message)
         if failed:
-            described = [describe(task) + advice(task, waiter.known) for task in failed]
-            self._warn(f"Without check mode, this fails: {join_names(described)}.")
+            described = [
+                describe(task) + advice(task, waiter.known) for task in failed
+            ]
+            self._warn(
+                f"Without check mode, this fails: {join_names(described)}."
+            )
         if missing:
             names = join_names(missing, ", ")
             self._warn(
@@ -231,7 +267,9 @@ class DownloadTaskWait(JobRunner):
             return {}
         tasks = waiter.tasks()
         retried = {
-            task_id: times for task_id, times in waiter.known.retried.items() if times
+            task_id: times
+            for task_id, times in waiter.known.retried.items()
+            if times
         }
         if self._check_mode:
             retried = {task["task_id"]: 1 for task in waiter.to_retry()}
@@ -250,8 +288,12 @@ class DownloadTaskWait(JobRunner):
         if retried:
             after = "to be retried" if self._check_mode else "retried"
             result["diff"] = {
-                "before": "".join(f"{task_id}: failed\n" for task_id in retried),
-                "after": "".join(f"{task_id}: {after}\n" for task_id in retried),
+                "before": "".join(
+                    f"{task_id}: failed\n" for task_id in retried
+                ),
+                "after": "".join(
+                    f"{task_id}: {after}\n" for task_id in retried
+                ),
             }
         return result
 
@@ -274,7 +316,8 @@ def _target_of(options: Options) -> WaitTarget:
         region=region_of(options),
         instance_names=tuple(instance_names(options)),
         task_ids=frozenset(
-            check_identifier("task_ids", value) for value in options["task_ids"] or ()
+            check_identifier("task_ids", value)
+            for value in options["task_ids"] or ()
         ),
         backup_set_ids=frozenset(
             check_identifier("backup_set_ids", value)
@@ -287,7 +330,10 @@ def _target_of(options: Options) -> WaitTarget:
 
 def _policy_of(options: Options) -> WaitPolicy:
     interval = check_range(options, "poll_interval", 0.1, 3600, " seconds")
-    if check_range(options, "poll_interval_max", 0.1, 3600, " seconds") < interval:
+    if (
+        check_range(options, "poll_interval_max", 0.1, 3600, " seconds")
+        < interval
+    ):
         raise ConfigurationError(
             f"poll_interval_max {options['poll_interval_max']} is less than poll_interval {interval}: set"
             f" poll_interval_max to {interval:g} or more, or poll_interval to less."
@@ -297,8 +343,12 @@ def _policy_of(options: Options) -> WaitPolicy:
         timeout=check_range(options, "timeout", 0, 2592000, " seconds"),
         interval=interval,
         interval_max=options["poll_interval_max"],
-        appear_timeout=check_range(options, "appear_timeout", 0, 86400, " seconds"),
-        outage_timeout=check_range(options, "outage_timeout", 0, 86400, " seconds"),
+        appear_timeout=check_range(
+            options, "appear_timeout", 0, 86400, " seconds"
+        ),
+        outage_timeout=check_range(
+            options, "outage_timeout", 0, 86400, " seconds"
+        ),
         any_end=options["until"] == "ended",
         ignore_missing=options["on_missing"] == "skip",
         ignore_nothing=options["on_nothing"] == "skip",

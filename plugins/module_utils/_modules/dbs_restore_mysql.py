@@ -59,14 +59,24 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "collation_map": {"type": "dict", "default": {}},
     "binlog": {"type": "bool", "default": True},
     "redo_log": {"type": "str", "default": "keep", "choices": _REDO_LOG},
-    "local_infile": {"type": "str", "default": "require", "choices": _LOCAL_INFILE},
+    "local_infile": {
+        "type": "str",
+        "default": "require",
+        "choices": _LOCAL_INFILE,
+    },
 }
 
 
 class RestoreMySQL(RestoreRunner):
     SPEC = ModuleSpec(ARGUMENT_SPEC)
     GRAMMAR = MySQLGrammar
-    LEFT_OUT = ("foreign keys", "views", "routines", "triggers", "CHECK constraints")
+    LEFT_OUT = (
+        "foreign keys",
+        "views",
+        "routines",
+        "triggers",
+        "CHECK constraints",
+    )
 
     def has_escapes(self, options: Options) -> t.Optional[bool]:
         escape = check_choice("csv_escape", options["csv_escape"], _ESCAPES)
@@ -99,7 +109,10 @@ class RestoreMySQL(RestoreRunner):
 
 
 def _login(options: Options) -> Login:
-    for name, needed in (("check_hostname", "ca_cert"), ("client_key", "client_cert")):
+    for name, needed in (
+        ("check_hostname", "ca_cert"),
+        ("client_key", "client_cert"),
+    ):
         if options[name] and not options[needed]:
             raise ConfigurationError(
                 f"{name} is set without {needed}, and would have no effect: set both."
@@ -132,7 +145,10 @@ def _time_zone(options: Options) -> t.Optional[str]:
 
 
 def _sql_modes(options: Options) -> tuple[str, ...]:
-    modes = (check_choice("sql_mode", mode, _SQL_MODES) for mode in options["sql_mode"])
+    modes = (
+        check_choice("sql_mode", mode, _SQL_MODES)
+        for mode in options["sql_mode"]
+    )
     return tuple(sorted(set(modes)))
 
 

@@ -56,7 +56,10 @@ class RestorePostgreSQL(RestoreRunner):
     LEFT_OUT = ("CHECK constraints", "views", "functions", "triggers")
 
     def data_options_of(self, options: Options) -> dict[str, t.Any]:
-        return {"owner": options["owner"], "session_role": options["session_role"]}
+        return {
+            "owner": options["owner"],
+            "session_role": options["session_role"],
+        }
 
     def server_of(self, options: Options) -> PostgreSQLServer:
         for old in options["rename"]:
@@ -99,7 +102,9 @@ def _login(options: Options) -> PostgreSQLLogin:
         ssl_key=check_file(options, "ssl_key") or "",
         connect_params=_parameters(options["connect_params"]),
         session_role=options["session_role"] or "",
-        connect_timeout=check_range(options, "connect_timeout", 1, 3600, " seconds"),
+        connect_timeout=check_range(
+            options, "connect_timeout", 1, 3600, " seconds"
+        ),
     )
 
 
@@ -111,7 +116,9 @@ def _parameters(given: t.Mapping[str, t.Any]) -> dict[str, t.Union[str, int]]:
                 f"connect_params has {name!r}, which Ansible would show: use login_password, or passfile."
             )
         if name == "dbname":
-            raise ConfigurationError("connect_params has 'dbname': use login_db.")
+            raise ConfigurationError(
+                "connect_params has 'dbname': use login_db."
+            )
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise ConfigurationError(
                 f"connect_params gives {name!r} the value {value!r}: give a text or a whole number."

@@ -16,7 +16,13 @@ from .._dbs.download_request import DownloadRequest
 from .._dbs.instances import kind_of
 from .._dbs.task import FORMATS, TARGET_TYPES
 from .._dbs.values import iso8601
-from .._plugin.checks import Choices, Options, check_choice, check_identifier, parse_time
+from .._plugin.checks import (
+    Choices,
+    Options,
+    check_choice,
+    check_identifier,
+    parse_time,
+)
 from .._plugin.options import region_of
 from .._transport.endpoints import known_region
 from .backup_sets import source_for
@@ -48,10 +54,15 @@ def request_of(options: Options) -> DownloadRequest:
             "give one of backup_set_id and point_in_time: what to download."
         )
     format = _format_of(options)
-    target_type = check_choice("target_type", options["target_type"], TARGET_TYPE_CHOICES)
+    target_type = check_choice(
+        "target_type", options["target_type"], TARGET_TYPE_CHOICES
+    )
     backup_set_id = str(options["backup_set_id"] or "").strip() or None
     if backup_set_id == LATEST:
-        source_for(instance_name, instead="give the ID of a backup set instead of latest")
+        source_for(
+            instance_name,
+            instead="give the ID of a backup set instead of latest",
+        )
     elif backup_set_id:
         backup_set_id = check_identifier("backup_set_id", backup_set_id)
     _check_target(options, target_type)
@@ -88,7 +99,12 @@ def check_retried(options: Options) -> None:
     )
     given = [
         name
-        for name in (*names, "primary_key_type_only", "is_cluster", "admin_database")
+        for name in (
+            *names,
+            "primary_key_type_only",
+            "is_cluster",
+            "admin_database",
+        )
         if options[name] is not None
     ]
     if given:
@@ -105,7 +121,11 @@ def check_retried(options: Options) -> None:
 
 def _more_of(options: Options, format: str) -> dict[str, str]:
     """Return the parameters that few requests have, by their names in the API."""
-    flags = {"use_zstd": "UseZstd", "is_physical": "IsPhysical", **MONGODB_OPTIONS}
+    flags = {
+        "use_zstd": "UseZstd",
+        "is_physical": "IsPhysical",
+        **MONGODB_OPTIONS,
+    }
     flags.pop("cluster_name")
     more = {
         api_name: _text(options[name])
@@ -121,14 +141,18 @@ def _more_of(options: Options, format: str) -> dict[str, str]:
         if options[name] is not None:
             more[api_name] = _text(options[name])
     if options["target_bucket"]:
-        more["TargetBucket"] = check_identifier("target_bucket", options["target_bucket"])
+        more["TargetBucket"] = check_identifier(
+            "target_bucket", options["target_bucket"]
+        )
     return more
 
 
 def _format_of(options: Options) -> str:
     """Return the format as the service spells it."""
     if not options["format"]:
-        raise ConfigurationError(f"format is not set: use one of {', '.join(FORMATS)}.")
+        raise ConfigurationError(
+            f"format is not set: use one of {', '.join(FORMATS)}."
+        )
     return check_choice("format", options["format"], FORMAT_CHOICES)
 
 
@@ -136,7 +160,9 @@ def _check_target(options: Options, target_type: str) -> None:
     given = [name for name in OSS_OPTIONS if options[name]]
     if target_type == "OSS" and len(given) < len(OSS_OPTIONS):
         lacking = [name for name in OSS_OPTIONS if name not in given]
-        raise ConfigurationError(f"target_type OSS needs {', '.join(lacking)} as well.")
+        raise ConfigurationError(
+            f"target_type OSS needs {', '.join(lacking)} as well."
+        )
     if target_type == "URL" and given:
         raise ConfigurationError(
             f"{', '.join(given)} cannot be used with target_type URL: set target_type to OSS."
@@ -147,7 +173,9 @@ def _check_target(options: Options, target_type: str) -> None:
         ).removeprefix("oss-")
         if region != options["region"]:
             known_region(
-                "target_oss_region", region, "use a bucket in the region of the instance"
+                "target_oss_region",
+                region,
+                "use a bucket in the region of the instance",
             )
 
 

@@ -34,7 +34,9 @@ def settings_of(options: Options) -> Settings:
     """What the options, which are completed ones, say of the transfer, checked. Raises ConfigurationError."""
     check_range(options, "progress_interval", 1, 86400, " seconds")
     if not options["dest"]:
-        raise ConfigurationError("dest is empty: give the path of a file or a directory.")
+        raise ConfigurationError(
+            "dest is empty: give the path of a file or a directory."
+        )
     if options["task_id"]:
         check_identifier("task_id", options["task_id"])
     if options["url"]:
@@ -60,7 +62,9 @@ def settings_of(options: Options) -> Settings:
             retry=http.retry,
             limit_rate=_rate(options["limit_rate"]),
             stall_timeout=stall_timeout,
-            outage_timeout=check_range(options, "outage_timeout", 0, 86400, " seconds"),
+            outage_timeout=check_range(
+                options, "outage_timeout", 0, 86400, " seconds"
+            ),
             sync=options["sync"],
         ),
         checksum=_checksum(options["checksum"]),
@@ -88,7 +92,9 @@ def _checksum(value: t.Optional[str]) -> t.Optional[tuple[str, str]]:
         return None
     name, _unused, digest = value.strip().lower().partition(":")
     known = sorted(
-        name for name in hashlib.algorithms_guaranteed if not name.startswith("shake")
+        name
+        for name in hashlib.algorithms_guaranteed
+        if not name.startswith("shake")
     )
     if name not in known or not re.fullmatch(r"[0-9a-f]+", digest):
         raise ConfigurationError(

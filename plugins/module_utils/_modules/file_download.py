@@ -88,7 +88,11 @@ class FileDownload:
         try:
             info = transfer.probe()
             self._update(info)
-            if before == info.size and not settings.force and self._has_content(info):
+            if (
+                before == info.size
+                and not settings.force
+                and self._has_content(info)
+            ):
                 if digest is not None:
                     raise self._wrong_checksum(digest)
                 facts["verified_by"] = "crc64"
@@ -152,7 +156,9 @@ class FileDownload:
                     f"{self._destination} was verified by its size only: the storage returns no CRC-64 of it. Set checksum."
                 )
             self.facts["verified_by"] = ", ".join(verified) or "size"
-            backup = self._placement.install(partial, self._settings.transfer.sync)
+            backup = self._placement.install(
+                partial, self._settings.transfer.sync
+            )
             is_placed = self.facts["changed"] = True
             if backup:
                 self.facts["backup_file"] = backup
@@ -167,7 +173,9 @@ class FileDownload:
     def _update(self, info: ObjectInfo) -> None:
         self.is_resumable = info.is_identified
         crc64 = None if info.crc64 is None else str(info.crc64)
-        self.facts.update(size=info.size, crc64=crc64, etag=info.etag.strip('"') or None)
+        self.facts.update(
+            size=info.size, crc64=crc64, etag=info.etag.strip('"') or None
+        )
 
     def _apply_attributes(self) -> None:
         self.facts["changed"] = self._placement.apply_attributes(
@@ -177,7 +185,11 @@ class FileDownload:
     def _is_installed_by_another_run(self, info: ObjectInfo) -> bool:
         """Return whether another run, which held the partial file until now, has installed the same content."""
         status = _status_of(self._destination)
-        is_new = status is not None and status != self._seen and status[0] == info.size
+        is_new = (
+            status is not None
+            and status != self._seen
+            and status[0] == info.size
+        )
         return is_new and not self._settings.force and self._has_content(info)
 
     def _has_content(self, info: ObjectInfo) -> bool:
@@ -185,7 +197,9 @@ class FileDownload:
             return False
         self._job.report(dict(self._progress, phase="checking", size=info.size))
         try:
-            return crc64_of_file(self._destination, self._job.check) == info.crc64
+            return (
+                crc64_of_file(self._destination, self._job.check) == info.crc64
+            )
         except OSError as error:
             raise DestinationError.of(
                 error, self._destination, f"read {self._destination}"

@@ -38,7 +38,9 @@ _NO_HARD_LINKS = (
 class FilePlacement:
     """Puts files in their places, with the owner, the mode and the other attributes that the module's options give."""
 
-    def __init__(self, module: AnsibleModule, *, dest: str, backup: bool) -> None:
+    def __init__(
+        self, module: AnsibleModule, *, dest: str, backup: bool
+    ) -> None:
         self._module = module
         self._dest = dest
         self._keeps_backup = backup
@@ -110,7 +112,11 @@ class FilePlacement:
                 os.fchmod(partial.file, stat.S_IMODE(before.st_mode))
             # An attribute such as immutable would keep it from being renamed.
             self._set_attributes(
-                dict(self._file_arguments(path), path=partial.path, attributes=None)
+                dict(
+                    self._file_arguments(path),
+                    path=partial.path,
+                    attributes=None,
+                )
             )
             if sync:
                 partial.sync()
@@ -133,13 +139,16 @@ class FilePlacement:
         if not self._keeps_backup or not os.path.exists(path):
             return 0
         other = os.path.join(
-            os.path.dirname(path), f".backup-{os.getpid()}-{os.urandom(4).hex()}"
+            os.path.dirname(path),
+            f".backup-{os.getpid()}-{os.urandom(4).hex()}",
         )
         try:
             os.link(path, other)
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
-                raise DestinationError.of(error, path, f"back up {path}") from None
+                raise DestinationError.of(
+                    error, path, f"back up {path}"
+                ) from None
             return allocated_bytes(os.stat(path))
         os.unlink(other)
         return 0
@@ -159,7 +168,9 @@ class FilePlacement:
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS:
                 raise
-            file, copy = tempfile.mkstemp(dir=directory or ".", prefix=".backup-")
+            file, copy = tempfile.mkstemp(
+                dir=directory or ".", prefix=".backup-"
+            )
             os.close(file)
             try:
                 self._module.preserved_copy(path, copy)
@@ -187,11 +198,15 @@ class FilePlacement:
 
     def _file_arguments(self, path: str) -> dict[str, t.Any]:
         return dict(
-            self._module.load_file_common_arguments(self._module.params, path=path)
+            self._module.load_file_common_arguments(
+                self._module.params, path=path
+            )
         )
 
     def _set_attributes(
-        self, arguments: dict[str, t.Any], diff: t.Optional[dict[str, t.Any]] = None
+        self,
+        arguments: dict[str, t.Any],
+        diff: t.Optional[dict[str, t.Any]] = None,
     ) -> bool:
         module = self._module
 
@@ -203,7 +218,9 @@ class FilePlacement:
             )
 
         with _replaced(module, "fail_json", fail):
-            return bool(module.set_fs_attributes_if_different(arguments, False, diff))
+            return bool(
+                module.set_fs_attributes_if_different(arguments, False, diff)
+            )
 
 
 def _create_directories(directory: str, operation: str) -> None:

@@ -120,7 +120,9 @@ class RestoreRunner(JobRunner):
             **self.data_options_of(options),
         }
         plan_options = PlanOptions(
-            check_range(options, "piece_size", 64 << 10, 64 << 20, " bytes, such as 2MB"),
+            check_range(
+                options, "piece_size", 64 << 10, 64 << 20, " bytes, such as 2MB"
+            ),
             _names_in(options["rename"], self.GRAMMAR()),
             None if defer == _AUTO else defer == "always",
             data_options,
@@ -128,7 +130,10 @@ class RestoreRunner(JobRunner):
         )
         request = Request(
             Selection(
-                *(tuple(options[name]) for name in ("databases", "tables", "exclude"))
+                *(
+                    tuple(options[name])
+                    for name in ("databases", "tables", "exclude")
+                )
             ),
             plan_options,
             check_range(options, "sample", 2, 10_000),
@@ -155,7 +160,11 @@ class RestoreRunner(JobRunner):
                 )
                 stack.callback(request.server.close)
                 restoration = Restoration(
-                    members, self.GRAMMAR(), request.server, request.request, self._report
+                    members,
+                    self.GRAMMAR(),
+                    request.server,
+                    request.request,
+                    self._report,
                 )
                 self._outcome = restoration.outcome
                 if self._check_mode:
@@ -164,8 +173,12 @@ class RestoreRunner(JobRunner):
                     restoration.run()
         except BackupError as error:
             # Running it again does not cure a damaged backup.
-            is_damage = isinstance(error, (InvalidBackupError, VerificationError))
-            error.in_context(operation, hint="" if is_damage else self._resume_hint())
+            is_damage = isinstance(
+                error, (InvalidBackupError, VerificationError)
+            )
+            error.in_context(
+                operation, hint="" if is_damage else self._resume_hint()
+            )
             raise
         for warning in self._outcome.warnings:
             self._warn(warning)
@@ -207,7 +220,9 @@ class RestoreRunner(JobRunner):
         if progress.phase != self._phase:
             self._phase, self._phase_began = progress.phase, time.monotonic()
         elapsed = round(time.monotonic() - self._phase_began, 3)
-        self.job.report({**progress._asdict(), "src": self._src, "elapsed": elapsed})
+        self.job.report(
+            {**progress._asdict(), "src": self._src, "elapsed": elapsed}
+        )
 
 
 def check_file(options: Options, name: str) -> t.Optional[str]:
@@ -225,7 +240,9 @@ def check_file(options: Options, name: str) -> t.Optional[str]:
         ) from None
 
 
-def _names_in(rename: t.Mapping[str, t.Any], grammar: Grammar) -> dict[str, str]:
+def _names_in(
+    rename: t.Mapping[str, t.Any], grammar: Grammar
+) -> dict[str, str]:
     for old, new in rename.items():
         if not isinstance(new, str) or not new.strip() or new != new.strip():
             raise ConfigurationError(

@@ -110,7 +110,11 @@ def _known(record: TableRecord) -> Facts:
 
 
 def _names(name: TableName) -> Facts:
-    return {"database": name.database, "schema": name.schema or None, "name": name.name}
+    return {
+        "database": name.database,
+        "schema": name.schema or None,
+        "name": name.name,
+    }
 
 
 def _dialect_of(outcome: Outcome) -> t.Optional[Facts]:

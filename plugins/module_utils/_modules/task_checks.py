@@ -31,7 +31,9 @@ def check_named(task: Task) -> None:
         )
 
 
-def unlisted_task_error(request: DownloadRequest, gap: str) -> IncompleteListError:
+def unlisted_task_error(
+    request: DownloadRequest, gap: str
+) -> IncompleteListError:
     """Return the error for a list that may lack a task for the request. ``gap``: what it lacks."""
     error = IncompleteListError(
         gap,

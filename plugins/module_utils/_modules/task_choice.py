@@ -27,7 +27,11 @@ def usable_match(
 ) -> t.Optional[Match]:
     """Return the task to continue with, or none if one is to be created."""
     match = next(
-        (match for match in known if on_uncertain != "create" or not match.uncertain),
+        (
+            match
+            for match in known
+            if on_uncertain != "create" or not match.uncertain
+        ),
         None,
     )
     if not match:
@@ -69,7 +73,11 @@ def task_to_retry(
     if task_id:
         found = [task for task in known if task["task_id"] == task_id]
     else:
-        known = [task for task in known if backup_set_id in (None, task["backup_set_id"])]
+        known = [
+            task
+            for task in known
+            if backup_set_id in (None, task["backup_set_id"])
+        ]
         failed = [task for task in known if task["download_status"] == "failed"]
         found = failed or ([] if tasks.gap else known)
     if not found and tasks.gap:

@@ -71,7 +71,9 @@ def _age(task: Task) -> tuple[int, str]:
     return task["gmt_create"] or 0, task["task_id"]
 
 
-def _line(task: Task, waiter: Waiter, live: t.Container[str]) -> dict[str, t.Any]:
+def _line(
+    task: Task, waiter: Waiter, live: t.Container[str]
+) -> dict[str, t.Any]:
     rate = waiter.progress(task) if task["task_id"] in live else {}
     return {
         "task_id": task["task_id"],

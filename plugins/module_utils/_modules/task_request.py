@@ -61,7 +61,9 @@ class TaskRequest(t.NamedTuple):
         is_creation = options["state"] == "present"
         if not is_creation:
             check_retried(options)
-        instance_name = check_identifier("instance_name", options["instance_name"])
+        instance_name = check_identifier(
+            "instance_name", options["instance_name"]
+        )
         return cls(
             client=client_of(options, DBS),
             instance=WaitTarget(
@@ -72,7 +74,9 @@ class TaskRequest(t.NamedTuple):
             creation=request_of(options) if is_creation else None,
             task_id=_identifier_of(options, "task_id"),
             backup_set_id=options["backup_set_id"],
-            backups=BackupSets.parse(options, instance_name) if is_creation else None,
+            backups=BackupSets.parse(options, instance_name)
+            if is_creation
+            else None,
             backup_set_size=check_range(options, "backup_set_size", 0, 2**63),
             fee_per_gib=check_range(options, "fee_per_gib", 0, 1000),
             on_failed=options["on_failed"],
@@ -106,8 +110,12 @@ def _wait_policy_of(options: Options) -> WaitPolicy:
         interval_max=check_range(
             options, "poll_interval_max", interval, 3600, " seconds"
         ),
-        appear_timeout=check_range(options, "confirm_timeout", 0, 3600, " seconds"),
-        outage_timeout=check_range(options, "outage_timeout", 0, 86400, " seconds"),
+        appear_timeout=check_range(
+            options, "confirm_timeout", 0, 3600, " seconds"
+        ),
+        outage_timeout=check_range(
+            options, "outage_timeout", 0, 86400, " seconds"
+        ),
     )
 
 

@@ -15,7 +15,13 @@ import typing as t
 
 from .._dbs.download_tasks import Task
 from .._dbs.task import expires_at
-from .._dbs.wait_state import Verdict, WaitOutcome, WaitPolicy, WaitState, WaitTarget
+from .._dbs.wait_state import (
+    Verdict,
+    WaitOutcome,
+    WaitPolicy,
+    WaitState,
+    WaitTarget,
+)
 from .._dbs.waiting import Waiter
 from .._plugin.background_job import Job
 from .task_progress import TaskProgress
@@ -61,7 +67,9 @@ class TaskWait:
         self._job = job
         self._progress = TaskProgress()
 
-    def until_finished(self, task_id: str, show: t.Callable[[Task], None]) -> None:
+    def until_finished(
+        self, task_id: str, show: t.Callable[[Task], None]
+    ) -> None:
         """Wait until the task is finished. Raise WaitFailedError if it does not finish.
 
         ``show``: called with the task whenever its state is known.
@@ -117,7 +125,8 @@ class TaskWait:
             if waiter.tasks(Verdict.RETRY):
                 seen = asked_at - _CLOCK_TOLERANCE
             self._job.report(
-                self._progress.update(waiter, prefix), news=self._progress.changed
+                self._progress.update(waiter, prefix),
+                news=self._progress.changed,
             )
 
         return Waiter(

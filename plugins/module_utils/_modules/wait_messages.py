@@ -60,7 +60,9 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
         "not finished": len(pending),
         "not found": len(missing),
     }
-    summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    summary = ", ".join(
+        f"{count} {what}" for what, count in counts.items() if count
+    )
     if summary:
         sentences[0] += f": {summary}"
     details = [f"{describe(task)}{advice(task, known)}" for task in failed]
@@ -71,12 +73,15 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
     )
     kind = "task" if target.task_ids else "backup set"
     details += [
-        f"{kind} {name} was not found: check ID, instance and region" for name in missing
+        f"{kind} {name} was not found: check ID, instance and region"
+        for name in missing
     ]
     if details:
         sentences.append(join_names(details))
     if waiter.outage:
-        sentences.append(f"The last poll failed: {str(waiter.outage).rstrip('.')}")
+        sentences.append(
+            f"The last poll failed: {str(waiter.outage).rstrip('.')}"
+        )
     if any(_can_be_retried(task, known) for task in failed):
         sentences.append(
             "To retry failed tasks, set retries=1 (wait_for_download_tasks_retries=1 "
@@ -84,7 +89,9 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
             "dbs_download_task creates the next one; a retry may cost money"
         )
     if timed_out and pending:
-        sentences.append("The tasks continue by themselves: wait again, or raise timeout")
+        sentences.append(
+            "The tasks continue by themselves: wait again, or raise timeout"
+        )
     return ". ".join(sentences) + "."
 
 
@@ -129,7 +136,9 @@ def _restarted(task: Task, known: WaitState) -> str:
 
 
 def join_names(names: t.Sequence[str], separator: str = "; ") -> str:
-    more = f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    more = (
+        f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    )
     return separator.join(names[:MAX_NAMED]) + more
 
 
@@ -144,7 +153,13 @@ def ids_of(tasks: t.Iterable[Task]) -> list[str]:
 
 def describe(task: Task) -> str:
     percent = (
-        "" if task["progress_percent"] is None else f", {task['progress_percent']:g} %"
+        ""
+        if task["progress_percent"] is None
+        else f", {task['progress_percent']:g} %"
     )
-    tables = f" at {task['progress']} tables{percent}" if task["progress_total"] else ""
+    tables = (
+        f" at {task['progress']} tables{percent}"
+        if task["progress_total"]
+        else ""
+    )
     return f"{task['task_id']} of {task['instance_name']} is {task['download_status'] or 'in an unknown state'}{tables}"

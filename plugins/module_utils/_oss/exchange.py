@@ -100,7 +100,9 @@ class Exchange:
     def failure(self, error: t.Any) -> BackupError:
         """Translate an error of the package into one of ours."""
         # Errors are wrapped in others, and in the end there is one of ours, or one with a response.
-        while not isinstance(error, BackupError) and not hasattr(error, "status_code"):
+        while not isinstance(error, BackupError) and not hasattr(
+            error, "status_code"
+        ):
             inner = error.__cause__
             if hasattr(error, "unwrap"):
                 inner = error.unwrap()
@@ -151,7 +153,9 @@ def _region_hint(error: t.Any) -> str:
     if error.code == "NoSuchBucket" or not is_host:
         return ""
     cure = f"oss_endpoint to {endpoint}"
-    region = re.fullmatch(r"oss-([a-z0-9-]+?)(-internal)?\.aliyuncs\.com", endpoint)
+    region = re.fullmatch(
+        r"oss-([a-z0-9-]+?)(-internal)?\.aliyuncs\.com", endpoint
+    )
     if region:
         cure = f"oss_region to {region[1]}"
     return f"The bucket is at {endpoint}: set {cure}"

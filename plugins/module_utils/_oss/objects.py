@@ -16,7 +16,11 @@ import posixpath
 import traceback
 import typing as t
 
-from .._base.errors import BackupError, ConnectionFailedError, MissingLibraryError
+from .._base.errors import (
+    BackupError,
+    ConnectionFailedError,
+    MissingLibraryError,
+)
 from .._base.text import hide
 from .._transport.endpoints import is_loopback_url
 from .exchange import Exchange, invalid_list
@@ -63,7 +67,9 @@ def object_links(
         import alibabacloud_oss_v2 as oss
     except ImportError:
         raise MissingLibraryError(
-            PACKAGE, "to sign links to objects in a bucket", traceback.format_exc()
+            PACKAGE,
+            "to sign links to objects in a bucket",
+            traceback.format_exc(),
         ) from None
     exchange = Exchange(bucket.url, connection)
     client = _client(oss, bucket, credential, exchange)
@@ -110,14 +116,18 @@ def _client(
     )
     config.use_internal_endpoint = bucket.private
     # A bucket cannot stand before an address in numbers.
-    config.use_path_style = bool(bucket.endpoint) and is_loopback_url(bucket.url)
+    config.use_path_style = bool(bucket.endpoint) and is_loopback_url(
+        bucket.url
+    )
     config.endpoint = bucket.endpoint
     config.http_client = exchange
     config.retryer = exchange
     return oss.Client(config)
 
 
-def _keys(oss: t.Any, client: t.Any, bucket: str, prefix: str) -> t.Iterator[str]:
+def _keys(
+    oss: t.Any, client: t.Any, bucket: str, prefix: str
+) -> t.Iterator[str]:
     """Yield the key of each object that begins with the prefix. Raises InvalidResponseError."""
     request = oss.ListObjectsV2Request(bucket=bucket, prefix=prefix)
     paginator = client.list_objects_v2_paginator()

@@ -45,7 +45,9 @@ class Job:
     def check(self) -> None:
         """Raise AbandonedError if nobody waits for the result any more."""
         if self._parent.is_gone():
-            raise AbandonedError("the Ansible run that waited for this has ended")
+            raise AbandonedError(
+                "the Ansible run that waited for this has ended"
+            )
 
     def sleep(self, seconds: float) -> None:
         """Sleep as long as somebody waits for the result. Raise AbandonedError if nobody does."""
@@ -92,7 +94,9 @@ class FollowedJob(Job):
     def check(self) -> None:
         if not self._is_followed():
             self._directory.remove()
-            raise AbandonedError("the Ansible run that waited for this has ended")
+            raise AbandonedError(
+                "the Ansible run that waited for this has ended"
+            )
         if self._directory.has("stop"):
             raise AbandonedError("Ansible stopped it")
 
@@ -118,7 +122,10 @@ class FollowedJob(Job):
     def report(self, progress: Facts, news: int = 0) -> None:
         has_news = news != self._state.news
         self._state = self._state._replace(progress=progress, news=news)
-        if has_news or time.monotonic() - self._written_at >= tuning.REPORT_EVERY:
+        if (
+            has_news
+            or time.monotonic() - self._written_at >= tuning.REPORT_EVERY
+        ):
             self._write()
 
     def ask_for_links(self) -> None:

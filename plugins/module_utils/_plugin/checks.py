@@ -63,7 +63,9 @@ _IDENTIFIERS = {
 }
 
 
-def check_identifier(option: str, value: t.Any, name: t.Optional[str] = None) -> str:
+def check_identifier(
+    option: str, value: t.Any, name: t.Optional[str] = None
+) -> str:
     """The value, stripped, if it looks like what the option holds. ``name``: what to call the option."""
     pattern, allowed = _IDENTIFIERS[option]
     text = str(value).strip()
@@ -79,7 +81,9 @@ def check_identifier(option: str, value: t.Any, name: t.Optional[str] = None) ->
     return text
 
 
-def parse_time(options: Options, option: str, *, is_end: bool = False) -> t.Optional[int]:
+def parse_time(
+    options: Options, option: str, *, is_end: bool = False
+) -> t.Optional[int]:
     """Epoch milliseconds of a time, none if it is not set. ``is_end``: a date alone is its end."""
     value = options[option]
     if value is None:
@@ -88,7 +92,9 @@ def parse_time(options: Options, option: str, *, is_end: bool = False) -> t.Opti
     from .._dbs.times import given_milliseconds
 
     try:
-        return given_milliseconds(value, round(time.time() * 1000), is_end=is_end)
+        return given_milliseconds(
+            value, round(time.time() * 1000), is_end=is_end
+        )
     except ValueError as error:
         raise ConfigurationError(f"{option} {value!r} {error}.") from None
 
@@ -99,7 +105,11 @@ def time_range(options: Options) -> tuple[t.Optional[int], t.Optional[int]]:
         parse_time(options, "start_time"),
         parse_time(options, "end_time", is_end=True),
     )
-    if start_time is not None and end_time is not None and start_time > end_time:
+    if (
+        start_time is not None
+        and end_time is not None
+        and start_time > end_time
+    ):
         raise ConfigurationError(
             f"start_time {options['start_time']!r} is after end_time {options['end_time']!r}: swap them."
         )
@@ -146,7 +156,9 @@ class Choices(list[str]):
     """
 
     def __init__(
-        self, names: t.Iterable[str], fold: t.Callable[[str], str] = str.casefold
+        self,
+        names: t.Iterable[str],
+        fold: t.Callable[[str], str] = str.casefold,
     ) -> None:
         super().__init__(names)
         self._fold = fold

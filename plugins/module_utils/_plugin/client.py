@@ -22,7 +22,10 @@ def client_of(options: Options, service: Service) -> Client:
     """A client of the service in the region of the options, which are completed ones."""
     network = "vpc" if options["network"] == "vpc" else "public"
     url = base_url(
-        service, region_of(options), network=network, endpoint=options["endpoint"]
+        service,
+        region_of(options),
+        network=network,
+        endpoint=options["endpoint"],
     )
     settings = http_options_of(options)
     return Client(service, url, credentials_of(options), settings)

@@ -37,7 +37,9 @@ _OF_FAILURE = ("failed", "msg", "error", "exception", "_interruption_note")
 class JobRunner(Runner):
     """One run of a module that works by itself, or starts, follows or stops a job."""
 
-    def __init__(self, *, check_mode: bool = False, remote_tmp: str = "") -> None:
+    def __init__(
+        self, *, check_mode: bool = False, remote_tmp: str = ""
+    ) -> None:
         # A job has no AnsibleModule that could print its warnings: they go into its result.
         self._warnings: list[str] = []
         super().__init__(warn=self._add_warning, check_mode=check_mode)
@@ -46,7 +48,9 @@ class JobRunner(Runner):
 
     @classmethod
     def of(cls, module: AnsibleModule) -> JobRunner:
-        return cls(check_mode=module.check_mode, remote_tmp=remote_tmp_of(module))
+        return cls(
+            check_mode=module.check_mode, remote_tmp=remote_tmp_of(module)
+        )
 
     def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
         """Return what is known of a job that could not say it any more, and a sentence, by its notes."""
@@ -67,7 +71,9 @@ class JobRunner(Runner):
         if text not in self._warnings:
             self._warnings.append(text)
 
-    def _outcome_of_job(self, request: JobRequest, options: Options) -> dict[str, t.Any]:
+    def _outcome_of_job(
+        self, request: JobRequest, options: Options
+    ) -> dict[str, t.Any]:
         follower: t.Optional[_Follower] = None
 
         def run() -> Facts:
@@ -75,7 +81,9 @@ class JobRunner(Runner):
             path = request.directory
             try:
                 path = path or self._start(request, options)
-                follower = _Follower(JobDirectory(path), request, options.get("_links"))
+                follower = _Follower(
+                    JobDirectory(path), request, options.get("_links")
+                )
                 return until_signalled(follower.run)()
             except OSError as error:
                 raise DestinationError.of(
@@ -89,7 +97,9 @@ class JobRunner(Runner):
             """Return what an interruption leaves."""
             if not follower:
                 return {}, ""
-            return follower.interrupted or self.interrupted_result(follower.notes or {})
+            return follower.interrupted or self.interrupted_result(
+                follower.notes or {}
+            )
 
         return whole_outcome(run, lambda: left()[0], lambda: left()[1])
 
@@ -104,13 +114,16 @@ class JobRunner(Runner):
         try:
             links = options.get("_links") or ()
             directory.reserve(
-                "result.json", tuning.RESERVED_BYTES + tuning.BYTES_PER_FILE * len(links)
+                "result.json",
+                tuning.RESERVED_BYTES + tuning.BYTES_PER_FILE * len(links),
             )
             directory.reserve("links.json", 2 * len(json.dumps(links)))
             directory.progress.begin(
                 json.dumps(JobState()._asdict()), tuning.RESERVED_BYTES
             )
-            directory.write(NOTES, request.notes if request.is_restarted else {})
+            directory.write(
+                NOTES, request.notes if request.is_restarted else {}
+            )
             alive = directory.live()
             directory.touch("followed")
             _import_rest()
@@ -123,10 +136,16 @@ class JobRunner(Runner):
         if not is_child:
             os.close(alive)
             return path
-        self._work_in_child(FollowedJob(directory, request), directory, alive, options)
+        self._work_in_child(
+            FollowedJob(directory, request), directory, alive, options
+        )
 
     def _work_in_child(
-        self, job: FollowedJob, directory: JobDirectory, alive: int, options: Options
+        self,
+        job: FollowedJob,
+        directory: JobDirectory,
+        alive: int,
+        options: Options,
     ) -> t.NoReturn:
         try:
             # A session of its own: what ends the run that started the job does not end the job.
@@ -150,7 +169,10 @@ class _Follower:
     """Follows a job for some seconds. An interruption stops the job."""
 
     def __init__(
-        self, directory: JobDirectory, request: JobRequest, links: t.Optional[list[str]]
+        self,
+        directory: JobDirectory,
+        request: JobRequest,
+        links: t.Optional[list[str]],
     ) -> None:
         self._directory = directory
         self._request = request
@@ -174,7 +196,8 @@ class _Follower:
             while True:
                 directory.touch("followed")
                 pause = max(
-                    0.0, min(tuning.LOOK_EVERY, request.seconds - self._elapsed())
+                    0.0,
+                    min(tuning.LOOK_EVERY, request.seconds - self._elapsed()),
                 )
                 if directory.is_over_within(pause):
                     return self._collect()
@@ -182,7 +205,9 @@ class _Follower:
                 if self._is_worth_returning(state):
                     return {"_job": state._asdict()}
                 if parent.is_gone():
-                    raise AbandonedError("the Ansible run that waited for this has ended")
+                    raise AbandonedError(
+                        "the Ansible run that waited for this has ended"
+                    )
         except (InterruptedRunError, AbandonedError):
             self._interrupt()
             raise
@@ -190,7 +215,9 @@ class _Follower:
     def _interrupt(self) -> None:
         result, self.notes = self._directory.stop()
         if result is not None:
-            facts = {name: result[name] for name in result if name not in _OF_FAILURE}
+            facts = {
+                name: result[name] for name in result if name not in _OF_FAILURE
+            }
             self.interrupted = facts, result.get("_interruption_note", "")
 
     def _elapsed(self) -> float:
@@ -226,12 +253,16 @@ class _Follower:
         if result is None:
             return {"_job": JobState(notes=notes)._asdict()}
         return (
-            {**_visible(result), "_progress": progress} if progress else _visible(result)
+            {**_visible(result), "_progress": progress}
+            if progress
+            else _visible(result)
         )
 
 
 def _visible(result: Facts) -> Facts:
-    return {name: result[name] for name in result if name != "_interruption_note"}
+    return {
+        name: result[name] for name in result if name != "_interruption_note"
+    }
 
 
 def _import_rest() -> None:

@@ -30,7 +30,13 @@ from .._base.http_options import HttpOptions
 from .._base.retry import RetryPolicy
 from .._dbs.values import DEFAULT_DURATION, MAX_DURATION, MIN_DURATION
 from .._transport.endpoints import address, is_loopback_url
-from .checks import Choices, Options, check_choice, check_identifier, check_range
+from .checks import (
+    Choices,
+    Options,
+    check_choice,
+    check_identifier,
+    check_range,
+)
 
 #: Which service is asked, and as whom.
 _SERVICE_SPEC: dict[str, dict[str, t.Any]] = {
@@ -118,7 +124,11 @@ _BOUNDS: dict[str, tuple[float, float, str]] = {
 
 #: Variables of other tools that are understood as well, after our own.
 _OTHER_VARIABLES = {
-    "region": ("ALIBABA_CLOUD_REGION_ID", "ALICLOUD_REGION", "ALICLOUD_REGION_ID"),
+    "region": (
+        "ALIBABA_CLOUD_REGION_ID",
+        "ALICLOUD_REGION",
+        "ALICLOUD_REGION_ID",
+    ),
     "ca_path": ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 }
 
@@ -163,7 +173,9 @@ def completed(options: Options) -> dict[str, t.Any]:
                     "ca_path is set, but validate_certs is false: ca_path would have no effect."
                 )
             complete[option] = (
-                _DEFAULTS.get(option) if value is None else _checked(option, name, value)
+                _DEFAULTS.get(option)
+                if value is None
+                else _checked(option, name, value)
             )
     if (
         "region" in options
@@ -193,13 +205,18 @@ def http_options_of(options: Options) -> HttpOptions:
         validate_certs=options["validate_certs"],
         ca_path=options["ca_path"],
         max_connections=options["max_connections"],
-        retry=RetryPolicy(retries=options["max_retries"], timeout=request_timeout),
+        retry=RetryPolicy(
+            retries=options["max_retries"], timeout=request_timeout
+        ),
     )
 
 
 def variables_of(option: str) -> tuple[str, ...]:
     """The environment variables that an option is taken from, in their order."""
-    return (f"APSARADB_BACKUP_{option.upper()}", *_OTHER_VARIABLES.get(option, ()))
+    return (
+        f"APSARADB_BACKUP_{option.upper()}",
+        *_OTHER_VARIABLES.get(option, ()),
+    )
 
 
 def is_in_environment(option: str) -> bool:
@@ -208,7 +225,12 @@ def is_in_environment(option: str) -> bool:
 
 def _variable_set(option: str) -> t.Optional[str]:
     return next(
-        (name for name in variables_of(option) if os.environ.get(name, "").strip()), None
+        (
+            name
+            for name in variables_of(option)
+            if os.environ.get(name, "").strip()
+        ),
+        None,
     )
 
 
@@ -258,7 +280,9 @@ def _region_of_profile(profile: t.Optional[str]) -> t.Optional[str]:
 
     found = region_of_profile(os.environ, profile)
     return (
-        check_identifier("region", found[1], f"region_id of profile {found[0]!r}")
+        check_identifier(
+            "region", found[1], f"region_id of profile {found[0]!r}"
+        )
         if found
         else None
     )
@@ -277,7 +301,8 @@ def region_of(options: Options) -> str:
 def instance_names(options: Options) -> list[str]:
     """The instances, each once."""
     names = dict.fromkeys(
-        check_identifier("instance_name", name) for name in options["instance_name"]
+        check_identifier("instance_name", name)
+        for name in options["instance_name"]
     )
     if not names:
         raise ConfigurationError(

@@ -73,7 +73,9 @@ class Query(t.NamedTuple):
         """Compile the expression. Raises ConfigurationError."""
         expression = options["query"]
         if options["query_only"] and not expression:
-            raise ConfigurationError("query_only needs query: it returns nothing else.")
+            raise ConfigurationError(
+                "query_only needs query: it returns nothing else."
+            )
         return cls(
             expression,
             compiled(expression) if expression else None,

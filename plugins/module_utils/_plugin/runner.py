@@ -44,7 +44,9 @@ class ModuleSpec(t.NamedTuple):
     def shown_options(self) -> dict[str, t.Mapping[str, t.Any]]:
         """The options without the hidden ones, whose names begin with an underscore."""
         options = self.argument_spec.items()
-        return {name: option for name, option in options if not name.startswith("_")}
+        return {
+            name: option for name, option in options if not name.startswith("_")
+        }
 
 
 class Runner:
@@ -99,7 +101,10 @@ class Runner:
 def run_module(runner_class: type[Runner]) -> t.NoReturn:
     """End the process with the result of the module, or with the error that says why there is none."""
     module = _Module(runner_class.SPEC)
-    finish(module, runner_class.of(module).outcome({**module.params, **module.hidden}))
+    finish(
+        module,
+        runner_class.of(module).outcome({**module.params, **module.hidden}),
+    )
 
 
 class _Module(AnsibleModule):
@@ -114,7 +119,8 @@ class _Module(AnsibleModule):
         #: The hidden options and their values.
         self.hidden = dict.fromkeys(set(spec.argument_spec) - set(shown))
         super().__init__(  # type: ignore[no-untyped-call]
-            supports_check_mode=True, **spec._replace(argument_spec=shown)._asdict()
+            supports_check_mode=True,
+            **spec._replace(argument_spec=shown)._asdict(),
         )
 
     def _load_params(self) -> None:
@@ -137,7 +143,9 @@ def outcome(
     except BackupError as error:
         return _failure(str(error), error.to_dict(), **partial_result())
     except InterruptedRunError as interruption:
-        message = f"Interrupted by {interruption}. {interruption_note()}".rstrip()
+        message = (
+            f"Interrupted by {interruption}. {interruption_note()}".rstrip()
+        )
         return _failure(message, {"kind": "interruption"}, **partial_result())
 
 
@@ -160,7 +168,9 @@ def whole_outcome(
 
 
 def _failure(message: str, error: Facts, **more: t.Any) -> dict[str, t.Any]:
-    return redacted({"failed": True, "msg": message, "error": dict(error), **more})
+    return redacted(
+        {"failed": True, "msg": message, "error": dict(error), **more}
+    )
 
 
 def warner(module: AnsibleModule) -> t.Callable[[str], None]:

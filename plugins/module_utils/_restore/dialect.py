@@ -75,7 +75,9 @@ def _find_escapes(evidence: t.Sequence[Evidence], grammar: Grammar) -> bool:
     if not grammar.has_escapes:
         return False
     # A backslash before a letter that it does not escape, or records that are whole only without escapes.
-    plain = [one for one in evidence if one.unknown_escape or one.valid == {False}]
+    plain = [
+        one for one in evidence if one.unknown_escape or one.valid == {False}
+    ]
     escaped = [one for one in evidence if one.valid == {True}]
     if plain and escaped:
         raise _ambiguous(
@@ -98,7 +100,9 @@ def _find_escapes(evidence: t.Sequence[Evidence], grammar: Grammar) -> bool:
 
 
 def _find_null(evidence: t.Sequence[Evidence], grammar: Grammar) -> Null:
-    files = {kind: [one for one in evidence if one.nulls.get(kind)] for kind in Null}
+    files = {
+        kind: [one for one in evidence if one.nulls.get(kind)] for kind in Null
+    }
     found = [kind for kind in Null if files[kind]]
     if not found:
         return grammar.null
@@ -132,7 +136,8 @@ def _find_null(evidence: t.Sequence[Evidence], grammar: Grammar) -> Null:
 
 def _only_empty(files: t.Sequence[Evidence], grammar: Grammar) -> Null:
     is_null = any(
-        one.has_quoted_empty or one.nulls[Null.EMPTY] - one.text_columns for one in files
+        one.has_quoted_empty or one.nulls[Null.EMPTY] - one.text_columns
+        for one in files
     )
     if is_null or grammar.null is Null.EMPTY:
         return Null.EMPTY
@@ -144,4 +149,6 @@ def _only_empty(files: t.Sequence[Evidence], grammar: Grammar) -> Null:
 
 
 def _ambiguous(message: str, choice: str) -> InvalidBackupError:
-    return InvalidBackupError(message, hint=f"Look at the file, and set {choice}")
+    return InvalidBackupError(
+        message, hint=f"Look at the file, and set {choice}"
+    )

@@ -145,7 +145,9 @@ class Server(abc.ABC):
         """Record the restore with all of its tables, as planned."""
 
     @abc.abstractmethod
-    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
+    def create(
+        self, plan: Plan, record: RestoreRecord, threads: int = 1
+    ) -> None:
         """Create databases, schemas and tables that do not exist yet. Can be repeated after a kill.
 
         ``threads``: the most sessions that it may have besides its own.

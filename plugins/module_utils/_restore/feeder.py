@@ -80,7 +80,9 @@ class Feeder:
         self, file: DataFile, content: t.Iterator[t.Union[bytes, memoryview]]
     ) -> t.Iterator[bytes]:
         cutter = Cutter(
-            file.format, self._plan.piece_size, has_escapes=self._has_escapes(file)
+            file.format,
+            self._plan.piece_size,
+            has_escapes=self._has_escapes(file),
         )
         for chunk in content:
             yield from cutter.feed(bytes(chunk))
@@ -88,7 +90,9 @@ class Feeder:
 
     def _has_escapes(self, file: DataFile) -> bool:
         is_sql = file.format is DataFormat.SQL
-        return self._sql_has_escapes if is_sql else self._plan.dialect.has_escapes
+        return (
+            self._sql_has_escapes if is_sql else self._plan.dialect.has_escapes
+        )
 
     def _body(self, file: DataFile, number: int, data: bytes) -> bytes:
         """Return a piece without a header."""
@@ -108,4 +112,6 @@ class Feeder:
 
 
 def _changed(member: str) -> VerificationError:
-    return VerificationError(f"{member} has other records than in the first pass")
+    return VerificationError(
+        f"{member} has other records than in the first pass"
+    )

@@ -33,7 +33,10 @@ STRUCTURE = "structure.sql"
 
 #: What belongs to other kinds of backups, by the end of a name, and what restores them.
 _FOREIGN = {
-    ".parquet": ("Parquet", "Create a download task with the format csv or SQL"),
+    ".parquet": (
+        "Parquet",
+        "Create a download task with the format csv or SQL",
+    ),
     ".bson": (
         "a MongoDB collection",
         "Extract it with dbs_download_extract and layout=mongorestore, and load it with mongorestore",
@@ -72,7 +75,11 @@ def data_place(member: Member) -> t.Optional[DataPlace]:
 
 
 #: Structures of tables of PostgreSQL, which MySQL has in one file.
-_POSTGRESQL = ("column_structure.sql", "constraint_structure.sql", "index_structure.sql")
+_POSTGRESQL = (
+    "column_structure.sql",
+    "constraint_structure.sql",
+    "index_structure.sql",
+)
 
 
 def foreign_engine(name: str, engine: str) -> InvalidBackupError:
@@ -110,4 +117,7 @@ def in_numeric_order(name: str) -> list[tuple[int, int, str]]:
     """Return the key by which ``10.csv`` comes after ``9.csv``."""
     # Numbers and texts are not compared with each other: the first of each tuple tells them apart.
     parts = re.split(r"([0-9]+)", name)
-    return [(1, int(part), part) if part.isdecimal() else (0, 0, part) for part in parts]
+    return [
+        (1, int(part), part) if part.isdecimal() else (0, 0, part)
+        for part in parts
+    ]

@@ -83,7 +83,8 @@ class Loader:
         # Each has a connection, in which the server works as long as a statement takes. Daemons, as that cannot always be
         # ended: they must not keep a process that is told to stop.
         self._threads = [
-            threading.Thread(target=self._work, daemon=True) for _unused in range(threads)
+            threading.Thread(target=self._work, daemon=True)
+            for _unused in range(threads)
         ]
         for thread in self._threads:
             thread.start()
@@ -95,10 +96,14 @@ class Loader:
             self._check()
             return not self._unfinished
 
-    def add(self, pieces: t.Sequence[Piece], tick: t.Callable[[], t.Any]) -> None:
+    def add(
+        self, pieces: t.Sequence[Piece], tick: t.Callable[[], t.Any]
+    ) -> None:
         """Hand over pieces for one transaction. Waits until there is room for them."""
         with self._changed:
-            while self._pieces_waiting >= self._most_waiting and not self._error:
+            while (
+                self._pieces_waiting >= self._most_waiting and not self._error
+            ):
                 # It reports progress, and raises the error if the run is to end.
                 self._changed.wait(tuning.TICK)
                 tick()
@@ -191,7 +196,9 @@ class Loader:
                     self._jobs.appendleft(_Job(finish=progress))
             self._changed.notify_all()
 
-    def _load_again(self, session: Session, pieces: t.Sequence[Piece]) -> list[Loaded]:
+    def _load_again(
+        self, session: Session, pieces: t.Sequence[Piece]
+    ) -> list[Loaded]:
         """Load pieces, again where another transaction was in the way: the server undid all of it."""
         for attempt in range(tuning.MAX_ATTEMPTS):
             try:
@@ -225,17 +232,23 @@ class _Job:
     finish: t.Optional[TableProgress] = None
 
 
-def progress_of(plan: Plan, record: t.Optional[RestoreRecord]) -> list[TableProgress]:
+def progress_of(
+    plan: Plan, record: t.Optional[RestoreRecord]
+) -> list[TableProgress]:
     """Return how far each table is, by what the server has recorded."""
     return [_progress_of(table, record) for table in plan.tables]
 
 
-def _progress_of(table: TablePlan, record: t.Optional[RestoreRecord]) -> TableProgress:
+def _progress_of(
+    table: TablePlan, record: t.Optional[RestoreRecord]
+) -> TableProgress:
     pieces = sum(file.pieces for file in table.source.files)
     if record is None:
         return TableProgress(table, State.PLANNED, pieces, pieces)
     known = record.tables.get(table.number)
-    done = [one for key, one in record.pieces.items() if key.table == table.number]
+    done = [
+        one for key, one in record.pieces.items() if key.table == table.number
+    ]
     return TableProgress(
         table,
         known.state if known else State.PLANNED,

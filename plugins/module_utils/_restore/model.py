@@ -34,7 +34,9 @@ class Null(enum.Enum):
 
     @property
     def token(self) -> bytes:
-        return {"backslash_n": rb"\N", "word": b"NULL", "empty": b""}[self.value]
+        return {"backslash_n": rb"\N", "word": b"NULL", "empty": b""}[
+            self.value
+        ]
 
 
 class Dialect(t.NamedTuple):

@@ -73,7 +73,9 @@ def check_collations(
     # utf8mb4_0900_ai_ci is the default of MySQL 8.0, and an error (1273) on MySQL 5.7 and MariaDB 10.11.
     for one in plan.tables:
         missing = sorted(
-            t.cast(MySQLTable, one.structure).collations - known - set(collation_map)
+            t.cast(MySQLTable, one.structure).collations
+            - known
+            - set(collation_map)
         )
         if missing:
             raise InvalidBackupError(
@@ -82,7 +84,11 @@ def check_collations(
             )
     for name, structure in plan.databases.items():
         collation = structure.collation.lower()
-        if collation and collation not in known and collation not in collation_map:
+        if (
+            collation
+            and collation not in known
+            and collation not in collation_map
+        ):
             raise InvalidBackupError(
                 f"the database {name} has the collation {collation}, which the server does not have",
                 hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",

@@ -40,14 +40,18 @@ _DATA = (
     (re.compile(r"(Duplicate entry) '.*'( for key)", re.DOTALL), r"\1 …\2"),
     (
         re.compile(
-            r"((?:Incorrect|Truncated incorrect) [^:]{1,40} value:?) '.*'", re.DOTALL
+            r"((?:Incorrect|Truncated incorrect) [^:]{1,40} value:?) '.*'",
+            re.DOTALL,
         ),
         r"\1 …",
     ),
     (re.compile(r"(near) '.*'", re.DOTALL), r"\1 …"),
     (re.compile(r"(no partition for value) .*", re.DOTALL), r"\1 …"),
     (re.compile(r"(Cannot convert string) '.*'( from )", re.DOTALL), r"\1 …\2"),
-    (re.compile(r"(Illegal [^']{1,40}) '.*'( value found)", re.DOTALL), r"\1 …\2"),
+    (
+        re.compile(r"(Illegal [^']{1,40}) '.*'( value found)", re.DOTALL),
+        r"\1 …\2",
+    ),
     (re.compile(r"(out of range in) '.*'", re.DOTALL), r"\1 …"),
     (
         re.compile(
@@ -105,21 +109,33 @@ class Connection:
         self._name = login.printable
         with self.translated("connect to the database server"):
             try:
-                self._connection = connect(self._driver, login, local_infile=local_infile)
+                self._connection = connect(
+                    self._driver, login, local_infile=local_infile
+                )
             except (configparser.Error, UnicodeDecodeError):
                 # Their messages quote the file, which can hold a password.
                 raise ConfigurationError(
                     f"config_file {login.config_file!r} is not an option file of MySQL: give one with a section [client]."
                 ) from None
 
-    def execute(self, statement: t.Union[str, bytes], values: Values = None) -> int:
+    def execute(
+        self, statement: t.Union[str, bytes], values: Values = None
+    ) -> int:
         """Run a statement. Returns the number of rows that it changed."""
-        with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
+        with (
+            self.translated(),
+            contextlib.closing(self._connection.cursor()) as cursor,
+        ):
             cursor.execute(statement, values)
             return t.cast(int, cursor.rowcount)
 
-    def query(self, statement: str, values: Values = None) -> list[tuple[t.Any, ...]]:
-        with self.translated(), contextlib.closing(self._connection.cursor()) as cursor:
+    def query(
+        self, statement: str, values: Values = None
+    ) -> list[tuple[t.Any, ...]]:
+        with (
+            self.translated(),
+            contextlib.closing(self._connection.cursor()) as cursor,
+        ):
             cursor.execute(statement, values)
             return list(cursor.fetchall())
 

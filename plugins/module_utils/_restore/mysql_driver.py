@@ -42,7 +42,11 @@ class Login(t.NamedTuple):
     @property
     def is_local(self) -> bool:
         """Return whether the server is on this host."""
-        return bool(self.unix_socket) or self.host in ("localhost", "127.0.0.1", "::1")
+        return bool(self.unix_socket) or self.host in (
+            "localhost",
+            "127.0.0.1",
+            "::1",
+        )
 
     @property
     def is_trusted(self) -> bool:
@@ -84,7 +88,11 @@ def connect(driver: t.Any, login: Login, *, local_infile: bool) -> t.Any:
         arguments["local_infile"] = 1
     if not login.needs_tls:
         return driver.connect(**arguments)
-    ssl = {"ca": login.ca_cert, "cert": login.client_cert, "key": login.client_key}
+    ssl = {
+        "ca": login.ca_cert,
+        "cert": login.client_cert,
+        "key": login.client_key,
+    }
     arguments["ssl"] = {name: path for name, path in ssl.items() if path}
     if driver.__name__ != "pymysql":
         checks = "VERIFY_IDENTITY" if login.checks_hostname else "VERIFY_CA"
@@ -121,7 +129,9 @@ def _check_offers_tls(opened: socket.socket, login: Login) -> None:
     """Read the greeting of the server, which the driver reads again: nothing is sent before it."""
     deadline = time.monotonic() + login.connect_timeout
     header = _peek(opened, 4, deadline)
-    greeting = _peek(opened, 4 + int.from_bytes(header[:3], "little"), deadline)[4:]
+    greeting = _peek(
+        opened, 4 + int.from_bytes(header[:3], "little"), deadline
+    )[4:]
     if greeting[:1] == b"\xff":
         # An error, which the driver raises.
         return
@@ -161,4 +171,6 @@ def _arguments(login: Login) -> dict[str, t.Any]:
     }
     if login.config_file:
         arguments["read_default_group"] = "client"
-    return {name: value for name, value in arguments.items() if value is not None}
+    return {
+        name: value for name, value in arguments.items() if value is not None
+    }

@@ -86,10 +86,15 @@ class MySQLTable(TableStructure):
         later = self.deferred if defers_keys else ()
         keys = [key.text for key in self.all_keys if key not in later]
         body = ",\n  ".join([*self.lines, *keys])
-        return mapped(f"CREATE TABLE {name} (\n  {body}\n) {self.options}", collation_map)
+        return mapped(
+            f"CREATE TABLE {name} (\n  {body}\n) {self.options}", collation_map
+        )
 
     def add_keys(
-        self, name: str, keys: t.Sequence[Key], collation_map: t.Mapping[str, str]
+        self,
+        name: str,
+        keys: t.Sequence[Key],
+        collation_map: t.Mapping[str, str],
     ) -> list[str]:
         """Return the statements that make keys after the data.
 
@@ -133,7 +138,14 @@ class MySQLGrammar(Grammar):
         if "database" not in words and "schema" not in words:
             return DatabaseStructure(directory)
         # They are two words for the same in MySQL.
-        at = next(i for i, word in enumerate(words) if word in ("database", "schema")) + 1
+        at = (
+            next(
+                i
+                for i, word in enumerate(words)
+                if word in ("database", "schema")
+            )
+            + 1
+        )
         while words[at : at + 1] and words[at] in ("if", "not", "exists"):
             at += 1
         if at >= len(tokens):
@@ -151,7 +163,9 @@ class MySQLGrammar(Grammar):
     ) -> TableStructure:
         text = texts["structure.sql"]
         tokens = tokens_of(text)
-        if any(token.kind == "mark" and token.text in "'\"`" for token in tokens):
+        if any(
+            token.kind == "mark" and token.text in "'\"`" for token in tokens
+        ):
             raise _damaged(
                 f"the structure of table {directory!r} has a quote that is not closed"
             )
@@ -165,7 +179,9 @@ class MySQLGrammar(Grammar):
         lines, columns, keys = [], [], []
         for item in items:
             if len(item) < 2:
-                raise _damaged(f"the structure of table {directory!r} has an empty line")
+                raise _damaged(
+                    f"the structure of table {directory!r} has an empty line"
+                )
             line = _line(text, item)
             key = _key_of(item, line)
             if key:
@@ -198,13 +214,19 @@ def _table(
         lines=tuple(lines),
         all_keys=own,
         deferred=_deferrable(keys, columns, items),
-        replacing=frozenset(unquote(item[0]) for item in items if _replaces_null(item)),
+        replacing=frozenset(
+            unquote(item[0]) for item in items if _replaces_null(item)
+        ),
         options=options,
         engine=(option(option_tokens, "engine") or "innodb").lower(),
         collations=frozenset(
-            collations([*option_tokens, *(one for item in items for one in item)])
+            collations(
+                [*option_tokens, *(one for item in items for one in item)]
+            )
         ),
-        has_timestamps=any(column.type.startswith("timestamp") for column in columns),
+        has_timestamps=any(
+            column.type.startswith("timestamp") for column in columns
+        ),
     )
 
 
@@ -213,7 +235,9 @@ def _replaces_null(item: list[Token]) -> bool:
     words = [token.word for token in item]
     return not _is_constraint(item) and (
         "auto_increment" in words
-        or (words[1] == "timestamp" and ("not", "null") in zip(words, words[1:]))
+        or (
+            words[1] == "timestamp" and ("not", "null") in zip(words, words[1:])
+        )
     )
 
 
@@ -228,12 +252,16 @@ def _deferrable(
     ):
         return ()
     counting = {
-        unquote(item[0]) for item, found in zip(items, words) if "auto_increment" in found
+        unquote(item[0])
+        for item, found in zip(items, words)
+        if "auto_increment" in found
     }
     later = [key for key in all_keys if key.text and not key.is_primary]
     # The column that counts needs a key that begins with it from the start.
     for name in counting:
-        if not any(key.is_primary and key.columns[:1] == (name,) for key in all_keys):
+        if not any(
+            key.is_primary and key.columns[:1] == (name,) for key in all_keys
+        ):
             # Without such a key, as MyISAM allows, any that has it.
             candidates = sorted(
                 (key for key in later if name in key.columns),
@@ -262,7 +290,9 @@ def _after_create_table(tokens: list[Token], directory: str) -> int:
     )
 
 
-def _items(tokens: list[Token], at: int, directory: str) -> tuple[list[list[Token]], int]:
+def _items(
+    tokens: list[Token], at: int, directory: str
+) -> tuple[list[list[Token]], int]:
     """Split what is between the parentheses at its commas. Returns also the place behind them."""
     items: list[list[Token]] = [[]]
     depth = 0
@@ -296,7 +326,9 @@ def _is_constraint(item: list[Token]) -> bool:
 
 
 def _damaged(message: str) -> InvalidBackupError:
-    return InvalidBackupError(message, hint="The backup is damaged: download it again")
+    return InvalidBackupError(
+        message, hint="The backup is damaged: download it again"
+    )
 
 
 def _options(text: str, tokens: list[Token], end: int) -> str:

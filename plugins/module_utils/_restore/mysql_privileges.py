@@ -35,7 +35,9 @@ _EMPTY = frozenset(("DROP",))
 #: What stands for any characters, and for any one, in the name of databases in a grant.
 _WILDCARDS = {"%": ".*", "_": "."}
 _NAME = r"(\*|`(?:[^`]|``)*`)"
-_GRANT = re.compile(rf"(GRANT|REVOKE) (.+?) ON (?:TABLE )?{_NAME}\.{_NAME} (?:TO|FROM) ")
+_GRANT = re.compile(
+    rf"(GRANT|REVOKE) (.+?) ON (?:TABLE )?{_NAME}\.{_NAME} (?:TO|FROM) "
+)
 
 
 class _Grant(t.NamedTuple):
@@ -60,10 +62,16 @@ class Privileges:
         for one in plan.tables:
             self._require(one.place.database, one.place.name, _needed_by(one))
             if one.place != one.target:
-                self._require(one.target.database, one.target.name, _LOAD | _REPLACE)
-                self._require(one.place.database, one.place.name, _LOAD | _REPLACE)
+                self._require(
+                    one.target.database, one.target.name, _LOAD | _REPLACE
+                )
+                self._require(
+                    one.place.database, one.place.name, _LOAD | _REPLACE
+                )
 
-    def _require(self, database: str, table: str, needed: frozenset[str]) -> None:
+    def _require(
+        self, database: str, table: str, needed: frozenset[str]
+    ) -> None:
         missing = needed - self._held(database, table)
         if missing:
             names = ", ".join(sorted(missing))
@@ -79,11 +87,16 @@ class Privileges:
         everything = _RECORD | _REPLACE | _KEYS
         held: frozenset[str] = frozenset()
         for grant in self._grants:
-            privileges = everything if _ALL in grant.privileges else grant.privileges
+            privileges = (
+                everything if _ALL in grant.privileges else grant.privileges
+            )
             if grant.is_revoked:
                 if grant.database == database:
                     held -= privileges
-            elif _matches(grant.database, database) and grant.table in ("*", table):
+            elif _matches(grant.database, database) and grant.table in (
+                "*",
+                table,
+            ):
                 held |= privileges
         return held
 
@@ -141,7 +154,9 @@ def _matches(pattern: str, name: str) -> bool:
         return True
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     # A backslash before one of them makes it a character like any other.
-    expressions = (_WILDCARDS.get(part) or re.escape(part[-1]) for part in parts)
+    expressions = (
+        _WILDCARDS.get(part) or re.escape(part[-1]) for part in parts
+    )
     return bool(re.fullmatch("".join(expressions), name, re.DOTALL))
 
 

@@ -33,7 +33,12 @@ from .mysql_privileges import Privileges
 from .mysql_session import MySQLOptions, MySQLSession
 from .mysql_settings import Settings
 from .mysql_tokens import quote
-from .mysql_variables import check_variables, check_writable, folds_names, prepare
+from .mysql_variables import (
+    check_variables,
+    check_writable,
+    folds_names,
+    prepare,
+)
 from .parallel import in_parallel
 from .planning import name_beside
 
@@ -131,7 +136,8 @@ class MySQLServer(Server):
         if not self._options.login.is_local:
             return Space(None, factor)
         return Space(
-            free_space(str(self._connection.value("SELECT @@GLOBAL.datadir"))), factor
+            free_space(str(self._connection.value("SELECT @@GLOBAL.datadir"))),
+            factor,
         )
 
     def existing(self, plan: Plan) -> list[TablePlan]:
@@ -155,7 +161,9 @@ class MySQLServer(Server):
     def begin(self, plan: Plan) -> None:
         store.begin(self._connection, plan)
 
-    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
+    def create(
+        self, plan: Plan, record: RestoreRecord, threads: int = 1
+    ) -> None:
         connection = self._connection
         self._settings.change()
         existing = set(map(self._folded, store.databases(connection)))
@@ -163,7 +171,11 @@ class MySQLServer(Server):
             if self._folded(name) in existing:
                 # The statement would wait for the session of a killed run that still loads.
                 continue
-            charset = f" CHARACTER SET {structure.charset}" if structure.charset else ""
+            charset = (
+                f" CHARACTER SET {structure.charset}"
+                if structure.charset
+                else ""
+            )
             collation = self._options.collation_map.get(
                 structure.collation, structure.collation
             )
@@ -226,15 +238,21 @@ class MySQLServer(Server):
             if self._key(one.place) not in names:
                 continue
             old = one.target._replace(
-                database=name_beside(one.target.database, "old", plan.restore_id)
+                database=name_beside(
+                    one.target.database, "old", plan.restore_id
+                )
             )
             if self._key(one.target) in names:
                 self._connection.execute(
                     f"CREATE DATABASE IF NOT EXISTS {quote(old.database)}"
                 )
-                steps.append(f"{store.qualified(one.target)} TO {store.qualified(old)}")
+                steps.append(
+                    f"{store.qualified(one.target)} TO {store.qualified(old)}"
+                )
                 olds[str(one.target)] = str(old)
-            steps.append(f"{store.qualified(one.place)} TO {store.qualified(one.target)}")
+            steps.append(
+                f"{store.qualified(one.place)} TO {store.qualified(one.target)}"
+            )
         if steps:
             # One statement is one step, also if the server is killed in it.
             self._connection.execute(f"RENAME TABLE {', '.join(steps)}")
@@ -246,7 +264,9 @@ class MySQLServer(Server):
             if self._folded(one.place.database) not in left
         }
         for database in sorted(emptied):
-            self._connection.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
+            self._connection.execute(
+                f"DROP DATABASE IF EXISTS {quote(database)}"
+            )
         return olds
 
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
@@ -265,7 +285,9 @@ class MySQLServer(Server):
         return counts
 
     def _connect(self) -> Connection:
-        connection = Connection(self._options.login, shows_data=self._options.shows_data)
+        connection = Connection(
+            self._options.login, shows_data=self._options.shows_data
+        )
         prepare(connection, self._options)
         return connection
 
@@ -275,14 +297,19 @@ class MySQLServer(Server):
         structure = t.cast(MySQLTable, one.structure)
         connection.execute(
             structure.create(
-                store.qualified(one.place), one.defers_keys, self._options.collation_map
+                store.qualified(one.place),
+                one.defers_keys,
+                self._options.collation_map,
             )
         )
         store.set_table_state(connection, restore_id, one.number, State.LOADING)
 
     def _take_over(self, one: TablePlan, record: RestoreRecord) -> None:
         """Continue with a table that an earlier run has created."""
-        connection, structure = self._connection, t.cast(MySQLTable, one.structure)
+        connection, structure = (
+            self._connection,
+            t.cast(MySQLTable, one.structure),
+        )
         known = record.tables.get(one.number)
         place = store.qualified(one.place)
         if known is None or known.state is State.PLANNED:
@@ -314,7 +341,10 @@ class MySQLServer(Server):
             sorted(databases),
         )
         self._connection.commit()
-        return {self._key(TableName(str(schema), "", str(name))) for schema, name in rows}
+        return {
+            self._key(TableName(str(schema), "", str(name)))
+            for schema, name in rows
+        }
 
     def _key(self, name: TableName) -> tuple[str, str]:
         """Return what is the same for names that are the same to the server."""
@@ -339,7 +369,9 @@ class MySQLServer(Server):
 
     def _warnings(self, plan: Plan) -> t.Iterator[str]:
         stamped = [
-            one for one in plan.tables if t.cast(MySQLTable, one.structure).has_timestamps
+            one
+            for one in plan.tables
+            if t.cast(MySQLTable, one.structure).has_timestamps
         ]
         if stamped and not self._options.time_zone:
             yield (

@@ -92,16 +92,23 @@ class MySQLSession(Session):
         return loaded
 
     def finish(self, table: TablePlan, plan: Plan) -> None:
-        connection, structure = self._connection, t.cast(MySQLTable, table.structure)
+        connection, structure = (
+            self._connection,
+            t.cast(MySQLTable, table.structure),
+        )
         place = store.qualified(table.place)
         # Also if it is not to defer them now: an earlier run may have done so.
         existing = self._keys_of(table) if structure.deferred else set()
-        missing = [key for key in structure.deferred if key.name not in existing]
+        missing = [
+            key for key in structure.deferred if key.name not in existing
+        ]
         if missing:
             store.set_table_state(
                 connection, plan.restore_id, table.number, State.INDEXING
             )
-            raise_variable(connection, "innodb_ddl_buffer_size", tuning.DDL_BUFFER_SIZE)
+            raise_variable(
+                connection, "innodb_ddl_buffer_size", tuning.DDL_BUFFER_SIZE
+            )
             with self._naming(table, "create the keys of"):
                 for statement in structure.add_keys(
                     place, missing, self._options.collation_map
@@ -120,7 +127,9 @@ class MySQLSession(Session):
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connection
-        rows = connection.value(f"SELECT COUNT(*) FROM {store.qualified(table.place)}")
+        rows = connection.value(
+            f"SELECT COUNT(*) FROM {store.qualified(table.place)}"
+        )
         if rows != table.source.records:
             raise VerificationError(
                 f"{table.target} has {rows} rows, and the backup {table.source.records} records",
@@ -131,12 +140,18 @@ class MySQLSession(Session):
         existing = self._keys_of(table)
         missing = [key for key in table.structure.keys if key not in existing]
         if missing:
-            raise VerificationError(f"{table.target} lacks the key {missing[0]}")
+            raise VerificationError(
+                f"{table.target} lacks the key {missing[0]}"
+            )
         checksum = None
         if plan.has_checksums:
-            (row,) = connection.query(f"CHECKSUM TABLE {store.qualified(table.place)}")
+            (row,) = connection.query(
+                f"CHECKSUM TABLE {store.qualified(table.place)}"
+            )
             checksum = str(row[1])
-        store.set_table_state(connection, plan.restore_id, table.number, State.DONE, rows)
+        store.set_table_state(
+            connection, plan.restore_id, table.number, State.DONE, rows
+        )
         return Verified(rows, sampled, tuple(sorted(existing)), checksum)
 
     def cancel(self) -> None:
@@ -206,7 +221,9 @@ class MySQLSession(Session):
             # The driver reads a file, and this one is never on a disk.
             with open(number, "wb", closefd=False) as file:
                 file.write(data)
-            rows = self._connection.execute(_load_statement(piece, dialect, number))
+            rows = self._connection.execute(
+                _load_statement(piece, dialect, number)
+            )
         finally:
             os.close(number)
         self._check_warnings(piece)
@@ -239,13 +256,22 @@ class MySQLSession(Session):
         # Not by SELECT @@warning_count, after which MySQL does not show them any more.
         count = self._connection.value("SHOW COUNT(*) WARNINGS")
         if count:
-            shown = self._connection.query(f"SHOW WARNINGS LIMIT {_SHOWN_WARNINGS}")
-            said = "; ".join(self._connection.shown(str(row[2])) for row in shown)
+            shown = self._connection.query(
+                f"SHOW WARNINGS LIMIT {_SHOWN_WARNINGS}"
+            )
+            said = "; ".join(
+                self._connection.shown(str(row[2])) for row in shown
+            )
             said = _AT_ROW.sub(
-                lambda match: f"in record {piece.first_record + row + int(match[1]) - 1}",
+                lambda match: (
+                    f"in record {piece.first_record + row + int(match[1]) - 1}"
+                ),
                 said,
             )
-            said = said or "its variable max_error_count is 0, and it does not say more"
+            said = (
+                said
+                or "its variable max_error_count is 0, and it does not say more"
+            )
             raise VerificationError(
                 f"the server gave {count} warnings: {said}",
                 hint="No record of these is in the table. Check csv_null, csv_escape and that the backup is not damaged",
@@ -298,5 +324,6 @@ def _load_statement(piece: Piece, dialect: Dialect, number: int) -> str:
     return (
         f"LOAD DATA LOCAL INFILE '/proc/self/fd/{number}' INTO TABLE {store.qualified(piece.table.place)} "
         rf"""CHARACTER SET utf8mb4 FIELDS TERMINATED BY ',' ENCLOSED BY '"' ESCAPED BY '{escape}' LINES TERMINATED BY '\n' """
-        f"({', '.join(columns)})" + (f" SET {', '.join(settings)}" if settings else "")
+        f"({', '.join(columns)})"
+        + (f" SET {', '.join(settings)}" if settings else "")
     )

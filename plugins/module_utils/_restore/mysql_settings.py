@@ -61,7 +61,9 @@ class Settings:
                     self._connection.execute("SET GLOBAL local_infile = 1")
             if self._options.disables_redo_log and self._is_redo_log_on():
                 self._record(_REDO_LOG)
-                self._connection.execute("ALTER INSTANCE DISABLE INNODB REDO_LOG")
+                self._connection.execute(
+                    "ALTER INSTANCE DISABLE INNODB REDO_LOG"
+                )
 
     def put_back(self, connection: Connection) -> None:
         """Put back what this run, or one that was killed, has changed."""
@@ -69,7 +71,9 @@ class Settings:
             return
         with _alone(connection):
             is_in_use = self._is_in_use_by_others(connection)
-            for (name,) in connection.query(f"SELECT name FROM {DATABASE}.settings"):
+            for (name,) in connection.query(
+                f"SELECT name FROM {DATABASE}.settings"
+            ):
                 if name == _LOCAL_INFILE and is_in_use:
                     # The last of these runs puts it back.
                     continue
@@ -109,7 +113,9 @@ class Settings:
 
     def _is_redo_log_on(self) -> bool:
         # Neither MariaDB nor MySQL before 8.0.21 has this variable.
-        rows = self._connection.query("SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'")
+        rows = self._connection.query(
+            "SHOW GLOBAL STATUS LIKE 'Innodb_redo_log_enabled'"
+        )
         if not rows:
             raise DatabaseError("unknown status variable", code="1193")
         return str(rows[0][1]).upper() == "ON"
@@ -126,7 +132,10 @@ class Settings:
 def _alone(connection: Connection) -> t.Iterator[None]:
     """Keep other runs from looking at settings and changing them at the same time, by a lock of the server."""
     name = f"{DATABASE}/settings"
-    if connection.value("SELECT GET_LOCK(%s, %s)", [name, tuning.LOCK_TIMEOUT]) != 1:
+    if (
+        connection.value("SELECT GET_LOCK(%s, %s)", [name, tuning.LOCK_TIMEOUT])
+        != 1
+    ):
         raise RestoreConflictError(
             "another run has been changing settings of the server for too long",
             hint="Look for the lock apsaradb_restore/settings in the process list of the server",

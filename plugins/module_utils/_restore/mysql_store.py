@@ -30,7 +30,13 @@ from .mysql_tokens import quote
 
 DATABASE = "apsaradb_restore"
 #: Databases of servers themselves.
-SYSTEM_DATABASES = {"mysql", "sys", "information_schema", "performance_schema", DATABASE}
+SYSTEM_DATABASES = {
+    "mysql",
+    "sys",
+    "information_schema",
+    "performance_schema",
+    DATABASE,
+}
 
 #: InnoDB, whatever the default of the server is: another engine would keep a record whose transaction is undone.
 #: Names are compared by their bytes, as two tables may differ in the case of a letter.
@@ -80,7 +86,9 @@ def exists(connection: Connection) -> bool:
 
 def databases(connection: Connection) -> list[str]:
     """Return the names of all databases of the server."""
-    rows = connection.query("SELECT schema_name FROM information_schema.schemata")
+    rows = connection.query(
+        "SELECT schema_name FROM information_schema.schemata"
+    )
     return [str(name) for (name,) in rows]
 
 
@@ -154,7 +162,8 @@ def forget(connection: Connection, restore_id: str) -> None:
     """Delete all that is known of a restore."""
     for table in ("pieces", "tables", "restores"):
         connection.execute(
-            f"DELETE FROM {DATABASE}.{table} WHERE restore_id = %s", [restore_id]
+            f"DELETE FROM {DATABASE}.{table} WHERE restore_id = %s",
+            [restore_id],
         )
     connection.commit()
 
@@ -181,7 +190,9 @@ def set_table_state(
     connection.commit()
 
 
-def add_piece(connection: Connection, restore_id: str, key: PieceKey, rows: int) -> bool:
+def add_piece(
+    connection: Connection, restore_id: str, key: PieceKey, rows: int
+) -> bool:
     """Record a piece, in the transaction that loads it. Returns whether it was not before."""
     added = connection.execute(
         f"INSERT IGNORE INTO {DATABASE}.pieces VALUES (%s, %s, %s, %s, %s)",
@@ -199,7 +210,9 @@ def has_piece(connection: Connection, restore_id: str, key: PieceKey) -> bool:
     return bool(found)
 
 
-def forget_pieces(connection: Connection, record: RestoreRecord, number: int) -> None:
+def forget_pieces(
+    connection: Connection, record: RestoreRecord, number: int
+) -> None:
     """Forget all pieces of a table, so that they are loaded again."""
     known = record.tables.get(number)
     if (known is None or known.state is State.PLANNED) and not any(

@@ -41,7 +41,11 @@ _SETTINGS: dict[str, t.Union[str, int]] = {
     "lock_wait_timeout": tuning.LOCK_TIMEOUT,
 }
 #: Strict, as what does not fit must be an error, but for zero dates, which are in old data.
-_SQL_MODES = ("STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "NO_ENGINE_SUBSTITUTION")
+_SQL_MODES = (
+    "STRICT_ALL_TABLES",
+    "NO_AUTO_VALUE_ON_ZERO",
+    "NO_ENGINE_SUBSTITUTION",
+)
 #: Limits of a statement or a transaction, which only some servers have. A long one is no sign of a mistake here.
 _LIMITS = (
     "max_execution_time",
@@ -59,7 +63,10 @@ _READ_ONLY = (
 )
 _OFF = ("0", "OFF")
 #: Whether the server takes no table without a primary key, and whether it adds one to them by itself.
-_PRIMARY_KEYS = ("sql_require_primary_key", "sql_generate_invisible_primary_key")
+_PRIMARY_KEYS = (
+    "sql_require_primary_key",
+    "sql_generate_invisible_primary_key",
+)
 #: Bytes of a packet. Drivers send a file in parts of 16 KiB, and names alone can need some.
 _MIN_PACKET = 64 << 10
 
@@ -85,7 +92,8 @@ def prepare(connection: Connection, options: SessionOptions) -> None:
     # Some servers do not take what clients say of it when they connect.
     connection.execute("SET NAMES utf8mb4")
     _set(
-        connection, {"sql_mode": ",".join((*_SQL_MODES, *options.sql_modes)), **_SETTINGS}
+        connection,
+        {"sql_mode": ",".join((*_SQL_MODES, *options.sql_modes)), **_SETTINGS},
     )
     _set(connection, dict.fromkeys(_variables(connection, _LIMITS), 0))
     if options.time_zone:
@@ -94,7 +102,9 @@ def prepare(connection: Connection, options: SessionOptions) -> None:
         connection.execute("SET SESSION sql_log_bin = 0")
 
 
-def _set(connection: Connection, settings: t.Mapping[str, t.Union[str, int]]) -> None:
+def _set(
+    connection: Connection, settings: t.Mapping[str, t.Union[str, int]]
+) -> None:
     words = ", ".join(f"SESSION {name} = %s" for name in settings)
     connection.execute(f"SET {words}", list(settings.values()))
 
@@ -119,7 +129,9 @@ def check_variables(connection: Connection, plan: Plan) -> None:
     """Refuse what would stop the restore halfway."""
     names = (*_PRIMARY_KEYS, "max_allowed_packet")
     known = _variables(connection, names)
-    requires, generates = (known.get(name, "OFF") not in _OFF for name in _PRIMARY_KEYS)
+    requires, generates = (
+        known.get(name, "OFF") not in _OFF for name in _PRIMARY_KEYS
+    )
     if requires and not generates:
         for one in plan.tables:
             if not one.structure.primary_key:
@@ -138,8 +150,12 @@ def folds_names(connection: Connection) -> bool:
     return bool(connection.value("SELECT @@lower_case_table_names"))
 
 
-def _variables(connection: Connection, names: t.Iterable[str]) -> dict[str, str]:
+def _variables(
+    connection: Connection, names: t.Iterable[str]
+) -> dict[str, str]:
     """Return those variables that the server knows, as this connection has them."""
     listed = ", ".join(f"'{name}'" for name in names)
-    rows = connection.query(f"SHOW SESSION VARIABLES WHERE variable_name IN ({listed})")
+    rows = connection.query(
+        f"SHOW SESSION VARIABLES WHERE variable_name IN ({listed})"
+    )
     return {str(name): str(value) for name, value in rows}

@@ -29,10 +29,12 @@ def compare_samples(connection: Connection, table: TablePlan) -> int:
     """Return how many records were compared. Raises VerificationError."""
     compared = 0
     for file in table.source.files:
-        samples = [one for one in table.source.samples if one.file == file.number]
-        has_key = set(table.structure.primary_key) <= set(file.columns) and bool(
-            table.structure.primary_key
-        )
+        samples = [
+            one for one in table.source.samples if one.file == file.number
+        ]
+        has_key = set(table.structure.primary_key) <= set(
+            file.columns
+        ) and bool(table.structure.primary_key)
         if samples and (has_key or table.source.size <= _MAX_SIZE_WITHOUT_KEY):
             columns = [table.structure.column(name) for name in file.columns]
             stored = [column for column in columns if not column.is_generated]
@@ -67,10 +69,14 @@ def _insert(
             if not column.is_generated
         ]
         marks = ", ".join(["%s"] * len(values))
-        connection.execute(f"INSERT INTO {_SAMPLES} ({names}) VALUES ({marks})", values)
+        connection.execute(
+            f"INSERT INTO {_SAMPLES} ({names}) VALUES ({marks})", values
+        )
 
 
-def _parameter(column: Column, value: t.Optional[bytes]) -> t.Union[str, bytes, None]:
+def _parameter(
+    column: Column, value: t.Optional[bytes]
+) -> t.Union[str, bytes, None]:
     if value is None:
         return None
     if column.kind is ColumnKind.BINARY:
@@ -94,23 +100,34 @@ def _compare(
             f"SELECT COUNT(*) FROM {_SAMPLES} s WHERE EXISTS (SELECT 1 FROM {place} t WHERE {same})"
         )
         if found != len(samples):
-            raise _differs(table, file, f"{len(samples) - found} of them are not in it")
+            raise _differs(
+                table, file, f"{len(samples) - found} of them are not in it"
+            )
         return
     key = " AND ".join(
-        f"s.{quote(name)} = t.{quote(name)}" for name in table.structure.primary_key
+        f"s.{quote(name)} = t.{quote(name)}"
+        for name in table.structure.primary_key
     )
-    found = connection.value(f"SELECT COUNT(*) FROM {_SAMPLES} s JOIN {place} t ON {key}")
+    found = connection.value(
+        f"SELECT COUNT(*) FROM {_SAMPLES} s JOIN {place} t ON {key}"
+    )
     if found != len(samples):
-        raise _differs(table, file, f"{len(samples) - found} of them are not in it")
+        raise _differs(
+            table, file, f"{len(samples) - found} of them are not in it"
+        )
     # The sum of no rows is NULL.
-    differences = ", ".join(f"COALESCE(SUM(NOT ({one})), 0)" for one in equal.values())
+    differences = ", ".join(
+        f"COALESCE(SUM(NOT ({one})), 0)" for one in equal.values()
+    )
     (counts,) = connection.query(
         f"SELECT {differences} FROM {_SAMPLES} s JOIN {place} t ON {key}"
     )
     for name, count in zip(equal, counts):
         if count:
             raise _differs(
-                table, file, f"{count} of them have another value in column {name!r}"
+                table,
+                file,
+                f"{count} of them have another value in column {name!r}",
             )
 
 

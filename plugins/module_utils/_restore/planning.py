@@ -43,7 +43,10 @@ class Selection(t.NamedTuple):
         for one in self.databases:
             if one not in databases:
                 raise _unknown("databases", one, databases)
-        for option, patterns in (("tables", self.tables), ("exclude", self.exclude)):
+        for option, patterns in (
+            ("tables", self.tables),
+            ("exclude", self.exclude),
+        ):
             for pattern in patterns:
                 if not any(_matches(name, pattern) for name in names):
                     raise _unknown(option, pattern, map(str, names))
@@ -57,7 +60,9 @@ def _matches(name: TableName, pattern: str) -> bool:
     )
 
 
-def _unknown(option: str, value: str, names: t.Iterable[str]) -> InvalidBackupError:
+def _unknown(
+    option: str, value: str, names: t.Iterable[str]
+) -> InvalidBackupError:
     # Needed for a message only.
     import difflib
 
@@ -67,7 +72,8 @@ def _unknown(option: str, value: str, names: t.Iterable[str]) -> InvalidBackupEr
     )
     meant = f"Did you mean {printable(close[0])}? " if close else ""
     return InvalidBackupError(
-        f"{option} {value!r} is not in the source", hint=f"{meant}It has {listed(found)}"
+        f"{option} {value!r} is not in the source",
+        hint=f"{meant}It has {listed(found)}",
     )
 
 
@@ -94,16 +100,25 @@ class PlanOptions(t.NamedTuple):
     has_checksums: bool = False
 
 
-def restore_id_of(fingerprint: str, selection: Selection, options: PlanOptions) -> str:
+def restore_id_of(
+    fingerprint: str, selection: Selection, options: PlanOptions
+) -> str:
     """Return what names a restore: 16 hexadecimal digits."""
     # Without what changes only the way, such as parallel: another run may continue with another value.
-    facts = [fingerprint, selection, dict(options.rename), dict(options.data_options)]
+    facts = [
+        fingerprint,
+        selection,
+        dict(options.rename),
+        dict(options.data_options),
+    ]
     text = json.dumps(facts, sort_keys=True, default=str)
     # 64 bits are enough: two restores on one server do not get the same ID.
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def make_plan(backup: Backup, selection: Selection, options: PlanOptions) -> Plan:
+def make_plan(
+    backup: Backup, selection: Selection, options: PlanOptions
+) -> Plan:
     """Return the plan. Raises InvalidBackupError where names cannot be had."""
     _check_rename(backup, options.rename)
     tables: list[TablePlan] = []
@@ -119,7 +134,9 @@ def make_plan(backup: Backup, selection: Selection, options: PlanOptions) -> Pla
             )
         taken[target] = table
         name = table.name.database
-        databases.setdefault(target.database, known.get(name, DatabaseStructure(name)))
+        databases.setdefault(
+            target.database, known.get(name, DatabaseStructure(name))
+        )
         tables.append(
             TablePlan(
                 len(tables),
@@ -155,7 +172,9 @@ def renamed(name: TableName, rename: t.Mapping[str, str]) -> TableName:
 
 def _check_rename(backup: Backup, rename: t.Mapping[str, str]) -> None:
     names = {table.name.database for table in backup.tables}
-    names.update(f"{table.name.database}.{table.name.name}" for table in backup.tables)
+    names.update(
+        f"{table.name.database}.{table.name.name}" for table in backup.tables
+    )
     for old, new in rename.items():
         if old not in names:
             raise _unknown("rename", old, names)
@@ -179,7 +198,9 @@ def beside(plan: Plan, databases: t.Collection[str]) -> Plan:
         dataclasses.replace(
             one,
             place=one.target._replace(
-                database=name_beside(one.target.database, "new", plan.restore_id)
+                database=name_beside(
+                    one.target.database, "new", plan.restore_id
+                )
             ),
         )
         if one.target.database in databases
@@ -200,5 +221,7 @@ def at_places(plan: Plan) -> Plan:
 def name_beside(database: str, word: str, restore_id: str) -> str:
     """Return a name such as ``shop_new_3f1c0a9b``."""
     ending = f"_{word}_{restore_id[:8]}"
-    begin = database.encode()[: _LONGEST_NAME - len(ending)].decode(errors="ignore")
+    begin = database.encode()[: _LONGEST_NAME - len(ending)].decode(
+        errors="ignore"
+    )
     return begin + ending

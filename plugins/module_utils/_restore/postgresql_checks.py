@@ -90,7 +90,10 @@ def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:
         for script in structure_of(table).inherits:
             names = [part for part in script.parts if not isinstance(part, str)]
             for schema, name in names:
-                if table.source.name._replace(schema=schema, name=name) not in known:
+                if (
+                    table.source.name._replace(schema=schema, name=name)
+                    not in known
+                ):
                     yield (
                         f"{table.target.printable} was a part or a whole of {printable(f'{schema}.{name}')}, "
                         "which is not restored: it becomes a table of its own"
@@ -98,7 +101,9 @@ def _warnings(plan: Plan, options: PostgreSQLOptions) -> t.Iterator[str]:
 
 
 def _listed(texts: t.Collection[str]) -> str:
-    shown = ", ".join(printable(text) for text in list(texts)[: tuning.NAMES_SHOWN])
+    shown = ", ".join(
+        printable(text) for text in list(texts)[: tuning.NAMES_SHOWN]
+    )
     more = len(texts) - tuning.NAMES_SHOWN
     return shown + (f" and {more} more" if more > 0 else "")
 
@@ -125,7 +130,9 @@ def _check_owner(first: Connection, owner: str) -> None:
         )
 
 
-def _check_extensions(first: Connection, plan: Plan, options: PostgreSQLOptions) -> None:
+def _check_extensions(
+    first: Connection, plan: Plan, options: PostgreSQLOptions
+) -> None:
     needed: dict[str, None] = {}
     for database in plan.databases.values():
         if isinstance(database, PostgreSQLDatabase):

@@ -101,7 +101,9 @@ def kind_of(type_name: str) -> ColumnKind:
     plain = re.sub(r"^interval .*", "interval", plain)
     if plain == "bytea":
         return ColumnKind.BINARY
-    return ColumnKind.OTHER if _NEVER_EMPTY.fullmatch(plain) else ColumnKind.TEXT
+    return (
+        ColumnKind.OTHER if _NEVER_EMPTY.fullmatch(plain) else ColumnKind.TEXT
+    )
 
 
 def _clauses(tokens: t.Sequence[Token]) -> t.Iterator[_Clause]:
@@ -130,7 +132,9 @@ def _starts(tokens: t.Sequence[Token]) -> t.Iterator[int]:
             # An expression can begin with NULL, and a constraint can have any name.
             and not is_after_default
             and last != "CONSTRAINT"
-            and not (word == "NOT" and _is_attribute(tokens[place + 1 : place + 2]))
+            and not (
+                word == "NOT" and _is_attribute(tokens[place + 1 : place + 2])
+            )
         )
         if is_start:
             yield place
@@ -168,6 +172,9 @@ def _as_table_constraint(
         # UNIQUE NULLS [NOT] DISTINCT
         words += 3 if any(one.is_word("NOT") for one in following[1:]) else 2
     name = _between(text, tokens[clause.begin : clause.body])
-    kind = _between(text, tokens[clause.body : clause.body + words]) or "FOREIGN KEY"
+    kind = (
+        _between(text, tokens[clause.body : clause.body + words])
+        or "FOREIGN KEY"
+    )
     rest = _between(text, tokens[clause.body + words : clause.end])
     return f"{name} {kind} ({quote(column)}) {rest}".strip()

@@ -89,7 +89,12 @@ class PostgreSQLLogin:
 
     @property
     def is_on_this_host(self) -> bool:
-        return self._is_local or self.login_host in ("", "localhost", "127.0.0.1", "::1")
+        return self._is_local or self.login_host in (
+            "",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+        )
 
     @property
     def _is_local(self) -> bool:
@@ -100,7 +105,9 @@ class PostgreSQLLogin:
         known = {
             "user": self.login_user,
             "password": self.login_password,
-            "host": self.login_unix_socket if self._is_local else self.login_host,
+            "host": self.login_unix_socket
+            if self._is_local
+            else self.login_host,
             "port": self.login_port,
             "sslmode": self.ssl_mode,
             "sslrootcert": self.ca_cert,
@@ -159,9 +166,13 @@ class Connection:
         if login.session_role:
             operation = f"take on session_role {printable(login.session_role)}"
             try:
-                self.execute(f"SET ROLE {quote(login.session_role)}", operation=operation)
+                self.execute(
+                    f"SET ROLE {quote(login.session_role)}", operation=operation
+                )
             except DatabaseError as error:
-                error.hint = "Set session_role to a role that the user is a member of"
+                error.hint = (
+                    "Set session_role to a role that the user is a member of"
+                )
                 raise
 
     @property
@@ -171,7 +182,9 @@ class Connection:
 
     def raise_setting(self, name: str, value: str) -> None:
         """Set one that is a size in memory, but never lower than the server has it."""
-        size = "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = %s"
+        size = (
+            "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = %s"
+        )
         before, shown = self.execute(
             size.replace("bigint", "bigint, current_setting(name)"), name
         )[0]
@@ -185,10 +198,17 @@ class Connection:
             self.execute("SELECT set_config(%s, %s, false)", name, shown)
 
     def execute(
-        self, sql: str, *values: t.Any, operation: Operation = "", has_data: bool = False
+        self,
+        sql: str,
+        *values: t.Any,
+        operation: Operation = "",
+        has_data: bool = False,
     ) -> list[Row]:
         """Execute a statement, with values for each ``%s``. Returns its rows."""
-        with self._translated(operation, has_data), self._connection.cursor() as cursor:
+        with (
+            self._translated(operation, has_data),
+            self._connection.cursor() as cursor,
+        ):
             cursor.execute(sql, values or None)
             return list(cursor.fetchall()) if cursor.description else []
 
@@ -200,13 +220,19 @@ class Connection:
         has_data: bool = False,
     ) -> int:
         """Execute a statement. Returns the number of rows that it changed."""
-        with self._translated(operation, has_data), self._connection.cursor() as cursor:
+        with (
+            self._translated(operation, has_data),
+            self._connection.cursor() as cursor,
+        ):
             cursor.execute(sql, values or None)
             return int(cursor.rowcount)
 
     def copy(self, sql: str, data: bytes, operation: Operation = "") -> int:
         """Execute COPY FROM STDIN. Returns the number of rows."""
-        with self._translated(operation, True), self._connection.cursor() as cursor:
+        with (
+            self._translated(operation, True),
+            self._connection.cursor() as cursor,
+        ):
             self._driver.copy(cursor, sql, data)
             return int(cursor.rowcount)
 
@@ -239,18 +265,24 @@ class Connection:
         self, operation: Operation = "", has_data: bool = False
     ) -> t.Iterator[None]:
         if self._is_canceled:
-            raise DatabaseConnectionError("the connection was ended by this run")
+            raise DatabaseConnectionError(
+                "the connection was ended by this run"
+            )
         try:
             yield
         except self._driver.errors as error:
             raise self._error_of(error, operation, has_data) from None
 
-    def _error_of(self, error: t.Any, operation: Operation, has_data: bool) -> Exception:
+    def _error_of(
+        self, error: t.Any, operation: Operation, has_data: bool
+    ) -> Exception:
         refusal = self._driver.refusal(error)
         return error_of(
             refusal,
             self._login.server,
-            operation=operation if isinstance(operation, str) else operation(refusal),
+            operation=operation
+            if isinstance(operation, str)
+            else operation(refusal),
             show_data=self._show_data,
             has_data=has_data,
         )
@@ -261,12 +293,19 @@ class _Driver:
 
     def __init__(self, module: t.Any) -> None:
         self.module = module
-        self.errors: tuple[type[Exception], ...] = (module.Error, module.Warning)
+        self.errors: tuple[type[Exception], ...] = (
+            module.Error,
+            module.Warning,
+        )
 
     def refusal(self, error: t.Any) -> Refusal:
         diagnosis = getattr(error, "diag", None)
         message = getattr(diagnosis, "message_primary", None) or str(error)
-        code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+        code = (
+            getattr(error, "sqlstate", None)
+            or getattr(error, "pgcode", None)
+            or ""
+        )
         # Before the login, the server's code is in no field.
         return Refusal(
             code,
@@ -279,7 +318,9 @@ class _Driver:
 class _Psycopg3(_Driver):
     def connect(self, parameters: t.Mapping[str, t.Any]) -> t.Any:
         # Statements are too different to be worth preparing, and poolers cannot have them.
-        return self.module.connect(**parameters, autocommit=True, prepare_threshold=None)
+        return self.module.connect(
+            **parameters, autocommit=True, prepare_threshold=None
+        )
 
     def version(self, connection: t.Any) -> int:
         return int(connection.info.server_version)
@@ -316,4 +357,6 @@ def _load_driver() -> t.Union[_Psycopg3, _Psycopg2]:
             return driver(importlib.import_module(name))
         except ImportError:
             trace = traceback.format_exc()
-    raise MissingLibraryError("psycopg or psycopg2", "to restore PostgreSQL", trace)
+    raise MissingLibraryError(
+        "psycopg or psycopg2", "to restore PostgreSQL", trace
+    )

@@ -53,7 +53,9 @@ def create_database(
         words.append(f"LC_CTYPE {_literal(ctype or structure.collation)}")
     if owner:
         words.append(f"OWNER {quote(owner)}")
-    connection.execute(" ".join(words), operation=f"create database {printable(name)}")
+    connection.execute(
+        " ".join(words), operation=f"create database {printable(name)}"
+    )
 
 
 def _literal(text: str) -> str:
@@ -70,7 +72,9 @@ class Creation:
         self._plan = plan
         self._options = options
         self._tables = [
-            one for one in plan.tables if one.place.database == connection.database
+            one
+            for one in plan.tables
+            if one.place.database == connection.database
         ]
         # Databases are renamed as a whole.
         self._source = self._tables[0].source.name.database
@@ -101,19 +105,31 @@ class Creation:
         for number in gone:
             record.tables[number].state = State.PLANNED
         record.pieces = {
-            key: one for key, one in record.pieces.items() if key.table not in gone
+            key: one
+            for key, one in record.pieces.items()
+            if key.table not in gone
         }
 
     def create(self, connect: t.Callable[[], Connection], threads: int) -> None:
         """Create schemas, types and tables that do not exist yet, by several connections."""
         structure = next(
-            (one for one in self._plan.backup.databases if one.name == self._source),
+            (
+                one
+                for one in self._plan.backup.databases
+                if one.name == self._source
+            ),
             DatabaseStructure(self._source),
         )
-        schemas = [one for one in structure.schemas if isinstance(one, PostgreSQLSchema)]
+        schemas = [
+            one
+            for one in structure.schemas
+            if isinstance(one, PostgreSQLSchema)
+        ]
         used = {table.place.schema for table in self._tables}
         extensions = (
-            structure.extensions if isinstance(structure, PostgreSQLDatabase) else ()
+            structure.extensions
+            if isinstance(structure, PostgreSQLDatabase)
+            else ()
         )
         for schema in sorted(used):
             self._create_schema(schema)
@@ -153,7 +169,9 @@ class Creation:
             # A table can be part of several.
             for number, script in enumerate(structure_of(table).inherits):
                 names = [
-                    self._rename(one) for one in script.parts if not isinstance(one, str)
+                    self._rename(one)
+                    for one in script.parts
+                    if not isinstance(one, str)
                 ]
                 # What is not restored can have no part of it.
                 if known.issuperset(names):
@@ -165,7 +183,9 @@ class Creation:
         with self._connection.transaction():
             if self._is_new(f"inherit {table.number} {number}"):
                 look_in(self._connection, table.place.schema)
-                self._connection.execute(script.render(self._rename), operation=operation)
+                self._connection.execute(
+                    script.render(self._rename), operation=operation
+                )
 
     def _is_new(self, name: str) -> bool:
         return store.add_object(self._connection, self._plan.restore_id, name)
@@ -183,7 +203,9 @@ class Creation:
 
     def _authorization(self) -> str:
         return (
-            f" AUTHORIZATION {quote(self._options.owner)}" if self._options.owner else ""
+            f" AUTHORIZATION {quote(self._options.owner)}"
+            if self._options.owner
+            else ""
         )
 
     def _create_extensions(self, names: t.Iterable[str]) -> None:
@@ -214,7 +236,9 @@ class Creation:
         ]
         if threads > 1 and len(groups) > 1:
 
-            def create(connection: Connection, group: t.Sequence[TablePlan]) -> None:
+            def create(
+                connection: Connection, group: t.Sequence[TablePlan]
+            ) -> None:
                 self._by(connection)._create_tables(group, sequences)
 
             # A table may need another one, such as the type of its rows, that is made at the same time, and no more
@@ -232,7 +256,9 @@ class Creation:
         return other
 
     def _create_tables(
-        self, tables: t.Sequence[TablePlan], sequences: t.Mapping[QualifiedName, str]
+        self,
+        tables: t.Sequence[TablePlan],
+        sequences: t.Mapping[QualifiedName, str],
     ) -> None:
         connection, restore_id = self._connection, self._plan.restore_id
         numbers = [table.number for table in tables]

@@ -67,10 +67,14 @@ _NAMED = re.compile(
 )
 _VALUE_AT_END = re.compile(r"[:\uff1a]\s.*", re.DOTALL)
 #: Other languages have other quotes. A value can have any of them, too: up to the last one.
-_VALUE = re.compile(r'"(?:[^"]|"")*"|[»«„\u201c「].*[»«\u201c\u201d」]', re.DOTALL)
+_VALUE = re.compile(
+    r'"(?:[^"]|"")*"|[»«„\u201c「].*[»«\u201c\u201d」]', re.DOTALL
+)
 _HEX = re.compile(r"(?:0x[0-9a-fA-F]{2}\s*)+")
 
-_LINE = re.compile(r"COPY .*?, line (\d+)(?:, column ([^:]+))?(?:[:,]|$)", re.DOTALL)
+_LINE = re.compile(
+    r"COPY .*?, line (\d+)(?:, column ([^:]+))?(?:[:,]|$)", re.DOTALL
+)
 
 
 class Refusal(t.NamedTuple):

@@ -56,7 +56,8 @@ class PostgreSQLGrammar(Grammar):
                 name = statement.name()
                 options = database_options(statement)
             elif not (
-                take_extension(statement, extensions) or is_without_effect(statement)
+                take_extension(statement, extensions)
+                or is_without_effect(statement)
             ):
                 left_out.append(left_out_of(statement))
         locale = options.get("LOCALE", "")

@@ -52,17 +52,23 @@ class KeyMaker(t.NamedTuple):
         existing = self._existing(table) if made else set()
         for number, name in made.items():
             if name not in existing:
-                store.forget_key(self.connection, self.restore_id, table.number, number)
+                store.forget_key(
+                    self.connection, self.restore_id, table.number, number
+                )
 
     def make_first(self, table: TablePlan) -> None:
         """Create the keys that need no other table, in the transaction that creates the table."""
         self._execute(table, self._wanted(table, OWN_KEYS))
 
-    def _wanted(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> list[int]:
+    def _wanted(
+        self, table: TablePlan, kinds: t.Collection[KeyKind]
+    ) -> list[int]:
         keys = structure_of(table).made_keys
         return [number for number, key in enumerate(keys) if key.kind in kinds]
 
-    def _missing(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> list[int]:
+    def _missing(
+        self, table: TablePlan, kinds: t.Collection[KeyKind]
+    ) -> list[int]:
         wanted = self._wanted(table, kinds)
         if not wanted:
             return []
@@ -87,7 +93,9 @@ class KeyMaker(t.NamedTuple):
             new.discard(name)
             names[number] = name
         if names:
-            store.add_keys(self.connection, self.restore_id, table.number, names)
+            store.add_keys(
+                self.connection, self.restore_id, table.number, names
+            )
 
     def _existing(self, table: TablePlan) -> set[str]:
         return keys_of(self.connection, place_of(table))

@@ -28,7 +28,9 @@ KEY_KINDS = {
 Edit = tuple[int, int, t.Union[str, QualifiedName]]
 
 
-def script_of(statement: Statement, edits: t.Sequence[Edit], begin: int = 0) -> Script:
+def script_of(
+    statement: Statement, edits: t.Sequence[Edit], begin: int = 0
+) -> Script:
     """Return the statement from ``begin`` on with some parts replaced."""
     found: list[t.Union[str, QualifiedName]] = []
     for first, end, new in sorted(edits, key=lambda edit: edit[:2]):
@@ -85,13 +87,18 @@ def read_index(
 
 
 def _likely_name(
-    table: QualifiedName, columns: t.Sequence[str], suffix: str, taken: t.Collection[str]
+    table: QualifiedName,
+    columns: t.Sequence[str],
+    suffix: str,
+    taken: t.Collection[str],
 ) -> str:
     """Return the name that the server chooses if no other table has it."""
     stem = "_".join((table[1], *columns))
     for number in range(len(taken) + 1):
         end = f"_{suffix}{number or ''}"
-        name = stem.encode()[: _MAX_NAME - len(end)].decode(errors="ignore") + end
+        name = (
+            stem.encode()[: _MAX_NAME - len(end)].decode(errors="ignore") + end
+        )
         if name not in taken:
             break
     return name

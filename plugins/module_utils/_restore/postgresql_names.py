@@ -47,7 +47,9 @@ def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
     tables = [one for one in plan.tables if one.place.database == database]
     numbers = {one.place.in_database: one.number for one in tables}
     attached = [
-        tuple(rename(part) for part in script.parts if not isinstance(part, str))
+        tuple(
+            rename(part) for part in script.parts if not isinstance(part, str)
+        )
         for one in tables
         for script in structure_of(one).inherits
         if ATTACH in script.parts
@@ -56,7 +58,9 @@ def partitions_of(plan: Plan, table: TablePlan) -> set[int]:
     found: set[QualifiedName] = set()
     parents = {table.place.in_database}
     while parents:
-        parents = {child for parent, child in attached if parent in parents} - found
+        parents = {
+            child for parent, child in attached if parent in parents
+        } - found
         found |= parents
     return {numbers[name] for name in found if name in numbers}
 

@@ -67,7 +67,9 @@ def load_piece(connection: Connection, piece: Piece, plan: Plan) -> int:
         return _load_into(connection, piece, columns, copy)
     insert = functools.partial(_insert, connection, piece)
     return sum(
-        _load_into(connection, piece, one.columns, functools.partial(insert, one))
+        _load_into(
+            connection, piece, one.columns, functools.partial(insert, one)
+        )
         for one in inserts_of(piece)
     )
 
@@ -103,14 +105,20 @@ def _load_into(
 
 
 def _generated(piece: Piece) -> set[str]:
-    return {one.name for one in structure_of(piece.table).columns if one.is_generated}
+    return {
+        one.name
+        for one in structure_of(piece.table).columns
+        if one.is_generated
+    }
 
 
 def quoted_list(columns: t.Iterable[str]) -> str:
     return ", ".join(map(quote, columns))
 
 
-def _copy(connection: Connection, piece: Piece, dialect: Dialect, place: str) -> int:
+def _copy(
+    connection: Connection, piece: Piece, dialect: Dialect, place: str
+) -> int:
     data, form = piece.data, _csv_options(dialect)
     # The text format has an escape for it.
     if b"\\." in data and _END_MARK.search(data):
@@ -183,7 +191,9 @@ class Insert(t.NamedTuple):
         return head.encode() + self.values
 
 
-def _insert(connection: Connection, piece: Piece, insert: Insert, place: str) -> int:
+def _insert(
+    connection: Connection, piece: Piece, insert: Insert, place: str
+) -> int:
     return connection.change(
         insert.into(place), operation=_operation(piece), has_data=True
     )
@@ -202,15 +212,20 @@ def inserts_of(piece: Piece) -> t.Iterator[Insert]:
         while True:
             row = _ROW.match(data, position)
             if not row:
-                raise _foreign(piece, position, "a value that is not a constant")
+                raise _foreign(
+                    piece, position, "a value that is not a constant"
+                )
             position = row.end()
             if row["end"] == b";":
                 break
         if head["columns"]:
-            columns = tuple(map(_identifier, re.findall(_NAME, head["columns"])))
+            columns = tuple(
+                map(_identifier, re.findall(_NAME, head["columns"]))
+            )
         else:
             columns = _columns_of(
-                piece, len(re.findall(_CONSTANT, row[0], re.IGNORECASE | re.DOTALL))
+                piece,
+                len(re.findall(_CONSTANT, row[0], re.IGNORECASE | re.DOTALL)),
             )
         yield Insert(columns, data[begin : row.start("end")])
         position = _skip_blank(data, position)

@@ -47,7 +47,9 @@ _DUPLICATE_DATABASE = "42P04"
 class PostgreSQLServer(Server):
     """A server. ``options``: how to restore."""
 
-    def __init__(self, login: PostgreSQLLogin, options: PostgreSQLOptions) -> None:
+    def __init__(
+        self, login: PostgreSQLLogin, options: PostgreSQLOptions
+    ) -> None:
         self._login = login
         self._options = options
         self._connections: dict[str, Connection] = {}
@@ -80,7 +82,9 @@ class PostgreSQLServer(Server):
 
     def space(self) -> Space:
         try:
-            rows = self._first.execute("SELECT current_setting('data_directory')")
+            rows = self._first.execute(
+                "SELECT current_setting('data_directory')"
+            )
         except DatabaseError:
             # Only some roles may know it.
             return Space(None, _SPACE)
@@ -96,7 +100,8 @@ class PostgreSQLServer(Server):
             found += [
                 table
                 for table in plan.tables
-                if table.target.database == name and table.target.in_database in known
+                if table.target.database == name
+                and table.target.in_database in known
             ]
         return found
 
@@ -173,7 +178,9 @@ class PostgreSQLServer(Server):
             if error.code != _DUPLICATE_DATABASE:
                 raise
 
-    def create(self, plan: Plan, record: RestoreRecord, threads: int = 1) -> None:
+    def create(
+        self, plan: Plan, record: RestoreRecord, threads: int = 1
+    ) -> None:
         # A run may have been killed before all databases were made.
         self.begin(plan)
         for name in _databases(plan, "place"):
@@ -205,7 +212,9 @@ class PostgreSQLServer(Server):
                 )
 
     def swap(self, plan: Plan) -> dict[str, str]:
-        databases = {one.target.database: one.place.database for one in plan.replaced}
+        databases = {
+            one.target.database: one.place.database for one in plan.replaced
+        }
         # No session may be in a database that gets another name, also none of this run.
         for name in {*databases, *databases.values()} & set(self._connections):
             self._connections.pop(name).close()
@@ -216,8 +225,12 @@ class PostgreSQLServer(Server):
             if place in known:
                 old = name_beside(target, "old", plan.restore_id)
                 olds[target] = old
-                steps.append(f"ALTER DATABASE {quote(target)} RENAME TO {quote(old)}")
-                steps.append(f"ALTER DATABASE {quote(place)} RENAME TO {quote(target)}")
+                steps.append(
+                    f"ALTER DATABASE {quote(target)} RENAME TO {quote(old)}"
+                )
+                steps.append(
+                    f"ALTER DATABASE {quote(place)} RENAME TO {quote(target)}"
+                )
         if steps:
             self._rename(steps)
         for name in databases:
@@ -230,10 +243,15 @@ class PostgreSQLServer(Server):
             try:
                 with self._first.transaction():
                     for step in steps:
-                        self._first.execute(step, operation="replace the old database")
+                        self._first.execute(
+                            step, operation="replace the old database"
+                        )
                 return
             except DatabaseError as error:
-                if error.code != _IN_USE or attempt + 1 == tuning.RENAME_ATTEMPTS:
+                if (
+                    error.code != _IN_USE
+                    or attempt + 1 == tuning.RENAME_ATTEMPTS
+                ):
                     raise
                 time.sleep(tuning.RETRY_PAUSE)
 
@@ -244,7 +262,9 @@ class PostgreSQLServer(Server):
             place = quote(*table.target.in_database)
             exists = (
                 connection
-                and connection.execute("SELECT to_regclass(%s) IS NOT NULL", place)[0][0]
+                and connection.execute(
+                    "SELECT to_regclass(%s) IS NOT NULL", place
+                )[0][0]
             )
             counts[number] = (
                 count(connection, place, table.rows_expected)
@@ -283,4 +303,6 @@ class PostgreSQLServer(Server):
 
 
 def _databases(plan: Plan, which: str) -> list[str]:
-    return list(dict.fromkeys(getattr(table, which).database for table in plan.tables))
+    return list(
+        dict.fromkeys(getattr(table, which).database for table in plan.tables)
+    )

@@ -34,7 +34,9 @@ from .postgresql_verification import advance, verify
 class PostgreSQLSession(Session):
     """Loads pieces. It has one connection, to the database of the last piece."""
 
-    def __init__(self, login: PostgreSQLLogin, options: PostgreSQLOptions) -> None:
+    def __init__(
+        self, login: PostgreSQLLogin, options: PostgreSQLOptions
+    ) -> None:
         self._login = login
         self._options = options
         self._connection: t.Optional[Connection] = None
@@ -46,12 +48,16 @@ class PostgreSQLSession(Session):
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
         loaded: list[Loaded] = []
-        by_database = itertools.groupby(pieces, key=lambda one: one.table.place.database)
+        by_database = itertools.groupby(
+            pieces, key=lambda one: one.table.place.database
+        )
         for database, group in by_database:
             # No transaction is in two databases. What is in the first one is known there.
             connection = self._connect(database)
             with connection.transaction():
-                loaded += [self._load(connection, piece, plan) for piece in group]
+                loaded += [
+                    self._load(connection, piece, plan) for piece in group
+                ]
         return loaded
 
     def _load(self, connection: Connection, piece: Piece, plan: Plan) -> Loaded:
@@ -69,7 +75,9 @@ class PostgreSQLSession(Session):
         connection = self._connect(table.place.database)
         restore_id = plan.restore_id
         if table.defers_keys:
-            store.set_table_state(connection, restore_id, table.number, State.INDEXING)
+            store.set_table_state(
+                connection, restore_id, table.number, State.INDEXING
+            )
         # Those that were not made with the table.
         if not structure_of(table).is_partitioned:
             if self._rename is None:
@@ -83,7 +91,9 @@ class PostgreSQLSession(Session):
             connection.execute(
                 f"ANALYZE {place}", operation=f"analyze {table.place.printable}"
             )
-            store.set_table_state(connection, restore_id, table.number, State.VERIFYING)
+            store.set_table_state(
+                connection, restore_id, table.number, State.VERIFYING
+            )
 
     def verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connect(table.place.database)
@@ -91,11 +101,17 @@ class PostgreSQLSession(Session):
             sequences = self._sequences_of(connection, table)
             verified = verify(connection, table, plan, sequences)
             store.set_table_state(
-                connection, plan.restore_id, table.number, State.DONE, verified.rows
+                connection,
+                plan.restore_id,
+                table.number,
+                State.DONE,
+                verified.rows,
             )
         return verified
 
-    def _sequences_of(self, connection: Connection, table: TablePlan) -> list[Sequence]:
+    def _sequences_of(
+        self, connection: Connection, table: TablePlan
+    ) -> list[Sequence]:
         if self._sequences is None:
             # Once, as the catalogs are larger than what is wanted of them.
             self._sequences = sequences_in(connection)
@@ -117,7 +133,9 @@ class PostgreSQLSession(Session):
         if self._connection and self._connection.database != database:
             self.close()
         if not self._connection:
-            self._connection = Connection(self._login, database, self._options.show_data)
+            self._connection = Connection(
+                self._login, database, self._options.show_data
+            )
             self._connection.raise_setting(
                 "maintenance_work_mem", self._options.maintenance_work_mem
             )

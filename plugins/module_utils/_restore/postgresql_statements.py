@@ -16,7 +16,8 @@ from .postgresql_tokens import QualifiedName, Statement, quote, split
 
 #: What a settings statement of a dump may say: none of it changes what is made.
 _SETTINGS = re.compile(
-    r"(?i)set\s.*|select\s+(?:pg_catalog\.)?(?:set_config|setval)\s*\(.*", re.DOTALL
+    r"(?i)set\s.*|select\s+(?:pg_catalog\.)?(?:set_config|setval)\s*\(.*",
+    re.DOTALL,
 )
 #: Options of CREATE DATABASE that are read.
 _DATABASE_OPTIONS = ("ENCODING", "LC_COLLATE", "LC_CTYPE", "LOCALE", "OWNER")
@@ -69,7 +70,9 @@ def take_sequence(
 
 def take_type(statement: Statement, types: list[str]) -> bool:
     """Note a type that a statement creates: one that runs no code of its own."""
-    if not (statement.take("CREATE", "TYPE") or statement.take("CREATE", "DOMAIN")):
+    if not (
+        statement.take("CREATE", "TYPE") or statement.take("CREATE", "DOMAIN")
+    ):
         return False
     is_domain = statement.tokens[1].is_word("DOMAIN")
     statement.qualified()
@@ -89,7 +92,9 @@ def database_options(statement: Statement) -> dict[str, str]:
             statement.take("=")
             value = statement.next()
             options[token.text.upper()] = (
-                text_of(value.text) if value.kind == "string" else value.identifier or ""
+                text_of(value.text)
+                if value.kind == "string"
+                else value.identifier or ""
             )
     return options
 
@@ -103,7 +108,9 @@ def text_of(literal: str) -> str:
     )
 
 
-def sequences_used(statement: Statement, schema: str) -> t.Iterator[QualifiedName]:
+def sequences_used(
+    statement: Statement, schema: str
+) -> t.Iterator[QualifiedName]:
     """Yield the sequences whose next value a statement takes for a default."""
     tokens = statement.tokens
     for place, token in enumerate(tokens[:-2]):

@@ -50,7 +50,9 @@ CREATE TABLE {SCHEMA}.objects (restore_id text, object text, PRIMARY KEY (restor
 
 def exists(connection: Connection) -> bool:
     # Created last, in one transaction with the others.
-    rows = connection.execute(f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL")
+    rows = connection.execute(
+        f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL"
+    )
     return bool(rows[0][0])
 
 
@@ -68,7 +70,11 @@ def prepare(connection: Connection, plan: Plan) -> None:
         _insert_tables(
             connection,
             plan.restore_id,
-            [one for one in plan.tables if one.place.database == connection.database],
+            [
+                one
+                for one in plan.tables
+                if one.place.database == connection.database
+            ],
         )
 
 
@@ -137,7 +143,8 @@ def forget(connection: Connection, restore_id: str) -> None:
     with connection.transaction():
         for table in ("objects", "keys", "pieces", "tables", "restores"):
             connection.execute(
-                f"DELETE FROM {SCHEMA}.{table} WHERE restore_id = %s", restore_id
+                f"DELETE FROM {SCHEMA}.{table} WHERE restore_id = %s",
+                restore_id,
             )
 
 
@@ -218,7 +225,9 @@ def lock_unmade(
     return {number for (number,) in rows}
 
 
-def set_made(connection: Connection, restore_id: str, tables: t.Iterable[int]) -> None:
+def set_made(
+    connection: Connection, restore_id: str, tables: t.Iterable[int]
+) -> None:
     connection.execute(
         f"UPDATE {SCHEMA}.tables SET is_made = true, state = %s WHERE restore_id = %s "
         "AND number = ANY (string_to_array(%s, ',')::integer[])",
@@ -265,7 +274,10 @@ def keys(connection: Connection, restore_id: str, table: int) -> dict[int, str]:
 
 
 def add_keys(
-    connection: Connection, restore_id: str, table: int, names: t.Mapping[int, str]
+    connection: Connection,
+    restore_id: str,
+    table: int,
+    names: t.Mapping[int, str],
 ) -> None:
     """Record keys of a table as made: their names by their numbers."""
     connection.execute(
@@ -278,7 +290,9 @@ def add_keys(
     )
 
 
-def forget_key(connection: Connection, restore_id: str, table: int, number: int) -> None:
+def forget_key(
+    connection: Connection, restore_id: str, table: int, number: int
+) -> None:
     connection.execute(
         f'DELETE FROM {SCHEMA}.keys WHERE restore_id = %s AND "table" = %s AND number = %s',
         restore_id,

@@ -30,7 +30,8 @@ class Script:
 
     def render(self, rename: Rename) -> str:
         return "".join(
-            part if isinstance(part, str) else quote(*rename(part)) for part in self.parts
+            part if isinstance(part, str) else quote(*rename(part))
+            for part in self.parts
         )
 
 
@@ -74,7 +75,9 @@ class PostgreSQLSchema(SchemaStructure):
 
     owner: str = ""
     scripts: tuple[str, ...] = ()
-    sequences: t.Mapping[QualifiedName, str] = dataclasses.field(default_factory=dict)
+    sequences: t.Mapping[QualifiedName, str] = dataclasses.field(
+        default_factory=dict
+    )
     extensions: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -95,7 +98,9 @@ class PostgreSQLTable(TableStructure):
     made_keys: tuple[Key, ...] = ()
     inherits: tuple[Script, ...] = ()
     used_sequences: tuple[QualifiedName, ...] = ()
-    sequences: t.Mapping[QualifiedName, str] = dataclasses.field(default_factory=dict)
+    sequences: t.Mapping[QualifiedName, str] = dataclasses.field(
+        default_factory=dict
+    )
     types: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     owner: str = ""

@@ -14,7 +14,13 @@ from .._base.text import printable
 from .errors import InvalidBackupError
 from .model import Column
 from .postgresql_columns import parse_column
-from .postgresql_keys import KEY_KINDS, Edit, read_constraint, read_index, script_of
+from .postgresql_keys import (
+    KEY_KINDS,
+    Edit,
+    read_constraint,
+    read_index,
+    script_of,
+)
 from .postgresql_statements import (
     is_without_effect,
     left_out_of,
@@ -24,7 +30,14 @@ from .postgresql_statements import (
     take_type,
 )
 from .postgresql_structure import ATTACH, Key, KeyKind, PostgreSQLTable, Script
-from .postgresql_tokens import QualifiedName, Statement, Token, parts, quote, split
+from .postgresql_tokens import (
+    QualifiedName,
+    Statement,
+    Token,
+    parts,
+    quote,
+    split,
+)
 
 
 class TableReader:
@@ -111,7 +124,9 @@ class TableReader:
 
     def _create(self, statement: Statement) -> None:
         if self._name is not None:
-            raise InvalidBackupError("the structure of one table has CREATE TABLE twice")
+            raise InvalidBackupError(
+                "the structure of one table has CREATE TABLE twice"
+            )
         self._is_created = True
         name_edit = self._own_name(statement, "IF", "NOT", "EXISTS")
         if not statement.take("("):
@@ -163,8 +178,12 @@ class TableReader:
             elif statement.take("INHERITS"):
                 first = statement.position
                 statement.skip_parentheses()
-                for tokens in parts(statement.tokens[first + 1 : statement.position - 1]):
-                    parent = self._full(Statement(statement.text, tokens).qualified())
+                for tokens in parts(
+                    statement.tokens[first + 1 : statement.position - 1]
+                ):
+                    parent = self._full(
+                        Statement(statement.text, tokens).qualified()
+                    )
                     self._inherit(parent)
                 yield begin, statement.last.end, ""
             elif statement.take("AS"):
@@ -210,7 +229,9 @@ class TableReader:
             child = self._full(statement.qualified())
             end = statement.last.end
             rest = statement.text[end:]
-            self._inherits.append(Script(("ALTER TABLE ", name, ATTACH, child, rest)))
+            self._inherits.append(
+                Script(("ALTER TABLE ", name, ATTACH, child, rest))
+            )
             return
         statement.position = 0
         if self._name is not None and name != self._name:
@@ -228,7 +249,9 @@ class TableReader:
             token = action.peek()
             if not token or not token.is_word("CONSTRAINT", *KEY_KINDS):
                 raise whole.unknown()
-            self._add_constraint(action.text[action.offset : action.tokens[-1].end])
+            self._add_constraint(
+                action.text[action.offset : action.tokens[-1].end]
+            )
         elif action.take("OWNER", "TO"):
             self._owner = action.name()
         elif action.take("INHERIT"):
@@ -239,9 +262,13 @@ class TableReader:
             action.name()
             if not (action.take("SET") or action.take("ADD")):
                 raise whole.unknown()
-            self._scripts.append(Script(("ALTER TABLE ", self._table, " " + text)))
+            self._scripts.append(
+                Script(("ALTER TABLE ", self._table, " " + text))
+            )
             self._used_sequences += sequences_used(action, self._schema)
-        elif action.tokens[0].is_word("REPLICA", "CLUSTER", "ENABLE", "FORCE", "SET"):
+        elif action.tokens[0].is_word(
+            "REPLICA", "CLUSTER", "ENABLE", "FORCE", "SET"
+        ):
             self._left_out.append(f"{whole.summary} {action.summary}")
         else:
             raise whole.unknown()
@@ -288,7 +315,9 @@ class TableReader:
             raise statement.unknown()
         head, tail = statement.text[:begin], statement.text[end:]
         self._scripts.append(
-            Script((head, table, ("." + quote(column) if column else "") + tail))
+            Script(
+                (head, table, ("." + quote(column) if column else "") + tail)
+            )
         )
 
 

@@ -74,7 +74,9 @@ def _lower(text: str) -> str:
 
 def quote(*names: str) -> str:
     """Write a name, which may have parts, for a statement."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names if name)
+    return ".".join(
+        '"' + name.replace('"', '""') + '"' for name in names if name
+    )
 
 
 def tokens_of(text: str) -> list[Token]:
@@ -90,7 +92,12 @@ def tokens_of(text: str) -> list[Token]:
         elif kind == "dollar":
             position = _end_of_dollar(text, match)
             tokens.append(
-                Token("string", text[match.start() : position], match.start(), position)
+                Token(
+                    "string",
+                    text[match.start() : position],
+                    match.start(),
+                    position,
+                )
             )
         elif kind == "unicode":
             raise _invalid(text, match.start(), "has names or texts with U&")
@@ -116,7 +123,9 @@ def _end_of_comment(text: str, position: int) -> int:
 def _end_of_dollar(text: str, opening: re.Match[str]) -> int:
     end = text.find(opening[0], opening.end())
     if end < 0:
-        raise _invalid(text, opening.start(), "ends within a text in dollar quotes")
+        raise _invalid(
+            text, opening.start(), "ends within a text in dollar quotes"
+        )
     return end + len(opening[0])
 
 
@@ -156,7 +165,8 @@ class Statement:
         for ahead, word in enumerate(words):
             token = self.peek(ahead)
             if not token or not (
-                token.is_word(word) or (token.kind == "mark" and token.text == word)
+                token.is_word(word)
+                or (token.kind == "mark" and token.text == word)
             ):
                 return False
         self.position += len(words)

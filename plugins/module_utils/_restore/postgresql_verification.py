@@ -33,7 +33,10 @@ _SPECIAL = re.compile(r'["\\]')
 
 
 def verify(
-    connection: Connection, table: TablePlan, plan: Plan, sequences: t.Iterable[Sequence]
+    connection: Connection,
+    table: TablePlan,
+    plan: Plan,
+    sequences: t.Iterable[Sequence],
 ) -> Verified:
     """Compare the table and its sequences with the source, in a transaction. Raises VerificationError."""
     rows = _count_loaded(connection, table, plan)
@@ -45,7 +48,9 @@ def verify(
     keys = _check_keys(connection, table, plan)
     for sequence in sequences:
         _check_sequence(connection, table, sequence)
-    checksum = _checksum(connection, place_of(table)) if plan.has_checksums else None
+    checksum = (
+        _checksum(connection, place_of(table)) if plan.has_checksums else None
+    )
     return Verified(rows, sampled, keys, checksum)
 
 
@@ -74,7 +79,9 @@ def _count_loaded(connection: Connection, table: TablePlan, plan: Plan) -> int:
         return min(rows, table.source.records)
     # Files of the partitions are loaded at the same time: both numbers have to be of one moment.
     others = sorted(partitions_of(plan, table))
-    return store.count_without(connection, place_of(table), plan.restore_id, others)
+    return store.count_without(
+        connection, place_of(table), plan.restore_id, others
+    )
 
 
 def loaded_through(plan: Plan) -> list[TablePlan]:
@@ -94,11 +101,17 @@ def recount(connection: Connection, plan: Plan) -> None:
         if one.place.database == connection.database
     }
     for parent in loaded_through(plan):
-        for number in {parent.number, *partitions_of(plan, parent)} & set(tables):
+        for number in {parent.number, *partitions_of(plan, parent)} & set(
+            tables
+        ):
             rows = count(
-                connection, place_of(tables[number]), tables[number].source.records
+                connection,
+                place_of(tables[number]),
+                tables[number].source.records,
             )
-            store.set_table_state(connection, plan.restore_id, number, State.DONE, rows)
+            store.set_table_state(
+                connection, plan.restore_id, number, State.DONE, rows
+            )
 
 
 def count(connection: Connection, place: str, expected: int) -> int:
@@ -110,7 +123,8 @@ def count(connection: Connection, place: str, expected: int) -> int:
 
 def _is_partitioned(connection: Connection, place: str) -> bool:
     rows = connection.execute(
-        "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s::regclass", place
+        "SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s::regclass",
+        place,
     )
     return bool(rows[0][0])
 
@@ -131,7 +145,9 @@ def _compare_samples(connection: Connection, table: TablePlan) -> int:
             table.structure.primary_key
         ) <= set(columns)
         # Without a key, each sample is compared with all rows.
-        if columns and (has_key or table.source.size <= tuning.MAX_SAMPLED_WITHOUT_KEY):
+        if columns and (
+            has_key or table.source.size <= tuning.MAX_SAMPLED_WITHOUT_KEY
+        ):
             for some in _in_groups(samples):
                 sampled += _compare(connection, table, columns, some, has_key)
     return sampled
@@ -175,7 +191,11 @@ def _compare(
     look_in(connection, table.place.schema)
     wrong = connection.execute(
         query(
-            read, f"{only}{place}", columns, table.structure.primary_key, quote(number)
+            read,
+            f"{only}{place}",
+            columns,
+            table.structure.primary_key,
+            quote(number),
         ),
         operation=f"compare samples of {table.place.printable}",
         has_data=True,
@@ -185,7 +205,9 @@ def _compare(
     return len(samples)
 
 
-def _row(every: t.Sequence[str], columns: t.Sequence[str], sample: Sample) -> str:
+def _row(
+    every: t.Sequence[str], columns: t.Sequence[str], sample: Sample
+) -> str:
     """Write a sample as a row of the table, in which columns that are not in the file are NULL."""
     values = dict(zip(columns, sample.values))
     return f"({','.join(_field(values.get(name)) for name in every)})"
@@ -208,10 +230,16 @@ def _differs(column: str) -> str:
 
 
 def _by_key(
-    samples: str, place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+    samples: str,
+    place: str,
+    columns: t.Sequence[str],
+    key: t.Sequence[str],
+    number: str,
 ) -> str:
     same = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in key)
-    different = [f"CASE WHEN {_differs(name)} THEN {_text(name)} END" for name in columns]
+    different = [
+        f"CASE WHEN {_differs(name)} THEN {_text(name)} END" for name in columns
+    ]
     return (
         f"SELECT * FROM (SELECT s.{number}, CASE WHEN t.ctid IS NOT NULL THEN "
         f"array_to_string(ARRAY[{', '.join(different)}]::text[], ', ') END AS columns "
@@ -221,7 +249,11 @@ def _by_key(
 
 
 def _by_all(
-    samples: str, place: str, columns: t.Sequence[str], key: t.Sequence[str], number: str
+    samples: str,
+    place: str,
+    columns: t.Sequence[str],
+    key: t.Sequence[str],
+    number: str,
 ) -> str:
     different = " OR ".join(map(_differs, columns))
     return (
@@ -240,7 +272,11 @@ def _difference(
     member = next(
         file.member for file in table.source.files if file.number == sample.file
     )
-    what = f"differs in {printable(columns)} from the row in" if columns else "is not in"
+    what = (
+        f"differs in {printable(columns)} from the row in"
+        if columns
+        else "is not in"
+    )
     return VerificationError(
         f"record {sample.record} of {printable(member)} {what} {table.place.printable}"
     )
@@ -249,7 +285,9 @@ def _difference(
 # Keys and sequences
 
 
-def _check_keys(connection: Connection, table: TablePlan, plan: Plan) -> tuple[str, ...]:
+def _check_keys(
+    connection: Connection, table: TablePlan, plan: Plan
+) -> tuple[str, ...]:
     made = store.keys(connection, plan.restore_id, table.number)
     existing = keys_of(connection, place_of(table))
     missing = [name for name in made.values() if name not in existing]
@@ -273,7 +311,9 @@ def advance(connection: Connection, place: str, sequence: Sequence) -> None:
     )
 
 
-def _check_sequence(connection: Connection, table: TablePlan, sequence: Sequence) -> None:
+def _check_sequence(
+    connection: Connection, table: TablePlan, sequence: Sequence
+) -> None:
     last = "max" if sequence.increment > 0 else "min"
     sign = ">" if sequence.increment > 0 else "<"
     wrong = connection.execute(

@@ -104,7 +104,9 @@ class Reading:
         self._piece_records.append(self._records - before)
         self._offset += len(piece)
 
-    def result(self, number: int, size: int, valid: frozenset[bool]) -> FileScan:
+    def result(
+        self, number: int, size: int, valid: frozenset[bool]
+    ) -> FileScan:
         chosen = self._samples.chosen(RawSample(self._records, self._last))
         self._evidence.valid = valid
         file = DataFile(
@@ -160,21 +162,30 @@ class Reading:
                 break
         else:
             raise self._invalid(
-                f"record 1 has {fields} fields, and the table {len(stored)} columns", 1
+                f"record 1 has {fields} fields, and the table {len(stored)} columns",
+                1,
             )
         return piece
 
     def _sort_columns(self) -> None:
         """Find the columns that are looked at in each piece."""
         kinds = [self._structure.column(name).kind for name in self._columns]
-        self._texts = {i for i, kind in enumerate(kinds) if kind is ColumnKind.TEXT}
-        self._binaries = [i for i, kind in enumerate(kinds) if kind is ColumnKind.BINARY]
-        self._evidence.text_columns = frozenset(self._columns[i] for i in self._texts)
+        self._texts = {
+            i for i, kind in enumerate(kinds) if kind is ColumnKind.TEXT
+        }
+        self._binaries = [
+            i for i, kind in enumerate(kinds) if kind is ColumnKind.BINARY
+        ]
+        self._evidence.text_columns = frozenset(
+            self._columns[i] for i in self._texts
+        )
 
     def _header(self, first: bytes) -> tuple[str, ...]:
         text = first.decode("utf-8").rstrip("\n")
         quote = "`" if text.startswith("`") else '"'
-        names = next(csv.reader(io.StringIO(text, newline=""), quotechar=quote), [])
+        names = next(
+            csv.reader(io.StringIO(text, newline=""), quotechar=quote), []
+        )
         known = {column.name for column in self._structure.columns}
         unknown = [name for name in names if name not in known]
         if text.endswith("\r"):
@@ -186,11 +197,15 @@ class Reading:
             )
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise self._invalid(f"its header names the column {twice[0]!r} twice", 1)
+            raise self._invalid(
+                f"its header names the column {twice[0]!r} twice", 1
+            )
         needed = {c.name for c in self._structure.columns if not c.is_generated}
         missing = sorted(needed - set(names))
         if missing:
-            raise self._invalid(f"its header lacks the column {missing[0]!r}", 1)
+            raise self._invalid(
+                f"its header lacks the column {missing[0]!r}", 1
+            )
         return tuple(names)
 
     def _check_encoding(self, piece: bytes) -> None:
@@ -245,20 +260,27 @@ class Reading:
         if skeleton.stray_quote is not None:
             record = self._records + skeleton.stray_quote + 1
             raise self._invalid("a quote is in the middle of a field", record)
-        found.has_quoted_empty = found.has_quoted_empty or skeleton.has_quoted_empty
+        found.has_quoted_empty = (
+            found.has_quoted_empty or skeleton.has_quoted_empty
+        )
         names = self._columns
         for null in {*new, *found.nulls}:
             places = skeleton.columns_with(null.token, tuning.RECORDS_LOOKED_AT)
             if places:
-                found.nulls.setdefault(null, set()).update(names[i] for i in places)
+                found.nulls.setdefault(null, set()).update(
+                    names[i] for i in places
+                )
         found.unquoted_text.update(
-            names[i] for i in skeleton.unquoted(self._texts, tuning.RECORDS_LOOKED_AT)
+            names[i]
+            for i in skeleton.unquoted(self._texts, tuning.RECORDS_LOOKED_AT)
         )
 
     def _is_binary(self, plain: bytes, records: int) -> bool:
         """Return whether the binary columns have what they should have. In doubt, they have not."""
         prefix = re.escape(self._grammar.binary_prefix.encode())
-        is_valid = re.compile(rb'"?%s[0-9A-Fa-f]*"?|\\N|NULL|' % prefix).fullmatch
+        is_valid = re.compile(
+            rb'"?%s[0-9A-Fa-f]*"?|\\N|NULL|' % prefix
+        ).fullmatch
         fields = fields_of(plain, self._binaries)
         return (
             len(fields) == records * len(self._binaries)
@@ -273,7 +295,9 @@ class Reading:
             return
         prefix = self._grammar.binary_prefix
         # Slower, but it knows the numbers of records.
-        pattern = re.compile(rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)")
+        pattern = re.compile(
+            rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)"
+        )
         # A NULL has no quotes: in quotes it is a text, which UNHEX silently turns into NULL.
         for null in (Null.BACKSLASH_N, Null.WORD):
             plain = plain.replace(b'"' + null.token + b'"', b'"?"')
@@ -296,7 +320,10 @@ def _may_hold(null: Null, body: bytes, columns: int) -> bool:
     if token and token not in body:
         return False
     if columns == 1:
-        return body.startswith(token + b"\n") or b"\n" + token + b"\n" in body + b"\n"
+        return (
+            body.startswith(token + b"\n")
+            or b"\n" + token + b"\n" in body + b"\n"
+        )
     return (
         b"," + token + b"," in body
         or b"," + token + b"\n" in body

@@ -60,7 +60,11 @@ def masked(data: bytes, has_escapes: bool) -> bytes:
     # Most have none, but for those of NULL, and a search is faster than copies.
     if has_escapes and (b'\\"' in data or b"\\\n" in data):
         # Pairs first: the second backslash of a pair escapes nothing.
-        data = data.replace(b"\\\\", b"xx").replace(b'\\"', b"xx").replace(b"\\\n", b"xx")
+        data = (
+            data.replace(b"\\\\", b"xx")
+            .replace(b'\\"', b"xx")
+            .replace(b"\\\n", b"xx")
+        )
     return data
 
 
@@ -86,7 +90,9 @@ def invalid_byte(data: bytes) -> t.Optional[int]:
         while done < end:
             # In parts that stay in the cache: text needs up to four times as much.
             stop = done + _DECODED
-            done += codecs.utf_8_decode(view[done:stop], "strict", stop >= end)[1]
+            done += codecs.utf_8_decode(view[done:stop], "strict", stop >= end)[
+                1
+            ]
     except UnicodeDecodeError as error:
         return done + error.start
     return None
@@ -132,7 +138,9 @@ class Skeleton(t.NamedTuple):
                 continue
             fields = line.split(b",")
             if token in fields:
-                columns.update(i for i, field in enumerate(fields) if field == token)
+                columns.update(
+                    i for i, field in enumerate(fields) if field == token
+                )
                 found += 1
                 if found == limit:
                     break
@@ -155,7 +163,9 @@ class Skeleton(t.NamedTuple):
 def _stray_quote(skeleton: bytes) -> t.Optional[int]:
     """Return the line of a quote that neither begins nor ends a field."""
     marks = skeleton.translate(_MARKS)
-    places = [place for place in (marks.find(b'x"'), marks.find(b'"x')) if place >= 0]
+    places = [
+        place for place in (marks.find(b'x"'), marks.find(b'"x')) if place >= 0
+    ]
     return skeleton.count(b"\n", 0, min(places)) if places else None
 
 
@@ -176,7 +186,8 @@ def _has_quoted_empty(parts: list[bytes]) -> bool:
             before, after = parts[i - 1], parts[i + 1]
             begins = before[-1:] in (b",", b"\n") or (i == 1 and not before)
             if begins and (
-                after[:1] in (b",", b"\n") or (not after and i + 2 == len(parts))
+                after[:1] in (b",", b"\n")
+                or (not after and i + 2 == len(parts))
             ):
                 return True
     return False
@@ -210,7 +221,9 @@ def with_null(piece: bytes, dialect: Dialect, null: Null) -> bytes:
         # By functions, as a backslash in a replacement would be an escape.
         text = _QUOTE + null.token + _QUOTE
         outside = _unquoted(null.token).sub(lambda _match: text, outside)
-        outside = _unquoted(dialect.null.token).sub(lambda _match: null.token, outside)
+        outside = _unquoted(dialect.null.token).sub(
+            lambda _match: null.token, outside
+        )
     parts[::2] = outside[1:].replace(_QUOTE, b'"').split(_FIELD)
     return b'"'.join(parts)
 
@@ -222,10 +235,14 @@ def _unquoted(token: bytes) -> re.Pattern[bytes]:
 
 def has_unknown_escape(data: bytes) -> bool:
     """Return whether a backslash stands before what no writer that escapes has there, such as ``\\d``."""
-    return len(_BACKSLASH_PAIR.findall(data)) != len(re.findall(_KNOWN_ESCAPE, data))
+    return len(_BACKSLASH_PAIR.findall(data)) != len(
+        re.findall(_KNOWN_ESCAPE, data)
+    )
 
 
-def first_record(data: bytes, has_escapes: bool, window: int = _WINDOW) -> bytes:
+def first_record(
+    data: bytes, has_escapes: bool, window: int = _WINDOW
+) -> bytes:
     """Return the first record, with its newline if it has one."""
     while window < len(data):
         end = _end_of_first(masked(data[:window], has_escapes))
@@ -293,10 +310,13 @@ def _picking(columns: tuple[int, ...]) -> re.Pattern[bytes]:
     """Return the pattern of a record, with groups for these columns."""
     field = rb'"[^"]*(?:""[^"]*)*"|[^,\n"]*'
     parts = [
-        (b"(%s)" if i in columns else b"(?:%s)") % field for i in range(max(columns) + 1)
+        (b"(%s)" if i in columns else b"(?:%s)") % field
+        for i in range(max(columns) + 1)
     ]
     # A record can be empty, but not behind the last one.
-    return re.compile(rb"(?!\Z)" + b",".join(parts) + rb"(?:,(?:%s))*(?:\n|\Z)" % field)
+    return re.compile(
+        rb"(?!\Z)" + b",".join(parts) + rb"(?:,(?:%s))*(?:\n|\Z)" % field
+    )
 
 
 def values_of(record: bytes, dialect: Dialect) -> tuple[t.Optional[bytes], ...]:

@@ -95,7 +95,9 @@ class Outcome:
     dialect: t.Optional[Dialect] = None
     resumed_from: int = 0
     #: Rows of tables before the restore, by the numbers of the tables; None for tables that did not exist.
-    rows_before: dict[int, t.Optional[int]] = dataclasses.field(default_factory=dict)
+    rows_before: dict[int, t.Optional[int]] = dataclasses.field(
+        default_factory=dict
+    )
     #: Names that replaced tables or databases have now, by those that they had.
     replaced: dict[str, str] = dataclasses.field(default_factory=dict)
     advice: list[str] = dataclasses.field(default_factory=list)
@@ -142,7 +144,9 @@ class Restoration:
         if record and record.state is State.PARTIAL:
             # Before a table is added, which makes it unfinished again.
             server.set_state(plan.restore_id, State.LOADING)
-        if record is None or any(one.number not in record.tables for one in plan.tables):
+        if record is None or any(
+            one.number not in record.tables for one in plan.tables
+        ):
             server.begin(plan)
         record = outcome.record = record or RestoreRecord(
             plan.restore_id, State.LOADING, plan.piece_size
@@ -170,7 +174,9 @@ class Restoration:
         outcome, request, server = self.outcome, self._request, self._server
         options = request.options
         fingerprint = self._members.fingerprint(self._tick_reading)
-        outcome.restore_id = restore_id_of(fingerprint, request.selection, options)
+        outcome.restore_id = restore_id_of(
+            fingerprint, request.selection, options
+        )
         outcome.server = server.open()
         record = outcome.record = server.find(outcome.restore_id)
         if record and record.state is State.DONE:
@@ -193,10 +199,14 @@ class Restoration:
         self._check_space(plan, record)
         if request.counts_before:
             outcome.rows_before = server.count(_as_record(plan))
-        outcome.changed = bool(plan.tables) and not self._lacks_nothing(plan, record)
+        outcome.changed = bool(plan.tables) and not self._lacks_nothing(
+            plan, record
+        )
         return plan
 
-    def _lacks_nothing(self, plan: Plan, record: t.Optional[RestoreRecord]) -> bool:
+    def _lacks_nothing(
+        self, plan: Plan, record: t.Optional[RestoreRecord]
+    ) -> bool:
         """Say whether all tables are restored but those that are skipped now, as before."""
         return bool(
             record
@@ -248,7 +258,9 @@ class Restoration:
         for number, table in record.tables.items():
             found = counts.get(number)
             if found != table.rows_found:
-                what = "no longer exists" if found is None else f"has {found} rows"
+                what = (
+                    "no longer exists" if found is None else f"has {found} rows"
+                )
                 raise RestoreConflictError(
                     f"{table.target} {what}, and had {table.rows_found} rows when this backup was restored",
                     hint="Set rename to restore under another name, or drop all tables of this restore to restore them again",
@@ -266,13 +278,17 @@ class Restoration:
             for one in plan.tables
         )
         plan = at_places(dataclasses.replace(plan, tables=tables))
-        existing = [one for one in self._server.existing(plan) if one.number not in ours]
+        existing = [
+            one for one in self._server.existing(plan) if one.number not in ours
+        ]
         policy = self._request.on_existing
         databases = {one.target.database for one in existing}
         if (
             existing
             and policy == "replace"
-            and databases.isdisjoint(one.target.database for one in ours.values())
+            and databases.isdisjoint(
+                one.target.database for one in ours.values()
+            )
         ):
             plan = beside(plan, databases)
             self._server.check_swap(plan)
@@ -289,7 +305,9 @@ class Restoration:
             )
         return plan
 
-    def _check_space(self, plan: Plan, record: t.Optional[RestoreRecord]) -> None:
+    def _check_space(
+        self, plan: Plan, record: t.Optional[RestoreRecord]
+    ) -> None:
         """Refuse a restore that needs more space than the server has, by what is left to load."""
         space = self._server.space()
         left = sum(
@@ -305,14 +323,26 @@ class Restoration:
 
     def _load(self, plan: Plan, record: RestoreRecord) -> None:
         tables = self.outcome.tables = progress_of(plan, record)
-        loader = Loader(plan, tables, self._server.session, self._request.threads)
+        loader = Loader(
+            plan, tables, self._server.session, self._request.threads
+        )
         try:
             feeder = Feeder(
-                plan, record, loader, self._grammar.has_escapes, self._tick_loading
+                plan,
+                record,
+                loader,
+                self._grammar.has_escapes,
+                self._tick_loading,
             )
             if any(one.pieces_left for one in tables):
-                for member, content in self._members.iterate(self._tick_loading):
-                    feeder.take(member.printable, data_place(member) is not None, content)
+                for member, content in self._members.iterate(
+                    self._tick_loading
+                ):
+                    feeder.take(
+                        member.printable,
+                        data_place(member) is not None,
+                        content,
+                    )
                 self._check_unchanged(plan)
             feeder.flush()
             while not loader.is_done:
@@ -323,12 +353,17 @@ class Restoration:
 
     def _check_unchanged(self, plan: Plan) -> None:
         # The source compares its checksum with that of the first pass itself.
-        if self._members.fingerprint(self._tick_loading) != plan.backup.fingerprint:
+        if (
+            self._members.fingerprint(self._tick_loading)
+            != plan.backup.fingerprint
+        ):
             raise VerificationError("the source was changed while it was read")
 
     def _tick_reading(self) -> None:
         if self._is_time():
-            self._watch(Progress("reading", self._members.read, self._members.size))
+            self._watch(
+                Progress("reading", self._members.read, self._members.size)
+            )
 
     def _tick_loading(self) -> None:
         # Called for each chunk of the source, while there can be thousands of tables.
@@ -336,14 +371,24 @@ class Restoration:
             return
         tables = self.outcome.tables
         size = sum(one.plan.source.size for one in tables)
-        busy = [one for one in tables if one.state in (State.INDEXING, State.VERIFYING)]
+        busy = [
+            one
+            for one in tables
+            if one.state in (State.INDEXING, State.VERIFYING)
+        ]
         activity = ""
         if busy:
-            verb = "building keys of" if busy[0].state is State.INDEXING else "verifying"
+            verb = (
+                "building keys of"
+                if busy[0].state is State.INDEXING
+                else "verifying"
+            )
             activity = f"{verb} {busy[0].plan.target}"
         done = sum(one.state is State.DONE for one in tables)
         loaded = sum(one.size for one in tables)
-        self._watch(Progress("loading", loaded, size, done, len(tables), activity))
+        self._watch(
+            Progress("loading", loaded, size, done, len(tables), activity)
+        )
 
     def _is_time(self) -> bool:
         """Return whether to show progress now, which is then not done again for a moment."""
@@ -362,4 +407,6 @@ def _as_record(plan: Plan) -> RestoreRecord:
         )
         for one in plan.tables
     }
-    return RestoreRecord(plan.restore_id, State.PLANNED, plan.piece_size, tables)
+    return RestoreRecord(
+        plan.restore_id, State.PLANNED, plan.piece_size, tables
+    )

@@ -16,7 +16,9 @@ from .errors import InvalidBackupError
 #: Text in quotes, with doubled quotes: where backslashes escape, and where they do so only in E'…'.
 _QUOTED = {
     True: re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL),
-    False: re.compile(rb"\b[eE]'(?:[^'\\]|\\.|'')*'|'[^']*(?:''[^']*)*'", re.DOTALL),
+    False: re.compile(
+        rb"\b[eE]'(?:[^'\\]|\\.|'')*'|'[^']*(?:''[^']*)*'", re.DOTALL
+    ),
 }
 _STATEMENT_END = re.compile(rb";[ \t\r]*\n")
 _COMMENT = re.compile(rb"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
@@ -29,9 +31,7 @@ _INSERT = re.compile(
 _NAME = re.compile(rb"`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[\w$]+")
 #: A word, or what is as dangerous: no number, also not a hexadecimal one.
 _WORD = re.compile(rb"(?<![\w.])[A-Za-z_$\x80-\xff][\w$\x80-\xff]*|[@`\"]|/\*")
-_WRONG_SOURCE = (
-    "Data files of the service have nothing else: check where the backup comes from"
-)
+_WRONG_SOURCE = "Data files of the service have nothing else: check where the backup comes from"
 
 #: What is not part of a statement's own words: comments, and names and texts in quotes. MySQL executes what is in /*! … */.
 _NO_WORDS = re.compile(
@@ -47,7 +47,9 @@ def is_table_structure(text: str) -> bool:
 
 def is_database_structure(text: str) -> bool:
     return bool(
-        re.search(r"(?i)\bCREATE\s+(?:DATABASE|SCHEMA)\b", _NO_WORDS.sub(" ", text))
+        re.search(
+            r"(?i)\bCREATE\s+(?:DATABASE|SCHEMA)\b", _NO_WORDS.sub(" ", text)
+        )
     )
 
 
@@ -93,7 +95,9 @@ def table_of(statement: bytes) -> t.Optional[tuple[str, ...]]:
     match = _INSERT.match(statement, start.end() if start else 0)
     if not match:
         return None
-    return tuple(_name(part.decode("utf-8")) for part in _NAME.findall(match[1]))
+    return tuple(
+        _name(part.decode("utf-8")) for part in _NAME.findall(match[1])
+    )
 
 
 def count_rows(

@@ -79,7 +79,11 @@ def survey(
 
 class _Survey:
     def __init__(
-        self, members: Members, grammar: Grammar, options: SurveyOptions, tick: Tick
+        self,
+        members: Members,
+        grammar: Grammar,
+        options: SurveyOptions,
+        tick: Tick,
     ) -> None:
         self._members = members
         self._grammar = grammar
@@ -163,9 +167,9 @@ class _Survey:
     def _structure(self, directory: Path) -> t.Optional[TableStructure]:
         # One of several files can be missing until the source was read to its end.
         texts = self._texts.get(directory, {})
-        if directory not in self._tables and set(self._grammar.table_files[:1]) <= set(
-            texts
-        ):
+        if directory not in self._tables and set(
+            self._grammar.table_files[:1]
+        ) <= set(texts):
             if STRUCTURE in self._grammar.table_files:
                 self._parse(directory)
             elif directory not in self._partial:
@@ -177,7 +181,8 @@ class _Survey:
         # In MySQL, tables and databases have a file of the same name: the text tells which it is.
         texts = self._texts[directory]
         if any(
-            name in texts and name != STRUCTURE for name in self._grammar.table_files
+            name in texts and name != STRUCTURE
+            for name in self._grammar.table_files
         ) or (
             STRUCTURE in self._grammar.table_files
             and is_table_structure(texts[STRUCTURE])
@@ -197,11 +202,15 @@ class _Survey:
 
     def _parse_table(self, directory: Path) -> TableStructure:
         name = table_name(directory, self._grammar)
-        return self._grammar.parse_table(self._texts[directory], name.name, name.schema)
+        return self._grammar.parse_table(
+            self._texts[directory], name.name, name.schema
+        )
 
     def _check_structures(self) -> None:
         """Refuse a structure of neither kind: otherwise its table would be missing without an error."""
-        above = {directory[:-1] for directory in (*self._tables, *self._schemas)}
+        above = {
+            directory[:-1] for directory in (*self._tables, *self._schemas)
+        }
         for directory in self._databases:
             text = self._texts.get(directory, {}).get(STRUCTURE, "")
             if directory not in above and not is_database_structure(text):
@@ -215,11 +224,13 @@ class _Survey:
         """Add each schema to its database, which may have no structure of its own."""
         for directory, schema in self._schemas.items():
             above = directory[:-1]
-            database = self._databases.get(above) or self._grammar.parse_database(
-                "", above[-1] if above else ""
-            )
+            database = self._databases.get(
+                above
+            ) or self._grammar.parse_database("", above[-1] if above else "")
             schemas = (*database.schemas, schema)
-            self._databases[above] = dataclasses.replace(database, schemas=schemas)
+            self._databases[above] = dataclasses.replace(
+                database, schemas=schemas
+            )
 
     def _is_database(self, directory: Path) -> bool:
         """Return whether a structure is that of a database, and not of a schema."""
@@ -247,7 +258,9 @@ class _Survey:
                         hint="The backup is incomplete: download it again",
                     )
                 if place and self._options.selects(self._name(place.table)):
-                    self._scan(member, place, content, self._tables[place.table])
+                    self._scan(
+                        member, place, content, self._tables[place.table]
+                    )
 
     def _scan(
         self,
@@ -285,7 +298,9 @@ class _Survey:
                 for scan in by_reading.values()
             }
             if len(formats) > 1:
-                names = " and ".join(sorted(f".{format.value}" for format in formats))
+                names = " and ".join(
+                    sorted(f".{format.value}" for format in formats)
+                )
                 raise InvalidBackupError(
                     f"the data files of table {'.'.join(directory)} are {names}, and one table has one format",
                     hint="Files of two exports were mixed: download it again",
@@ -298,10 +313,14 @@ class _Survey:
             for scans in files.values()
         ]
         evidence = [
-            scan.evidence for scan in chosen if scan.file.format is not DataFormat.SQL
+            scan.evidence
+            for scan in chosen
+            if scan.file.format is not DataFormat.SQL
         ]
         options = self._options
-        return decide(evidence, self._grammar, options.null, options.has_escapes)
+        return decide(
+            evidence, self._grammar, options.null, options.has_escapes
+        )
 
     def _table(self, directory: Path, dialect: Dialect) -> Table:
         files: list[DataFile] = []
@@ -323,7 +342,9 @@ class _Survey:
                 f"nothing in the source says to which database the table {name} belongs",
                 hint="Put it into a directory with the name of its database",
             )
-        return Table(name, self._tables[directory], tuple(files), tuple(samples))
+        return Table(
+            name, self._tables[directory], tuple(files), tuple(samples)
+        )
 
     def _warnings(self) -> t.Iterator[str]:
         if self._ignored:

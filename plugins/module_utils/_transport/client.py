@@ -32,7 +32,9 @@ if t.TYPE_CHECKING:
     from .endpoints import Service
 
 
-USER_AGENT = "apsaradb.backup/{} Python/{}.{}.{}".format(VERSION, *sys.version_info[:3])
+USER_AGENT = "apsaradb.backup/{} Python/{}.{}.{}".format(
+    VERSION, *sys.version_info[:3]
+)
 
 
 class Client:
@@ -61,7 +63,9 @@ class Client:
         self._clock_offset = 0.0
         self._cancelled = threading.Event()
         self._session = Session(
-            base_url, options, {"User-Agent": USER_AGENT, "Accept": "application/json"}
+            base_url,
+            options,
+            {"User-Agent": USER_AGENT, "Accept": "application/json"},
         )
 
     def cancel(self) -> None:
@@ -87,7 +91,8 @@ class Client:
         policy = self._options.retry
         began = time.monotonic()
         end = min(
-            began + policy.timeout, max(self.deadline, began) + tuning.DEADLINE_GRACE
+            began + policy.timeout,
+            max(self.deadline, began) + tuning.DEADLINE_GRACE,
         )
         attempts = 0
         corrected: list[RetryAction] = []
@@ -103,7 +108,9 @@ class Client:
                     raise ConnectionFailedError(
                         "the time limit for all requests has passed", sent=False
                     )
-                return self._send(action, parameters, credential, end - time.monotonic())
+                return self._send(
+                    action, parameters, credential, end - time.monotonic()
+                )
             except BackupError as error:
                 elapsed = time.monotonic() - began
                 error.in_context(
@@ -111,15 +118,22 @@ class Client:
                 )
                 if at_most_once and is_ambiguous(error):
                     raise
-                pause = self._pause_before_repeating(error, credential, corrected)
+                pause = self._pause_before_repeating(
+                    error, credential, corrected
+                )
                 # A request that would begin after the end is not worth the wait.
-                if pause is None or time.monotonic() + pause >= min(end, self.deadline):
+                if pause is None or time.monotonic() + pause >= min(
+                    end, self.deadline
+                ):
                     raise
                 if self._cancelled.wait(pause):
                     raise
 
     def _pause_before_repeating(
-        self, error: BackupError, credential: Credential, corrected: list[RetryAction]
+        self,
+        error: BackupError,
+        credential: Credential,
+        corrected: list[RetryAction],
     ) -> t.Optional[float]:
         """Seconds, or none if it is over. Corrects what the error says is wrong; ``corrected`` is what was already."""
         remedy = classify(error)
@@ -131,7 +145,9 @@ class Client:
                 remedy is RetryAction.WAIT or not policy.retries
             ):
                 return None
-            return policy.pause(error.attempts - 1, getattr(error, "retry_after", None))
+            return policy.pause(
+                error.attempts - 1, getattr(error, "retry_after", None)
+            )
         corrected.append(remedy)
         times = corrected.count(remedy)
         if remedy is RetryAction.NEW_NONCE and times <= tuning.MAX_NONCES:
@@ -158,7 +174,10 @@ class Client:
 
     def _renewed(self, expired: Credential) -> bool:
         with self._lock:
-            return self._credentials.get() != expired or self._credentials.refresh()
+            return (
+                self._credentials.get() != expired
+                or self._credentials.refresh()
+            )
 
     def _send(
         self,
@@ -167,7 +186,9 @@ class Client:
         credential: Credential,
         left: float,
     ) -> dict[str, t.Any]:
-        now = datetime.fromtimestamp(time.time() + self._clock_offset, timezone.utc)
+        now = datetime.fromtimestamp(
+            time.time() + self._clock_offset, timezone.utc
+        )
         request = requests.Request(
             "POST",
             f"{self.base_url}/?{canonical_query(parameters)}",
@@ -180,4 +201,6 @@ class Client:
                 nonce=os.urandom(16).hex(),
             ),
         )
-        return answer.parse(self._session.send(request, left), self.service, action)
+        return answer.parse(
+            self._session.send(request, left), self.service, action
+        )

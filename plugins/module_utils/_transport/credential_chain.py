@@ -22,7 +22,14 @@ import typing as t
 from .._base.errors import ConfigurationError, MissingLibraryError, NotSetError
 from .._base.http_options import HttpOptions
 from .._base.text import quoted
-from .credential import INSTALL, PACKAGE, WAYS, Credential, CredentialSource, checked
+from .credential import (
+    INSTALL,
+    PACKAGE,
+    WAYS,
+    Credential,
+    CredentialSource,
+    checked,
+)
 
 
 class ChainSource:
@@ -63,7 +70,9 @@ class ChainSource:
         )
         return Credential(
             *(
-                checked(part, f"a part of the credential from {self._described}")
+                checked(
+                    part, f"a part of the credential from {self._described}"
+                )
                 for part in parts
             )
         )
@@ -151,11 +160,15 @@ def _operation(
 
 def _shortened(error: Exception) -> str:
     """What the package says, without the answers and addresses that it quotes: they may hold secrets."""
-    return quoted(re.sub(r"\{.*\}", "{…}", str(error), flags=re.DOTALL), 800).rstrip(". ")
+    return quoted(
+        re.sub(r"\{.*\}", "{…}", str(error), flags=re.DOTALL), 800
+    ).rstrip(". ")
 
 
 def chain_source(
-    environ: t.Mapping[str, str], profile: t.Optional[str], connection: HttpOptions
+    environ: t.Mapping[str, str],
+    profile: t.Optional[str],
+    connection: HttpOptions,
 ) -> CredentialSource:
     try:
         from alibabacloud_credentials import provider
@@ -169,20 +182,27 @@ def chain_source(
     logging.getLogger("credentials").setLevel(logging.CRITICAL)
     if not profile:
         described = f"the default chain of {PACKAGE}"
-        return ChainSource(provider.DefaultCredentialsProvider, described, connection)
+        return ChainSource(
+            provider.DefaultCredentialsProvider, described, connection
+        )
     return ChainSource(
-        lambda: _Profile(provider, profile, environ), f"profile {profile!r}", connection
+        lambda: _Profile(provider, profile, environ),
+        f"profile {profile!r}",
+        connection,
     )
 
 
 class _Profile:
     """A profile by name: of the command line tool's configuration, or else of the credentials file."""
 
-    def __init__(self, provider: t.Any, name: str, environ: t.Mapping[str, str]) -> None:
+    def __init__(
+        self, provider: t.Any, name: str, environ: t.Mapping[str, str]
+    ) -> None:
         self._providers = [
             provider.CLIProfileCredentialsProvider(
                 profile_name=name,
-                profile_file=environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE") or None,
+                profile_file=environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE")
+                or None,
             ),
             provider.ProfileCredentialsProvider(profile_name=name),
         ]

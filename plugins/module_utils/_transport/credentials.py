@@ -69,14 +69,21 @@ def _pair(
 ) -> t.Optional[Credential]:
     """A credential of one source; none where nothing of it is set."""
     key_id, key_secret, token = (
-        checked(value, name) for value, name in zip((key_id, key_secret, token), names)
+        checked(value, name)
+        for value, name in zip((key_id, key_secret, token), names)
     )
     if key_id and key_secret:
         return Credential(key_id, key_secret, token)
     if not (key_id or key_secret or token):
         return None
-    given = [name for name, value in zip(names, (key_id, key_secret, token)) if value]
-    lacking = [name for name, value in zip(names[:2], (key_id, key_secret)) if not value]
+    given = [
+        name for name, value in zip(names, (key_id, key_secret, token)) if value
+    ]
+    lacking = [
+        name
+        for name, value in zip(names[:2], (key_id, key_secret))
+        if not value
+    ]
     raise ConfigurationError(
         f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} set, but {' and '.join(lacking)}"
         f" {'is' if len(lacking) == 1 else 'are'} not: a credential needs both access_key_id and access_key_secret."
@@ -123,16 +130,23 @@ def resolve(
         (id_name, key_id), (secret_name, key_secret), (token_name, token) = (
             _first(environ, *names) for names in variables
         )
-        found = _pair(key_id, key_secret, token, (id_name, secret_name, token_name))
+        found = _pair(
+            key_id, key_secret, token, (id_name, secret_name, token_name)
+        )
         if found:
             return FixedSource(found)
-    return _chain_source(environ, environ.get("ALICLOUD_PROFILE") or None, connection)
+    return _chain_source(
+        environ, environ.get("ALICLOUD_PROFILE") or None, connection
+    )
 
 
 def _refuse_roles(environ: t.Mapping[str, str]) -> None:
     """Raise ConfigurationError for a role in the environment that others would assume with the keys, and nobody does here."""
     has_oidc = all(environ.get(name, "").strip() for name in _OIDC_VARIABLES)
-    for name in ("ALICLOUD_ASSUME_ROLE_ARN", *(() if has_oidc else _OIDC_VARIABLES[:1])):
+    for name in (
+        "ALICLOUD_ASSUME_ROLE_ARN",
+        *(() if has_oidc else _OIDC_VARIABLES[:1]),
+    ):
         if environ.get(name, "").strip():
             raise ConfigurationError(
                 f"{name} is set, but this collection does not assume that role: requests would be signed as another user."
@@ -162,7 +176,9 @@ def region_of_profile(
         name = environ.get("ALICLOUD_PROFILE", "")
     if name:
         file = environ.get("ALICLOUD_SHARED_CREDENTIALS_FILE") or file
-    elif environ.get("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "").lower() == "true" or all(
+    elif environ.get(
+        "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", ""
+    ).lower() == "true" or all(
         environ.get(variable) for variable in _OIDC_VARIABLES
     ):
         return None
@@ -170,9 +186,15 @@ def region_of_profile(
         with open(file, encoding="utf-8") as opened:
             content = json.load(opened)
         # As the tool does: the name that is given, then that of the variable, then the current one.
-        name = name or environ.get("ALIBABA_CLOUD_PROFILE", "") or str(content["current"])
+        name = (
+            name
+            or environ.get("ALIBABA_CLOUD_PROFILE", "")
+            or str(content["current"])
+        )
         regions = [
-            one.get("region_id") for one in content["profiles"] if one.get("name") == name
+            one.get("region_id")
+            for one in content["profiles"]
+            if one.get("name") == name
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # The package says what is wrong with it, if it is asked.
@@ -181,7 +203,9 @@ def region_of_profile(
 
 
 def _chain_source(
-    environ: t.Mapping[str, str], profile: t.Optional[str], connection: HttpOptions
+    environ: t.Mapping[str, str],
+    profile: t.Optional[str],
+    connection: HttpOptions,
 ) -> CredentialSource:
     # Long, and not needed where there are keys.
     from .credential_chain import chain_source

@@ -105,7 +105,11 @@ def known_region(option: str, region: str, otherwise: str) -> None:
 
     # OSS has names such as oss-cn-hangzhou-internal for regions.
     bare = region.removeprefix("oss-").removesuffix("-internal")
-    alike = [bare] if bare in REGIONS else difflib.get_close_matches(bare, REGIONS, n=3)
+    alike = (
+        [bare]
+        if bare in REGIONS
+        else difflib.get_close_matches(bare, REGIONS, n=3)
+    )
     raise ConfigurationError(
         f"{option} {region!r} is not known"
         + (f" (did you mean {' or '.join(alike)}?)" if alike else "")
@@ -151,5 +155,7 @@ def is_loopback_url(url: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     return host == "localhost" or bool(
-        re.fullmatch(r"127(\.[0-9]{1,3}){3}|::1|::ffff:127(\.[0-9]{1,3}){3}", host)
+        re.fullmatch(
+            r"127(\.[0-9]{1,3}){3}|::1|::ffff:127(\.[0-9]{1,3}){3}", host
+        )
     )

@@ -54,11 +54,14 @@ class ServiceError(RefusedError):
         is_permanent: bool = False,
         hint: str = "",
     ) -> None:
-        super().__init__(code, message, status=status, request_id=request_id, hint=hint)
+        super().__init__(
+            code, message, status=status, request_id=request_id, hint=hint
+        )
         self.retry_after = retry_after
         self.clock_offset = clock_offset
         self.denied = {
-            name: quoted(value, MAX_NAME) for name, value in (denied or {}).items()
+            name: quoted(value, MAX_NAME)
+            for name, value in (denied or {}).items()
         }
         self.is_permanent = is_permanent
 
@@ -66,7 +69,9 @@ class ServiceError(RefusedError):
         if self.denied:
             details += (
                 " ("
-                + ", ".join(f"{name} {value}" for name, value in self.denied.items())
+                + ", ".join(
+                    f"{name} {value}" for name, value in self.denied.items()
+                )
                 + ")"
             )
         said = super()._said(details)
@@ -82,7 +87,10 @@ class ServiceError(RefusedError):
 #: compiled when an error comes: every module would wait for it otherwise.
 _RETRY_ACTIONS = (
     (r"Throttling", RetryAction.THROTTLED),
-    (r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)", RetryAction.WAIT),
+    (
+        r"(ServiceUnavailable|InternalError|InternalFailure)(\.|$)",
+        RetryAction.WAIT,
+    ),
     (r"SignatureNonceUsed$", RetryAction.NEW_NONCE),
     (r"InvalidTimeStamp\.Expired$", RetryAction.SET_CLOCK),
     (r"InvalidSecurityToken\.Expired$", RetryAction.REFRESH_CREDENTIAL),
@@ -148,6 +156,8 @@ def is_ambiguous(error: BackupError) -> bool:
             r"|\w*Time[Oo]ut))?$"
         )
         return (
-            error.status >= 500 or error.status == 408 or bool(re.match(lost, error.code))
+            error.status >= 500
+            or error.status == 408
+            or bool(re.match(lost, error.code))
         )
     return isinstance(error, InvalidResponseError)

@@ -48,7 +48,10 @@ class Response(t.NamedTuple):
         from email.utils import parsedate_to_datetime  # seldom needed
 
         try:
-            return parsedate_to_datetime(self.header("date")).timestamp() - time.time()
+            return (
+                parsedate_to_datetime(self.header("date")).timestamp()
+                - time.time()
+            )
         except (TypeError, ValueError, IndexError):
             return None
 
@@ -63,7 +66,8 @@ class Response(t.NamedTuple):
     @property
     def is_html(self) -> bool:
         return (
-            "html" in self.header("content-type") or self.body[:200].lstrip()[:1] == b"<"
+            "html" in self.header("content-type")
+            or self.body[:200].lstrip()[:1] == b"<"
         )
 
     @property
@@ -144,7 +148,9 @@ def parse(answer: Response, service: Service, action: str) -> dict[str, t.Any]:
     success = body.get("Success")
     code = str(body.get("Code") or body.get("ErrCode") or "")
     if status < 300 and (
-        _is_true(success) if success not in (None, "") else code in _SUCCESS_CODES
+        _is_true(success)
+        if success not in (None, "")
+        else code in _SUCCESS_CODES
     ):
         return body
     raise _service_error(answer, body, service, action)
@@ -171,7 +177,8 @@ def _service_error(
         clock_offset=answer.clock_offset,
         denied=_denied(body.get("AccessDeniedDetail")),
         is_permanent=bool(re.match(service.final_codes, code)),
-        hint=service.hints.get(code) or hint_for(code, f"{service.ram_prefix}:{action}"),
+        hint=service.hints.get(code)
+        or hint_for(code, f"{service.ram_prefix}:{action}"),
     )
 
 
@@ -198,12 +205,18 @@ def _xml(body: bytes) -> t.Optional[dict[str, t.Any]]:
     except ElementTree.ParseError:
         return None
     return {
-        element.tag.rpartition("}")[2]: (element.text or "").strip() for element in root
+        element.tag.rpartition("}")[2]: (element.text or "").strip()
+        for element in root
     }
 
 
 def _denied(detail: object) -> dict[str, str]:
     if not isinstance(detail, dict):
         return {}
-    names = ("AuthAction", "AuthPrincipalDisplayName", "NoPermissionType", "PolicyType")
+    names = (
+        "AuthAction",
+        "AuthPrincipalDisplayName",
+        "NoPermissionType",
+        "PolicyType",
+    )
     return {name: str(detail[name]) for name in names if detail.get(name)}

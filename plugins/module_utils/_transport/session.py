@@ -46,12 +46,16 @@ class Session:
         self._session.headers.update(headers)
         # A thread that finds no free connection waits for one, so that no more are ever open.
         adapter = TimedAdapter(
-            pool_connections=1, pool_maxsize=options.max_connections, pool_block=True
+            pool_connections=1,
+            pool_maxsize=options.max_connections,
+            pool_block=True,
         )
         self._session.mount(f"{urlsplit(base_url).scheme}://", adapter)
         # Given with each request: what stands in the session loses to the environment.
         self._settings: dict[str, t.Any] = {
-            "verify": (options.ca_path or True) if options.validate_certs else False,
+            "verify": (options.ca_path or True)
+            if options.validate_certs
+            else False,
             "proxies": {}
             if is_loopback_url(base_url)
             else requests.utils.get_environ_proxies(base_url),

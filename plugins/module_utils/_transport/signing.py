@@ -77,7 +77,13 @@ class Acs3Auth(AuthBase):
     """
 
     def __init__(
-        self, credential: Credential, *, action: str, version: str, date: str, nonce: str
+        self,
+        credential: Credential,
+        *,
+        action: str,
+        version: str,
+        date: str,
+        nonce: str,
     ) -> None:
         self._credential = credential
         self._headers = {
