@@ -75,9 +75,8 @@ class Scene:
                 "SELECT 1 FROM pg_stat_activity WHERE application_name = 'apsaradb.backup' AND wait_event_type = 'Lock'"
             )
             return bool(self.target.query(waiting))
-        rows = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
         tables = "SELECT 1 FROM information_schema.processlist WHERE state LIKE 'Waiting for % lock'"
-        return bool(self.target.query(f"{rows} UNION {tables}"))
+        return bool(self.target.lock_waits() or self.target.query(tables))
 
     def check(self) -> None:
         """Run the module to its end."""

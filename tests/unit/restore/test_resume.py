@@ -34,7 +34,6 @@ from restores import MySQLTarget, PostgreSQLTarget, archive, restoration, restor
 
 PIECE_SIZE = 512
 PIECES = "SELECT COUNT(*) FROM apsaradb_restore.pieces"
-LOCK_WAITS = "SELECT trx_id, trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +101,7 @@ def test_a_piece_that_a_killed_run_commits_late(mysql_server: Any, tmp_path: Pat
         ended: list[Any] = []
         thread = threading.Thread(target=lambda: ended.append(run(target, source)))
         thread.start()
-        until(lambda: target.query(LOCK_WAITS))
+        until(target.lock_waits)
         late.commit()
         thread.join()
     assert ended
@@ -221,8 +220,8 @@ def test_a_connection_that_the_server_ends(mysql_server: Any, tmp_path: Path) ->
         cursor.execute("INSERT INTO apsaradb_restore.pieces VALUES (%s, %s, 0, 0, 1)", (restore_id, table))
         thread = threading.Thread(target=fails)
         thread.start()
-        until(lambda: target.query(LOCK_WAITS))
-        target.query(f"KILL {target.query(LOCK_WAITS)[0][1]}")
+        until(target.lock_waits)
+        target.query(f"KILL {target.lock_waits()[0][1]}")
         thread.join()
     assert isinstance(errors[0], DatabaseConnectionError)
     assert "shop.orders, records " in str(errors[0])
@@ -240,6 +239,9 @@ def my_isam(name: str) -> Table:
 def test_a_lock_that_comes_late(mysql_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server gives up waiting for a row of the progress; the transaction is repeated, but for what stays of it."""
     monkeypatch.setattr(tuning, "BATCH_SIZE", 1 << 20)
+    # However late this process sees the second attempt, another one follows.
+    monkeypatch.setattr(tuning, "MAX_ATTEMPTS", 1000)
+    monkeypatch.setattr(tuning, "RETRY_PAUSE", 0.0)
     export, target = mysql_export("no key"), target_of(mysql_server)
     export.databases[0].tables.insert(0, my_isam("log"))
     source = archive(export, tmp_path)
@@ -255,9 +257,9 @@ def test_a_lock_that_comes_late(mysql_server: Any, tmp_path: Path, monkeypatch: 
             ended: list[Any] = []
             thread = threading.Thread(target=lambda: ended.append(run(target, source, threads=1)))
             thread.start()
-            until(lambda: target.query(LOCK_WAITS))
-            first = target.query(LOCK_WAITS)
-            until(lambda: target.query(LOCK_WAITS) not in ([], first))
+            until(target.lock_waits)
+            first = target.lock_waits()
+            until(lambda: target.lock_waits() not in ([], first))
             other.rollback()
             thread.join()
     finally:
@@ -444,7 +446,7 @@ def test_a_deadlock(mysql_server: Any, tmp_path: Path, monkeypatch: pytest.Monke
         cursor.execute(piece, (restore_id, 1))
         thread = threading.Thread(target=lambda: ended.append(restore(target, source, **restore_once)))
         thread.start()
-        until(lambda: target.query(LOCK_WAITS))
+        until(target.lock_waits)
         cursor.execute(piece, (restore_id, 0))
         other.rollback()
         thread.join()
