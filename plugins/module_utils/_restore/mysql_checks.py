@@ -13,15 +13,15 @@ import typing as t
 from .errors import InvalidBackupError
 from .model import DataFormat, Plan, TablePlan
 from .mysql_connection import Connection
-from .mysql_grammar import MySQLTable
+from .mysql_names import Names
 from .mysql_store import SYSTEM_DATABASES
+from .mysql_table import MySQLTable
 
 
-def check_names(plan: Plan, folds_names: bool) -> None:
-    """Check the names of tables. ``folds_names``: whether their case does not matter to the server."""
+def check_names(plan: Plan, names: Names) -> None:
     taken: dict[str, TablePlan] = {}
     for one in plan.tables:
-        name = str(one.target).lower() if folds_names else str(one.target)
+        name = names.folded(str(one.target))
         other = taken.setdefault(name, one)
         if other is not one:
             raise InvalidBackupError(

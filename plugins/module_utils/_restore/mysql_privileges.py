@@ -18,8 +18,8 @@ from .._base.errors import ConfigurationError
 from .errors import DatabaseError
 from .model import Plan, TablePlan
 from .mysql_connection import Connection
-from .mysql_grammar import MySQLTable
 from .mysql_store import DATABASE
+from .mysql_table import MySQLTable
 from .mysql_tokens import quote
 
 _ALL = "ALL PRIVILEGES"

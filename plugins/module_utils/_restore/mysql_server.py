@@ -17,30 +17,29 @@ from .._base.errors import ConfigurationError
 from .._files.system import free_space
 from . import mysql_store as store
 from .engine import Remarks, Server, Session, Space
-from .errors import DatabaseError, InvalidBackupError, RestoreConflictError
+from .errors import DatabaseError, RestoreConflictError
 from .model import (
     DataFormat,
     Plan,
     RestoreRecord,
     State,
-    TableName,
     TablePlan,
 )
 from .mysql_checks import check_collations, check_engines, check_names
 from .mysql_connection import Connection
-from .mysql_grammar import MySQLTable
+from .mysql_names import Names
 from .mysql_privileges import Privileges
 from .mysql_session import MySQLOptions, MySQLSession
 from .mysql_settings import Settings
+from .mysql_swap import check_swap, swap
+from .mysql_table import MySQLTable
 from .mysql_tokens import quote
 from .mysql_variables import (
     check_variables,
     check_writable,
-    folds_names,
     prepare,
 )
 from .parallel import in_parallel
-from .planning import name_beside
 
 #: The oldest version that is supported, by the name of the server.
 _OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
@@ -56,7 +55,7 @@ class MySQLServer(Server):
         self._options = options
         self._opened: t.Optional[Connection] = None
         self._is_mariadb = False
-        self._folds_names = False
+        self._own_names: t.Optional[Names] = None
         self._own_settings: t.Optional[Settings] = None
 
     @property
@@ -66,6 +65,10 @@ class MySQLServer(Server):
     @property
     def _settings(self) -> Settings:
         return t.cast(Settings, self._own_settings)
+
+    @property
+    def _names(self) -> Names:
+        return t.cast(Names, self._own_names)
 
     def open(self) -> str:
         self._opened = Connection(
@@ -87,7 +90,7 @@ class MySQLServer(Server):
         # Several rows belong together.
         self._connection.execute("SET SESSION autocommit = 0")
         check_writable(self._connection)
-        self._folds_names = folds_names(self._connection)
+        self._own_names = Names(self._connection)
         self._own_settings = Settings(self._connection, self._options)
         return f"{name} {number[0].replace('5.5.5-', '')}"
 
@@ -112,7 +115,7 @@ class MySQLServer(Server):
     def check(self, plan: Plan) -> Remarks:
         self._settings.check()
         Privileges(self._connection).check(plan)
-        check_names(plan, self._folds_names)
+        check_names(plan, self._names)
         check_variables(self._connection, plan)
         check_engines(self._connection, plan)
         check_collations(self._connection, plan, self._options.collation_map)
@@ -124,7 +127,7 @@ class MySQLServer(Server):
             self._check_local_infile()
         if self._options.disables_redo_log:
             self._settings.check_redo_log(
-                {self._folded(one.place.database) for one in plan.tables}
+                {self._names.folded(one.place.database) for one in plan.tables}
             )
         return Remarks(list(self._advice(plan)), list(self._warnings(plan)))
 
@@ -141,13 +144,15 @@ class MySQLServer(Server):
         )
 
     def existing(self, plan: Plan) -> list[TablePlan]:
-        names = self._names_in(plan)
-        return [one for one in plan.tables if self._key(one.target) in names]
+        names = self._names.existing(plan)
+        return [
+            one for one in plan.tables if self._names.key(one.target) in names
+        ]
 
     def lock(self, plan: Plan) -> None:
         # Given back by the server when the connection ends, however that happens.
         for database in sorted(plan.databases):
-            store.lock(self._connection, self._folded(database))
+            store.lock(self._connection, self._names.folded(database))
 
     def find(self, restore_id: str) -> t.Optional[RestoreRecord]:
         record = store.find(self._connection, restore_id)
@@ -166,9 +171,9 @@ class MySQLServer(Server):
     ) -> None:
         connection = self._connection
         self._settings.change()
-        existing = set(map(self._folded, store.databases(connection)))
+        existing = set(map(self._names.folded, store.databases(connection)))
         for name, structure in plan.databases.items():
-            if self._folded(name) in existing:
+            if self._names.folded(name) in existing:
                 # The statement would wait for the session of a killed run that still loads.
                 continue
             charset = (
@@ -183,10 +188,10 @@ class MySQLServer(Server):
             connection.execute(
                 f"CREATE DATABASE IF NOT EXISTS {quote(name)}{charset}{collate}"
             )
-        names = self._names_in(plan)
+        names = self._names.existing(plan)
         missing = []
         for one in plan.tables:
-            if self._key(one.place) in names:
+            if self._names.key(one.place) in names:
                 self._take_over(one, record)
             else:
                 store.forget_pieces(connection, record, one.number)
@@ -210,64 +215,10 @@ class MySQLServer(Server):
 
     def check_swap(self, plan: Plan) -> None:
         Privileges(self._connection).check(plan)
-        for one in plan.replaced:
-            if any(file.format is DataFormat.SQL for file in one.source.files):
-                raise InvalidBackupError(
-                    f"{one.target} cannot be replaced, as its data files are SQL with the name of the old table in them",
-                    hint="Create the download task with the format csv, or drop the old table before",
-                )
-        replaced = {one.target.database for one in plan.replaced}
-        names = {self._key(one.target) for one in plan.replaced}
-        rows = self._connection.query(
-            f"SELECT event_object_schema, event_object_table, trigger_name FROM information_schema.triggers "
-            f"WHERE event_object_schema IN ({', '.join(['%s'] * len(replaced))})",
-            sorted(replaced),
-        )
-        for database, name, trigger in rows:
-            if self._key(TableName(str(database), "", str(name))) in names:
-                raise RestoreConflictError(
-                    f"{database}.{name} cannot be replaced, as it has the trigger {trigger}, which would be lost",
-                    hint="Drop the trigger, and create it again after the restore",
-                )
+        check_swap(self._connection, self._names, plan)
 
     def swap(self, plan: Plan) -> dict[str, str]:
-        # After a kill, tables that are not at their place any more have been renamed.
-        names = self._names_in(plan)
-        steps, olds = [], {}
-        for one in plan.replaced:
-            if self._key(one.place) not in names:
-                continue
-            old = one.target._replace(
-                database=name_beside(
-                    one.target.database, "old", plan.restore_id
-                )
-            )
-            if self._key(one.target) in names:
-                self._connection.execute(
-                    f"CREATE DATABASE IF NOT EXISTS {quote(old.database)}"
-                )
-                steps.append(
-                    f"{store.qualified(one.target)} TO {store.qualified(old)}"
-                )
-                olds[str(one.target)] = str(old)
-            steps.append(
-                f"{store.qualified(one.place)} TO {store.qualified(one.target)}"
-            )
-        if steps:
-            # One statement is one step, also if the server is killed in it.
-            self._connection.execute(f"RENAME TABLE {', '.join(steps)}")
-        # Those with other tables are of somebody else.
-        left = {database for database, _unused in self._names_in(plan)}
-        emptied = {
-            one.place.database
-            for one in plan.replaced
-            if self._folded(one.place.database) not in left
-        }
-        for database in sorted(emptied):
-            self._connection.execute(
-                f"DROP DATABASE IF EXISTS {quote(database)}"
-            )
-        return olds
+        return swap(self._connection, self._names, plan)
 
     def count(self, record: RestoreRecord) -> dict[int, t.Optional[int]]:
         counts: dict[int, t.Optional[int]] = {}
@@ -330,28 +281,6 @@ class MySQLServer(Server):
             store.set_table_state(
                 connection, record.restore_id, one.number, State.LOADING
             )
-
-    def _names_in(self, plan: Plan) -> set[tuple[str, str]]:
-        """Return the tables that exist in the databases of the plan."""
-        databases = {one.target.database for one in plan.tables}
-        databases |= {one.place.database for one in plan.tables}
-        marks = ", ".join(["%s"] * len(databases))
-        rows = self._connection.query(
-            f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({marks})",
-            sorted(databases),
-        )
-        self._connection.commit()
-        return {
-            self._key(TableName(str(schema), "", str(name)))
-            for schema, name in rows
-        }
-
-    def _key(self, name: TableName) -> tuple[str, str]:
-        """Return what is the same for names that are the same to the server."""
-        return (self._folded(name.database), self._folded(name.name))
-
-    def _folded(self, name: str) -> str:
-        return name.lower() if self._folds_names else name
 
     def _check_local_infile(self) -> None:
         if not self._options.login.is_trusted:

@@ -32,7 +32,7 @@ from .model import (
 )
 from .mysql_connection import Connection
 from .mysql_driver import Login
-from .mysql_grammar import MySQLTable
+from .mysql_table import MySQLTable
 from .mysql_tokens import quote
 from .mysql_variables import prepare, raise_variable
 from .mysql_verification import compare_samples

@@ -145,11 +145,6 @@ def check_variables(connection: Connection, plan: Plan) -> None:
         )
 
 
-def folds_names(connection: Connection) -> bool:
-    """Return whether names that differ only by case are the same to the server."""
-    return bool(connection.value("SELECT @@lower_case_table_names"))
-
-
 def _variables(
     connection: Connection, names: t.Iterable[str]
 ) -> dict[str, str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import InvalidBackupError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import ColumnKind, DatabaseStructure
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar, MySQLTable
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_table import MySQLTable
 
 GRAMMAR = MySQLGrammar()
 

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import InvalidBackupError
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import ColumnKind
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import (
-    MySQLGrammar,
-    MySQLTable,
-)
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_table import MySQLTable
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_tokens import quote
 
 GRAMMAR = MySQLGrammar()
