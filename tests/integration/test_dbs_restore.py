@@ -8,6 +8,7 @@ MySQL and MariaDB have the same module: what Ansible has to do with is tested wi
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -334,7 +335,7 @@ def test_the_examples_of_the_documentation_run_as_they_stand(
             socket, here = "/run/mysqld/mysqld.sock", server.socket
             target.query("CREATE USER restore IDENTIFIED BY 'a secret'")
             target.query("GRANT ALL ON *.* TO restore")
-            server.admit("root")
+            server.admit(getpass.getuser())
         else:
             socket = "login_unix_socket: /run/postgresql"
             here = f"login_unix_socket: {server.socket}\n    login_port: {server.port}"
