@@ -22,9 +22,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresq
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.progress import Progress
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import (
     Outcome,
-    Progress,
     Request,
     Restoration,
 )

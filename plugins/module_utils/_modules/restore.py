@@ -35,7 +35,8 @@ from .._restore.engine import Grammar, Server
 from .._restore.errors import InvalidBackupError, VerificationError
 from .._restore.model import Null, State
 from .._restore.planning import PlanOptions, Selection
-from .._restore.restoration import Outcome, Progress, Request, Restoration
+from .._restore.progress import Progress
+from .._restore.restoration import Outcome, Request, Restoration
 from .restore_result import diff_of, result_of
 
 _AUTO = "auto"

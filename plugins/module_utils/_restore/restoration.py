@@ -15,12 +15,10 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import typing as t
 
 from .._archive.members import Members
 from .._files.errors import DestinationError
-from . import tuning
 from .engine import Grammar, Server
 from .errors import RestoreConflictError, VerificationError
 from .feeder import Feeder
@@ -44,6 +42,7 @@ from .planning import (
     make_plan,
     restore_id_of,
 )
+from .progress import OnProgress, ProgressReporter
 from .survey import SurveyOptions, survey
 
 
@@ -61,24 +60,6 @@ class Request(t.NamedTuple):
     on_existing: str
     threads: int
     counts_before: bool = False
-
-
-class Progress(t.NamedTuple):
-    """How far a restore is. ``phase``: ``reading`` or ``loading``. ``done``, ``total``: bytes.
-
-    ``tables_done``, ``tables``: numbers. ``activity``: what takes long now; empty if nothing does.
-    """
-
-    phase: str
-    done: int
-    total: int
-    tables_done: int = 0
-    tables: int = 0
-    activity: str = ""
-
-
-#: Called several times a second. It may raise an error, which ends the restore; it can be resumed.
-OnProgress = t.Callable[[Progress], None]
 
 
 @dataclasses.dataclass
@@ -120,8 +101,7 @@ class Restoration:
         self._grammar = grammar
         self._server = server
         self._request = request
-        self._watch = watch
-        self._shown_at = 0.0
+        self._reporter = ProgressReporter(watch)
         #: The record of a restore that was done, and whose tables are all gone.
         self._gone: t.Optional[RestoreRecord] = None
 
@@ -360,43 +340,10 @@ class Restoration:
             raise VerificationError("the source was changed while it was read")
 
     def _tick_reading(self) -> None:
-        if self._is_time():
-            self._watch(
-                Progress("reading", self._members.read, self._members.size)
-            )
+        self._reporter.reading(self._members)
 
     def _tick_loading(self) -> None:
-        # Called for each chunk of the source, while there can be thousands of tables.
-        if not self._is_time():
-            return
-        tables = self.outcome.tables
-        size = sum(one.plan.source.size for one in tables)
-        busy = [
-            one
-            for one in tables
-            if one.state in (State.INDEXING, State.VERIFYING)
-        ]
-        activity = ""
-        if busy:
-            verb = (
-                "building keys of"
-                if busy[0].state is State.INDEXING
-                else "verifying"
-            )
-            activity = f"{verb} {busy[0].plan.target}"
-        done = sum(one.state is State.DONE for one in tables)
-        loaded = sum(one.size for one in tables)
-        self._watch(
-            Progress("loading", loaded, size, done, len(tables), activity)
-        )
-
-    def _is_time(self) -> bool:
-        """Return whether to show progress now, which is then not done again for a moment."""
-        now = time.monotonic()
-        if now - self._shown_at < tuning.TICK:
-            return False
-        self._shown_at = now
-        return True
+        self._reporter.loading(self.outcome.tables)
 
 
 def _as_record(plan: Plan) -> RestoreRecord:

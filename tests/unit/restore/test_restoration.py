@@ -21,7 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import State
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLSession
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restoration import Progress
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.progress import Progress
 from exports import mysql_tables, postgresql_tables
 from restores import MySQLTarget, PostgreSQLTarget, archive, restoration, restore
 
