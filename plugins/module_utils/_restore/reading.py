@@ -238,8 +238,8 @@ class Reading:
     def _look_at(self, body: bytes, plain: bytes) -> None:
         """Collect what tells of the dialect."""
         found = self._evidence
-        if b"\\" in body:
-            if found.unknown_escape is None and has_unknown_escape(body):
+        if self._may_escape and b"\\" in body:
+            if has_unknown_escape(body):
                 found.unknown_escape = self._records + 1
             found.has_pairs = found.has_pairs or b"\\\\" in body
             found.has_escapes = found.has_escapes or bool(_ESCAPE.search(body))
@@ -275,13 +275,20 @@ class Reading:
             for i in skeleton.unquoted(self._texts, tuning.RECORDS_LOOKED_AT)
         )
 
+    @property
+    def _may_escape(self) -> bool:
+        """Return whether it is open what a backslash means: not after one that escapes nothing."""
+        return (
+            self._grammar.has_escapes and self._evidence.unknown_escape is None
+        )
+
     def _is_binary(self, plain: bytes, records: int) -> bool:
         """Return whether the binary columns have what they should have. In doubt, they have not."""
         prefix = re.escape(self._grammar.binary_prefix.encode())
         is_valid = re.compile(
             rb'"?%s[0-9A-Fa-f]*"?|\\N|NULL|' % prefix
         ).fullmatch
-        fields = fields_of(plain, self._binaries)
+        fields = fields_of(plain, self._binaries, len(self._columns), records)
         return (
             len(fields) == records * len(self._binaries)
             # All of those have an even length, with quotes or without.

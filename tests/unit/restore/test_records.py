@@ -112,13 +112,14 @@ def test_a_window_that_begins_between_backslashes(window: int) -> None:
     assert last_record(b"1,a\n2,b\\\\\\\nc\n", True, window) == b"2,b\\\\\\\nc\n"
 
 
-@given(rows, dialects, st.booleans(), st.data())
+@given(rows, dialects, st.booleans(), st.booleans(), st.data())
 def test_fields_of_some_columns_are_found(
-    table: list[Values], dialect: Dialect, doubles: bool, draw: st.DataObject
+    table: list[Values], dialect: Dialect, doubles: bool, is_cut: bool, draw: st.DataObject
 ) -> None:
-    places = draw.draw(st.sets(st.sampled_from(range(len(table[0]))), min_size=1).map(sorted))
+    width = len(table[0])
+    places = draw.draw(st.sets(st.sampled_from(range(width)), min_size=1).map(sorted))
     data = b"".join(written(values, dialect, doubles) for values in table)
-    fields = fields_of(masked(data, dialect.has_escapes), places)
+    fields = fields_of(masked(data[:-1] if is_cut else data, dialect.has_escapes), places, width, len(table))
     assert len(fields) == len(table) * len(places)
     wanted = [
         b"N" if values[i] is None else b"%d" % len(written((values[i],), dialect, doubles))
@@ -127,6 +128,16 @@ def test_fields_of_some_columns_are_found(
     ]
     token = dialect.null.token
     assert [b"N" if field == token else b"%d" % (len(field) + 1) for field in fields] == wanted
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [(0, [b"1", b"3"]), (1, [b'"a\nb,c"', b"4"]), (2, [b"2", b"5"])],
+    ids=["first", "middle", "last"],
+)
+def test_lines_are_not_taken_for_records(column: int, found: list[bytes]) -> None:
+    # There are as many newlines as records, as the last one has none.
+    assert fields_of(b'1,"a\nb,c",2\n3,4,5', [column], 3, 2) == found
 
 
 @given(rows, dialects, st.booleans())
