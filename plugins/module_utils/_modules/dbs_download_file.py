@@ -17,8 +17,6 @@ import os
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .._base.errors import ConfigurationError
 from .._dbs.prediction import is_predicted
 from .._download.errors import StorageRejectedError
@@ -30,14 +28,14 @@ from .._files.errors import KEPT
 from .._files.file_names import name_of, relative_name
 from .._plugin.checks import Options
 from .._plugin.job_protocol import JOB_SPEC
-from .._plugin.job_runner import JobRunner, remote_tmp_of
+from .._plugin.job_runner import JobRunner
 from .._plugin.options import (
     CONNECTION_SPEC,
     FILES_SPEC,
     HTTP_SPEC,
     INSTANCE_NAME_SPEC,
 )
-from .._plugin.runner import ModuleSpec
+from .._plugin.runner import Module, ModuleSpec
 from .download_settings import Settings, settings_of
 from .file_download import FileDownload
 from .file_placement import FilePlacement
@@ -103,7 +101,7 @@ class DownloadFile(JobRunner):
         add_file_common_args=True,
     )
 
-    def __init__(self, module: AnsibleModule, **more: t.Any) -> None:
+    def __init__(self, module: Module, **more: t.Any) -> None:
         super().__init__(check_mode=module.check_mode, **more)
         self._module = module
         self._request: t.Optional[FileRequest] = None
@@ -113,8 +111,8 @@ class DownloadFile(JobRunner):
         self._began = time.monotonic()
 
     @classmethod
-    def of(cls, module: AnsibleModule) -> DownloadFile:
-        return cls(module, remote_tmp=remote_tmp_of(module))
+    def of(cls, module: Module) -> DownloadFile:
+        return cls(module, remote_tmp=module.remote_tmp)
 
     def parse(self, options: Options) -> FileRequest:
         settings = settings_of(options)
@@ -204,7 +202,7 @@ class DownloadFile(JobRunner):
             result["bytes_to_transfer"] = sum(
                 file.get("bytes_to_transfer", 0) for file in files
             )
-        if self._module._diff:
+        if self._module.diff_mode:
             result["diff"] = [
                 file.diff() for file in self._downloads if file.facts["changed"]
             ]

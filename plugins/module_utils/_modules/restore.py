@@ -16,8 +16,6 @@ import contextlib
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .._archive.members import open_members
 from .._base.errors import BackupError, ConfigurationError
 from .._base.text import printable
@@ -31,6 +29,7 @@ from .._plugin.checks import (
 )
 from .._plugin.job_protocol import JOB_SPEC
 from .._plugin.job_runner import JobRunner
+from .._plugin.runner import Module
 from .._restore.engine import Grammar, Server
 from .._restore.errors import InvalidBackupError, VerificationError
 from .._restore.model import Null, State
@@ -82,18 +81,22 @@ class RestoreRunner(JobRunner):
     #: What exports of the engine never contain.
     LEFT_OUT: t.ClassVar[tuple[str, ...]]
 
-    _outcome: t.Optional[Outcome] = None
-    _diff_mode = False
-    _src = ""
-    _began = 0.0
-    _phase = ""
-    _phase_began = 0.0
+    def __init__(self, *, diff_mode: bool = False, **more: t.Any) -> None:
+        super().__init__(**more)
+        self._diff_mode = diff_mode
+        self._outcome: t.Optional[Outcome] = None
+        self._src = ""
+        self._began = 0.0
+        self._phase = ""
+        self._phase_began = 0.0
 
     @classmethod
-    def of(cls, module: AnsibleModule) -> RestoreRunner:
-        runner = t.cast(RestoreRunner, super().of(module))
-        runner._diff_mode = t.cast(t.Any, module)._diff
-        return runner
+    def of(cls, module: Module) -> RestoreRunner:
+        return cls(
+            diff_mode=module.diff_mode,
+            check_mode=module.check_mode,
+            remote_tmp=module.remote_tmp,
+        )
 
     def complete(self, options: Options) -> Options:
         # Nothing of a restore is in the environment.

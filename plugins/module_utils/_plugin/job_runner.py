@@ -20,15 +20,19 @@ import typing as t
 import uuid
 import zipimport
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .._files.errors import AbandonedError, DestinationError
 from . import tuning
 from .background_job import FollowedJob, Job, ParentWatch
 from .checks import Options
 from .job_directory import NOTES, JobDirectory
 from .job_protocol import Facts, JobRequest, JobState
-from .runner import InterruptedRunError, Runner, until_signalled, whole_outcome
+from .runner import (
+    InterruptedRunError,
+    Module,
+    Runner,
+    until_signalled,
+    whole_outcome,
+)
 
 #: What a failure has besides the facts of the work.
 _OF_FAILURE = ("failed", "msg", "error", "exception", "_interruption_note")
@@ -47,10 +51,8 @@ class JobRunner(Runner):
         self.job: Job = Job()
 
     @classmethod
-    def of(cls, module: AnsibleModule) -> JobRunner:
-        return cls(
-            check_mode=module.check_mode, remote_tmp=remote_tmp_of(module)
-        )
+    def of(cls, module: Module) -> JobRunner:
+        return cls(check_mode=module.check_mode, remote_tmp=module.remote_tmp)
 
     def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
         """Return what is known of a job that could not say it any more, and a sentence, by its notes."""
@@ -279,12 +281,6 @@ def _import_rest() -> None:
             # What needs a package that is not installed is of no use later either.
             with contextlib.suppress(ImportError):
                 importlib.import_module(module.name)
-
-
-def remote_tmp_of(module: AnsibleModule) -> str:
-    """Return the directory for files of modules, which AnsibleModule has for its own use."""
-    remote_tmp: str = t.cast(t.Any, module)._remote_tmp
-    return remote_tmp
 
 
 def _create_directory(remote_tmp: str, name: str) -> str:

@@ -61,7 +61,7 @@ class Runner:
         self._check_mode = check_mode
 
     @classmethod
-    def of(cls, module: AnsibleModule) -> Runner:
+    def of(cls, module: Module) -> Runner:
         return cls(warn=warner(module), check_mode=module.check_mode)
 
     def complete(self, options: Options) -> Options:
@@ -100,19 +100,22 @@ class Runner:
 
 def run_module(runner_class: type[Runner]) -> t.NoReturn:
     """End the process with the result of the module, or with the error that says why there is none."""
-    module = _Module(runner_class.SPEC)
+    module = Module(runner_class.SPEC)
     finish(
         module,
         runner_class.of(module).outcome({**module.params, **module.hidden}),
     )
 
 
-class _Module(AnsibleModule):
+class Module(AnsibleModule):
     """AnsibleModule without the hidden options.
 
     It would show them in errors and invocations, and the sanity tests want documentation of all
     that it knows.
     """
+
+    #: Set by AnsibleModule, from what Ansible says.
+    _remote_tmp: str
 
     def __init__(self, spec: ModuleSpec) -> None:
         shown = spec.shown_options
@@ -122,6 +125,16 @@ class _Module(AnsibleModule):
             supports_check_mode=True,
             **spec._replace(argument_spec=shown)._asdict(),
         )
+
+    @property
+    def diff_mode(self) -> bool:
+        """Whether Ansible is to show differences."""
+        return bool(self._diff)
+
+    @property
+    def remote_tmp(self) -> str:
+        """The directory for files of modules, as Ansible's shell plugin names it."""
+        return self._remote_tmp
 
     def _load_params(self) -> None:
         super()._load_params()  # type: ignore[no-untyped-call]

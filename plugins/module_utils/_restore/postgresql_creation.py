@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import functools
 import typing as t
 
 from .._base.text import printable
@@ -21,7 +21,12 @@ from .parallel import in_parallel
 from .postgresql_connection import Connection
 from .postgresql_indexing import FOREIGN_KEYS, OWN_KEYS, KeyMaker, look_in
 from .postgresql_names import place_of, relations, renames_of, structure_of
-from .postgresql_structure import PostgreSQLDatabase, PostgreSQLSchema, Script
+from .postgresql_structure import (
+    PostgreSQLDatabase,
+    PostgreSQLSchema,
+    Rename,
+    Script,
+)
 from .postgresql_tokens import QualifiedName, quote
 from .postgresql_verification import recount
 
@@ -230,6 +235,13 @@ class Creation:
         threads: int,
     ) -> None:
         size = tuning.TABLES_AT_A_TIME
+        maker = functools.partial(
+            _TableMaker,
+            plan=self._plan,
+            owner=self._options.owner,
+            rename=self._rename,
+            sequences=sequences,
+        )
         groups = [
             self._tables[first : first + size]
             for first in range(0, len(self._tables), size)
@@ -239,7 +251,7 @@ class Creation:
             def create(
                 connection: Connection, group: t.Sequence[TablePlan]
             ) -> None:
-                self._by(connection)._create_tables(group, sequences)
+                maker(connection).create(group)
 
             # A table may need another one, such as the type of its rows, that is made at the same time, and no more
             # connections may be free. Done in order, what is left finds all it needs, or the error that counts.
@@ -247,39 +259,51 @@ class Creation:
                 in_parallel(create, groups, connect, threads)
                 return
         for group in groups:
-            self._create_tables(group, sequences)
+            maker(self._connection).create(group)
 
-    def _by(self, connection: Connection) -> Creation:
-        other = copy.copy(self)
-        other._connection = connection
-        other._keys = self._keys._replace(connection=connection)
-        return other
 
-    def _create_tables(
+class _TableMaker:
+    """Creates tables by one connection. ``sequences``: statements of those that tables use, by their names."""
+
+    def __init__(
         self,
-        tables: t.Sequence[TablePlan],
+        connection: Connection,
+        plan: Plan,
+        owner: str,
+        rename: Rename,
         sequences: t.Mapping[QualifiedName, str],
     ) -> None:
-        connection, restore_id = self._connection, self._plan.restore_id
+        self._connection = connection
+        self._restore_id = plan.restore_id
+        self._owner = owner
+        self._rename = rename
+        self._sequences = sequences
+        self._keys = KeyMaker(connection, plan.restore_id, rename)
+
+    def create(self, tables: t.Sequence[TablePlan]) -> None:
+        """Create those that do not exist yet, in one transaction."""
+        connection, restore_id = self._connection, self._restore_id
         numbers = [table.number for table in tables]
         with connection.transaction():
             # The session of a killed run may be at work on them: it is waited for.
             unmade = store.lock_unmade(connection, restore_id, numbers)
             for table in tables:
                 if table.number in unmade:
-                    self._create_table(table, sequences)
+                    self._create_table(table)
             store.set_made(connection, restore_id, unmade)
 
-    def _create_table(
-        self, table: TablePlan, sequences: t.Mapping[QualifiedName, str]
-    ) -> None:
+    def _create_table(self, table: TablePlan) -> None:
         structure, connection = structure_of(table), self._connection
         operation = f"create table {table.place.printable}"
         look_in(connection, table.place.schema)
         for name in structure.used_sequences:
-            if self._is_new(f"sequence {quote(*name)}"):
+            if store.add_object(
+                connection, self._restore_id, f"sequence {quote(*name)}"
+            ):
                 connection.execute(
-                    sequences.get(name, f"CREATE SEQUENCE {quote(*name)}"),
+                    self._sequences.get(
+                        name, f"CREATE SEQUENCE {quote(*name)}"
+                    ),
                     operation=f"create sequence {printable('.'.join(name))}",
                 )
         for script in structure.scripts:
@@ -289,7 +313,7 @@ class Creation:
             self._keys.make_first(table)
 
     def _set_owner(self, table: TablePlan) -> None:
-        if self._options.owner:
+        if self._owner:
             self._connection.execute(
-                f"ALTER TABLE {place_of(table)} OWNER TO {quote(self._options.owner)}"
+                f"ALTER TABLE {place_of(table)} OWNER TO {quote(self._owner)}"
             )
