@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-import copy
 import csv
+import dataclasses
 import io
 import re
 import sys
@@ -52,23 +52,27 @@ class FileScan(t.NamedTuple):
     samples: list[RawSample]
 
 
-class Reading:
-    """One reading of a file."""
+@dataclasses.dataclass(frozen=True)
+class UnreadFile:
+    """A data file before it is read. ``member``: its name. ``samples``: how many records are compared."""
 
-    def __init__(
-        self,
-        member: str,
-        format: DataFormat,
-        structure: TableStructure,
-        grammar: Grammar,
-        samples: int,
-        has_escapes: bool,
-    ) -> None:
+    member: str
+    format: DataFormat
+    structure: TableStructure
+    grammar: Grammar
+    samples: int
+
+    def __deepcopy__(self, memo: dict[int, t.Any]) -> UnreadFile:
+        # It never changes: two readings share it.
+        return self
+
+
+class Reading:
+    """One reading of a file. A deep copy continues from the same place."""
+
+    def __init__(self, file: UnreadFile, has_escapes: bool) -> None:
         self.has_escapes = has_escapes
-        self._member = member
-        self._format = format
-        self._structure = structure
-        self._grammar = grammar
+        self._file = file
         self._records = 0
         self._piece_records: list[int] = []
         self._offset = 0
@@ -76,28 +80,21 @@ class Reading:
         #: Places of the text columns and of the binary ones.
         self._texts: set[int] = set()
         self._binaries: list[int] = []
-        self._samples = Samples(samples)
+        self._samples = Samples(file.samples)
         self._last = b""
-        self._evidence = Evidence(member)
-
-    def __deepcopy__(self, memo: dict[int, t.Any]) -> Reading:
-        new = copy.copy(self)
-        new._samples = copy.deepcopy(self._samples)
-        new._evidence = copy.deepcopy(self._evidence)
-        new._piece_records = list(self._piece_records)
-        return new
+        self._evidence = Evidence(file.member)
 
     def add(self, piece: bytes) -> None:
         self._check_encoding(piece)
         before = self._records
-        if self._format is DataFormat.SQL:
+        if self._file.format is DataFormat.SQL:
             self._records += count_rows(
                 piece,
-                self._member,
+                self._file.member,
                 self._offset,
                 self.has_escapes,
-                table=self._structure.name,
-                words=self._grammar.sql_words,
+                table=self._file.structure.name,
+                words=self._file.grammar.sql_words,
             )
         else:
             self._add_records(piece)
@@ -111,8 +108,8 @@ class Reading:
         self._evidence.valid = valid
         file = DataFile(
             number,
-            self._member,
-            self._format,
+            self._file.member,
+            self._file.format,
             size,
             self._columns,
             tuple(self._piece_records),
@@ -148,12 +145,12 @@ class Reading:
         """Find out which columns the file has. Returns the piece without a header."""
         first = first_record(piece, self.has_escapes)
         fields = commas_of(first, self.has_escapes)[0] + 1
-        if self._format is DataFormat.CSV_WITH_HEADER:
+        if self._file.format is DataFormat.CSV_WITH_HEADER:
             self._columns = self._header(first)
             return piece[len(first) :]
-        if first.endswith(b"\r\n") and self._structure.columns:
+        if first.endswith(b"\r\n") and self._file.structure.columns:
             raise self._invalid(_CR_LF, 1)
-        columns = list(self._structure.columns)
+        columns = list(self._file.structure.columns)
         stored = [column for column in columns if not column.is_generated]
         # The service says that it leaves generated columns out, and some exports have them.
         for candidates in (columns, stored):
@@ -169,7 +166,9 @@ class Reading:
 
     def _sort_columns(self) -> None:
         """Find the columns that are looked at in each piece."""
-        kinds = [self._structure.column(name).kind for name in self._columns]
+        kinds = [
+            self._file.structure.column(name).kind for name in self._columns
+        ]
         self._texts = {
             i for i, kind in enumerate(kinds) if kind is ColumnKind.TEXT
         }
@@ -186,7 +185,7 @@ class Reading:
         names = next(
             csv.reader(io.StringIO(text, newline=""), quotechar=quote), []
         )
-        known = {column.name for column in self._structure.columns}
+        known = {column.name for column in self._file.structure.columns}
         unknown = [name for name in names if name not in known]
         if text.endswith("\r"):
             raise self._invalid(_CR_LF, 1)
@@ -200,7 +199,9 @@ class Reading:
             raise self._invalid(
                 f"its header names the column {twice[0]!r} twice", 1
             )
-        needed = {c.name for c in self._structure.columns if not c.is_generated}
+        needed = {
+            c.name for c in self._file.structure.columns if not c.is_generated
+        }
         missing = sorted(needed - set(names))
         if missing:
             raise self._invalid(
@@ -212,7 +213,7 @@ class Reading:
         place = invalid_byte(piece)
         if place is not None:
             raise InvalidBackupError(
-                f"{self._member} is not UTF-8 at byte {self._offset + place}",
+                f"{self._file.member} is not UTF-8 at byte {self._offset + place}",
                 hint="The file is damaged, or of another export: download it again",
             )
 
@@ -224,14 +225,14 @@ class Reading:
             rest = rest[len(first_record(rest, self.has_escapes)) :]
         offset = self._offset + len(body) - len(rest)
         return InvalidBackupError(
-            f"record {self._records + place + 1} of {self._member}, at byte {offset}, has "
+            f"record {self._records + place + 1} of {self._file.member}, at byte {offset}, has "
             f"{commas[place] + 1} fields, and the others {wanted}",
             hint="The file is damaged, or was changed: download it again",
         )
 
     def _invalid(self, message: str, record: int) -> InvalidBackupError:
         return InvalidBackupError(
-            f"{self._member} cannot be read from record {record} on: {message}",
+            f"{self._file.member} cannot be read from record {record} on: {message}",
             hint="Check that it is not damaged, and that data and structure are of the same backup",
         )
 
@@ -279,12 +280,13 @@ class Reading:
     def _may_escape(self) -> bool:
         """Return whether it is open what a backslash means: not after one that escapes nothing."""
         return (
-            self._grammar.has_escapes and self._evidence.unknown_escape is None
+            self._file.grammar.has_escapes
+            and self._evidence.unknown_escape is None
         )
 
     def _is_binary(self, plain: bytes, records: int) -> bool:
         """Return whether the binary columns have what they should have. In doubt, they have not."""
-        prefix = re.escape(self._grammar.binary_prefix.encode())
+        prefix = re.escape(self._file.grammar.binary_prefix.encode())
         is_valid = re.compile(
             rb'"?%s[0-9A-Fa-f]*"?|\\N|NULL|' % prefix
         ).fullmatch
@@ -300,7 +302,7 @@ class Reading:
         """Refuse what the server would take for other bytes, or for NULL, silently."""
         if not self._binaries or self._is_binary(plain, records):
             return
-        prefix = self._grammar.binary_prefix
+        prefix = self._file.grammar.binary_prefix
         # Slower, but it knows the numbers of records.
         pattern = re.compile(
             rf"(?:{re.escape(prefix)}(?:[0-9A-Fa-f]{{2}})*|\\N|NULL|)"
@@ -315,7 +317,7 @@ class Reading:
             for i in self._binaries:
                 if not pattern.fullmatch(row[i]):
                     raise InvalidBackupError(
-                        f"record {number} of {self._member} does not have pairs of hexadecimal digits "
+                        f"record {number} of {self._file.member} does not have pairs of hexadecimal digits "
                         f"in column {self._columns[i]!r}, which is binary",
                         hint="The file is damaged, or of another export: download it again",
                     )

@@ -11,11 +11,10 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from .engine import Grammar
 from .errors import InvalidBackupError
-from .model import DataFormat, TableStructure
+from .model import DataFormat
 from .pieces import Cutter
-from .reading import FileScan, Reading
+from .reading import FileScan, Reading, UnreadFile
 
 
 class FileScanner:
@@ -26,24 +25,21 @@ class FileScanner:
 
     def __init__(
         self,
-        member: str,
-        format: DataFormat,
-        structure: TableStructure,
-        grammar: Grammar,
+        file: UnreadFile,
         piece_size: int,
-        samples: int,
         has_escapes: t.Optional[bool],
     ) -> None:
-        if format is DataFormat.SQL:
+        grammar = file.grammar
+        if file.format is DataFormat.SQL:
             # The dialect is that of CSV. SQL of an engine is always the same.
             has_escapes = grammar.has_escapes
         # Both are the same until there is an escaped quote.
         first = grammar.has_escapes if has_escapes is None else has_escapes
         self._tries_both = has_escapes is None and grammar.has_escapes
-        self._readings = {
-            first: Reading(member, format, structure, grammar, samples, first)
+        self._readings = {first: Reading(file, first)}
+        self._cutters = {
+            first: Cutter(file.format, piece_size, has_escapes=first)
         }
-        self._cutters = {first: Cutter(format, piece_size, has_escapes=first)}
         self._errors: dict[bool, InvalidBackupError] = {}
         self._size = 0
         self._tail = b""

@@ -37,7 +37,7 @@ from .model import (
     TableName,
     TableStructure,
 )
-from .reading import FileScan
+from .reading import FileScan, UnreadFile
 from .records import values_of
 from .scanner import FileScanner
 from .structures import Structures
@@ -158,15 +158,14 @@ class _Survey:
         structure: TableStructure,
     ) -> None:
         options = self._options
-        scanner = FileScanner(
+        file = UnreadFile(
             member.printable,
             place.format,
             structure,
             self._grammar,
-            options.piece_size,
             options.samples,
-            options.has_escapes,
         )
+        scanner = FileScanner(file, options.piece_size, options.has_escapes)
         for chunk in content:
             scanner.feed(chunk)
         scans = self._scans.setdefault(place.table, {})

@@ -21,7 +21,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_grammar import PostgreSQLGrammar
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.reading import FileScan
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.reading import FileScan, UnreadFile
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.scanner import FileScanner
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.statements import count_rows
 
@@ -37,8 +37,9 @@ MYSQL, POSTGRESQL = MySQLGrammar(), PostgreSQLGrammar()
 def scanned(
     data: bytes, grammar: Grammar = MYSQL, format: DataFormat = DataFormat.CSV, **options: Any
 ) -> dict[bool, FileScan]:
-    facts: dict[str, Any] = {"piece_size": 1 << 20, "samples": 10, "has_escapes": None, **options}
-    scanner = FileScanner("shop/t/data/0.csv", format, STRUCTURE, grammar, **facts)
+    facts: dict[str, Any] = {"piece_size": 1 << 20, "has_escapes": None, **options}
+    file = UnreadFile("shop/t/data/0.csv", format, STRUCTURE, grammar, facts.pop("samples", 10))
+    scanner = FileScanner(file, **facts)
     scanner.feed(data)
     return scanner.finish(0)
 
