@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_in import Fault
 
 INSTANCE = "rm-bp1a2b3c4d5e6f7g8"
 ASKED = f"region=cn-hangzhou instance_name={INSTANCE} poll_interval=0.2 poll_interval_max=0.2"
@@ -137,7 +138,7 @@ def test_a_state_is_no_command_for_a_terminal(world: Any, state: str) -> None:
 
 @pytest.mark.once
 def test_a_message_is_no_command_for_a_terminal(world: Any) -> None:
-    world.service.add_task(INSTANCE, task_id="dt-0", schedule=[("\x1b[31mred", None)])
-    waited(world, "timeout=1", check=False)
-    assert "is \\\\x1b[31mred" in world.output
+    world.service.inject(Fault("error", status=403, code="Forbidden.RAM", message="\x1b[31mred"))
+    waited(world, check=False)
+    assert "\\\\x1b[31mred" in world.output
     assert not [letter for letter in world.output if not letter.isprintable() and letter != "\n"]
