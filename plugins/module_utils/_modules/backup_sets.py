@@ -12,10 +12,8 @@ import time
 import typing as t
 
 from .._base.errors import BackupError, ConfigurationError
+from .._dbs.backup_set import BackupSet, BackupSetQuery, is_usable
 from .._dbs.backup_sets import (
-    BackupSet,
-    BackupSetQuery,
-    is_usable,
     list_backup_sets,
     newest_of,
     service_of,

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import typing as t
 
-from .._dbs.backup_sets import (
+from .._dbs.backup_set import (
     METHODS,
     MODES,
     BackupSet,
     BackupSetQuery,
     is_usable,
-    list_backup_sets,
-    newest_of,
-    recoverable_window,
 )
+from .._dbs.backup_sets import list_backup_sets, newest_of
 from .._dbs.lists import refuse_gap
+from .._dbs.recoverable_window import recoverable_window
 from .._plugin.checks import (
     Choices,
     Options,
