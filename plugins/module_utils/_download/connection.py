@@ -22,17 +22,15 @@ import sys
 import termios
 import time
 import typing as t
-from urllib.parse import unquote
 
 from .._base.errors import BackupError, ConnectionFailedError
 from .._base.http_options import HttpOptions
-from .._base.version import VERSION
 from . import tuning
 from .body import Body
 from .errors import ObjectChangedError
 from .failure import connection_failure
 from .http_connection import (
-    basic_authorization,
+    headers_of,
     new_connection,
     proxy_login,
     proxy_of,
@@ -261,7 +259,7 @@ class Connection:
         # A response that was not read to its end stands in the way of the next one.
         if self._response is not None or self._server != link.server:
             self.close()
-        headers = _headers(link, byte_range, info)
+        headers = headers_of(link, byte_range, info)
         is_new = self._http is None
         try:
             try:
@@ -364,24 +362,3 @@ class Connection:
             was_connected=was_connected,
             had_response=had_response,
         )
-
-
-def _headers(
-    link: Link, byte_range: str, info: t.Optional[ObjectInfo]
-) -> dict[str, str]:
-    """The headers of a request. ``info``: the object that the bytes have to be of."""
-    headers = {
-        "Host": link.authority,
-        "Accept-Encoding": "identity",
-        "User-Agent": f"apsaradb.backup/{VERSION}",
-    }
-    if byte_range:
-        headers["Range"] = byte_range
-    # Both may be added: a link signs only headers that begin with x-oss-.
-    if info and info.strong_etag:
-        headers["If-Match"] = info.strong_etag
-    elif info and info.last_modified:
-        headers["If-Unmodified-Since"] = info.last_modified
-    if link.login:
-        headers["Authorization"] = basic_authorization(unquote(link.login))
-    return headers

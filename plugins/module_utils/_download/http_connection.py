@@ -4,7 +4,7 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""A connection of ``http.client`` to the server of a link: the proxy for it, and the certificates that are trusted."""
+"""A connection of ``http.client`` to the server of a link: the proxy for it, the certificates that are trusted, and the headers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import functools
 import http.client
 import os
 import ssl
+import typing as t
 from base64 import b64encode
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -20,7 +21,9 @@ from .._base.deadline import TimedResponse
 from .._base.errors import ConfigurationError
 from .._base.http_options import HttpOptions
 from .._base.text import hide_login
+from .._base.version import VERSION
 from .link import Link
+from .object_info import ObjectInfo
 
 
 def new_connection(
@@ -103,6 +106,27 @@ def proxy_login(proxy: str) -> dict[str, str]:
     password = unquote(parts.password or "")
     hide_login(user, password)
     return {"Proxy-Authorization": basic_authorization(f"{user}:{password}")}
+
+
+def headers_of(
+    link: Link, byte_range: str, info: t.Optional[ObjectInfo]
+) -> dict[str, str]:
+    """The headers of a request. ``info``: the object that the bytes have to be of."""
+    headers = {
+        "Host": link.authority,
+        "Accept-Encoding": "identity",
+        "User-Agent": f"apsaradb.backup/{VERSION}",
+    }
+    if byte_range:
+        headers["Range"] = byte_range
+    # Both may be added: a link signs only headers that begin with x-oss-.
+    if info and info.strong_etag:
+        headers["If-Match"] = info.strong_etag
+    elif info and info.last_modified:
+        headers["If-Unmodified-Since"] = info.last_modified
+    if link.login:
+        headers["Authorization"] = basic_authorization(unquote(link.login))
+    return headers
 
 
 def basic_authorization(login: str) -> str:

@@ -4,20 +4,56 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""What check mode predicts of a task that would be created: the size of its backup set, and a task in its way."""
+"""What check mode predicts of a task that would be created: its result, with its size and what is in its way."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .._base.errors import BackupError
+from .._dbs.creation import DownloadTasks, in_the_slot
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
 from .._dbs.wait_state import is_live
 from .backup_sets import BackupSets
+from .task_request import TaskRequest
+from .task_result import task_result
 
 
-def estimated_size(
+def predicted_creation(
+    options: TaskRequest,
+    request: DownloadRequest,
+    tasks: DownloadTasks,
+    size: t.Optional[int],
+    warn: t.Callable[[str], t.Any],
+) -> dict[str, t.Any]:
+    """Return the result that creating the task would have. ``size``: of its backup set, if it is known."""
+    is_other_set = size is None and not request.backup_set_id
+    if size is None:
+        size = _estimated_size(options.backups, request, warn)
+    blocking = in_the_slot(tasks.all())
+    unblocked = []
+    if blocking and not is_live(blocking) and options.on_blocked == "retry":
+        unblocked.append(blocking["task_id"])
+    else:
+        _warn_of_slot(blocking, tasks.gap, options.wait_for_slot, warn)
+    parameters = request.parameters().items()
+    after = "".join(f"{name}: {value}\n" for name, value in parameters)
+    return {
+        **task_result(
+            "create",
+            request.predicted("finished" if options.wait else "initializing"),
+            unblocked=unblocked,
+            fee_per_gib=options.fee_per_gib,
+            size=size,
+        ),
+        "backup_set_size_is_estimate": size is not None and is_other_set,
+        "blocking_task": blocking,
+        "diff": {"before": "", "after": after},
+    }
+
+
+def _estimated_size(
     backups: t.Optional[BackupSets],
     request: DownloadRequest,
     warn: t.Callable[[str], t.Any],
@@ -40,7 +76,7 @@ def estimated_size(
     return backup["backup_size"] if backup else None
 
 
-def warn_of_slot(
+def _warn_of_slot(
     blocking: t.Optional[Task],
     gap: str,
     waits: bool,

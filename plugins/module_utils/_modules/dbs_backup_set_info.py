@@ -40,6 +40,8 @@ from .._transport.client import Client
 from .._transport.concurrency import map_concurrently
 from .backup_sets import BackupSetMissingError, client_for_source, source_for
 
+T = t.TypeVar("T")
+
 MAX_LIMIT = 1_000_000
 
 #: The largest number of backup sets that a warning names.
@@ -151,80 +153,100 @@ class BackupSetInfo(Runner):
         )
 
     def run(self, request: BackupSetInfoRequest) -> dict[str, t.Any]:
-        names, clients, sources, query = (
-            list(request.sources),
-            request.clients,
-            request.sources,
-            request.backup_sets,
-        )
-        warn_of_gap = refuse_gap if request.latest else self._warn
-        windows: t.Optional[list[t.Any]] = None
+        names = list(request.sources)
         try:
-            lists = map_concurrently(
-                lambda name: list_backup_sets(
-                    clients[sources[name]],
-                    sources[name],
-                    name,
-                    query,
-                    warn_of_gap,
-                ),
-                names,
-                *clients.values(),
+            found = self._of_each(request, self._list)
+            windows = (
+                self._of_each(request, self._window)
+                if request.recoverable
+                else None
             )
-            if request.recoverable:
-                windows = map_concurrently(
-                    lambda name: recoverable_window(
-                        clients[sources[name]],
-                        sources[name],
-                        name,
-                        query.region,
-                        self._warn,
-                    ),
-                    names,
-                    *clients.values(),
-                )
         finally:
-            for client in clients.values():
+            for client in request.clients.values():
                 client.close()
         if request.latest:
-            fitting = (
-                [
-                    backup
-                    for backup in found
-                    if query.status != "success" or is_usable(backup)
-                ]
-                for found in lists
-            )
-            lists = [
-                [newest] if newest else [] for newest in map(newest_of, fitting)
-            ]
-        for name, found in zip(names, lists):
-            _warn_of_no_start(name, found, self._warn)
-        backups = [backup for found in lists for backup in found]
-        # Two stable sorts: the newest first, and among equals by instance and ID.
-        backups.sort(
-            key=lambda backup: (
-                backup["instance_name"],
-                backup["backup_set_id"] or "",
-            )
-        )
-        backups.sort(
-            key=lambda backup: backup["backup_start_time"] or "", reverse=True
-        )
-        backups = backups[: request.limit]
+            found = {
+                name: _newest_of(backups, request.backup_sets)
+                for name, backups in found.items()
+            }
+        for name, backups in found.items():
+            _warn_of_no_start(name, backups, self._warn)
         if request.fails_if_missing:
-            _check_found(request, dict(zip(names, lists)))
+            _check_found(request, found)
+        listed = _in_order(found)[: request.limit]
         result: dict[str, t.Any] = {
             "changed": False,
-            "backup_sets": backups,
-            "count": len(backups),
+            "backup_sets": listed,
+            "count": len(listed),
             "count_by_instance": {
-                name: sum(one["instance_name"] == name for one in backups)
+                name: sum(one["instance_name"] == name for one in listed)
                 for name in names
             },
-            "recoverable": windows and dict(zip(names, windows)),
+            "recoverable": windows,
         }
         return request.query.apply(result, self._warn)
+
+    def _of_each(
+        self,
+        request: BackupSetInfoRequest,
+        ask: t.Callable[[BackupSetInfoRequest, str], T],
+    ) -> dict[str, T]:
+        """Ask for something of each instance, by several threads. Returns the answers by the names."""
+        names = list(request.sources)
+        answers = map_concurrently(
+            lambda name: ask(request, name), names, *request.clients.values()
+        )
+        return dict(zip(names, answers))
+
+    def _list(
+        self, request: BackupSetInfoRequest, name: str
+    ) -> list[BackupSet]:
+        source = request.sources[name]
+        return list_backup_sets(
+            request.clients[source],
+            source,
+            name,
+            request.backup_sets,
+            refuse_gap if request.latest else self._warn,
+        )
+
+    def _window(
+        self, request: BackupSetInfoRequest, name: str
+    ) -> dict[str, t.Any]:
+        source = request.sources[name]
+        return recoverable_window(
+            request.clients[source],
+            source,
+            name,
+            request.backup_sets.region,
+            self._warn,
+        )
+
+
+def _newest_of(
+    backups: t.Sequence[BackupSet], query: BackupSetQuery
+) -> list[BackupSet]:
+    """Return the newest backup set alone; nothing if there is none. Of those that succeeded, one that can be used."""
+    if query.status == "success":
+        backups = list(filter(is_usable, backups))
+    newest = newest_of(backups)
+    return [newest] if newest else []
+
+
+def _in_order(found: t.Mapping[str, t.Sequence[BackupSet]]) -> list[BackupSet]:
+    """Return all backup sets, the newest first, and equally old ones by instance and ID."""
+    backups = [backup for one in found.values() for backup in one]
+    # Two sorts, of which the second keeps the order of the first among equals.
+    backups.sort(
+        key=lambda backup: (
+            backup["instance_name"],
+            backup["backup_set_id"] or "",
+        )
+    )
+    backups.sort(
+        key=lambda backup: backup["backup_start_time"] or "", reverse=True
+    )
+    return backups
 
 
 def _warn_of_no_start(

@@ -8,18 +8,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 import typing as t
 
-from .._base.errors import BackupError
 from .._dbs.creation import (
-    AmbiguousResultError,
     DownloadTasks,
     Match,
     SlotTakenError,
-    in_the_slot,
 )
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
@@ -30,7 +26,7 @@ from .._plugin.job_runner import JobRunner
 from .._plugin.options import CONNECTION_SPEC
 from .._plugin.runner import ModuleSpec
 from .backup_sets import BackupSets
-from .creation_prediction import estimated_size, warn_of_slot
+from .creation_prediction import predicted_creation
 from .dbs_download_task_info import warn_of_expiry
 from .download_request import FORMAT_CHOICES, LATEST, TARGET_TYPE_CHOICES
 from .task_checks import (
@@ -38,8 +34,10 @@ from .task_checks import (
     check_named,
     doubt_about,
     unlisted_task_error,
+    warn_of_difference,
 )
 from .task_choice import task_to_retry, usable_match
+from .task_notes import TaskNotes, interrupted_result
 from .task_request import TaskRequest
 from .task_result import diff_lines, task_result
 from .task_wait import SlotTimeoutError, TaskWait
@@ -120,8 +118,7 @@ class DownloadTaskModule(JobRunner):
 
     def __init__(self, **more: t.Any) -> None:
         super().__init__(**more)
-        self._known: dict[str, t.Any] = {}
-        self._unblocked: list[str] = []
+        self._notes = TaskNotes(self.job, self._warnings)
         self._size: t.Optional[int] = None
         self._tasks: t.Any = None
 
@@ -131,8 +128,10 @@ class DownloadTaskModule(JobRunner):
     def run(self, request: TaskRequest) -> dict[str, t.Any]:
         self._request = request
         self._size = request.backup_set_size
+        # The job is another one by now, if it works in the background.
+        self._notes = TaskNotes(self.job, self._warnings)
         if self.job.is_restarted:
-            self._resume(self.job.notes)
+            self._notes.resume()
         policy = request.wait_policy
         self._tasks = DownloadTasks(
             request.client,
@@ -146,12 +145,12 @@ class DownloadTaskModule(JobRunner):
         )
         try:
             # Where notes of a lost process were taken up, it was lost while it waited.
-            if not self._known:
+            if not self._notes.known:
                 self._create_or_retry(request)
             if request.wait and not self._check_mode:
                 self._wait.until_finished(
-                    self._known["task"]["task_id"],
-                    lambda task: self._known.update(task=task),
+                    self._notes.known["task"]["task_id"],
+                    lambda task: self._notes.known.update(task=task),
                 )
         finally:
             request.close()
@@ -170,53 +169,13 @@ class DownloadTaskModule(JobRunner):
         self._retried(Match(task))
 
     def partial_result(self) -> dict[str, t.Any]:
-        known = dict(self._known)
-        if self._unblocked:
-            known.update(
-                changed=True, retried_blocking_task_ids=self._unblocked
-            )
-        return known
+        return self._notes.result()
 
     def interruption_note(self) -> str:
         return doubt_about(self._tasks.unconfirmed) if self._tasks else ""
 
     def interrupted_result(self, notes: Facts) -> tuple[Facts, str]:
-        return dict(notes.get("known", {})), doubt_about(
-            notes.get("sending", "")
-        )
-
-    def _resume(self, notes: t.Optional[t.Mapping[str, t.Any]]) -> None:
-        """What a process did that was lost. Raises AmbiguousResultError where that is not known: nothing is done twice."""
-        if notes is None or notes.get("sending"):
-            sending = (
-                notes["sending"] if notes else "create or retry a download task"
-            )
-            raise AmbiguousResultError(
-                "the module's process was killed", hint=doubt_about(sending)
-            )
-        self._known = dict(notes.get("known", {}))
-        self._unblocked = list(notes.get("unblocked", ()))
-        self._warnings += notes.get("warnings", ())
-
-    @contextlib.contextmanager
-    def _sending(self, what: str) -> t.Iterator[None]:
-        """Wrap a request that must not be sent twice: wait for the follower first, and note the request for a process that replaces this one."""
-        self.job.await_follower()
-        self.job.note({"sending": what, **self._notes()})
-        yield
-        self._note()
-
-    def _note(self) -> None:
-        # Where this cannot be written, the last note stands, by which it is in doubt.
-        with contextlib.suppress(BackupError):
-            self.job.note(self._notes())
-
-    def _notes(self) -> dict[str, t.Any]:
-        return {
-            "known": self._known,
-            "unblocked": self._unblocked,
-            "warnings": self._warnings,
-        }
+        return interrupted_result(notes)
 
     # state=present
 
@@ -227,9 +186,8 @@ class DownloadTaskModule(JobRunner):
         backups = self._request.backups
         # Options that ask for the newest one are refused for other instances.
         newest = t.cast(BackupSets, backups).newest()
-        self._size = (
-            self._size if self._size is not None else newest["backup_size"]
-        )
+        if self._size is None:
+            self._size = newest["backup_size"]
         size = {} if self._size is None else {"BakSetSize": str(self._size)}
         return dataclasses.replace(
             request,
@@ -258,14 +216,17 @@ class DownloadTaskModule(JobRunner):
             if match:
                 return self._found(match)
             if self._check_mode:
-                return self._would_create(request)
+                self._notes.known = predicted_creation(
+                    options, request, tasks, self._size, self._warn
+                )
+                return None
             try:
-                with self._sending(request.operation):
+                with self._notes.sending(request.operation):
                     created, is_new = tasks.create(request, known)
                     if is_new:
                         return self._created(request, created)
             except SlotTakenError as error:
-                self._note()
+                self._notes.save()
                 try:
                     self._make_way(error, deadline)
                 except SlotTimeoutError as late:
@@ -286,12 +247,14 @@ class DownloadTaskModule(JobRunner):
             if options.on_blocked != "retry":
                 error.hint += ", or set on_blocked=retry to retry it here"
                 raise error
-            if task["task_id"] in self._unblocked:
+            if task["task_id"] in self._notes.unblocked:
                 error.hint = "It was retried, and has failed again: check the cause in the console"
                 raise error
-            with self._sending(f"retry download task {task['task_id']!r}"):
+            with self._notes.sending(
+                f"retry download task {task['task_id']!r}"
+            ):
                 task = self._tasks.retry(task)
-                self._unblocked.append(task["task_id"])
+                self._notes.unblocked.append(task["task_id"])
         if time.monotonic() >= deadline:
             raise SlotTimeoutError(task, options.wait_policy.timeout)
         if task:
@@ -316,16 +279,10 @@ class DownloadTaskModule(JobRunner):
         )
 
     def _created(self, request: DownloadRequest, task: Task) -> None:
-        self._known = self._result("created", task, size=self._size, before="")
-        compared = request.compare(task)
-        other = [name for name in compared if compared[name] is False]
-        if other:
-            listed = ", ".join(f"{name} {task[name]!r}" for name in other)
-            self._warn(
-                f"The service returned the new task {task['task_id']!r} with {listed}, "
-                "which is not what was requested: another run may not recognise it, and "
-                "may create and pay for another one."
-            )
+        self._notes.known = self._result(
+            "created", task, size=self._size, before=""
+        )
+        warn_of_difference(request, task, self._warn)
 
     def _found(self, match: Match) -> None:
         task = match.task
@@ -337,7 +294,9 @@ class DownloadTaskModule(JobRunner):
                 "check that it is the right one."
             )
         warn_of_expiry([task], self._warn)
-        self._known = self._result("none", task, uncertain=match.uncertain)
+        self._notes.known = self._result(
+            "none", task, uncertain=match.uncertain
+        )
 
     def _result(
         self, action: str, task: Task, **more: t.Any
@@ -345,32 +304,10 @@ class DownloadTaskModule(JobRunner):
         return task_result(
             action,
             task,
-            unblocked=self._unblocked,
+            unblocked=self._notes.unblocked,
             fee_per_gib=self._request.fee_per_gib,
             **more,
         )
-
-    def _would_create(self, request: DownloadRequest) -> None:
-        """Predict in check mode what creating the task would return."""
-        options, tasks = self._request, self._tasks
-        size = self._size
-        if size is None:
-            size = estimated_size(options.backups, request, self._warn)
-        blocking = in_the_slot(tasks.all())
-        if blocking and not is_live(blocking) and options.on_blocked == "retry":
-            self._unblocked.append(blocking["task_id"])
-        else:
-            warn_of_slot(blocking, tasks.gap, options.wait_for_slot, self._warn)
-        parameters = request.parameters().items()
-        after = "".join(f"{name}: {value}\n" for name, value in parameters)
-        state = "finished" if options.wait else "initializing"
-        is_other_set = self._size is None and not request.backup_set_id
-        self._known = {
-            **self._result("create", request.predicted(state), size=size),
-            "backup_set_size_is_estimate": size is not None and is_other_set,
-            "blocking_task": blocking,
-            "diff": {"before": "", "after": after},
-        }
 
     # state=retried
 
@@ -387,13 +324,13 @@ class DownloadTaskModule(JobRunner):
         before, uncertain = diff_lines(task), match.uncertain
         if self._check_mode:
             after = dict(task, download_status="initializing")
-            self._known = self._result(
+            self._notes.known = self._result(
                 "retry", after, before=before, uncertain=uncertain
             )
             return None
-        with self._sending(f"retry download task {task['task_id']!r}"):
+        with self._notes.sending(f"retry download task {task['task_id']!r}"):
             after = self._tasks.retry(task)
-            self._known = self._result(
+            self._notes.known = self._result(
                 "retried", after, before=before, uncertain=uncertain
             )
         return None

@@ -13,11 +13,9 @@ import dataclasses
 import time
 import typing as t
 
-from .._base.errors import ConfigurationError
 from .._dbs.creation import DownloadTasks
 from .._dbs.download_tasks import Task, count_by_status
 from .._dbs.prediction import PREDICTED_ID, PREDICTED_WARNING, predicted_task
-from .._dbs.service import DBS
 from .._dbs.wait_state import (
     Verdict,
     WaitOutcome,
@@ -27,18 +25,14 @@ from .._dbs.wait_state import (
 )
 from .._dbs.waiting import Waiter
 from .._files.errors import DestinationError
-from .._plugin.checks import Options, check_identifier, check_range
-from .._plugin.client import client_of
+from .._plugin.checks import Options
 from .._plugin.job_protocol import JOB_SPEC, Facts
 from .._plugin.job_runner import JobRunner
 from .._plugin.options import (
     CONNECTION_SPEC,
     INSTANCE_NAME_SPEC,
-    instance_names,
-    region_of,
 )
 from .._plugin.runner import ModuleSpec
-from .._transport.client import Client
 from .task_progress import TaskProgress
 from .wait_messages import (
     WaitFailedError,
@@ -48,6 +42,7 @@ from .wait_messages import (
     join_names,
     wait_message,
 )
+from .wait_request import WaitRequest
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "instance_name": INSTANCE_NAME_SPEC,
@@ -86,12 +81,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 
 
-class WaitRequest(t.NamedTuple):
-    client: Client
-    target: WaitTarget
-    policy: WaitPolicy
-
-
 class DownloadTaskWait(JobRunner):
     """``clock`` and ``sleep`` as those of the module ``time``; by default, it sleeps as its job does."""
 
@@ -112,8 +101,7 @@ class DownloadTaskWait(JobRunner):
         self._waiter: t.Optional[Waiter] = None
 
     def parse(self, options: Options) -> WaitRequest:
-        target, policy = _target_of(options), _policy_of(options)
-        return WaitRequest(client_of(options, DBS), target, policy)
+        return WaitRequest.parse(options)
 
     def run(self, request: WaitRequest) -> dict[str, t.Any]:
         """Return the result once all tasks are done; in check mode at once.
@@ -309,49 +297,3 @@ def _notes_of(target: WaitTarget, known: WaitState) -> dict[str, t.Any]:
         "restarted": known.restarted,
         "retry_errors": known.retry_errors,
     }
-
-
-def _target_of(options: Options) -> WaitTarget:
-    return WaitTarget(
-        region=region_of(options),
-        instance_names=tuple(instance_names(options)),
-        task_ids=frozenset(
-            check_identifier("task_ids", value)
-            for value in options["task_ids"] or ()
-        ),
-        backup_set_ids=frozenset(
-            check_identifier("backup_set_ids", value)
-            for value in options["backup_set_ids"] or ()
-        ),
-        cluster_name=options["cluster_name"]
-        and check_identifier("cluster_name", options["cluster_name"]),
-    )
-
-
-def _policy_of(options: Options) -> WaitPolicy:
-    interval = check_range(options, "poll_interval", 0.1, 3600, " seconds")
-    if (
-        check_range(options, "poll_interval_max", 0.1, 3600, " seconds")
-        < interval
-    ):
-        raise ConfigurationError(
-            f"poll_interval_max {options['poll_interval_max']} is less than poll_interval {interval}: set"
-            f" poll_interval_max to {interval:g} or more, or poll_interval to less."
-        )
-    check_range(options, "progress_interval", 1, 86400, " seconds")
-    return WaitPolicy(
-        timeout=check_range(options, "timeout", 0, 2592000, " seconds"),
-        interval=interval,
-        interval_max=options["poll_interval_max"],
-        appear_timeout=check_range(
-            options, "appear_timeout", 0, 86400, " seconds"
-        ),
-        outage_timeout=check_range(
-            options, "outage_timeout", 0, 86400, " seconds"
-        ),
-        any_end=options["until"] == "ended",
-        ignore_missing=options["on_missing"] == "skip",
-        ignore_nothing=options["on_nothing"] == "skip",
-        fail_fast=options["fail_fast"],
-        retries=check_range(options, "retries", 0, 100),
-    )

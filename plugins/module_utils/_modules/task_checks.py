@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._base.errors import BackupError
 from .._dbs.download_request import DownloadRequest
 from .._dbs.download_tasks import Task
@@ -48,3 +50,18 @@ def doubt_about(operation: str) -> str:
     if not operation:
         return ""
     return f"It is unknown whether this was done: {operation}. Run it again: it checks first, and does nothing twice."
+
+
+def warn_of_difference(
+    request: DownloadRequest, task: Task, warn: t.Callable[[str], t.Any]
+) -> None:
+    """Warn of a new task that is not as it was requested."""
+    compared = request.compare(task)
+    other = [name for name in compared if compared[name] is False]
+    if other:
+        listed = ", ".join(f"{name} {task[name]!r}" for name in other)
+        warn(
+            f"The service returned the new task {task['task_id']!r} with {listed}, "
+            "which is not what was requested: another run may not recognise it, and "
+            "may create and pay for another one."
+        )
