@@ -14,7 +14,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._download.link imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.partial_file import PartialFile
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.transfer import Transfer
 from ansible_collections.apsaradb.backup.plugins.module_utils._download.types import TransferOptions, TransferStats
-from processes import Process, started
+from copies import Copy
+from processes import started
 
 MODULE = "ansible_collections.apsaradb.backup.plugins.modules.dbs_download_file"
 
@@ -113,7 +114,7 @@ class Controller:
         self.directory = state["directory"]
         return state
 
-    def start(self, **more: Any) -> Process:
+    def start(self, **more: Any) -> Copy:
         job = {"seconds": 600, "directory": self.directory, "renews_links": True}
         arguments = {
             "task_id": "dt-x",
@@ -158,6 +159,6 @@ def journalled(path: Path) -> int:
     return sum(length for _unused, length, checksum in journal_of(path).get("extents", ()))
 
 
-def process_of(link: str, dest: str, **arguments: Any) -> Process:
+def process_of(link: str, dest: str, **arguments: Any) -> Copy:
     """The module by itself in a process, under way."""
     return started(MODULE, {"url": link, "dest": dest, **arguments})

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from processes import Process, started
+from copies import Copy
+from processes import started
 
 Result = dict[str, Any]
 
@@ -30,11 +31,11 @@ class JobController:
         self.begin: dict[str, Any] = {"id": uuid.uuid4().hex}
         self.progress: list[dict[str, Any]] = []
 
-    def start(self, seconds: float) -> Process:
+    def start(self, seconds: float) -> Copy:
         job = {"seconds": seconds, "directory": self.directory, **self.begin}
         return started(self.module, {**self.arguments, "_job": job}, before=self.before)
 
-    def take(self, process: Process) -> Result:
+    def take(self, process: Copy) -> Result:
         """What a run of the module says."""
         with process:
             result: Result = json.loads(process.outputs()[0])

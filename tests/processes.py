@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-#: Seconds after which something hangs, however busy the machine is: less than the limit of a test.
-LIMIT = 600.0
+from copies import LIMIT, Copy
 
 
 class Process(subprocess.Popen[str]):
@@ -101,25 +100,12 @@ def started(
     stdout: int = subprocess.PIPE,
     stderr: int | None = subprocess.STDOUT,
     before: str = "",
-) -> Process:
+) -> Copy:
     """A module, by its name in Python, under way; ``before``: a statement that comes first."""
-    script = f"import runpy\n{before}\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
-    process = Process(
-        [sys.executable, *(("-c", script) if before else ("-m", module))],
-        stdin=subprocess.PIPE,
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        env=environment_for_modules(),
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    order = {"module": module, "before": before, "directory": os.getcwd(), "environment": environment_for_modules()}
+    return Copy(order, json.dumps({"ANSIBLE_MODULE_ARGS": arguments}), stdout, stderr)
 
 
-@functools.cache
 @functools.cache
 def can_mount() -> bool:
     command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]

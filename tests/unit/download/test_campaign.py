@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from copies import Copy
 from downloads import Controller, process_of
-from processes import Process, can_mount, mounted
+from processes import can_mount, mounted
 from stand_in import Fault, StandIn, exports
 from stand_in.model import Task
 
@@ -90,7 +91,7 @@ class Scenario:
             self.wrong.append("it left its partial file")
         return succeeded
 
-    def start(self) -> Process:
+    def start(self) -> Copy:
         return process_of(self.link(), **self.arguments)
 
     def run(self, *, is_faulted: bool = False) -> bool:
@@ -157,7 +158,7 @@ def killed(self: Scenario) -> None:
         process = self.start()
         time.sleep(0.25 + self.chance.random())
         process.kill()
-        process.communicate()
+        process.outputs()
         self.judge(None, is_faulted=True)
     self.service.habits.rate = None
     self.until_it_succeeds()
@@ -169,7 +170,7 @@ def damaged(self: Scenario) -> None:
     process = self.start()
     time.sleep(0.5 + self.chance.random())
     self.chance.choice([process.kill, process.terminate])()
-    process.communicate()
+    process.outputs()
     self.judge(None, is_faulted=True)
     part = self.directory / "file.part"
     if part.exists() and part.stat().st_size:
