@@ -10,15 +10,17 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.job_protocol import HIDDEN_OPTIONS
 from exports import mongodb, packing
-from processes import Process, interrupt, until
+from processes import Process, interrupt, until, users_of
 from stand_in import archive
 
 EXTRACT = "apsaradb.backup.dbs_download_extract"
@@ -45,8 +47,8 @@ def restore(world: Any) -> Path:
 
 
 @pytest.fixture
-def large(restore: Path) -> str:
-    """An archive that keeps the module busy for some seconds."""
+def large(restore: Path, request: pytest.FixtureRequest) -> str:
+    """So many archives of the same files, joined: 500 keep the module busy for some seconds."""
     block = io.BytesIO()
     with tarfile.open(fileobj=block, mode="w") as file:
         for number in range(200):
@@ -55,28 +57,43 @@ def large(restore: Path) -> str:
                 entry = tarfile.TarInfo(f"root/orders/{number}/{name}")
                 entry.size = len(content)
                 file.addfile(entry, io.BytesIO(content))
-    with gzip.open(restore / "large.tar.gz", "wb", 1) as packed:
-        for _unused in range(500):
-            packed.write(block.getvalue())
+    (restore / "large.tar.gz").write_bytes(gzip.compress(block.getvalue(), 1) * getattr(request, "param", 500))
     return f"src={restore / 'large.tar.gz'} dest={restore / 'large'}"
 
 
+@pytest.mark.parametrize("large", [50], indirect=True)
 def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
+    src = restore / "large.tar.gz"
+    stopped: list[int] = []
+
+    def stop() -> None:
+        """Have the work stand still until it was told of."""
+        until((restore / "large.part" / "new" / "root").exists)
+        stopped.extend(users_of(src))
+        for work in stopped:
+            os.kill(work, signal.SIGSTOP)
+
+    world.once_said(
+        lambda said: stopped and f"[localhost] {src}: " in said, lambda: os.kill(stopped[0], signal.SIGCONT)
+    )
+    threading.Thread(target=stop, daemon=True).start()
     result = extract(world, f"{large} progress_interval=1")
-    lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {restore}/large.tar.gz: ")]
+    assert stopped
+    lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {src}: ")]
     assert lines
     duration = r"(\d+s|\d+m \d\ds|\d+h \d\dm)"
     # On a machine that is slow, nothing of it is read yet.
     known = rf"(, [\d.]+ [kM]?B/s)?(, \d+ files)?(, about {duration} left)?"
     pattern = rf"\[localhost\] \S+: [\d.]+ %{known}, {duration} elapsed"
     assert re.fullmatch(pattern, lines[0]), lines
-    assert (result["changed"], result["archives"], result["files"]) == (True, 500, 400)
+    assert (result["changed"], result["archives"], result["files"]) == (True, 50, 400)
     assert not set(HIDDEN_OPTIONS) & set(result.get("invocation", {}).get("module_args", {}))
     names = {name for name in os.listdir(restore) if not name.startswith("dt-")}
     assert names == {"large", "large.tar.gz"}
     assert list((world.directory / "host").glob("apsaradb.backup-*")) == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("options", ["progress=false", "progress_interval=0.1", "progress=maybe", "mode=rw"])
 def test_progress_is_not_printed(world: Any, restore: Path, options: str) -> None:
     src, dest = restore / "dt-a1b2c3d4e5f0.tar.gz", restore / "orders"

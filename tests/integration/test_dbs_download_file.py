@@ -63,7 +63,7 @@ def test_it_is_fetched_once(large: Any) -> None:
 
 def test_links_are_renewed_and_progress_is_printed(large: Any) -> None:
     large.service.habits.rate = 0.5e6
-    large.service.habits.link_requests = 2
+    large.service.habits.link_requests = 4
     fault = Fault("reset", action="GetObject", at=1 << 20, times=3, after=1)
     large.service.inject(fault)
     result = fetch(large, f"{ASKED} dest={large.dest} progress_interval=1", "-vvvvv")
@@ -101,6 +101,7 @@ def test_without_progress_and_asynchronously(large: Any) -> None:
     assert (large.directory / "file2").stat().st_size == SIZE
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -30,6 +30,7 @@ def test_ad_hoc(filled: Any) -> None:
     assert filled.proxy.asked_for == ["dbs-api.cn-hangzhou.aliyuncs.com:443"]
 
 
+@pytest.mark.once
 def test_the_network_of_the_vpc(filled: Any) -> None:
     filled.ad_hoc(f"{ASKED} network=vpc")
     assert filled.proxy.asked_for == ["dbs-api-vpc.cn-hangzhou.aliyuncs.com:443"]
@@ -39,6 +40,7 @@ def test_check_mode_and_diff(filled: Any) -> None:
     assert answer(filled.ad_hoc(ASKED, "--check", "--diff"))["count"] == 5
 
 
+@pytest.mark.once
 def test_a_query_runs_on_the_managed_host(filled: Any) -> None:
     result = answer(filled.ad_hoc(f"{ASKED} query='download_tasks[].task_id | sort(@) | [0]'"))
     assert result["query_result"] == "dt-a1b2c3d4e5f0"
@@ -93,6 +95,7 @@ def test_the_playbook_reads_no_variables_of_the_inventory(filled: Any) -> None:
     assert '"2 tasks"' in table(filled, "-i", str(inventory), "-e", f"{ASKED} format=CSV status=finished")
 
 
+@pytest.mark.once
 def test_the_playbook_prints_many_tasks(world: Any) -> None:
     """In one task, and not one each."""
     for number in range(1000):
@@ -176,6 +179,7 @@ def failure(world: Any, arguments: str, *options: str, **environment: str) -> st
     return message
 
 
+@pytest.mark.once
 def test_no_credentials(filled: Any) -> None:
     message = failure(
         filled,
@@ -189,6 +193,7 @@ def test_no_credentials(filled: Any) -> None:
     assert not filled.service.calls
 
 
+@pytest.mark.once
 def test_a_wrong_secret(filled: Any) -> None:
     message = failure(filled, ASKED, ALIBABA_CLOUD_ACCESS_KEY_SECRET="wrong")
     assert f"Failed to list the download tasks of instance '{INSTANCE}' in region 'cn-hangzhou'" in message
@@ -196,6 +201,7 @@ def test_a_wrong_secret(filled: Any) -> None:
     assert f"request ID {filled.service.calls[0].request_id}" in message
 
 
+@pytest.mark.once
 def test_forbidden(filled: Any) -> None:
     key = filled.service.add_key(may={"dbs:Nothing"})
     environment = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key.id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key.secret}
@@ -203,6 +209,7 @@ def test_forbidden(filled: Any) -> None:
     assert "Grant the caller the RAM action dbs:DescribeDownloadTask." in message
 
 
+@pytest.mark.once
 def test_a_certificate_that_is_not_trusted(filled: Any) -> None:
     message = failure(filled, ASKED, REQUESTS_CA_BUNDLE="")
     assert "the certificate of dbs-api.cn-hangzhou.aliyuncs.com is not trusted" in message
@@ -215,22 +222,26 @@ def test_a_certificate_that_is_not_trusted(filled: Any) -> None:
     )
 
 
+@pytest.mark.once
 def test_no_proxy(filled: Any, nobody: str) -> None:
     message = failure(filled, f"{ASKED} max_retries=1", HTTPS_PROXY=f"http://{nobody}")
     assert "the proxy for dbs-api.cn-hangzhou.aliyuncs.com could not be used" in message
     assert "Gave up after 2 attempts" in message
 
 
+@pytest.mark.once
 def test_no_name(filled: Any) -> None:
     message = failure(filled, f"{ASKED} endpoint=dbs-api.invalid max_retries=0", HTTPS_PROXY="")
     assert "the name of dbs-api.invalid could not be resolved. Check DNS, region and endpoint" in message
 
 
+@pytest.mark.once
 def test_a_refused_connection(filled: Any, nobody: str) -> None:
     message = failure(filled, f"{ASKED} endpoint=http://{nobody} max_retries=0")
     assert f"{nobody} refused the connection. Check endpoint, port and firewall." in message
 
 
+@pytest.mark.once
 def test_no_answer(filled: Any) -> None:
     filled.service.inject(Fault("slow", 9, seconds=3600))
     message = failure(filled, f"{ASKED} read_timeout=0.3 max_retries=1")

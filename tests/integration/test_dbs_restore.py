@@ -3,7 +3,8 @@
 
 """The modules that restore, into real servers, by Ansible's own commands.
 
-MySQL and MariaDB have the same module: what Ansible has to do with is tested with one of them.
+MySQL and MariaDB have the same module, and all modules that restore the same way to Ansible: with its oldest version,
+each test has one kind of server.
 """
 
 from __future__ import annotations
@@ -140,12 +141,15 @@ def texts(export: Export) -> set[str]:
     return {value for one in export.facts("orders").rows for value in one if str(value).startswith("ORD-")}
 
 
-@pytest.fixture(params=["mariadb", "postgresql"])
+@pytest.fixture(params=[pytest.param("mariadb", marks=pytest.mark.once), "postgresql"])
 def target(world: Any, request: pytest.FixtureRequest) -> Target:
     return Target(world, request.getfixturevalue(request.param))
 
 
-@pytest.mark.parametrize("engine", ["mysql", "mariadb", "postgresql"])
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param("mysql", marks=pytest.mark.once), "mariadb", pytest.param("postgresql", marks=pytest.mark.once)],
+)
 def test_by_one_command(world: Any, request: pytest.FixtureRequest, engine: str) -> None:
     target = Target(world, request.getfixturevalue(engine))
     export = target.backup()
@@ -321,7 +325,9 @@ def test_ctrl_c_ends_the_work_and_the_next_command_continues(
     assert [one["rows_found"] for one in result["tables"]] == [30_000]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind", [MariaDB, pytest.param(PostgreSQL, marks=pytest.mark.once)], ids=lambda kind: kind.name
+)
 def test_the_examples_of_the_documentation_run_as_they_stand(
     world: Any, authority: trustme.CA, kind: type[Server]
 ) -> None:

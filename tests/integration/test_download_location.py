@@ -80,6 +80,7 @@ def test_options_from_everywhere(filled: Any) -> None:
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

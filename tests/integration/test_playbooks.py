@@ -222,7 +222,7 @@ def test_the_playbooks_of_the_readme(world: Any) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SHOWN))
-@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("is_there", [False, pytest.param(True, marks=pytest.mark.once)])
 def test_a_playbook_of_the_readme_with_and_without_check(world: Any, name: str, is_there: bool) -> None:
     """Whatever is there already: nothing is done in check mode, and what it says is what is done without."""
     service = world.service

@@ -104,6 +104,7 @@ def test_an_empty_variable_says_nothing(running: Any) -> None:
     assert waited(running, **{OFF: "", INTERVAL: ""})
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("setting", "allowed"),
     [
