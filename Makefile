@@ -124,7 +124,8 @@ PYTEST := python -m pytest --numprocesses=4 --dist=loadgroup --timeout=900
 README := tests/integration/test_readme.py
 # What Ansible has no part in is the same for all versions of it. Any other file is tested with each.
 WITHOUT_ANSIBLE := stand_in exports transport/test_client.py transport/test_credentials.py dbs/test_download_tasks.py transport/test_endpoints.py archive/test_extraction.py \
-	transport/test_signing.py dbs/test_task.py download/test_transfer.py archive/test_mongodb.py \
+	transport/test_signing.py dbs/test_task.py dbs/test_waiting.py download/test_transfer.py download/test_bytes.py download/test_segments.py \
+	archive/test_mongodb.py base/test_text.py \
 	$(filter-out %/test_refusals.py,$(patsubst tests/unit/%,%,$(wildcard tests/unit/restore/test_*.py)))
 
 # All but the campaigns, and what tests-target runs. The longest first, or the others would wait for it in the end.
