@@ -194,15 +194,17 @@ class Session(abc.ABC):
         """
 
     @abc.abstractmethod
-    def finish(self, table: TablePlan, plan: Plan) -> None:
-        """Create what was deferred, set sequences, and have the server analyze the table.
+    def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
+        """Create what was deferred, set sequences, and have the server analyze the tables.
 
         Can be repeated after a kill. Records the state.
         """
 
     @abc.abstractmethod
-    def verify(self, table: TablePlan, plan: Plan) -> Verified:
-        """Count rows, compare the samples, look for keys. Records the table as done.
+    def verify(
+        self, tables: t.Sequence[TablePlan], plan: Plan
+    ) -> list[Verified]:
+        """Count rows, compare the samples, look for keys. Records the tables as done.
 
         Raises VerificationError.
         """

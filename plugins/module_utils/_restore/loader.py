@@ -77,9 +77,10 @@ class Loader:
         self._is_closed = False
         self._error: t.Optional[BaseException] = None
         self._sessions: list[Session] = []
-        for progress in self._tables.values():
-            if progress.state is not State.DONE and not progress.pieces_left:
-                self._jobs.append(_Job(finish=progress))
+        self._jobs.extend(
+            _Job(finish=together)
+            for together in _together(self._tables.values())
+        )
         # Each has a connection, in which the server works as long as a statement takes. Daemons, as that cannot always be
         # ended: they must not keep a process that is told to stop.
         self._threads = [
@@ -183,6 +184,7 @@ class Loader:
         loaded = self._load_again(session, pieces)
         seconds = (time.monotonic() - began) / len(pieces)
         with self._changed:
+            finished = []
             for piece, one in zip(pieces, loaded):
                 progress = self._tables[piece.key.table]
                 progress.rows += one.rows
@@ -192,8 +194,10 @@ class Loader:
                 progress.state = State.LOADING
                 progress.pieces_left -= 1
                 if not progress.pieces_left:
-                    # Before pieces of other tables, so that keys are made while those are loaded.
-                    self._jobs.appendleft(_Job(finish=progress))
+                    finished.append(progress)
+            if finished:
+                # Before pieces of other tables, so that keys are made while those are loaded.
+                self._jobs.appendleft(_Job(finish=finished))
             self._changed.notify_all()
 
     def _load_again(
@@ -209,27 +213,50 @@ class Loader:
                 time.sleep(tuning.RETRY_PAUSE * (attempt + 1))
         raise AssertionError("there is at least one attempt")
 
-    def _finish(self, session: Session, progress: TableProgress) -> None:
+    def _finish(
+        self, session: Session, tables: t.Sequence[TableProgress]
+    ) -> None:
         began = time.monotonic()
-        progress.state = State.INDEXING
-        session.finish(progress.plan, self._plan)
-        progress.state = State.VERIFYING
-        verified = session.verify(progress.plan, self._plan)
+        plans = [progress.plan for progress in tables]
+        for progress in tables:
+            progress.state = State.INDEXING
+        session.finish(plans, self._plan)
+        for progress in tables:
+            progress.state = State.VERIFYING
+        verified = session.verify(plans, self._plan)
+        seconds = (time.monotonic() - began) / len(tables)
         with self._changed:
-            progress.verified = verified
-            progress.rows_found = verified.rows
-            progress.state = State.DONE
-            progress.seconds += time.monotonic() - began
-            self._unfinished -= 1
+            for progress, one in zip(tables, verified):
+                progress.verified = one
+                progress.rows_found = one.rows
+                progress.state = State.DONE
+                progress.seconds += seconds
+            self._unfinished -= len(tables)
             self._changed.notify_all()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """Either pieces for one transaction, or a table to finish."""
+    """Either pieces for one transaction, or tables to finish."""
 
     pieces: t.Sequence[Piece] = ()
-    finish: t.Optional[TableProgress] = None
+    finish: t.Sequence[TableProgress] = ()
+
+
+def _together(
+    tables: t.Iterable[TableProgress],
+) -> t.Iterator[list[TableProgress]]:
+    """Yield tables of which no piece is left to load, small ones together."""
+    small = []
+    for progress in tables:
+        if progress.state is State.DONE or progress.pieces_left:
+            continue
+        if progress.plan.source.size < tuning.BATCH_SIZE:
+            small.append(progress)
+        else:
+            yield [progress]
+    for begin in range(0, len(small), tuning.BATCH_TABLES):
+        yield small[begin : begin + tuning.BATCH_TABLES]
 
 
 def progress_of(

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import typing as t
 
@@ -196,11 +195,13 @@ class MySQLServer(Server):
             else:
                 store.forget_pieces(connection, record, one.number)
                 missing.append(one)
-        in_parallel(
-            functools.partial(self._create_table, record.restore_id),
-            missing,
-            self._connect,
-            threads,
+        in_parallel(self._create_table, missing, self._connect, threads)
+        # Before any of them has rows, by which they would be taken for those of others.
+        store.set_table_state(
+            connection,
+            record.restore_id,
+            [one.number for one in missing],
+            State.LOADING,
         )
 
     def set_state(self, restore_id: str, state: State) -> None:
@@ -242,9 +243,7 @@ class MySQLServer(Server):
         prepare(connection, self._options)
         return connection
 
-    def _create_table(
-        self, restore_id: str, connection: Connection, one: TablePlan
-    ) -> None:
+    def _create_table(self, connection: Connection, one: TablePlan) -> None:
         structure = t.cast(MySQLTable, one.structure)
         connection.execute(
             structure.create(
@@ -253,7 +252,6 @@ class MySQLServer(Server):
                 self._options.collation_map,
             )
         )
-        store.set_table_state(connection, restore_id, one.number, State.LOADING)
 
     def _take_over(self, one: TablePlan, record: RestoreRecord) -> None:
         """Continue with a table that an earlier run has created."""
@@ -271,7 +269,7 @@ class MySQLServer(Server):
                     hint="Drop it, or set rename to restore under another name",
                 )
             store.set_table_state(
-                connection, record.restore_id, one.number, State.LOADING
+                connection, record.restore_id, [one.number], State.LOADING
             )
         elif not structure.has_transactions and known.state is not State.DONE:
             # Nobody knows how much of a piece is in it.
@@ -279,7 +277,7 @@ class MySQLServer(Server):
             store.forget_pieces(connection, record, one.number)
             # Otherwise its rows would be taken for those of others, if this run is killed too.
             store.set_table_state(
-                connection, record.restore_id, one.number, State.LOADING
+                connection, record.restore_id, [one.number], State.LOADING
             )
 
     def _check_local_infile(self) -> None:

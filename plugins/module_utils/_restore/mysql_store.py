@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
+from . import tuning
 from .errors import other_run
 from .model import (
     Loaded,
@@ -29,6 +30,8 @@ from .mysql_connection import Connection
 from .mysql_tokens import quote
 
 DATABASE = "apsaradb_restore"
+#: Tables that one statement names: far less than the least packet that a server may take.
+_NUMBERS_AT_A_TIME = 1000
 #: Databases of servers themselves.
 SYSTEM_DATABASES = {
     "mysql",
@@ -141,18 +144,24 @@ def begin(connection: Connection, plan: Plan) -> None:
         f"INSERT IGNORE INTO {DATABASE}.restores VALUES (%s, %s, %s, UTC_TIMESTAMP())",
         [plan.restore_id, State.LOADING.value, plan.piece_size],
     )
-    for one in plan.tables:
+    for begin in range(0, len(plan.tables), tuning.BATCH_TABLES):
+        some = plan.tables[begin : begin + tuning.BATCH_TABLES]
+        marks = "(%s, %s, %s, %s, %s, %s, %s, %s, NULL)"
         connection.execute(
-            f"INSERT IGNORE INTO {DATABASE}.tables VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL)",
+            f"INSERT IGNORE INTO {DATABASE}.tables VALUES {', '.join([marks] * len(some))}",
             [
-                plan.restore_id,
-                one.number,
-                one.target.database,
-                one.target.name,
-                one.place.database,
-                one.place.name,
-                State.PLANNED.value,
-                one.source.records,
+                value
+                for one in some
+                for value in (
+                    plan.restore_id,
+                    one.number,
+                    one.target.database,
+                    one.target.name,
+                    one.place.database,
+                    one.place.name,
+                    State.PLANNED.value,
+                    one.source.records,
+                )
             ],
         )
     connection.commit()
@@ -179,14 +188,18 @@ def set_state(connection: Connection, restore_id: str, state: State) -> None:
 def set_table_state(
     connection: Connection,
     restore_id: str,
-    number: int,
+    numbers: t.Sequence[int],
     state: State,
-    rows: t.Optional[int] = None,
 ) -> None:
-    connection.execute(
-        f"UPDATE {DATABASE}.tables SET state = %s, rows_found = COALESCE(%s, rows_found) WHERE restore_id = %s AND number = %s",
-        [state.value, rows, restore_id, number],
-    )
+    """Record the state of tables. Those that are done have the rows that were expected."""
+    rows = ", rows_found = rows_expected" if state is State.DONE else ""
+    for begin in range(0, len(numbers), _NUMBERS_AT_A_TIME):
+        some = numbers[begin : begin + _NUMBERS_AT_A_TIME]
+        connection.execute(
+            f"UPDATE {DATABASE}.tables SET state = %s{rows} "
+            f"WHERE restore_id = %s AND number IN ({', '.join(map(str, some))})",
+            [state.value, restore_id],
+        )
     connection.commit()
 
 
@@ -224,7 +237,7 @@ def forget_pieces(
         [record.restore_id, number],
     )
     # Otherwise a run that is killed before it loads any would leave a table that looks done.
-    set_table_state(connection, record.restore_id, number, State.PLANNED)
+    set_table_state(connection, record.restore_id, [number], State.PLANNED)
     record.pieces = {
         key: one for key, one in record.pieces.items() if key.table != number
     }

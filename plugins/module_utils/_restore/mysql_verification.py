@@ -4,16 +4,20 @@
 
 # PRIVATE to this collection: may change without notice.
 
-"""Compares sampled records with the rows in a MySQL table, by the server itself.
+"""Compares sampled records with the rows in a MySQL table.
 
-The samples are inserted into a temporary table by parameters, which are another way than that of the data. Then the
-server compares them with the rows: bytes of texts, and not their collation.
+Most values have one text, which is that of the file: the rows are read back as texts. Where these differ, or could, the
+server compares, as 1.0 and 1.00 can be the same. The samples are inserted into a temporary table by parameters, which
+are another way than that of the data. Then the server compares them with the rows: bytes of texts, and not their
+collation.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
 
+from . import tuning
 from .errors import VerificationError
 from .model import Column, ColumnKind, DataFile, Sample, TablePlan
 from .mysql_connection import Connection
@@ -23,6 +27,13 @@ from .mysql_tokens import quote
 _SAMPLES = f"{DATABASE}.samples"
 #: Without a primary key, each sample is looked for in the whole table: only in those that are not larger.
 _MAX_SIZE_WITHOUT_KEY = 16 << 20
+#: Rows that one statement reads by their keys: of very many, servers read the whole table instead.
+_ROWS_AT_A_TIME = 100
+#: Types of bytes that are in a file as HEX gives them. A BIT is a number, and a place begins with other bytes.
+_PLAIN_BYTES = re.compile(r"(var)?binary\b|\w*blob\b|(var)?char\b|\w*text\b")
+#: Types of keys by which a server finds a row for a constant, without reading others.
+_NUMBERS = re.compile(r"(tiny|small|medium|big)?int(eger)?\b")
+_TEXTS = re.compile(r"(var)?char\b|\w*text\b|date(time)?\b|timestamp\b")
 
 
 def compare_samples(connection: Connection, table: TablePlan) -> int:
@@ -38,10 +49,87 @@ def compare_samples(connection: Connection, table: TablePlan) -> int:
         if samples and (has_key or table.source.size <= _MAX_SIZE_WITHOUT_KEY):
             columns = [table.structure.column(name) for name in file.columns]
             stored = [column for column in columns if not column.is_generated]
-            _insert(connection, table, columns, stored, samples)
-            _compare(connection, table, file, stored, samples, has_key)
+            if not (has_key and _reads(connection, table, columns, samples)):
+                _insert(connection, table, columns, stored, samples)
+                _compare(connection, table, file, stored, samples, has_key)
             compared += len(samples)
     return compared
+
+
+def _reads(
+    connection: Connection,
+    table: TablePlan,
+    columns: list[Column],
+    samples: list[Sample],
+) -> bool:
+    """Return whether the rows of all samples are read back as the very texts of the file.
+
+    If not, their values can still be the same.
+    """
+    size = sum(len(value or b"") for one in samples for value in one.values)
+    if size > tuning.SAMPLES_SIZE or not all(map(_has_one_text, columns)):
+        return False
+    keys = [
+        table.structure.column(name) for name in table.structure.primary_key
+    ]
+    expected, values = set(), []
+    for sample in samples:
+        record = dict(zip((one.name for one in columns), sample.values))
+        values += [_constant(one, record[one.name]) for one in keys]
+        expected.add(
+            tuple(
+                _text(one, record[one.name])
+                for one in columns
+                if not one.is_generated
+            )
+        )
+    if None in values:
+        return False
+    texts = ", ".join(
+        _read(one) for one in columns if not one.is_generated
+    ).replace("%", "%%")
+    place = qualified(table.place).replace("%", "%%")
+    names = [quote(one.name).replace("%", "%%") for one in keys]
+    row = "(" + " AND ".join(f"{name} = %s" for name in names) + ")"
+    found: set[tuple[t.Any, ...]] = set()
+    step = _ROWS_AT_A_TIME * len(keys)
+    for begin in range(0, len(values), step):
+        some = values[begin : begin + step]
+        rows = " OR ".join([row] * (len(some) // len(keys)))
+        found.update(
+            connection.query(f"SELECT {texts} FROM {place} WHERE {rows}", some)
+        )
+    return expected <= found
+
+
+def _has_one_text(column: Column) -> bool:
+    return column.kind is not ColumnKind.BINARY or bool(
+        _PLAIN_BYTES.match(column.type)
+    )
+
+
+def _read(column: Column) -> str:
+    function = (
+        "HEX({})" if column.kind is ColumnKind.BINARY else "CAST({} AS CHAR)"
+    )
+    return function.format(quote(column.name))
+
+
+def _text(column: Column, value: t.Optional[bytes]) -> t.Optional[str]:
+    """Return the text of a record that is read for the same value."""
+    text = None if value is None else value.decode("utf-8")
+    return text.upper() if text and column.kind is ColumnKind.BINARY else text
+
+
+def _constant(
+    column: Column, value: t.Optional[bytes]
+) -> t.Union[int, str, None]:
+    """Return what a key is compared with; None if not all servers find the row by it."""
+    text = _text(column, value)
+    if text and _NUMBERS.match(column.type) and text.lstrip("-").isdigit():
+        return int(text)
+    is_text = column.kind is not ColumnKind.BINARY and _TEXTS.match(column.type)
+    return text if is_text else None
 
 
 def _insert(
@@ -52,6 +140,8 @@ def _insert(
     samples: list[Sample],
 ) -> None:
     names = ", ".join(quote(column.name) for column in stored)
+    # A percent sign would be the place of a value.
+    places = names.replace("%", "%%")
     connection.execute(f"DROP TEMPORARY TABLE IF EXISTS {_SAMPLES}")
     # Some servers take no table without a primary key.
     key = "number"
@@ -70,7 +160,7 @@ def _insert(
         ]
         marks = ", ".join(["%s"] * len(values))
         connection.execute(
-            f"INSERT INTO {_SAMPLES} ({names}) VALUES ({marks})", values
+            f"INSERT INTO {_SAMPLES} ({places}) VALUES ({marks})", values
         )
 
 

@@ -71,7 +71,16 @@ class PostgreSQLSession(Session):
             )
         return Loaded(rows)
 
-    def finish(self, table: TablePlan, plan: Plan) -> None:
+    def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
+        for table in tables:
+            self._finish(table, plan)
+
+    def verify(
+        self, tables: t.Sequence[TablePlan], plan: Plan
+    ) -> list[Verified]:
+        return [self._verify(table, plan) for table in tables]
+
+    def _finish(self, table: TablePlan, plan: Plan) -> None:
         connection = self._connect(table.place.database)
         restore_id = plan.restore_id
         if table.defers_keys:
@@ -95,7 +104,7 @@ class PostgreSQLSession(Session):
                 connection, restore_id, table.number, State.VERIFYING
             )
 
-    def verify(self, table: TablePlan, plan: Plan) -> Verified:
+    def _verify(self, table: TablePlan, plan: Plan) -> Verified:
         connection = self._connect(table.place.database)
         with connection.transaction():
             sequences = self._sequences_of(connection, table)
