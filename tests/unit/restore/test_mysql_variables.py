@@ -184,7 +184,8 @@ def test_packets_that_are_too_small_are_refused(mysql_server: Any, tmp_path: Pat
 
 def test_a_value_that_is_larger_than_a_packet_is_named(mysql_server: Any, tmp_path: Path) -> None:
     target = MySQLTarget(mysql_server)
-    source = backup(tmp_path, b"1," + b"x" * 100_000 + b"\n")
+    # Only for a table without a key is the value sent in one packet, to look for it.
+    source = backup(tmp_path, b"1," + b"x" * 100_000 + b"\n", key="")
     structure = source / "shop" / "t" / "structure.sql"
     structure.write_text(structure.read_text().replace("varchar(5)", "longtext"))
     with (

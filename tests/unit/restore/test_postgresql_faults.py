@@ -174,7 +174,7 @@ def loaded(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[Any]:
         restoration._server = made.server
         plan = restoration._plan(restoration._request.options)
         session = made.server.session()
-        yield lambda: session.verify(plan.tables[:1], plan)
+        yield lambda: session.verify(plan.tables[:1], plan)[0]
         session.close()
     finally:
         made.server.close()
