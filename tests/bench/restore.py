@@ -35,8 +35,8 @@ WHOLE = {MySQL: 4.5, MariaDB: 6, PostgreSQL: 10}
 DEFAULT = Size()
 #: The memory of the servers for a table that is larger than it.
 SMALL_POOL = {
-    MySQL: {"innodb_buffer_pool_size": "64M"},
-    MariaDB: {"innodb_buffer_pool_size": "64M"},
+    MySQL: {"innodb_buffer_pool_size": "32M"},
+    MariaDB: {"innodb_buffer_pool_size": "32M"},
     PostgreSQL: {"shared_buffers": "64MB"},
 }
 

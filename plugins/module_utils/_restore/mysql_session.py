@@ -35,7 +35,7 @@ from .mysql_driver import Login
 from .mysql_table import MySQLTable
 from .mysql_tokens import quote
 from .mysql_variables import prepare, raise_variable
-from .mysql_verification import compare_samples
+from .mysql_verification import compare_samples, counts_of, keys_of
 from .records import with_null
 from .statements import split, table_of
 
@@ -97,7 +97,9 @@ class MySQLSession(Session):
         deferring = [
             one for one in tables if t.cast(MySQLTable, one.structure).deferred
         ]
-        for table, existing in zip(deferring, self._keys_of(deferring)):
+        for table, existing in zip(
+            deferring, keys_of(self._connection, deferring)
+        ):
             self._make_keys(table, existing, plan)
         places = ", ".join(store.qualified(one.place) for one in tables)
         # Replicas have statistics of their own.
@@ -138,7 +140,8 @@ class MySQLSession(Session):
     def verify(
         self, tables: t.Sequence[TablePlan], plan: Plan
     ) -> list[Verified]:
-        counts, keys = self._counts_of(tables), self._keys_of(tables)
+        counts = counts_of(self._connection, tables)
+        keys = keys_of(self._connection, tables)
         verified = [
             self._verify(table, rows, existing, plan)
             for table, rows, existing in zip(tables, counts, keys)
@@ -174,16 +177,6 @@ class MySQLSession(Session):
             )
             checksum = str(row[1])
         return Verified(rows, sampled, tuple(sorted(existing)), checksum)
-
-    def _counts_of(self, tables: t.Sequence[TablePlan]) -> list[int]:
-        rows = self._connection.query(
-            " UNION ALL ".join(
-                f"SELECT {i}, COUNT(*) FROM {store.qualified(one.place)}"
-                for i, one in enumerate(tables)
-            )
-        )
-        counts = dict(rows)
-        return [counts[i] for i in range(len(tables))]
 
     def cancel(self) -> None:
         # The statement that runs has its connection to itself: another one ends it.
@@ -307,27 +300,6 @@ class MySQLSession(Session):
                 f"the server gave {count} warnings: {said}",
                 hint="No record of these is in the table. Check csv_null, csv_escape and that the backup is not damaged",
             )
-
-    def _keys_of(self, tables: t.Sequence[TablePlan]) -> list[set[str]]:
-        if not tables:
-            return []
-        # Not by one list of names, for which MariaDB opens all tables of the database.
-        rows = self._connection.query(
-            " UNION ALL ".join(
-                f"SELECT {i}, index_name FROM information_schema.statistics "
-                "WHERE table_schema = %s AND table_name = %s"
-                for i in range(len(tables))
-            ),
-            [
-                name
-                for one in tables
-                for name in (one.place.database, one.place.name)
-            ],
-        )
-        keys: list[set[str]] = [set() for _unused in tables]
-        for i, name in rows:
-            keys[i].add(str(name))
-        return keys
 
     @contextlib.contextmanager
     def _naming(
