@@ -94,7 +94,7 @@ def normalised(
     }
     backup.pop("db_instance_id", None)
     status = str(shown.get("BackupStatus") or "").lower()
-    # Seconds; 0 if the service does not know it.
+    # In seconds, unlike other times. 0 is none.
     consistent = integer(raw.get("ConsistentTime"))
     for name in _TEXTS:
         value = shown.get(name)

@@ -47,6 +47,7 @@ def _rds_parameters(
         "BackupStatus": query.status
         and {"success": "Success", "failed": "Failed"}[query.status],
         "BackupMode": query.mode,
+        # Whole minutes are all that RDS takes: those around the range, of which the list is filtered again.
         "StartTime": _utc(query.start_time, "%Y-%m-%dT%H:%MZ"),
         "EndTime": _utc(query.end_time, "%Y-%m-%dT%H:%MZ", round_up=60_000),
     }

@@ -170,6 +170,7 @@ class DownloadTasks:
         operation = request.operation
         self.unconfirmed = operation
         try:
+            # A task costs money, and no token tells the service that a request is a repetition.
             response = self._client.call(
                 "CreateDownload",
                 request.parameters(),
@@ -333,6 +334,7 @@ class DownloadTasks:
                 "the task is still failed",
                 "it retries the task if it is still failed",
             ) from error
+        # The list may show the old state for a while.
         return self._look(restarted) or task
 
     def _unknown(

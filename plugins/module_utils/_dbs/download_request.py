@@ -98,6 +98,7 @@ class DownloadRequest:
     def _has_target_path(self, listed: t.Optional[str]) -> t.Optional[bool]:
         if not listed:
             return None
+        # Documented as the path inside the bucket, whose name is not returned: one before it is allowed for.
         bucket = f"{self.more.get('TargetBucket')}/"
         path = re.sub(r"^oss://[^/]*/?", "", listed).strip("/")
         return self._shown_path in (path, path.removeprefix(bucket))

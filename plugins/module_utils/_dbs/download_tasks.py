@@ -320,6 +320,7 @@ class _InstanceTasks:
                 or not _refuses_page_size(error)
             ):
                 raise
+        # How many a page can have is not documented. The size by default is always taken.
         self._page_size = None
         return self._fetch(parameters, number)
 
@@ -337,6 +338,7 @@ class _InstanceTasks:
         return self._expected.page(
             response,
             number,
+            # One of the documented samples calls it Size.
             size=integer(data.get("PageSize", data.get("Size"))),
             total=data.get("TotalElements"),
             pages=integer(data.get("TotalPages")),

@@ -104,6 +104,7 @@ def request_link(
     except ServiceError as error:
         if error.code in NO_SUCH_TASK:
             raise LocationNotFoundError.missing(task_id) from error
+        # One code for all tasks without a link, whatever the reason.
         if error.code != "DBS.DownloadTask.NotSupport":
             raise
         hint = (

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from .._transport.endpoints import Service
 
+#: Regions without a public host of their own.
 _SERVED_BY_HANGZHOU = (
     "cn-beijing",
     "cn-hangzhou",
@@ -41,10 +42,12 @@ DBS = Service(
         ),
         "vpc": {},
     },
+    # For regions that are newer than the list. The SDK has dbs.<region> here, which is another product.
     host_rule={
         "public": "dbs-api.{region}.aliyuncs.com",
         "vpc": "dbs-api-vpc.{region}.aliyuncs.com",
     },
+    # DBS.InternalError is among them, as it is also the answer to bad parameters.
     final_codes=r"DBS\.|Param\.",
     hints={
         "Forbidden.InstanceNotFound": "Check instance_name and region: an instance is found in its own region only",

@@ -107,6 +107,7 @@ class FollowedJob(Job):
             self.check()
             if self._directory.heartbeat() != before:
                 return
+            # More often than followers send one, as the work waits for it.
             time.sleep(tuning.LOOK_EVERY / 4)
 
     def note(self, notes: Facts) -> None:

@@ -39,6 +39,7 @@ class JobDirectory:
     def write(self, name: str, value: t.Any) -> None:
         """Write a file whole, or not at all. Raise OSError."""
         path = os.path.join(self.path, name)
+        # The directory is removed when nobody needs it any more, at any time.
         with contextlib.suppress(FileNotFoundError):
             # Over the reserved file, without truncating it first: that would free its blocks.
             with open(
@@ -66,6 +67,7 @@ class JobDirectory:
         path = os.path.join(self.path, name)
         with contextlib.suppress(FileNotFoundError):
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            # A file that exists is not changed by opening it.
             os.utime(path)
 
     def has(self, name: str) -> bool:

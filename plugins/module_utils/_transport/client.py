@@ -99,6 +99,7 @@ class Client:
         while True:
             attempts += 1
             credential = self._credentials.get()
+            # Before anything is sent: whatever the service quotes of it, no error shows it.
             hide(*credential)
             try:
                 if (
@@ -126,6 +127,7 @@ class Client:
                     end, self.deadline
                 ):
                     raise
+                # A pause that cancel() of another thread ends at once.
                 if self._cancelled.wait(pause):
                     raise
 
@@ -174,6 +176,7 @@ class Client:
 
     def _renewed(self, expired: Credential) -> bool:
         with self._lock:
+            # Another thread may have replaced it, while this one waited for the lock.
             return (
                 self._credentials.get() != expired
                 or self._credentials.refresh()

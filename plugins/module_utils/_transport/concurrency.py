@@ -50,6 +50,7 @@ def _in_threads(
     try:
         under_way = [executor.submit(call, argument) for argument in arguments]
         wait(under_way, return_when=FIRST_EXCEPTION)
+        # The first error comes before those of the calls that end because of it.
         for future in under_way:
             if future.done():
                 future.result()

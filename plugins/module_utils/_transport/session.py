@@ -59,6 +59,7 @@ class Session:
             "proxies": {}
             if is_loopback_url(base_url)
             else requests.utils.get_environ_proxies(base_url),
+            # The body is read elsewhere, which stops at a limit: requests would take all of it into memory.
             "stream": True,
         }
 
