@@ -32,7 +32,7 @@ from .formats import Format, detect_format, printable_name, valid_text
 from .link_targets import check_link
 from .mongodb import MongorestorePlacement
 from .placement import Placement
-from .source import Source
+from .source import Source, Tick
 from .staging import Staging
 from .tar_reader import TarReader
 from .tree import MARKER, Layout, Request, Tree, split_path
@@ -232,6 +232,23 @@ def _counted(tree: Tree) -> str:
     return f"{tree.files} files, {tree.directories} directories and {tree.links} links with {tree.size} bytes"
 
 
+def _write_entries(
+    source: Source, format: Format, writer: Writer, tick: Tick
+) -> int:
+    """Write all entries. Returns the number of tars that are joined in the source."""
+    source.rewind()
+    stream = Stream(source, format, tick)
+    tars = TarReader(stream)
+    try:
+        for entry in tars:
+            writer.add(entry, stream)
+    finally:
+        stream.close()
+        writer.close()
+    source.confirm()
+    return tars.archives
+
+
 def _fill(
     staging: Staging,
     request: Request,
@@ -249,16 +266,7 @@ def _fill(
             Progress(step, source.read, source.size, writer.files, writer.size)
         )
 
-    source.rewind()
-    stream = Stream(source, format, tick)
-    tars = TarReader(stream)
-    try:
-        for entry in tars:
-            writer.add(entry, stream)
-    finally:
-        stream.close()
-        writer.close()
-    source.confirm()
+    archives = _write_entries(source, format, writer, tick)
     placement.finish(
         root,
         lambda file: writer.set_owner_and_mode(file, request.mode),
@@ -276,7 +284,7 @@ def _fill(
     contents = Contents(
         request.src,
         format,
-        tars.archives,
+        archives,
         source.size,
         source.crc64,
         request.layout,

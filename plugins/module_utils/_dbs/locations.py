@@ -57,6 +57,18 @@ class LocationNotFoundError(BackupError):
             f"task {task_id!r} does not exist", is_missing=True, hint=hint
         )
 
+    @classmethod
+    def unfinished(cls, task_id: str, state: str) -> LocationNotFoundError:
+        hint = {
+            "expired": "Its files are gone: create a new task",
+            "failed": "Retry it",
+        }.get(state, "Wait for it")
+        return cls(
+            f"task {task_id!r} is {state}, not finished",
+            is_missing=False,
+            hint=hint,
+        )
+
 
 #: The codes of errors for a task that does not exist; the second one comes with HTTP 404.
 NO_SUCH_TASK = ("DBS.DownloadTask.CannotFind", "DBS.NotExists")
@@ -102,21 +114,37 @@ def request_link(
             expected.action, parameters, operation=expected.operation
         )
     except ServiceError as error:
-        if error.code in NO_SUCH_TASK:
-            raise LocationNotFoundError.missing(task_id) from error
-        # One code for all tasks without a link, whatever the reason.
-        if error.code != "DBS.DownloadTask.NotSupport":
+        refusal = _refusal_of(error, task_id)
+        if refusal is None:
             raise
-        hint = (
-            "If the task is not finished, wait for it. If it has expired, its files are "
-            "gone: create a new task. If it writes to OSS, it has no link: set "
-            "instance_name, and bucket for the full path"
-        )
-        raise LocationNotFoundError(
-            f"task {task_id!r} has no link: {error.message.rstrip('. ')}",
-            is_missing=False,
-            hint=hint,
-        ) from error
+        raise refusal from error
+    return _link_in(response, expected, task_id, force_https)
+
+
+def _refusal_of(
+    error: ServiceError, task_id: str
+) -> t.Optional[LocationNotFoundError]:
+    """Return the error that says why the task has no link; None if the service says something else."""
+    if error.code in NO_SUCH_TASK:
+        return LocationNotFoundError.missing(task_id)
+    # One code for all tasks without a link, whatever the reason.
+    if error.code != "DBS.DownloadTask.NotSupport":
+        return None
+    return LocationNotFoundError(
+        f"task {task_id!r} has no link: {error.message.rstrip('. ')}",
+        is_missing=False,
+        hint="If the task is not finished, wait for it. If it has expired, its files are "
+        "gone: create a new task. If it writes to OSS, it has no link: set "
+        "instance_name, and bucket for the full path",
+    )
+
+
+def _link_in(
+    response: t.Mapping[str, t.Any],
+    expected: Expected,
+    task_id: str,
+    force_https: bool,
+) -> Link:
     data = response.get("Data")
     names = ("PublicUrl", "PrivateUrl")
     # What is answered about a task without a link is not documented: nothing is none, anything else is no answer.
@@ -174,15 +202,8 @@ def location(
     """
     task = task or {}
     state = task.get("download_status")
-    if state is not None and state != "finished":
-        raise LocationNotFoundError(
-            f"task {task_id!r} is {state}, not finished",
-            is_missing=False,
-            hint={
-                "expired": "Its files are gone: create a new task",
-                "failed": "Retry it",
-            }.get(state, "Wait for it"),
-        )
+    if state not in (None, "finished"):
+        raise LocationNotFoundError.unfinished(task_id, state)
     found: dict[str, t.Any] = {
         "task_id": task_id,
         "instance_name": task.get("instance_name"),

@@ -106,13 +106,7 @@ class LocationRequest:
                 "presign needs bucket: the service does not return the bucket of a task."
             )
         objects = BucketObjects.parse(options) if options["presign"] else None
-        for term in terms:
-            if not isinstance(term, str) and not (
-                isinstance(term, t.Mapping) and term.get("task_id")
-            ):
-                raise ConfigurationError(
-                    "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task returned by dbs_download_task_info."
-                )
+        _check_terms(terms)
         given = [
             _checked(term, region)
             for term in terms
@@ -282,6 +276,16 @@ def files_of(
                 f"task {options['task_id']!r} has target_type OSS: set bucket, because the service does not return it."
             )
     return list(BucketObjects.parse(options).links(path))
+
+
+def _check_terms(terms: t.Sequence[Term]) -> None:
+    for term in terms:
+        if not isinstance(term, str) and not (
+            isinstance(term, t.Mapping) and term.get("task_id")
+        ):
+            raise ConfigurationError(
+                "a term is neither the ID of a task, such as dt-a1b2c3d4e5f6, nor a task returned by dbs_download_task_info."
+            )
 
 
 def _checked(term: t.Mapping[str, t.Any], region: str) -> dict[str, t.Any]:

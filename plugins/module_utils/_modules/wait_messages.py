@@ -53,24 +53,14 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
         f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
         f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
     ]
-    expired = [task for task in failed if task["download_status"] == "expired"]
-    counts = {
-        "failed": len(failed) - len(expired),
-        "expired": len(expired),
-        "not finished": len(pending),
-        "not found": len(missing),
-    }
-    summary = ", ".join(
-        f"{count} {what}" for what, count in counts.items() if count
-    )
+    summary = _summary(failed, pending, missing)
     if summary:
         sentences[0] += f": {summary}"
     details = [f"{describe(task)}{advice(task, known)}" for task in failed]
-    details += (
-        [f"{describe(task)}{_restarted(task, known)}" for task in pending]
-        if timed_out
-        else []
-    )
+    if timed_out:
+        details += [
+            f"{describe(task)}{_restarted(task, known)}" for task in pending
+        ]
     kind = "task" if target.task_ids else "backup set"
     details += [
         f"{kind} {name} was not found: check ID, instance and region"
@@ -93,6 +83,24 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
             "The tasks continue by themselves: wait again, or raise timeout"
         )
     return ". ".join(sentences) + "."
+
+
+def _summary(
+    failed: t.Sequence[Task],
+    pending: t.Sequence[Task],
+    missing: t.Sequence[str],
+) -> str:
+    """Return how many tasks are not as they should be; empty if there are none."""
+    expired = sum(task["download_status"] == "expired" for task in failed)
+    counts = {
+        "failed": len(failed) - expired,
+        "expired": expired,
+        "not finished": len(pending),
+        "not found": len(missing),
+    }
+    return ", ".join(
+        f"{count} {what}" for what, count in counts.items() if count
+    )
 
 
 def _nothing_message(where: str, newest: t.Optional[Task]) -> str:
