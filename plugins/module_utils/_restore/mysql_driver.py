@@ -86,6 +86,14 @@ def connect(driver: t.Any, login: Login, *, local_infile: bool) -> t.Any:
     # Off by default: with it, a server can ask for any file of this host.
     if local_infile:
         arguments["local_infile"] = 1
+    if (
+        driver.__name__ == "pymysql"
+        and login.unix_socket
+        and not login.config_file
+    ):
+        # Nobody can listen there. Since version 1.2, it would encrypt all data, and read
+        # all authorities of the system for each connection.
+        arguments["ssl_disabled"] = True
     if not login.needs_tls:
         return driver.connect(**arguments)
     ssl = {

@@ -18,6 +18,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors impor
 from ansible_collections.apsaradb.backup.plugins.module_utils._modules import dbs_restore_mysql, dbs_restore_postgresql
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Server as Restored
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
@@ -147,6 +148,18 @@ def test_a_user_that_needs_a_certificate(mariadb_with_tls: Tls, changes: dict[st
     options = mariadb_with_tls.options(dbs_restore_mysql.ARGUMENT_SPEC, changes)
     options.update(login_user="certified", login_password=None)
     _check(lambda: MySQLServer(MySQLOptions(dbs_restore_mysql._login(options))), said)
+
+
+@pytest.mark.parametrize(("changes", "has_tls"), [({}, False), ({"ca_cert": "ca"}, True)])
+def test_only_what_others_could_read_is_encrypted(
+    mariadb_with_tls: Tls, changes: dict[str, Any], has_tls: bool
+) -> None:
+    options = mariadb_with_tls.options(dbs_restore_mysql.ARGUMENT_SPEC, changes)
+    if not has_tls:
+        options.update(login_host=None, login_port=None, login_unix_socket=mariadb_with_tls.server.socket)
+    with closing(Connection(dbs_restore_mysql._login(options), shows_data=False)) as connection:
+        ((_name, cipher),) = connection.query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+    assert bool(cipher) == has_tls
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
