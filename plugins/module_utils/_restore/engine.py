@@ -193,6 +193,14 @@ class Session(abc.ABC):
         Raises VerificationError if the server gives a warning, or loads another number of rows.
         """
 
+    def steps(self, table: TablePlan) -> t.Sequence[int]:
+        """Return the steps before ``finish`` that sessions can do at the same time, such as indexes of deferred keys."""
+        return ()
+
+    def step(self, table: TablePlan, plan: Plan, step: int) -> None:
+        """Do one of the steps. Can be repeated after a kill; ``finish`` does those that were not done."""
+        raise NotImplementedError
+
     @abc.abstractmethod
     def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
         """Create what was deferred, set sequences, and have the server analyze the tables.

@@ -34,12 +34,16 @@ from .model import (
 
 @dataclasses.dataclass
 class TableProgress:
-    """How far a table is. ``pieces_left``: those of its ``pieces`` that are not loaded yet."""
+    """How far a table is. ``pieces_left``: those of its ``pieces`` that are not loaded yet.
+
+    ``steps_left``: those that come after them and before the end.
+    """
 
     plan: TablePlan
     state: State
     pieces: int
     pieces_left: int
+    steps_left: int = 0
     rows: int = 0
     warnings: int = 0
     seconds: float = 0.0
@@ -152,7 +156,9 @@ class Loader:
                         if self._is_closed:
                             # It was not there yet to be cancelled.
                             return
-                if job.finish:
+                if job.step is not None:
+                    self._step(session, job.finish[0], job.step)
+                elif job.finish:
                     self._finish(session, job.finish)
                 else:
                     self._load(session, job.pieces)
@@ -195,9 +201,7 @@ class Loader:
                 progress.pieces_left -= 1
                 if not progress.pieces_left:
                     finished.append(progress)
-            if finished:
-                # Before pieces of other tables, so that keys are made while those are loaded.
-                self._jobs.appendleft(_Job(finish=finished))
+            self._go_on_with(finished, session)
             self._changed.notify_all()
 
     def _load_again(
@@ -212,6 +216,36 @@ class Loader:
                     raise
                 time.sleep(tuning.RETRY_PAUSE * (attempt + 1))
         raise AssertionError("there is at least one attempt")
+
+    def _go_on_with(
+        self, tables: t.Sequence[TableProgress], session: Session
+    ) -> None:
+        """Add the jobs for tables whose pieces are loaded. For within the lock."""
+        # Before pieces of other tables, so that keys are made while those are loaded.
+        ready = []
+        for progress in tables:
+            steps = session.steps(progress.plan)
+            progress.steps_left = len(steps)
+            self._jobs.extendleft(
+                _Job(finish=[progress], step=step) for step in steps[::-1]
+            )
+            if not steps:
+                ready.append(progress)
+        if ready:
+            self._jobs.appendleft(_Job(finish=ready))
+
+    def _step(
+        self, session: Session, progress: TableProgress, step: int
+    ) -> None:
+        began = time.monotonic()
+        progress.state = State.INDEXING
+        session.step(progress.plan, self._plan, step)
+        with self._changed:
+            progress.seconds += time.monotonic() - began
+            progress.steps_left -= 1
+            if not progress.steps_left:
+                self._jobs.appendleft(_Job(finish=[progress]))
+                self._changed.notify_all()
 
     def _finish(
         self, session: Session, tables: t.Sequence[TableProgress]
@@ -237,10 +271,11 @@ class Loader:
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """Either pieces for one transaction, or tables to finish."""
+    """Either pieces for one transaction, or tables to finish, or one step of a table before that."""
 
     pieces: t.Sequence[Piece] = ()
     finish: t.Sequence[TableProgress] = ()
+    step: t.Optional[int] = None
 
 
 def _together(

@@ -15,7 +15,7 @@ from . import postgresql_store as store
 from .model import TablePlan
 from .postgresql_connection import Connection
 from .postgresql_names import keys_of, place_of, structure_of
-from .postgresql_structure import KeyKind, Rename
+from .postgresql_structure import Key, KeyKind, Rename, Script
 from .postgresql_tokens import quote
 
 FOREIGN_KEYS = frozenset((KeyKind.FOREIGN,))
@@ -39,12 +39,29 @@ class KeyMaker(t.NamedTuple):
     def make(self, table: TablePlan, kinds: t.Collection[KeyKind]) -> None:
         """Create the keys of some kinds that do not exist yet, each in a transaction of its own."""
         for number in self._missing(table, kinds):
+            self.make_index(table, number)
             with self.connection.transaction():
                 store.lock_table(self.connection, self.restore_id, table.number)
                 # The session of a killed run may have made it until now.
                 if number in self._missing(table, kinds):
                     look_in(self.connection, table.place.schema)
-                    self._execute(table, [number])
+                    self._execute(table, [number], attaches=True)
+
+    def make_index(self, table: TablePlan, number: int) -> None:
+        """Create the index of a key, if it has one and that does not exist yet. Others can be made at the same time."""
+        key = structure_of(table).made_keys[number]
+        script = _index_of(table, key)
+        if not script:
+            return
+        with self.connection.transaction():
+            # The record comes first: a session of a killed run that makes the same index is waited for.
+            if store.add_index(
+                self.connection, self.restore_id, table.number, number
+            ):
+                look_in(self.connection, table.place.schema)
+                self._run(table, key, script)
+                if not key.attach:
+                    self._record(table, {number: key.name})
 
     def forget_dropped(self, table: TablePlan) -> None:
         """Forget keys that do not exist any more."""
@@ -75,15 +92,20 @@ class KeyMaker(t.NamedTuple):
         made = store.keys(self.connection, self.restore_id, table.number)
         return [number for number in wanted if number not in made]
 
-    def _execute(self, table: TablePlan, numbers: t.Sequence[int]) -> None:
+    def _execute(
+        self,
+        table: TablePlan,
+        numbers: t.Sequence[int],
+        attaches: bool = False,
+    ) -> None:
+        """Create keys, of which the index is there already if ``attaches``."""
         keys = [structure_of(table).made_keys[number] for number in numbers]
         unnamed = [key for key in keys if not key.is_named]
         before = self._existing(table) if unnamed else set()
         for key in keys:
-            self.connection.execute(
-                key.script.render(self.rename),
-                operation=f"create the {key.kind.value} {printable(key.name)} of {table.place.printable}",
-            )
+            has_index = attaches and _index_of(table, key)
+            attach = key.attach if has_index else None
+            self._run(table, key, attach or key.script)
         new = self._existing(table) - before if unnamed else set()
         new -= {key.name for key in keys if key.is_named}
         names: dict[int, str] = {}
@@ -93,9 +115,29 @@ class KeyMaker(t.NamedTuple):
             new.discard(name)
             names[number] = name
         if names:
-            store.add_keys(
-                self.connection, self.restore_id, table.number, names
-            )
+            self._record(table, names)
+
+    def _run(self, table: TablePlan, key: Key, script: Script) -> None:
+        self.connection.execute(
+            script.render(self.rename),
+            operation=f"create the {key.kind.value} {printable(key.name)} of {table.place.printable}",
+        )
+
+    def _record(self, table: TablePlan, names: t.Mapping[int, str]) -> None:
+        store.add_keys(self.connection, self.restore_id, table.number, names)
 
     def _existing(self, table: TablePlan) -> set[str]:
         return keys_of(self.connection, place_of(table))
+
+
+def indexes_of(table: TablePlan) -> list[int]:
+    """Return the numbers of the keys of a table whose indexes can be made at the same time, after the data."""
+    if not table.defers_keys:
+        return []
+    keys = structure_of(table).made_keys
+    return [i for i, key in enumerate(keys) if _index_of(table, key)]
+
+
+def _index_of(table: TablePlan, key: Key) -> t.Optional[Script]:
+    # Of a partitioned table, no index can be made a key.
+    return None if structure_of(table).is_partitioned else key.index

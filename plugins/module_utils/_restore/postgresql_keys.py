@@ -56,6 +56,23 @@ def read_constraint(
         raise statement.unknown()
     kind, suffix = KEY_KINDS[word]
     columns = tuple(_columns_in(statement))
+    index = attach = None
+    if name and _is_plain(kind, statement):
+        index = Script(
+            (
+                f"CREATE UNIQUE INDEX {quote(name)} ON ",
+                table,
+                " " + statement.text[statement.offset :],
+            )
+        )
+        words = statement.text[begin : statement.offset]
+        attach = Script(
+            (
+                "ALTER TABLE ",
+                table,
+                f" ADD CONSTRAINT {quote(name)} {words}USING INDEX {quote(name)}",
+            )
+        )
     edits: list[Edit] = []
     while kind is KeyKind.FOREIGN and statement.peek():
         if statement.next().is_word("REFERENCES"):
@@ -68,7 +85,21 @@ def read_constraint(
         table, () if word == "PRIMARY" else columns, suffix, taken
     )
     script = Script(("ALTER TABLE ", table, start, *body.parts))
-    return Key(shown, bool(name), kind, script), columns
+    return Key(shown, bool(name), kind, script, index, attach), columns
+
+
+def _is_plain(kind: KeyKind, statement: Statement) -> bool:
+    """Return whether a key has its columns and nothing more. Reads up to those."""
+    if kind is KeyKind.PRIMARY:
+        statement.take("KEY")
+    elif kind is not KeyKind.UNIQUE:
+        return False
+    token = statement.peek()
+    if not token or token.text != "(":
+        return False
+    inner = Statement(statement.text, statement.tokens[statement.position :])
+    inner.skip_parentheses()
+    return inner.peek() is None
 
 
 def read_index(
@@ -83,7 +114,9 @@ def read_index(
         statement.name()
     columns = _columns_in(statement)
     shown = name or _likely_name(table, columns, "idx", taken)
-    return Key(shown, bool(name), KeyKind.INDEX, script_of(statement, edits))
+    script = script_of(statement, edits)
+    index = script if name else None
+    return Key(shown, bool(name), KeyKind.INDEX, script, index)
 
 
 def _likely_name(

@@ -17,7 +17,7 @@ from .errors import VerificationError
 from .model import Loaded, Piece, Plan, State, TablePlan, Verified
 from .postgresql_connection import Connection, PostgreSQLLogin
 from .postgresql_creation import PostgreSQLOptions
-from .postgresql_indexing import OWN_KEYS, KeyMaker
+from .postgresql_indexing import OWN_KEYS, KeyMaker, indexes_of
 from .postgresql_names import (
     Sequence,
     place_of,
@@ -71,6 +71,18 @@ class PostgreSQLSession(Session):
             )
         return Loaded(rows)
 
+    def steps(self, table: TablePlan) -> t.Sequence[int]:
+        return indexes_of(table)
+
+    def step(self, table: TablePlan, plan: Plan, step: int) -> None:
+        self._keys(table, plan).make_index(table, step)
+
+    def _keys(self, table: TablePlan, plan: Plan) -> KeyMaker:
+        connection = self._connect(table.place.database)
+        if self._rename is None:
+            self._rename = renames_of(plan, table.source.name.database)
+        return KeyMaker(connection, plan.restore_id, self._rename)
+
     def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
         for table in tables:
             self._finish(table, plan)
@@ -89,9 +101,7 @@ class PostgreSQLSession(Session):
             )
         # Those that were not made with the table.
         if not structure_of(table).is_partitioned:
-            if self._rename is None:
-                self._rename = renames_of(plan, table.source.name.database)
-            KeyMaker(connection, restore_id, self._rename).make(table, OWN_KEYS)
+            self._keys(table, plan).make(table, OWN_KEYS)
         place = place_of(table)
         with connection.transaction():
             # Rows with values of their own leave sequences where they were, at 1 in a new table.

@@ -187,11 +187,12 @@ def forget_table(connection: Connection, restore_id: str, table: int) -> None:
             restore_id,
             table,
         )
-    connection.execute(
-        f"DELETE FROM {SCHEMA}.objects WHERE restore_id = %s AND object LIKE %s",
-        restore_id,
-        f"inherit {table} %",
-    )
+    for kind in ("inherit", "index"):
+        connection.execute(
+            f"DELETE FROM {SCHEMA}.objects WHERE restore_id = %s AND object LIKE %s",
+            restore_id,
+            f"{kind} {table} %",
+        )
 
 
 def forget_sequences(connection: Connection, restore_id: str) -> None:
@@ -299,6 +300,22 @@ def forget_key(
         table,
         number,
     )
+    connection.execute(
+        f"DELETE FROM {SCHEMA}.objects WHERE restore_id = %s AND object = %s",
+        restore_id,
+        _index(table, number),
+    )
+
+
+def add_index(
+    connection: Connection, restore_id: str, table: int, number: int
+) -> bool:
+    """Record the index of a key as made by the restore. Returns whether it was not before."""
+    return add_object(connection, restore_id, _index(table, number))
+
+
+def _index(table: int, number: int) -> str:
+    return f"index {table} {number}"
 
 
 def add_object(connection: Connection, restore_id: str, name: str) -> bool:

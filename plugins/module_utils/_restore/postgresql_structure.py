@@ -51,12 +51,16 @@ class Key:
     """A key or a constraint, and the script that makes it.
 
     ``name``: its own, or if it has none (``is_named``), the one that the server is likely to choose.
+    ``index``: what makes its index, which other indexes can be made beside; None if that is not known.
+    ``attach``: what makes that index the key; None if it is a mere index.
     """
 
     name: str
     is_named: bool
     kind: KeyKind
     script: Script
+    index: t.Optional[Script] = None
+    attach: t.Optional[Script] = None
 
 
 @dataclasses.dataclass(frozen=True)

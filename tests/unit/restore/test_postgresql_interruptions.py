@@ -263,3 +263,77 @@ def test_a_session_that_is_canceled_does_nothing_more(session: tuple[PostgreSQLS
     loader.cancel()
     with pytest.raises(DatabaseConnectionError):
         loader.load([piece(plan, 1)], plan)
+
+
+NAMED = [
+    'ALTER TABLE ONLY {table} ADD CONSTRAINT "by id" PRIMARY KEY ("id")',
+    'ALTER TABLE ONLY {table} ADD CONSTRAINT "by both" UNIQUE ("name", "id")',
+]
+CONSTRAINTS = "SELECT conname, contype::text FROM pg_constraint WHERE conrelid = 'public.first'::regclass ORDER BY 1"
+INDEXES = (
+    "SELECT indexrelid::regclass::text FROM pg_index "
+    "WHERE indrelid = 'public.first'::regclass AND indisvalid ORDER BY 1"
+)
+
+
+@pytest.fixture
+def indexed(postgresql: PostgreSQL, tmp_path: Path) -> Restore:
+    """A restore whose first table has three keys, which are made after the data."""
+    export = tables()
+    table = export.database("shop").table("first")
+    table.constraints, table.indexes = NAMED, ['CREATE INDEX "by name" ON {table} USING btree ("name")']
+    return restore(export, tmp_path, postgresql, defers_keys=True)
+
+
+def assert_indexed(server: PostgreSQL) -> None:
+    assert ask(server, CONSTRAINTS) == [("by both", "u"), ("by id", "p")]
+    assert ask(server, INDEXES) == [('"by both"',), ('"by id"',), ('"by name"',)]
+    assert_complete(server)
+
+
+def test_indexes_of_one_table_are_made_at_the_same_time(postgresql: PostgreSQL, indexed: Restore) -> None:
+    prepared(indexed)
+    making = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock' AND relation = 'public.first'::regclass"
+    )
+    thread = threading.Thread(target=indexed.run)
+    with postgresql.connect(dbname="shop") as other:
+        # It lets others load, but not make an index.
+        other.execute("LOCK TABLE public.first IN ROW EXCLUSIVE MODE")
+        thread.start()
+        until(lambda: ask(postgresql, making) == [(3,)])
+    thread.join()
+    assert_indexed(postgresql)
+    assert not indexed.run().changed
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_an_index_that_a_killed_run_makes_late(postgresql: PostgreSQL, indexed: Restore, commits: bool) -> None:
+    plan = prepared(indexed)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    thread = threading.Thread(target=indexed.run)
+    with postgresql.connect(dbname="shop") as other:
+        other.execute("INSERT INTO apsaradb_restore.objects VALUES (%s, 'index 0 0')", (plan.restore_id,))
+        thread.start()
+        until(lambda: ask(postgresql, waiting) == [(1,)])
+        other.execute('CREATE UNIQUE INDEX "by id" ON public.first (id)')
+        if not commits:
+            other.rollback()
+    thread.join()
+    assert_indexed(postgresql)
+
+
+def test_an_index_that_is_no_key_yet(postgresql: PostgreSQL, indexed: Restore) -> None:
+    """A run is killed between its index and the key."""
+    plan = prepared(indexed)
+    session = PostgreSQLSession(indexed.login, indexed.options)
+    table = plan.tables[0]
+    try:
+        session.load([piece(plan, 0)], plan)
+        for step in session.steps(table)[1:]:
+            session.step(table, plan, step)
+    finally:
+        session.close()
+    assert ask(postgresql, CONSTRAINTS) == []
+    assert indexed.run().state is State.DONE
+    assert_indexed(postgresql)
