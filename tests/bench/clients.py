@@ -102,7 +102,10 @@ def _in_mysql(database: Path) -> Iterator[str]:
 def _in_postgresql(database: Path, keys_first: bool) -> Iterator[str]:
     yield f"-d postgres -f {shlex.quote(str(database / 'structure.sql'))}"
     target = f"-d {shlex.quote(database.name)}"
-    tables = [table for schema in _below(database) for table in _below(schema)]
+    schemas = _below(database)
+    # It creates public, which is there already: the script of the vendor goes on after that.
+    yield from (f"{target} -v ON_ERROR_STOP=0 -f {shlex.quote(str(schema / 'structure.sql'))}" for schema in schemas)
+    tables = [table for schema in schemas for table in _below(schema)]
     data = [
         f"{target} -c {shlex.quote(_copy(table, file))}"
         for table in tables
@@ -111,7 +114,7 @@ def _in_postgresql(database: Path, keys_first: bool) -> Iterator[str]:
     yield from _structures(target, tables, "column_structure.sql")
     if not keys_first:
         yield from data
-    for name in ("constraint_structure.sql", "index_structure.sql"):
+    for name in ("constraint_structure.sql", "index_structure.sql", "inherit_structure.sql"):
         yield from _structures(target, tables, name)
     if keys_first:
         yield from data
