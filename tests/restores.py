@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members import open_members
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Grammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
@@ -28,8 +31,11 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.restorati
     Request,
     Restoration,
 )
+from databases import PostgreSQL
 from exports import Export, pack, unpack
 from exports.in_servers import counted, in_mysql, in_postgresql
+
+DRIVERS = ("psycopg", "psycopg2")
 
 
 class MySQLTarget:
@@ -76,6 +82,20 @@ class MySQLTarget:
                 assert counted(in_mysql(cursor, export, facts)) == counted(facts.rows), facts.name
 
 
+def login(server: PostgreSQL, **changes: Any) -> PostgreSQLLogin:
+    made = PostgreSQLLogin(
+        login_user=server.user,
+        login_password=server.password or "",
+        login_unix_socket=server.socket,
+        login_port=server.port or 5432,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def ask(server: PostgreSQL, query: str, database: str = "shop") -> list[tuple[Any, ...]]:
+    return PostgreSQLTarget(server).query(query, database=database)
+
+
 class PostgreSQLTarget:
     """A PostgreSQL server that tests restore into."""
 
@@ -86,10 +106,7 @@ class PostgreSQLTarget:
         self.options = options
 
     def connected(self) -> PostgreSQLServer:
-        login = PostgreSQLLogin(
-            login_user=self.server.user, login_password=self.server.password or "", login_unix_socket=self.server.socket
-        )
-        return PostgreSQLServer(login, PostgreSQLOptions(**self.options))
+        return PostgreSQLServer(login(self.server), PostgreSQLOptions(**self.options))
 
     def query(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
         with closing(self.server.connect(dbname=database, autocommit=True)) as connection:
@@ -113,7 +130,11 @@ def request(**options: Any) -> Request:
     """A request with the defaults of the modules."""
     selection = Selection(*(tuple(options.pop(name, ())) for name in ("databases", "tables", "exclude")))
     plan = PlanOptions(
-        options.pop("piece_size", 2 << 20), options.pop("rename", {}), options.pop("defers_keys", None), {}
+        options.pop("piece_size", 2 << 20),
+        options.pop("rename", {}),
+        options.pop("defers_keys", None),
+        {},
+        options.pop("has_checksums", False),
     )
     facts = {"samples": 10, "null": None, "has_escapes": None, "on_existing": "error", "threads": 4, **options}
     return Request(selection, plan, **facts)
@@ -132,6 +153,48 @@ def restoration(target: Any, source: Path, watch: Any = None, **options: Any) ->
 def restore(target: Any, source: Path, **options: Any) -> Outcome:
     with restoration(target, source, **options) as one:
         return one.run()
+
+
+@dataclasses.dataclass
+class PostgreSQLRestore:
+    """A restore into PostgreSQL, which can be run several times, with other options meanwhile.
+
+    ``server``: the one of the last run. ``request``: what ``request`` takes.
+    """
+
+    source: Path
+    login: PostgreSQLLogin
+    options: PostgreSQLOptions = dataclasses.field(default_factory=PostgreSQLOptions)
+    driver: str = "psycopg"
+    request: dict[str, Any] = dataclasses.field(default_factory=dict)
+    grammar: type[Grammar] = PostgreSQLGrammar
+
+    def connected(self) -> PostgreSQLServer:
+        self.server = PostgreSQLServer(self.login, self.options)
+        return self.server
+
+    @contextmanager
+    def restoration(self, watch: Any = None) -> Iterator[Restoration]:
+        drivers = {self.driver: postgresql_connection._DRIVERS[self.driver]}
+        options = {"piece_size": 64 << 10, "has_escapes": False, "threads": 3, **self.request}
+        with (
+            patch.object(postgresql_connection, "_DRIVERS", drivers),
+            restoration(self, self.source, watch, **options) as one,
+        ):
+            yield one
+
+    def run(self, watch: Any = None) -> Outcome:
+        with self.restoration(watch) as one:
+            return one.run()
+
+
+def postgresql_restore(
+    export: Export | Mapping[str, bytes], directory: Path, server: PostgreSQL, **changes: Any
+) -> PostgreSQLRestore:
+    """A restore of what is unpacked into the directory. ``changes``: options, driver, or of the request."""
+    files = export.files() if isinstance(export, Export) else export
+    own = {name: changes.pop(name) for name in ("options", "driver") if name in changes}
+    return PostgreSQLRestore(unpack(files, directory / "source"), login(server), request=changes, **own)
 
 
 def archive(export: Export, directory: Path, name: str = "backup.tar.gz", **how: Any) -> Path:

@@ -30,7 +30,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresq
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from databases import PostgreSQL
-from postgresql_restores import DRIVERS, login
+from restores import DRIVERS, login
 
 
 @pytest.fixture(params=DRIVERS)

@@ -22,7 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
 from databases import PostgreSQL
 from exports import Column, Database, Export, Table, Value, postgresql
-from postgresql_restores import DRIVERS, Restore, ask, login, restore
+from restores import DRIVERS, PostgreSQLRestore, ask, login, postgresql_restore
 
 COLUMNS = [Column("id", "integer", "NOT NULL"), Column("name", "character varying(8)"), Column("at", "date")]
 KEY = ['ALTER TABLE ONLY {table} ADD CONSTRAINT "t_pkey" PRIMARY KEY ("id")']
@@ -36,7 +36,7 @@ def export(*tables: Table, **dialect: Any) -> Export:
     return Export("postgresql", [Database("shop", list(tables))], postgresql.DEFAULTS).with_dialect(**dialect)
 
 
-def failed(restored: Restore, kind: type[BackupError] = DatabaseError) -> str:
+def failed(restored: PostgreSQLRestore, kind: type[BackupError] = DatabaseError) -> str:
     """The message of a restore that has to fail, of which nothing is recorded as done."""
     with pytest.raises(kind) as raised:
         restored.run()
@@ -55,7 +55,7 @@ def test_a_value_that_does_not_fit_is_told_by_its_record(
     postgresql: PostgreSQL, tmp_path: Path, driver: str, show_data: bool
 ) -> None:
     rows: list[Sequence[Value]] = [*ROWS[:1500], (1501, 'a\n"b"\n', None), (1502, "x", 's3cret: "x"'), *ROWS[1502:]]
-    made = restore(
+    made = postgresql_restore(
         export(table(rows)),
         tmp_path,
         postgresql,
@@ -85,7 +85,9 @@ def test_a_value_that_does_not_fit_is_told_by_its_record(
 def test_damaged_rows_are_found(
     postgresql: PostgreSQL, tmp_path: Path, row: Sequence[Value], code: str, defers_keys: bool, form: str
 ) -> None:
-    made = restore(export(table([*ROWS[:3], row]), format=form), tmp_path, postgresql, defers_keys=defers_keys)
+    made = postgresql_restore(
+        export(table([*ROWS[:3], row]), format=form), tmp_path, postgresql, defers_keys=defers_keys
+    )
     message = failed(made)
     assert code in message
     assert "shop.public.t" in message
@@ -96,7 +98,7 @@ def test_damaged_rows_are_found(
 
 def test_a_line_that_would_end_copy_is_a_value(postgresql: PostgreSQL, tmp_path: Path) -> None:
     rows = [(1, "a\n\\.\nb", None), (2, "\\.", None), (3, None, "2024-01-01"), (4, 'q"\t\\N', None), (5, "", None)]
-    made = restore(export(table(rows)), tmp_path, postgresql)
+    made = postgresql_restore(export(table(rows)), tmp_path, postgresql)
     assert made.run().state is State.DONE
     assert ask(postgresql, "SELECT id, name, at::text FROM public.t ORDER BY id") == rows
 
@@ -105,7 +107,7 @@ def test_a_record_that_would_end_copy_is_a_value(postgresql: PostgreSQL, tmp_pat
     words = table([("a",), ("b",), ("c",)], columns=[Column("word", "text")], constraints=[])
     files = export(words).files()
     files["dt-export/shop/public/t/data/0.csv"] = b'a\n\\.\n"c\n"""\n'
-    assert restore(files, tmp_path, postgresql).run().state is State.DONE
+    assert postgresql_restore(files, tmp_path, postgresql).run().state is State.DONE
     assert ask(postgresql, "SELECT word FROM public.t") == [("a",), ("\\.",), ('c\n"',)]
 
 
@@ -126,7 +128,7 @@ def test_a_record_that_would_end_copy_is_a_value(postgresql: PostgreSQL, tmp_pat
 def test_sql_that_is_no_data_is_refused(postgresql: PostgreSQL, tmp_path: Path, statement: str) -> None:
     files = export(table(ROWS[:3]), format="sql").files()
     name = "dt-export/shop/public/t/data/0.sql"
-    made = restore({**files, name: files[name] + statement.encode() + b"\n"}, tmp_path, postgresql)
+    made = postgresql_restore({**files, name: files[name] + statement.encode() + b"\n"}, tmp_path, postgresql)
     assert name in failed(made, InvalidBackupError)
 
 
@@ -137,7 +139,7 @@ def test_sql_with_all_kinds_of_constants(postgresql: PostgreSQL, tmp_path: Path)
     insert into t values (6, N'x', '2024-01-01'::date), (7, DEFAULT, null);
     """
     files["dt-export/shop/public/t/data/0.sql"] = text.replace(", -- (x);", ",").encode()
-    assert restore(files, tmp_path, postgresql).run().state is State.DONE
+    assert postgresql_restore(files, tmp_path, postgresql).run().state is State.DONE
     assert ask(postgresql, "SELECT id, name FROM public.t ORDER BY id") == [
         (-2, "back\\"),
         (1, "a'\n;"),
@@ -151,7 +153,9 @@ def test_sql_with_all_kinds_of_constants(postgresql: PostgreSQL, tmp_path: Path)
 
 def test_a_foreign_key_without_its_row_is_found(postgresql: PostgreSQL, tmp_path: Path) -> None:
     key = 'ALTER TABLE {table} ADD CONSTRAINT "f" FOREIGN KEY ("id") REFERENCES public.t ("id")'
-    made = restore(export(table(ROWS[:3]), table([(4321, "x", None)], "a", constraints=[key])), tmp_path, postgresql)
+    made = postgresql_restore(
+        export(table(ROWS[:3]), table([(4321, "x", None)], "a", constraints=[key])), tmp_path, postgresql
+    )
     message = failed(made)
     assert "23503" in message
     assert "create the foreign key f of shop.public.a" in message
@@ -166,19 +170,14 @@ def loaded(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[Any]:
     """A session with a table that is loaded and finished, but not verified; and a function that verifies it."""
     rows = [(number, f"n {number}", "2024-01-01") for number in range(1, 7)]
     partner = 'CREATE INDEX "names" ON {table} ("name")'
-    made = restore(export(table(rows, serial="id", indexes=[partner])), tmp_path, postgresql)
+    made = postgresql_restore(export(table(rows, serial="id", indexes=[partner])), tmp_path, postgresql)
     made.run()
-    restoration = made.restoration()
-    try:
+    with made.restoration() as restoration:
         made.server.open()
-        restoration._server = made.server
         plan = restoration._plan(restoration._request.options)
         session = made.server.session()
         yield lambda: session.verify(plan.tables[:1], plan)[0]
         session.close()
-    finally:
-        made.server.close()
-        made.members.close()
 
 
 @pytest.mark.parametrize(
@@ -208,7 +207,7 @@ def test_damage_on_the_server_is_found(postgresql: PostgreSQL, loaded: Any, dama
 
 
 def test_a_restore_that_lost_rows_since_is_not_done(postgresql: PostgreSQL, tmp_path: Path) -> None:
-    made = restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
+    made = postgresql_restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
     made.run()
     ask(postgresql, "DELETE FROM public.t WHERE id = 1")
     assert "has 2 rows, and had 3" in failed(made, RestoreConflictError)
@@ -222,9 +221,9 @@ def test_a_restore_that_lost_rows_since_is_not_done(postgresql: PostgreSQL, tmp_
 def test_tables_of_others_are_not_touched(postgresql: PostgreSQL, tmp_path: Path) -> None:
     ask(postgresql, "CREATE DATABASE shop", "postgres")
     ask(postgresql, "CREATE VIEW public.t AS SELECT 1 AS mine")
-    made = restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
+    made = postgresql_restore(export(table(ROWS[:3]), table(ROWS[:2], "other", constraints=[])), tmp_path, postgresql)
     assert "did not create them: shop.public.t" in failed(made, RestoreConflictError)
-    made.on_existing = "skip"
+    made.request["on_existing"] = "skip"
     outcome = made.run()
     assert [str(one) for one in outcome.skipped] == ["shop.public.t"]
     assert ask(postgresql, "SELECT mine FROM public.t") == [(1,)]
@@ -234,7 +233,7 @@ def test_tables_of_others_are_not_touched(postgresql: PostgreSQL, tmp_path: Path
 def test_a_sequence_of_others_is_not_touched(postgresql: PostgreSQL, tmp_path: Path) -> None:
     ask(postgresql, "CREATE DATABASE shop", "postgres")
     ask(postgresql, "CREATE SEQUENCE public.t_id_seq")
-    message = failed(restore(export(table(ROWS[:3], serial="id")), tmp_path, postgresql))
+    message = failed(postgresql_restore(export(table(ROWS[:3], serial="id")), tmp_path, postgresql))
     assert "create sequence public.t_id_seq" in message
     assert "42P07" in message
     assert ask(postgresql, "SELECT is_called FROM public.t_id_seq") == [(False,)]
@@ -243,7 +242,9 @@ def test_a_sequence_of_others_is_not_touched(postgresql: PostgreSQL, tmp_path: P
 def test_a_restore_under_another_name(postgresql: PostgreSQL, tmp_path: Path) -> None:
     key = 'ALTER TABLE {table} ADD CONSTRAINT "f" FOREIGN KEY ("id") REFERENCES public.t ("id")'
     tables = (table(ROWS[:3], serial="id"), table(ROWS[:2], "a", constraints=[key]))
-    made = restore(export(*tables), tmp_path, postgresql, rename={"shop": 'it\'s a "copy"', "shop.t": 'Other"s'})
+    made = postgresql_restore(
+        export(*tables), tmp_path, postgresql, rename={"shop": 'it\'s a "copy"', "shop.t": 'Other"s'}
+    )
     assert made.run().state is State.DONE
     database = 'it\'s a "copy"'
     found = ask(postgresql, "SELECT confrelid::regclass::text FROM pg_constraint WHERE conname = 'f'", database)
@@ -268,7 +269,7 @@ def as_limited(postgresql: PostgreSQL) -> Any:
 
 
 def test_privileges_that_lack_are_named(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
-    made = restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql)
+    made = postgresql_restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql)
     made.login = as_limited(postgresql)
     assert "user limited lacks the privilege CREATEDB" in failed(made, ConfigurationError)
     ask(postgresql, "CREATE DATABASE shop", "postgres")
@@ -280,7 +281,7 @@ def test_privileges_that_lack_are_named(postgresql: PostgreSQL, tmp_path: Path, 
 
 
 def test_a_role_of_the_session(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
-    made = restore(export(table(ROWS[:3])), tmp_path, postgresql)
+    made = postgresql_restore(export(table(ROWS[:3])), tmp_path, postgresql)
     made.login = login(postgresql, session_role="nobody")
     assert "take on session_role nobody: the database server answered 22023" in failed(made)
     ask(postgresql, "CREATE DATABASE shop OWNER limited", "postgres")
@@ -291,7 +292,9 @@ def test_a_role_of_the_session(postgresql: PostgreSQL, tmp_path: Path, limited: 
 
 
 def test_an_owner(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
-    made = restore(export(table(ROWS[:3], schema="s")), tmp_path, postgresql, options=PostgreSQLOptions(owner="nobody"))
+    made = postgresql_restore(
+        export(table(ROWS[:3], schema="s")), tmp_path, postgresql, options=PostgreSQLOptions(owner="nobody")
+    )
     assert "owner 'nobody' is not a role of the server" in failed(made, ConfigurationError)
     made.options = PostgreSQLOptions(owner="limited")
     made.run()
@@ -302,7 +305,7 @@ def test_an_owner(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
 
 
 def test_a_refused_login(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
-    made = restore(export(table()), tmp_path, postgresql)
+    made = postgresql_restore(export(table()), tmp_path, postgresql)
     made.login = login(postgresql, login_db="nowhere")
     assert 'FATAL: database "nowhere" does not exist. Check login_user and login_db.' in failed(
         made, DatabaseConnectionError
@@ -317,13 +320,15 @@ def test_a_refused_login(postgresql: PostgreSQL, tmp_path: Path, limited: str) -
 
 def test_an_encoding_that_lacks_characters(postgresql: PostgreSQL, tmp_path: Path) -> None:
     ask(postgresql, "CREATE DATABASE shop ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", "postgres")
-    assert "has the encoding LATIN1" in failed(restore(export(table()), tmp_path, postgresql), ConfigurationError)
+    assert "has the encoding LATIN1" in failed(
+        postgresql_restore(export(table()), tmp_path, postgresql), ConfigurationError
+    )
 
 
 def test_a_locale_that_the_server_lacks(postgresql: PostgreSQL, tmp_path: Path) -> None:
     made = export(table())
     made.database("shop").structure = "CREATE DATABASE shop ENCODING 'UTF8' LC_COLLATE 'xx_YY.UTF-8'"
-    assert "the locale xx_YY.UTF-8" in failed(restore(made, tmp_path, postgresql), ConfigurationError)
+    assert "the locale xx_YY.UTF-8" in failed(postgresql_restore(made, tmp_path, postgresql), ConfigurationError)
 
 
 def test_an_extension(postgresql: PostgreSQL, tmp_path: Path) -> None:
@@ -331,7 +336,7 @@ def test_an_extension(postgresql: PostgreSQL, tmp_path: Path) -> None:
     columns = [Column("id", "integer"), Column("name", "citext")]
     files = export(table([(1, "a"), (2, "A")], columns=columns)).files()
     files["dt-export/shop/structure.sql"] += text.encode()
-    made = restore(files, tmp_path, postgresql)
+    made = postgresql_restore(files, tmp_path, postgresql)
     assert "the extension 'citext', which is created only if it is allowed" in failed(made, ConfigurationError)
     made.options = PostgreSQLOptions(extensions=("citext",))
     assert made.run().state is State.DONE
@@ -343,7 +348,7 @@ def test_types_of_a_schema(postgresql: PostgreSQL, tmp_path: Path) -> None:
     files = export(table([(1, "so;so", "1"), (2, None, None)], columns=columns)).files()
     types = "CREATE TYPE public.mood AS ENUM ('so;so', 'good'); CREATE DOMAIN size AS integer CHECK (VALUE > 0);"
     files["dt-export/shop/public/structure.sql"] += types.encode()
-    assert restore(files, tmp_path, postgresql).run().state is State.DONE
+    assert postgresql_restore(files, tmp_path, postgresql).run().state is State.DONE
     assert ask(postgresql, "SELECT mood::text, size FROM public.t ORDER BY id") == [("so;so", 1), (None, None)]
 
 
@@ -360,7 +365,7 @@ def test_a_partitioned_table_with_the_data_of_its_partitions(postgresql: Postgre
         )
         for number in range(3)
     ]
-    made = restore(export(parent, *parts), tmp_path, postgresql)
+    made = postgresql_restore(export(parent, *parts), tmp_path, postgresql)
     assert made.run().state is State.DONE
     assert ask(postgresql, "SELECT count(*) FROM public.p1") == [(1000,)]
     assert made.run().changed is False
@@ -376,7 +381,7 @@ def test_sequences_go_on_where_the_data_end(postgresql: PostgreSQL, tmp_path: Pa
         table([(-3,), (-9,)], "down", columns=down, constraints=[]),
         table([], "none", columns=down, constraints=[]),
     ]
-    restore(export(*tables), tmp_path, postgresql).run()
+    postgresql_restore(export(*tables), tmp_path, postgresql).run()
     ask(
         postgresql,
         "INSERT INTO public.one DEFAULT VALUES; INSERT INTO public.down DEFAULT VALUES; INSERT INTO public.none DEFAULT VALUES",
@@ -390,7 +395,7 @@ def test_what_is_not_restored_is_listed(postgresql: PostgreSQL, tmp_path: Path) 
     files = export(table(ROWS[:3], inherits=[inherits])).files()
     name = "dt-export/shop/public/t/column_structure.sql"
     files[name] += b"ALTER TABLE public.t OWNER TO someone; GRANT ALL ON TABLE public.t TO everybody;"
-    warnings = restore(files, tmp_path, postgresql).run().warnings
+    warnings = postgresql_restore(files, tmp_path, postgresql).run().warnings
     assert warnings == [
         "what is created belongs to the user of the restore, and belonged to someone: set owner to have another one",
         "these statements of the backup are not executed: GRANT ALL ON TABLE public.t TO",
@@ -401,8 +406,10 @@ def test_what_is_not_restored_is_listed(postgresql: PostgreSQL, tmp_path: Path) 
 def test_checksums_are_those_of_the_rows(postgresql: PostgreSQL, tmp_path: Path) -> None:
     checksums = []
     for number, rows in enumerate((ROWS, ROWS[::-1], [*ROWS[1:], (1, "n 1 ", "2024-01-01")])):
-        made = restore(export(table(rows)), tmp_path / str(number), postgresql, rename={"shop": f"shop{number}"})
-        made.has_checksums = True
+        made = postgresql_restore(
+            export(table(rows)), tmp_path / str(number), postgresql, rename={"shop": f"shop{number}"}
+        )
+        made.request["has_checksums"] = True
         verified = made.run().tables[0].verified
         checksums.append(verified and verified.checksum)
     assert checksums[0] == checksums[1] != checksums[2]

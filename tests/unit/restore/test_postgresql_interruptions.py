@@ -23,8 +23,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_session import PostgreSQLSession
 from databases import PostgreSQL, Server
 from exports import Column, Database, Export, Table, postgresql
-from postgresql_restores import DRIVERS, Restore, ask, restore
 from processes import until
+from restores import DRIVERS, PostgreSQLRestore, ask, postgresql_restore
 
 ROWS = [(number, f"n {number}") for number in range(1, 3001)]
 KEY = ['ALTER TABLE ONLY {table} ADD PRIMARY KEY ("id")']
@@ -44,31 +44,27 @@ def tables() -> Export:
     return Export("postgresql", [Database("shop", made)], postgresql.DEFAULTS)
 
 
-def prepared(made: Restore) -> Plan:
+def prepared(made: PostgreSQLRestore) -> Plan:
     """Make the tables, as a run does before it loads, and return the plan."""
-    restoration = made.restoration()
-    try:
+    with made.restoration() as restoration:
         made.server.open()
         plan = restoration._plan(restoration._request.options)
-        made.plan = plan
         made.server.begin(plan)
         record = made.server.find(plan.restore_id)
         assert record
         made.server.create(plan, record)
         return plan
-    finally:
-        made.server.close()
-        made.members.close()
 
 
 @contextmanager
-def blocked(made: Restore, server: PostgreSQL) -> Iterator[list[BaseException]]:
+def blocked(made: PostgreSQLRestore, server: PostgreSQL) -> Iterator[list[BaseException]]:
     """Run a restore that has loaded the first table, and waits for a lock of the second one.
 
     Gives the list to which its error will be added. It has to be ended within.
     """
-    made.threads = 2
+    made.request["threads"] = 2
     prepared(made)
+    first = pieces(made)
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -82,14 +78,15 @@ def blocked(made: Restore, server: PostgreSQL) -> Iterator[list[BaseException]]:
         thread = threading.Thread(target=run)
         thread.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'public.second'::regclass"
-        until(lambda: ask(server, waiting)[0][0] >= 1 and ask(server, FIRST_PIECES)[0][0] == pieces(made))
+        until(lambda: ask(server, waiting)[0][0] >= 1 and ask(server, FIRST_PIECES)[0][0] == first)
         yield errors
         thread.join()
 
 
-def pieces(made: Restore) -> int:
+def pieces(made: PostgreSQLRestore) -> int:
     """The pieces of the first table."""
-    return made.plan.tables[0].source.files[0].pieces
+    with made.restoration() as restoration:
+        return restoration._plan(restoration._request.options).tables[0].source.files[0].pieces
 
 
 def assert_complete(server: PostgreSQL) -> None:
@@ -99,7 +96,7 @@ def assert_complete(server: PostgreSQL) -> None:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_lost_connection(postgresql: PostgreSQL, tmp_path: Path, driver: str) -> None:
-    made = restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
+    made = postgresql_restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
     with blocked(made, postgresql) as errors:
         ask(
             postgresql,
@@ -118,7 +115,7 @@ def test_a_lost_connection(postgresql: PostgreSQL, tmp_path: Path, driver: str) 
 def test_a_server_that_is_killed(own_server: Callable[..., Server], tmp_path: Path, driver: str) -> None:
     server = own_server(PostgreSQL)
     assert isinstance(server, PostgreSQL)
-    made = restore(tables(), tmp_path, server, piece_size=8192, driver=driver)
+    made = postgresql_restore(tables(), tmp_path, server, piece_size=8192, driver=driver)
     with blocked(made, server) as errors:
         # What was committed a moment ago need not be on the disk yet.
         ask(server, "CHECKPOINT")
@@ -136,7 +133,7 @@ def test_a_server_that_is_killed_behind_the_end(own_server: Callable[..., Server
     # The server writes by itself as seldom as it can.
     server = own_server(PostgreSQL, wal_writer_delay="10s")
     assert isinstance(server, PostgreSQL)
-    made = restore(tables(), tmp_path, server)
+    made = postgresql_restore(tables(), tmp_path, server)
     made.run()
     server.kill()
     server.start()
@@ -147,7 +144,7 @@ def test_a_server_that_is_killed_behind_the_end(own_server: Callable[..., Server
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_run_that_is_ended(postgresql: PostgreSQL, tmp_path: Path, driver: str) -> None:
     """Its sessions end, with what the server does for them."""
-    made = restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
+    made = postgresql_restore(tables(), tmp_path, postgresql, piece_size=8192, driver=driver)
     prepared(made)
 
     class EndError(BackupError):
@@ -169,7 +166,7 @@ def test_a_run_that_is_ended(postgresql: PostgreSQL, tmp_path: Path, driver: str
 
 @pytest.fixture
 def session(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[PostgreSQLSession, Plan]]:
-    made = restore(tables(), tmp_path, postgresql)
+    made = postgresql_restore(tables(), tmp_path, postgresql)
     plan = prepared(made)
     session = PostgreSQLSession(made.login, made.options)
     yield session, plan
@@ -277,12 +274,12 @@ INDEXES = (
 
 
 @pytest.fixture
-def indexed(postgresql: PostgreSQL, tmp_path: Path) -> Restore:
+def indexed(postgresql: PostgreSQL, tmp_path: Path) -> PostgreSQLRestore:
     """A restore whose first table has three keys, which are made after the data."""
     export = tables()
     table = export.database("shop").table("first")
     table.constraints, table.indexes = NAMED, ['CREATE INDEX "by name" ON {table} USING btree ("name")']
-    return restore(export, tmp_path, postgresql, defers_keys=True)
+    return postgresql_restore(export, tmp_path, postgresql, defers_keys=True)
 
 
 def assert_indexed(server: PostgreSQL) -> None:
@@ -291,7 +288,7 @@ def assert_indexed(server: PostgreSQL) -> None:
     assert_complete(server)
 
 
-def test_indexes_of_one_table_are_made_at_the_same_time(postgresql: PostgreSQL, indexed: Restore) -> None:
+def test_indexes_of_one_table_are_made_at_the_same_time(postgresql: PostgreSQL, indexed: PostgreSQLRestore) -> None:
     prepared(indexed)
     making = (
         "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock' AND relation = 'public.first'::regclass"
@@ -308,7 +305,9 @@ def test_indexes_of_one_table_are_made_at_the_same_time(postgresql: PostgreSQL, 
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_an_index_that_a_killed_run_makes_late(postgresql: PostgreSQL, indexed: Restore, commits: bool) -> None:
+def test_an_index_that_a_killed_run_makes_late(
+    postgresql: PostgreSQL, indexed: PostgreSQLRestore, commits: bool
+) -> None:
     plan = prepared(indexed)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
     thread = threading.Thread(target=indexed.run)
@@ -323,7 +322,7 @@ def test_an_index_that_a_killed_run_makes_late(postgresql: PostgreSQL, indexed: 
     assert_indexed(postgresql)
 
 
-def test_an_index_that_is_no_key_yet(postgresql: PostgreSQL, indexed: Restore) -> None:
+def test_an_index_that_is_no_key_yet(postgresql: PostgreSQL, indexed: PostgreSQLRestore) -> None:
     """A run is killed between its index and the key."""
     plan = prepared(indexed)
     session = PostgreSQLSession(indexed.login, indexed.options)

@@ -15,7 +15,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model imp
 from databases import PostgreSQL
 from exports import Column, Database, Export, Table, postgresql_tables
 from exports import postgresql as postgres
-from postgresql_restores import ask, restore, rows_of
+from psycopg import sql
+from restores import ask, postgresql_restore
 
 DIALECTS: dict[str, dict[str, Any]] = {
     "csv": {},
@@ -48,6 +49,16 @@ def text_of(value: Any) -> Any:
     return None if value is None else str(value)
 
 
+def rows_of(server: PostgreSQL, database: str, table: Table) -> list[tuple[Any, ...]]:
+    """All rows, each value as the text of the server."""
+    with server.connect(dbname=database, options="-c timezone=UTC") as connection:
+        # As the server writes it: a cast to text would cut blanks.
+        written = sql.SQL("CASE WHEN {0} IS NOT NULL THEN format('%s', {0}) END")
+        columns = sql.SQL(", ").join(written.format(sql.Identifier(column.name)) for column in table.columns)
+        query = sql.SQL("SELECT {} FROM ONLY {}").format(columns, sql.Identifier(table.schema, table.name))
+        return list(connection.execute(query).fetchall())
+
+
 def assert_equal(server: PostgreSQL, export: Export, database: str = "shop") -> None:
     for table in export.database("shop").tables:
         found = rows_of(server, database, table)
@@ -61,7 +72,7 @@ def assert_equal(server: PostgreSQL, export: Export, database: str = "shop") -> 
 )
 def test_everything_comes_back_equal(postgresql: PostgreSQL, tmp_path: Path, dialect: str, driver: str) -> None:
     export = postgresql_tables.export(["shop"], **DIALECTS[dialect])
-    made = restore(export, tmp_path, postgresql, driver=driver, piece_size=4096)
+    made = postgresql_restore(export, tmp_path, postgresql, driver=driver, piece_size=4096)
     outcome = made.run()
     assert (outcome.state, outcome.changed) == (State.DONE, True)
     assert_equal(postgresql, export)
@@ -77,6 +88,6 @@ def test_tables_that_need_each_other_are_made_in_order(
     for number in range(1, 9):
         before = Column("before", f"public.t{number - 1}")
         tables.append(Table(f"t{number}", [Column("id", "integer"), before], [(number, None)]))
-    made = restore(Export("postgresql", [Database("shop", tables)], postgres.DEFAULTS), tmp_path, postgresql)
+    made = postgresql_restore(Export("postgresql", [Database("shop", tables)], postgres.DEFAULTS), tmp_path, postgresql)
     assert made.run().state is State.DONE
     assert [ask(postgresql, f"SELECT count(*) FROM public.t{number}") for number in range(9)] == [[(1,)]] * 9

@@ -15,8 +15,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tu
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from databases import PostgreSQL
 from exports import postgresql_tables
-from postgresql_restores import DRIVERS, Restore, ask, login, restore
-from restores import PostgreSQLTarget
+from restores import DRIVERS, PostgreSQLRestore, PostgreSQLTarget, ask, login, postgresql_restore
 
 #: All at once, of the role. What a server does not know is left out.
 HOSTILE = {
@@ -52,9 +51,9 @@ def app(postgresql: PostgreSQL) -> Iterator[PostgreSQL]:
     ask(postgresql, "DROP ROLE app", "postgres")
 
 
-def as_app(app: PostgreSQL, directory: Path, **changes: Any) -> Restore:
+def as_app(app: PostgreSQL, directory: Path, **changes: Any) -> PostgreSQLRestore:
     """A restore by that role."""
-    one = restore(postgresql_tables.export(), directory, app, **changes)
+    one = postgresql_restore(postgresql_tables.export(), directory, app, **changes)
     one.login = login(app, login_user="app", login_password="secret")
     return one
 
@@ -120,7 +119,10 @@ def test_two_runs_with_different_databases_of_login_exclude_each_other(
     for name in ["other", "shop"] if exists else ["other"]:
         ask(app, f"CREATE DATABASE {name} OWNER app", "postgres")
     export = postgresql_tables.export()
-    first, second = restore(export, tmp_path, app), Restore(tmp_path / "source", login(app, login_db="other"))
+    first, second = (
+        postgresql_restore(export, tmp_path, app),
+        PostgreSQLRestore(tmp_path / "source", login(app, login_db="other")),
+    )
     refused = []
 
     def run_second(progress: Any) -> None:
@@ -138,9 +140,11 @@ def test_a_database_that_another_run_creates_meanwhile(app: PostgreSQL, tmp_path
     """Both find that it does not exist."""
     ask(app, "CREATE DATABASE other", "postgres")
     export = postgresql_tables.export()
-    first, second = restore(export, tmp_path, app), Restore(tmp_path / "source", login(app, login_db="other"))
-    restoration = second.restoration()
-    try:
+    first, second = (
+        postgresql_restore(export, tmp_path, app),
+        PostgreSQLRestore(tmp_path / "source", login(app, login_db="other")),
+    )
+    with second.restoration() as restoration:
         plan = restoration._prepare()
         second.server.lock(plan)
         seen = []
@@ -153,7 +157,4 @@ def test_a_database_that_another_run_creates_meanwhile(app: PostgreSQL, tmp_path
 
         assert first.run(go_on).changed
         assert seen
-    finally:
-        second.server.close()
-        second.members.close()
     PostgreSQLTarget(app).check(export)

@@ -25,8 +25,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresq
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from databases import MariaDB, PostgreSQL, Server
 from exports import mysql_tables
-from postgresql_restores import DRIVERS
-from restores import MySQLTarget, archive, restore
+from restores import DRIVERS, MySQLTarget, archive, restore
 
 
 class Tls(NamedTuple):
