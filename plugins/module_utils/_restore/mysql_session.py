@@ -25,6 +25,7 @@ from .model import (
     Loaded,
     Null,
     Piece,
+    PieceKey,
     Plan,
     State,
     TablePlan,
@@ -78,18 +79,49 @@ class MySQLSession(Session):
             local_infile=options.login.is_trusted,
         )
         prepare(self._connection, options)
-        # Temporary tables, for a server with GTIDs, are only outside of transactions.
+        # For what is no transaction: pieces of tables without them, and temporary tables of a server with GTIDs.
         self._connection.execute("SET SESSION autocommit = 1")
 
     def load(self, pieces: t.Sequence[Piece], plan: Plan) -> list[Loaded]:
+        together = [
+            one
+            for one in pieces
+            if t.cast(MySQLTable, one.table.structure).has_transactions
+        ]
+        loaded = self._load_together(together, plan) if together else {}
+        for one in pieces:
+            if one.key not in loaded:
+                loaded[one.key] = self._load_alone(one, plan)
+        return [loaded[one.key] for one in pieces]
+
+    def _load_together(
+        self, pieces: t.Sequence[Piece], plan: Plan
+    ) -> dict[PieceKey, Loaded]:
         self._connection.execute("START TRANSACTION")
         try:
-            loaded = [self._load(piece, plan) for piece in pieces]
+            loaded = {}
+            for piece in pieces:
+                # First, which waits for a session of a killed run that has the same piece not committed yet.
+                is_new = self._record(piece, plan)
+                loaded[piece.key] = (
+                    self._send(piece, plan) if is_new else Loaded(piece.records)
+                )
             # With the records of the pieces: whatever ends before this, the server undoes all of it.
             self._connection.commit()
         except BaseException:
             self._connection.rollback()
             raise
+        return loaded
+
+    def _load_alone(self, piece: Piece, plan: Plan) -> Loaded:
+        """Load a piece of a table without transactions.
+
+        What goes into such a table stays there, and all of it is loaded again if a run ends before the record.
+        """
+        if store.has_piece(self._connection, plan.restore_id, piece.key):
+            return Loaded(piece.records)
+        loaded = self._send(piece, plan)
+        self._record(piece, plan)
         return loaded
 
     def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
@@ -190,24 +222,6 @@ class MySQLSession(Session):
 
     def close(self) -> None:
         self._connection.close()
-
-    def _load(self, piece: Piece, plan: Plan) -> Loaded:
-        if t.cast(MySQLTable, piece.table.structure).has_transactions:
-            # First, which waits for a session of a killed run that has the same piece not committed yet.
-            is_new = self._record(piece, plan)
-            return self._send(piece, plan) if is_new else Loaded(piece.records)
-        # What goes into such a table stays there, also if a later piece fails, and all of them are loaded again.
-        # MySQL counts a warning if such a table is changed after others in a transaction.
-        self._connection.commit()
-        if store.has_piece(self._connection, plan.restore_id, piece.key):
-            self._connection.execute("START TRANSACTION")
-            return Loaded(piece.records)
-        loaded = self._send(piece, plan)
-        self._record(piece, plan)
-        self._connection.commit()
-        # For the pieces after it.
-        self._connection.execute("START TRANSACTION")
-        return loaded
 
     def _send(self, piece: Piece, plan: Plan) -> Loaded:
         with self._naming(piece.table, "load", piece):
