@@ -211,7 +211,7 @@ def verification(bench: Bench) -> None:
     shares = []
     for _unused in range(bench.size.rounds):
         with bench.server() as server:
-            given = {name: getattr(server, name) for name in ("socket", "user", "password")}
+            given = {name: getattr(server, name) for name in ("socket", "user", "password", "port")}
             given.update(engine=bench.engine, src=str(archive), threads=4)
             command = [sys.executable, str(HERE / "restore_parts.py"), json.dumps(given)]
             parts = json.loads(run(command, bench.environment).output.splitlines()[-1])
