@@ -73,9 +73,11 @@ def test_progress_is_printed(world: Any, restore: Path, large: str) -> None:
         for work in stopped:
             os.kill(work, signal.SIGSTOP)
 
-    world.once_said(
-        lambda said: stopped and f"[localhost] {src}: " in said, lambda: os.kill(stopped[0], signal.SIGCONT)
-    )
+    def go_on() -> None:
+        for work in stopped:
+            os.kill(work, signal.SIGCONT)
+
+    world.once_said(lambda said: stopped and f"[localhost] {src}: " in said, go_on)
     threading.Thread(target=stop, daemon=True).start()
     result = extract(world, f"{large} progress_interval=1")
     assert stopped
