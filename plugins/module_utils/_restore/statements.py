@@ -14,12 +14,14 @@ import typing as t
 from .errors import InvalidBackupError
 
 #: Text in quotes, with doubled quotes: where backslashes escape, and where they do so only in E'…'.
+_ESCAPED = rb"'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'"
 _QUOTED = {
-    True: re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.DOTALL),
+    True: re.compile(_ESCAPED, re.DOTALL),
     False: re.compile(
-        rb"\b[eE]'(?:[^'\\]|\\.|'')*'|'[^']*(?:''[^']*)*'", re.DOTALL
+        rb"\b[eE]" + _ESCAPED + rb"|'[^']*(?:''[^']*)*'", re.DOTALL
     ),
 }
+_ESCAPE_BEGIN = re.compile(rb"\b[eE]'")
 _STATEMENT_END = re.compile(rb";[ \t\r]*\n")
 _COMMENT = re.compile(rb"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 _INSERT = re.compile(
@@ -77,16 +79,29 @@ class Statement(t.NamedTuple):
 
 def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
     """Yield each whole statement. ``has_escapes``: whether a backslash escapes in any text in quotes."""
-    # Quoted text is replaced by as many letters, so that places stay.
-    plain = _QUOTED[has_escapes].sub(lambda match: b"x" * len(match[0]), data)
-    begin = 0
-    for match in _STATEMENT_END.finditer(plain):
-        yield Statement(begin, match.end())
-        begin = match.end()
+    if not has_escapes and _ESCAPE_BEGIN.search(data):
+        # Only some texts have escapes. Each is replaced by as many letters, so that places stay.
+        data = _QUOTED[False].sub(lambda match: b"x" * len(match[0]), data)
+    begin = counted = quotes = 0
+    for match in _STATEMENT_END.finditer(data):
+        # Within a text, there is an odd number of quotes before it. Doubled ones do not change that.
+        quotes += _quotes(data[counted : match.start()], has_escapes)
+        counted = match.start()
+        if quotes % 2 == 0:
+            yield Statement(begin, match.end())
+            begin = match.end()
     # The last statement may have no newline behind it.
-    rest = plain[begin:].rstrip()
-    if rest.endswith(b";"):
+    rest = data[begin:].rstrip()
+    quotes += _quotes(data[counted:], has_escapes)
+    if rest.endswith(b";") and quotes % 2 == 0:
         yield Statement(begin, len(data))
+
+
+def _quotes(data: bytes, has_escapes: bool) -> int:
+    """Count the quotes that are not escaped by a backslash."""
+    if has_escapes:
+        data = data.replace(rb"\\", b"").replace(rb"\'", b"")
+    return data.count(b"'")
 
 
 def table_of(statement: bytes) -> t.Optional[tuple[str, ...]]:
