@@ -22,6 +22,11 @@ _QUOTED = {
     ),
 }
 _ESCAPE_BEGIN = re.compile(rb"\b[eE]'")
+#: The same as where they do so only in E'…', but the last text may go on after the data.
+_TEXTS = re.compile(
+    rb"\b[eE]" + _ESCAPED[:-1] + rb"(?:'|\\?\Z)|'[^']*(?:''[^']*)*(?:'|\Z)",
+    re.DOTALL,
+)
 _STATEMENT_END = re.compile(rb";[ \t\r]*\n")
 _COMMENT = re.compile(rb"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 _INSERT = re.compile(
@@ -81,7 +86,7 @@ def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
     """Yield each whole statement. ``has_escapes``: whether a backslash escapes in any text in quotes."""
     if not has_escapes and _ESCAPE_BEGIN.search(data):
         # Only some texts have escapes. Each is replaced by as many letters, so that places stay.
-        data = _QUOTED[False].sub(lambda match: b"x" * len(match[0]), data)
+        data = _TEXTS.sub(lambda match: b"x" * len(match[0]), data)
     begin = counted = quotes = 0
     for match in _STATEMENT_END.finditer(data):
         # Within a text, there is an odd number of quotes before it. Doubled ones do not change that.

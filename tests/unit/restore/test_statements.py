@@ -11,8 +11,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.statement
 #: Values with the end of a statement in them: of both kinds, where backslashes escape, and where they do not.
 BOTH = [b"';\n'", b"'a; \t\n;\nb'", b"''';\n'", b"';\n'''"]
 VALUES = {
-    True: [*BOTH, rb"'\'" + b";\n'", rb"'\\'", rb"'\\\'" + b";\n'", b"'E';\n'''"],
-    False: [*BOTH, rb"'\'", rb"'\\'", rb"E'\'" + b";\n'", rb"e'\\'", b"'the';\n'''"],
+    True: [*BOTH, rb"'\'" + b";\n'", rb"'\\'", rb"'\\\'" + b";\n'", b"'E'';\n'"],
+    False: [*BOTH, rb"'\'", rb"'\\'", rb"E'\'" + b";\n'", rb"e'\\'", b"'the'';\n'"],
 }
 
 
