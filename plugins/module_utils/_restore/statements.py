@@ -22,9 +22,11 @@ _QUOTED = {
     ),
 }
 _ESCAPE_BEGIN = re.compile(rb"\b[eE]'")
-#: The same as where they do so only in E'…', but the last text may go on after the data.
-_TEXTS = re.compile(
-    rb"\b[eE]" + _ESCAPED[:-1] + rb"(?:'|\\?\Z)|'[^']*(?:''[^']*)*(?:'|\Z)",
+#: Names, and texts of which some have escapes. The last one may go on after the data.
+_NAMES_AND_TEXTS = re.compile(
+    rb'"[^"]*"|\b[eE]'
+    + _ESCAPED[:-1]
+    + rb"(?:'|\\?\Z)|'[^']*(?:''[^']*)*(?:'|\Z)",
     re.DOTALL,
 )
 _STATEMENT_END = re.compile(rb";[ \t\r]*\n")
@@ -85,21 +87,34 @@ class Statement(t.NamedTuple):
 def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
     """Yield each whole statement. ``has_escapes``: whether a backslash escapes in any text in quotes."""
     if not has_escapes and _ESCAPE_BEGIN.search(data):
-        # Only some texts have escapes. Each is replaced by as many letters, so that places stay.
-        data = _TEXTS.sub(lambda match: b"x" * len(match[0]), data)
-    begin = counted = quotes = 0
-    for match in _STATEMENT_END.finditer(data):
+        # Each is replaced by as many letters, so that places stay.
+        data = _NAMES_AND_TEXTS.sub(lambda match: b"x" * len(match[0]), data)
+    begin = quotes = 0
+    counted = _end_of_names(data, begin)
+    for match in _STATEMENT_END.finditer(data, counted):
+        if match.start() < counted:
+            # In a comment before the statement.
+            continue
         # Within a text, there is an odd number of quotes before it. Doubled ones do not change that.
         quotes += _quotes(data[counted : match.start()], has_escapes)
         counted = match.start()
         if quotes % 2 == 0:
             yield Statement(begin, match.end())
             begin = match.end()
+            counted = _end_of_names(data, begin)
     # The last statement may have no newline behind it.
     rest = data[begin:].rstrip()
     quotes += _quotes(data[counted:], has_escapes)
     if rest.endswith(b";") and quotes % 2 == 0:
         yield Statement(begin, len(data))
+
+
+def _end_of_names(data: bytes, begin: int) -> int:
+    """Return where the values of an INSERT begin: names before them may have a quote."""
+    start = _COMMENT.match(data, begin)
+    end = start.end() if start else begin
+    match = _INSERT.match(data, end)
+    return match.end() if match else end
 
 
 def _quotes(data: bytes, has_escapes: bool) -> int:

@@ -21,7 +21,10 @@ VALUES = {
 )
 def test_a_statement_ends_outside_of_texts(has_escapes: bool, value: bytes) -> None:
     """Also if the rest of a text has not been read yet."""
-    first, second = b"INSERT INTO t VALUES (1," + value + b");\n", b"INSERT INTO t VALUES (2," + value + b");"
+    mark = b"`" if has_escapes else b'"'
+    name = mark + b"it's" + mark
+    first = b"INSERT INTO " + name + b" (a, " + name + b") VALUES (1," + value + b");\n"
+    second = b"-- it's;\nINSERT INTO " + name + b" VALUES (2," + value + b");"
     data = first + second
     assert [data[one.begin : one.end] for one in split(data, has_escapes)] == [first, second]
     for end in range(len(data) - 1):
