@@ -103,8 +103,8 @@ def split(data: bytes, has_escapes: bool) -> t.Iterator[Statement]:
             begin = match.end()
             counted = _end_of_names(data, begin)
     # The last statement may have no newline behind it.
-    rest = data[begin:].rstrip()
-    quotes += _quotes(data[counted:], has_escapes)
+    rest = data[counted:].rstrip()
+    quotes += _quotes(rest, has_escapes)
     if rest.endswith(b";") and quotes % 2 == 0:
         yield Statement(begin, len(data))
 
