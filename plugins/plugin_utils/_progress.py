@@ -12,6 +12,7 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
+    counted,
     printable,
     safe,
 )
@@ -203,7 +204,7 @@ class ExtractionLines(ProgressLines):
         if read and spent and read < total:
             parts.append(f"{amount(read / spent)}/s")
         if progress["files"]:
-            parts.append(f"{progress['files']} files")
+            parts.append(counted(progress["files"], "file"))
         if read and read < total:
             parts.append(
                 f"about {duration((total - read) * spent / read)} left"
@@ -228,7 +229,7 @@ class RestoreLines(ProgressLines):
             parts[0] = f"reading the backup, {parts[0]}"
         if progress["tables"]:
             parts.append(
-                f"{progress['tables_done']} of {progress['tables']} tables"
+                f"{progress['tables_done']} of {counted(progress['tables'], 'table')}"
             )
         if done and spent and done < total:
             parts.append(f"{amount(done / spent)}/s")

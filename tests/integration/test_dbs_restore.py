@@ -273,10 +273,10 @@ def test_progress_is_printed(world: Any, mariadb: MariaDB) -> None:
     lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {target.src}: ")]
     duration = r"(\d+s|\d+m \d\ds|\d+h \d\dm)"
     pattern = (
-        rf"\[localhost\] \S+: (reading the backup, )?[\d.]+ [kM]?B of [\d.]+ [kM]B(, \d of 1 tables)?(, [\d.]+ [kM]?B/s)?"
+        rf"\[localhost\] \S+: (reading the backup, )?[\d.]+ [kM]?B of [\d.]+ [kM]B(, \d of 1 table)?(, [\d.]+ [kM]?B/s)?"
         rf"(, about {duration} left)?, {duration} elapsed(; (building keys of|verifying) shop\.\S+)?"
     )
-    assert [line for line in lines if " of 1 tables, " in line]
+    assert [line for line in lines if " of 1 table, " in line]
     for line in lines:
         assert re.fullmatch(pattern, line), line
 

@@ -22,6 +22,7 @@ import os
 import typing as t
 
 from .._base.errors import BackupError
+from .._base.text import counted
 from .._files.errors import DestinationError
 from .._files.system import sync_file_system
 from . import tuning
@@ -203,7 +204,7 @@ def _compare(
             return dataclasses.replace(there, src=request.src), False
         message = (
             f"{printable_name(dest)} was changed since this archive was extracted: it "
-            f"holds {_counted(tree)} now, and held {_counted(there.tree)} before"
+            f"holds {_described(tree)} now, and held {_described(there.tree)} before"
         )
     if not request.replace:
         raise DestinationError(
@@ -228,8 +229,11 @@ def _names_in(dest: str) -> list[str]:
         ) from None
 
 
-def _counted(tree: Tree) -> str:
-    return f"{tree.files} files, {tree.directories} directories and {tree.links} links with {tree.size} bytes"
+def _described(tree: Tree) -> str:
+    return (
+        f"{counted(tree.files, 'file')}, {counted(tree.directories, 'directory')}"
+        f" and {counted(tree.links, 'link')} with {counted(tree.size, 'byte')}"
+    )
 
 
 def _write_entries(

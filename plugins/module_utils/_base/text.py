@@ -72,6 +72,16 @@ def quoted(text: object, limit: int = MAX_TEXT) -> str:
     return printable(" ".join(redacted(str(text)).split()), limit)
 
 
+def counted(number: int, what: str) -> str:
+    """Return ``1 row``, ``2 rows``; a noun of several words with its last one in the plural: ``2 download tasks``."""
+    if number == 1:
+        return f"1 {what}"
+    for end, plural in (("ry", "ries"), ("x", "xes")):
+        if what.endswith(end):
+            return f"{number} {what[: -len(end)]}{plural}"
+    return f"{number} {what}s"
+
+
 def printable(text: str, limit: t.Optional[int] = None) -> str:
     """The text with escapes for all that does not print: what a terminal obeys, turns around, or gives no room."""
     if not text.isprintable() or (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._base.text import counted
 from .._restore.loader import TableProgress
 from .._restore.model import State, TableName, TableRecord
 from .._restore.restoration import Outcome
@@ -56,12 +57,12 @@ def diff_of(outcome: Outcome, *, predicts: bool) -> dict[str, str]:
         rows = outcome.rows_before.get(one.plan.number)
         is_new = rows is None or one.plan.place != target
         if rows is not None:
-            before.append(f"{target}: {rows} rows")
+            before.append(f"{target}: {counted(rows, 'row')}")
         found = one.plan.source.records if predicts else one.rows_found
         if not is_new and found is None:
             found = rows
         if found is not None:
-            after.append(f"{target}: {found} rows")
+            after.append(f"{target}: {counted(found, 'row')}")
     return {"before": _lines(before), "after": _lines(after)}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._base.errors import BackupError
+from .._base.text import counted
 from .._dbs.download_tasks import Task
 from .._dbs.wait_state import Verdict, WaitOutcome, WaitState
 from .._dbs.waiting import Waiter
@@ -50,8 +51,8 @@ def wait_message(outcome: WaitOutcome, waiter: Waiter) -> str:
     )
     timed_out = outcome is WaitOutcome.TIMED_OUT
     sentences = [
-        f"Waiting for {_counted(len(known.tasks) + len(missing), 'download task')} of {where}"
-        f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {_counted(known.polls, 'poll')}"
+        f"Waiting for {counted(len(known.tasks) + len(missing), 'download task')} of {where}"
+        f" {'timed out' if timed_out else 'failed'} after {known.elapsed:.1f} seconds and {counted(known.polls, 'poll')}"
     ]
     summary = _summary(failed, pending, missing)
     if summary:
@@ -124,7 +125,7 @@ def advice(task: Task, known: WaitState) -> str:
     if state == "failed" and task_id in known.retry_errors:
         return f": it could not be retried: {known.retry_errors[task_id].rstrip('.')}"
     if state == "failed" and times:
-        return f", again after {_counted(times, 'retry')}: it blocks new tasks of its instance, check the cause in the console"
+        return f", again after {counted(times, 'retry')}: it blocks new tasks of its instance, check the cause in the console"
     return f": {_ADVICE[state]}"
 
 
@@ -148,11 +149,6 @@ def join_names(names: t.Sequence[str], separator: str = "; ") -> str:
         f"; and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     )
     return separator.join(names[:MAX_NAMED]) + more
-
-
-def _counted(number: int, what: str) -> str:
-    plural = {"retry": "retries"}.get(what, f"{what}s")
-    return f"{number} {what if number == 1 else plural}"
 
 
 def ids_of(tasks: t.Iterable[Task]) -> list[str]:

@@ -14,6 +14,7 @@ import os
 import re
 import typing as t
 
+from .._base.text import counted
 from . import mysql_store as store
 from . import tuning
 from .engine import Session
@@ -192,7 +193,7 @@ class MySQLSession(Session):
         connection = self._connection
         if rows != table.source.records:
             raise VerificationError(
-                f"{table.target} has {rows} rows, and the backup {table.source.records} records",
+                f"{table.target} has {counted(rows, 'row')}, and the backup {counted(table.source.records, 'record')}",
                 hint="Check that nobody else writes to it",
             )
         with self._naming(table, "compare the samples of"):
@@ -231,7 +232,7 @@ class MySQLSession(Session):
                 rows = self._load_csv(piece, plan.dialect)
         if rows != piece.records:
             raise VerificationError(
-                f"the server loaded {rows} of {piece.records} records into {piece.table.target}, {_place(piece)}",
+                f"the server loaded {rows} of {counted(piece.records, 'record')} into {piece.table.target}, {_place(piece)}",
                 hint="Rows with the same key are in the backup, or somebody else writes to the table",
             )
         return Loaded(rows)
@@ -311,7 +312,7 @@ class MySQLSession(Session):
                 or "its variable max_error_count is 0, and it does not say more"
             )
             raise VerificationError(
-                f"the server gave {count} warnings: {said}",
+                f"the server gave {counted(count, 'warning')}: {said}",
                 hint="No record of these is in the table. Check csv_null, csv_escape and that the backup is not damaged",
             )
 

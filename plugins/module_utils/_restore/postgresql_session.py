@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import typing as t
 
+from .._base.text import counted
 from . import postgresql_store as store
 from .engine import Session
 from .errors import VerificationError
@@ -67,7 +68,7 @@ class PostgreSQLSession(Session):
         rows = load_piece(connection, piece, plan)
         if rows != piece.records:
             raise VerificationError(
-                f"the server loaded {rows} rows of {describe(piece)}, which are {piece.records} records"
+                f"the server loaded {counted(rows, 'row')} of {describe(piece)}, which are {counted(piece.records, 'record')}"
             )
         return Loaded(rows)
 

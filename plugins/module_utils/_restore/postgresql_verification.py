@@ -12,7 +12,7 @@ import itertools
 import re
 import typing as t
 
-from .._base.text import printable
+from .._base.text import counted, printable
 from . import postgresql_store as store
 from . import tuning
 from .errors import VerificationError
@@ -42,7 +42,7 @@ def verify(
     rows = _count_loaded(connection, table, plan)
     if rows != table.source.records:
         raise VerificationError(
-            f"{table.place.printable} has {rows} rows, and the backup {table.source.records} records"
+            f"{table.place.printable} has {counted(rows, 'row')}, and the backup {counted(table.source.records, 'record')}"
         )
     sampled = _compare_samples(connection, table)
     keys = _check_keys(connection, table, plan)

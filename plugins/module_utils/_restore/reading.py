@@ -15,6 +15,7 @@ import re
 import sys
 import typing as t
 
+from .._base.text import counted
 from . import tuning
 from .dialect import Evidence
 from .engine import Grammar
@@ -159,7 +160,7 @@ class Reading:
                 break
         else:
             raise self._invalid(
-                f"record 1 has {fields} fields, and the table {len(stored)} columns",
+                f"record 1 has {counted(fields, 'field')}, and the table {counted(len(stored), 'column')}",
                 1,
             )
         return piece

@@ -18,6 +18,7 @@ import dataclasses
 import typing as t
 
 from .._archive.members import Members
+from .._base.text import counted
 from .._files.errors import DestinationError
 from .engine import Grammar, Server
 from .errors import RestoreConflictError, VerificationError
@@ -239,10 +240,12 @@ class Restoration:
             found = counts.get(number)
             if found != table.rows_found:
                 what = (
-                    "no longer exists" if found is None else f"has {found} rows"
+                    "no longer exists"
+                    if found is None
+                    else f"has {counted(found, 'row')}"
                 )
                 raise RestoreConflictError(
-                    f"{table.target} {what}, and had {table.rows_found} rows when this backup was restored",
+                    f"{table.target} {what}, and had {counted(table.rows_found or 0, 'row')} when this backup was restored",
                     hint="Set rename to restore under another name, or drop all tables of this restore to restore them again",
                 )
         self.outcome.state = State.DONE
@@ -297,7 +300,7 @@ class Restoration:
         needed = round(left * space.factor)
         if space.free is not None and space.free < needed:
             raise DestinationError(
-                f"the disk of the server has {space.free} bytes free, and the restore needs about {needed}",
+                f"the disk of the server has {counted(space.free, 'byte')} free, and the restore needs about {needed}",
                 hint="Free some space, or restore fewer tables",
             )
 

@@ -16,6 +16,7 @@ import typing as t
 
 from .._archive.members import Member, Members
 from .._archive.source import Tick
+from .._base.text import counted
 from .dialect import decide
 from .engine import Grammar
 from .errors import InvalidBackupError
@@ -239,4 +240,4 @@ class _Survey:
     def _warnings(self) -> t.Iterator[str]:
         if self._ignored:
             names = ", ".join(self._ignored[:5])
-            yield f"{len(self._ignored)} files are neither structures nor data, and are ignored: {names}"
+            yield f"ignored, as neither structures nor data: {counted(len(self._ignored), 'file')}: {names}"

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.text import (
     MASK,
+    counted,
     hide,
     hide_link,
     hide_login,
@@ -316,3 +317,14 @@ def test_one_field_with_a_secret_does_not_hide_behind_others() -> None:
         fields = ["plain", "text", "here"]
         fields[at] = "0123456789abcdef"
         assert list(safe(dict(zip("xyz", fields))).values())[at] == MASK
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "said"),
+    [
+        *[(1, "row", "1 row"), (0, "row", "0 rows"), (2, "download task", "2 download tasks")],
+        *[(2, "directory", "2 directories"), (1, "retry", "1 retry"), (3, "index", "3 indexes")],
+    ],
+)
+def test_a_number_of_things(number: int, what: str, said: str) -> None:
+    assert counted(number, what) == said
