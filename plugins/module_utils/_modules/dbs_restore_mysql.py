@@ -15,8 +15,8 @@ from .._plugin.checks import Choices, Options, check_choice, check_range
 from .._plugin.runner import ModuleSpec
 from .._restore.mysql_driver import Login
 from .._restore.mysql_grammar import MySQLGrammar
+from .._restore.mysql_options import MySQLOptions
 from .._restore.mysql_server import MySQLServer
-from .._restore.mysql_session import MySQLOptions
 from .restore import RESTORE_SPEC, RestoreRunner, check_file
 
 _ESCAPES = Choices(("auto", "backslash", "none"))

@@ -310,6 +310,21 @@ class RestoreRecord:
     tables: dict[int, TableRecord] = dataclasses.field(default_factory=dict)
     pieces: dict[PieceKey, Loaded] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of(cls, plan: Plan) -> RestoreRecord:
+        """Return a record of what the plan aims at, whether it exists or not."""
+        tables = {
+            one.number: TableRecord(
+                one.number,
+                one.target,
+                one.place,
+                State.PLANNED,
+                one.source.records,
+            )
+            for one in plan.tables
+        }
+        return cls(plan.restore_id, State.PLANNED, plan.piece_size, tables)
+
 
 @dataclasses.dataclass(frozen=True)
 class Verified:

@@ -27,8 +27,9 @@ from .model import (
 from .mysql_checks import check_collations, check_engines, check_names
 from .mysql_connection import Connection
 from .mysql_names import Names
+from .mysql_options import MySQLOptions
 from .mysql_privileges import Privileges
-from .mysql_session import MySQLOptions, MySQLSession
+from .mysql_session import MySQLSession
 from .mysql_settings import Settings
 from .mysql_swap import check_swap, swap
 from .mysql_table import MySQLTable

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import typing as t
@@ -33,7 +32,7 @@ from .model import (
     Verified,
 )
 from .mysql_connection import Connection
-from .mysql_driver import Login
+from .mysql_options import MySQLOptions
 from .mysql_table import MySQLTable
 from .mysql_tokens import quote
 from .mysql_variables import prepare, raise_variable
@@ -50,24 +49,6 @@ _AT_ROW = re.compile(r"at row (\d+)")
 _SHOWN_WARNINGS = 5
 #: The code of a key that there is already.
 _DUPLICATE_KEY_NAME = "1061"
-
-
-@dataclasses.dataclass(frozen=True)
-class MySQLOptions:
-    """How to restore into MySQL. ``sets_local_infile``: whether to allow it during the restore.
-
-    ``sql_modes``: further ones, for values or expressions of old servers.
-    ``disables_redo_log``: whether to disable it during the restore.
-    """
-
-    login: Login
-    time_zone: t.Optional[str] = None
-    collation_map: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    writes_binlog: bool = True
-    sets_local_infile: bool = False
-    disables_redo_log: bool = False
-    shows_data: bool = False
-    sql_modes: tuple[str, ...] = ()
 
 
 class MySQLSession(Session):

@@ -18,7 +18,7 @@ from .._base.errors import ConfigurationError
 from . import tuning
 from .errors import DatabaseError, RestoreConflictError
 from .mysql_connection import Connection
-from .mysql_session import MySQLOptions
+from .mysql_options import MySQLOptions
 from .mysql_store import DATABASE, SYSTEM_DATABASES
 
 _LOCAL_INFILE, _REDO_LOG = "local_infile", "redo_log"

@@ -14,6 +14,7 @@ from .._base.errors import ConfigurationError
 from . import tuning
 from .model import Plan
 from .mysql_connection import Connection
+from .mysql_options import MySQLOptions
 
 #: Seconds that a connection may be silent, while others load: the longest that servers take.
 _WAIT_TIMEOUT = 31_536_000
@@ -71,23 +72,7 @@ _PRIMARY_KEYS = (
 _MIN_PACKET = 64 << 10
 
 
-class SessionOptions(t.Protocol):
-    """What users choose for connections. ``sql_modes``: modes beside those of the restore."""
-
-    @property
-    def time_zone(self) -> t.Optional[str]:
-        """The time zone of TIMESTAMP values."""
-
-    @property
-    def writes_binlog(self) -> bool:
-        """Whether the restore goes to the binary log."""
-
-    @property
-    def sql_modes(self) -> tuple[str, ...]:
-        """SQL modes besides those that each restore has."""
-
-
-def prepare(connection: Connection, options: SessionOptions) -> None:
+def prepare(connection: Connection, options: MySQLOptions) -> None:
     """Give a connection the settings that the restore needs."""
     # Some servers do not take what clients say of it when they connect.
     connection.execute("SET NAMES utf8mb4")

@@ -32,7 +32,6 @@ from .model import (
     RestoreRecord,
     State,
     TableName,
-    TableRecord,
 )
 from .planning import (
     PlanOptions,
@@ -179,7 +178,7 @@ class Restoration:
         plan = self._arrange(plan, record)
         self._check_space(plan, record)
         if request.counts_before:
-            outcome.rows_before = server.count(_as_record(plan))
+            outcome.rows_before = server.count(RestoreRecord.of(plan))
         outcome.changed = bool(plan.tables) and not self._lacks_nothing(
             plan, record
         )
@@ -347,16 +346,3 @@ class Restoration:
 
     def _tick_loading(self) -> None:
         self._reporter.loading(self.outcome.tables)
-
-
-def _as_record(plan: Plan) -> RestoreRecord:
-    """Return a record of what the plan aims at, whether it exists or not."""
-    tables = {
-        one.number: TableRecord(
-            one.number, one.target, one.place, State.PLANNED, one.source.records
-        )
-        for one in plan.tables
-    }
-    return RestoreRecord(
-        plan.restore_id, State.PLANNED, plan.piece_size, tables
-    )

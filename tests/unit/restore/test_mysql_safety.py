@@ -22,8 +22,9 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Null
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_options import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions, MySQLSession
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLSession
 from databases import MariaDB, MySQL
 from exports import mysql_tables
 from restores import MySQLTarget, archive, restore

@@ -19,8 +19,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._modules import db
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Server as Restored
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Connection
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_options import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_server import PostgreSQLServer
 from databases import MariaDB, PostgreSQL, Server
