@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ansible_collections.apsaradb.backup.plugins.module_utils._archive.members import open_members
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore import postgresql_connection, tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Grammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
@@ -146,7 +146,12 @@ def restoration(target: Any, source: Path, watch: Any = None, **options: Any) ->
         pass
 
     server = target.connected()
-    with closing(open_members(str(source))) as members, closing(server):
+    with (
+        # Who watches sees each step, however fast it is.
+        patch.object(tuning, "TICK", 0.0 if watch else tuning.TICK),
+        closing(open_members(str(source))) as members,
+        closing(server),
+    ):
         yield Restoration(members, target.grammar(), server, request(**options), watch or nothing)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import BackupError, ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import (
     DatabaseError,
     InvalidBackupError,
@@ -110,11 +109,7 @@ def changed(target: MySQLTarget, variables: Mapping[str, Any]) -> Iterator[None]
                 cursor.execute(f"SET GLOBAL {name} = %s", [value])
 
 
-def test_no_setting_of_the_server_changes_a_restore(
-    app: AppTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Each step is seen, however short it is.
-    monkeypatch.setattr(tuning, "TICK", 0)
+def test_no_setting_of_the_server_changes_a_restore(app: AppTarget, tmp_path: Path) -> None:
     app.options = {"time_zone": "+00:00"}
     export = mysql_tables.export()
     source = archive(export, tmp_path)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._base.errors import ConfigurationError
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore import tuning
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors import RestoreConflictError
 from databases import PostgreSQL
 from exports import postgresql_tables
@@ -59,11 +58,7 @@ def as_app(app: PostgreSQL, directory: Path, **changes: Any) -> PostgreSQLRestor
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_no_setting_of_a_role_changes_a_restore(
-    app: PostgreSQL, tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Each step is seen, however short it is.
-    monkeypatch.setattr(tuning, "TICK", 0)
+def test_no_setting_of_a_role_changes_a_restore(app: PostgreSQL, tmp_path: Path, driver: str) -> None:
     known = {name.lower() for (name,) in ask(app, "SELECT name FROM pg_settings", "postgres")}
     for name in known & set(HOSTILE):
         ask(app, f"ALTER ROLE app SET {name} = '{HOSTILE[name]}'", "postgres")

@@ -178,11 +178,8 @@ def test_a_source_that_changed_between_the_runs(mysql_server: Any, tmp_path: Pat
     assert target.query("SELECT * FROM shop.customers") == before
 
 
-def test_another_run_that_begins_while_the_source_is_read(
-    mysql_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_run_that_begins_while_the_source_is_read(mysql_server: Any, tmp_path: Path) -> None:
     """With another size of pieces: what it has recorded are not the pieces of this one."""
-    monkeypatch.setattr(tuning, "TICK", 0)
     export, target = mysql_export(), target_of(mysql_server)
     source = archive(export, tmp_path)
     hasty: list[int] = []
@@ -408,9 +405,8 @@ def test_a_run_that_is_killed(any_server: Any, tmp_path: Path, place: Place) -> 
         assert target.query(kept, **({} if is_mysql else {"database": old})) == []
 
 
-def test_a_run_that_is_killed_in_pass_1(any_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_killed_in_pass_1(any_server: Any, tmp_path: Path) -> None:
     """Nothing of it is on the server."""
-    monkeypatch.setattr(tuning, "TICK", 0)
     is_mysql = any_server.name != "postgresql"
     export = mysql_export() if is_mysql else postgresql_export("orders")
     target: Any = target_of(any_server) if is_mysql else PostgreSQLTarget(any_server)
