@@ -47,6 +47,16 @@ class KeyMaker(t.NamedTuple):
                     look_in(self.connection, table.place.schema)
                     self._execute(table, [number], attaches=True)
 
+    def make_missing(
+        self, tables: t.Sequence[TablePlan], kinds: t.Collection[KeyKind]
+    ) -> None:
+        """Create the keys of some kinds of those tables that lack one."""
+        numbers = [table.number for table in tables]
+        made = store.keys_of_tables(self.connection, self.restore_id, numbers)
+        for table in tables:
+            if not made[table.number].keys() >= {*self._wanted(table, kinds)}:
+                self.make(table, kinds)
+
     def make_index(self, table: TablePlan, number: int) -> None:
         """Create the index of a key, if it has one and that does not exist yet. Others can be made at the same time."""
         key = structure_of(table).made_keys[number]

@@ -76,15 +76,24 @@ def relations(connection: Connection) -> set[QualifiedName]:
 
 def keys_of(connection: Connection, table: str) -> set[str]:
     """Return the names of the valid keys and constraints of a table."""
+    return keys_of_tables(connection, [table])[0]
+
+
+def keys_of_tables(
+    connection: Connection, tables: t.Sequence[str]
+) -> list[set[str]]:
+    """Return the same for each of some tables."""
+    found: list[set[str]] = [set() for _table in tables]
     # Those that are not valid were not checked against all rows.
-    rows = connection.execute(
-        "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = %s::regclass AND convalidated "
+    for number, name in connection.execute(
+        "SELECT number, name FROM unnest(%s::text[]::regclass[]) WITH ORDINALITY AS wanted (relation, number), LATERAL ("
+        "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = relation AND convalidated "
         "UNION SELECT relname::text FROM pg_catalog.pg_index JOIN pg_catalog.pg_class c ON c.oid = indexrelid "
-        "WHERE indrelid = %s::regclass AND indisvalid",
-        table,
-        table,
-    )
-    return {name for (name,) in rows}
+        "WHERE indrelid = relation AND indisvalid) AS known (name)",
+        list(tables),
+    ):
+        found[number - 1].add(name)
+    return found
 
 
 class Sequence(t.NamedTuple):

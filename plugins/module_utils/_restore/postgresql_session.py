@@ -29,7 +29,7 @@ from .postgresql_names import (
 from .postgresql_rows import describe, load_piece
 from .postgresql_structure import Rename
 from .postgresql_tokens import QualifiedName
-from .postgresql_verification import advance, verify
+from .postgresql_verification import UsedSequence, advance, verify
 
 
 class PostgreSQLSession(Session):
@@ -85,57 +85,67 @@ class PostgreSQLSession(Session):
         return KeyMaker(connection, plan.restore_id, self._rename)
 
     def finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
-        for table in tables:
-            self._finish(table, plan)
+        for group in _by_database(tables):
+            self._finish(group, plan)
 
     def verify(
         self, tables: t.Sequence[TablePlan], plan: Plan
     ) -> list[Verified]:
-        return [self._verify(table, plan) for table in tables]
+        verified: dict[int, Verified] = {}
+        for group in _by_database(tables):
+            verified.update(self._verify(group, plan))
+        return [verified[table.number] for table in tables]
 
-    def _finish(self, table: TablePlan, plan: Plan) -> None:
-        connection = self._connect(table.place.database)
+    def _finish(self, tables: t.Sequence[TablePlan], plan: Plan) -> None:
+        connection = self._connect(tables[0].place.database)
         restore_id = plan.restore_id
-        if table.defers_keys:
-            store.set_table_state(
-                connection, restore_id, table.number, State.INDEXING
+        deferring = [one.number for one in tables if one.defers_keys]
+        if deferring:
+            store.set_table_states(
+                connection, restore_id, deferring, State.INDEXING
             )
-        # Those that were not made with the table.
-        if not structure_of(table).is_partitioned:
-            self._keys(table, plan).make(table, OWN_KEYS)
-        place = place_of(table)
+        # Those that were not made with the tables.
+        whole = [one for one in tables if not structure_of(one).is_partitioned]
+        self._keys(tables[0], plan).make_missing(whole, OWN_KEYS)
         with connection.transaction():
             # Rows with values of their own leave sequences where they were, at 1 in a new table.
-            for sequence in self._sequences_of(connection, table):
-                advance(connection, place, sequence)
+            advance(connection, self._sequences_of(connection, tables))
             connection.execute(
-                f"ANALYZE {place}", operation=f"analyze {table.place.printable}"
+                f"ANALYZE {', '.join(map(place_of, tables))}",
+                operation=f"analyze {_named(tables)}",
             )
-            store.set_table_state(
-                connection, restore_id, table.number, State.VERIFYING
+            store.set_table_states(
+                connection,
+                restore_id,
+                [one.number for one in tables],
+                State.VERIFYING,
             )
 
-    def _verify(self, table: TablePlan, plan: Plan) -> Verified:
-        connection = self._connect(table.place.database)
+    def _verify(
+        self, tables: t.Sequence[TablePlan], plan: Plan
+    ) -> dict[int, Verified]:
+        connection = self._connect(tables[0].place.database)
         with connection.transaction():
-            sequences = self._sequences_of(connection, table)
-            verified = verify(connection, table, plan, sequences)
-            store.set_table_state(
+            sequences = self._sequences_of(connection, tables)
+            verified = verify(connection, tables, plan, sequences)
+            store.set_done(
                 connection,
                 plan.restore_id,
-                table.number,
-                State.DONE,
-                verified.rows,
+                {number: one.rows for number, one in verified.items()},
             )
         return verified
 
     def _sequences_of(
-        self, connection: Connection, table: TablePlan
-    ) -> list[Sequence]:
+        self, connection: Connection, tables: t.Sequence[TablePlan]
+    ) -> list[UsedSequence]:
         if self._sequences is None:
             # Once, as the catalogs are larger than what is wanted of them.
             self._sequences = sequences_in(connection)
-        return self._sequences.get(table.place.in_database, [])
+        return [
+            UsedSequence(table, one)
+            for table in tables
+            for one in self._sequences.get(table.place.in_database, ())
+        ]
 
     def cancel(self) -> None:
         self._is_canceled = True
@@ -166,3 +176,19 @@ class PostgreSQLSession(Session):
             if self._is_canceled:
                 self._connection.cancel()
         return self._connection
+
+
+def _by_database(
+    tables: t.Sequence[TablePlan],
+) -> t.Iterator[list[TablePlan]]:
+    """Yield the tables of each database, in an order in which no two sessions lock each other out."""
+    in_order = sorted(tables, key=lambda one: (one.place.database, one.number))
+    for _database, group in itertools.groupby(
+        in_order, key=lambda one: one.place.database
+    ):
+        yield list(group)
+
+
+def _named(tables: t.Sequence[TablePlan]) -> str:
+    more = f" and {len(tables) - 1} more tables" if tables[1:] else ""
+    return tables[0].place.printable + more

@@ -172,6 +172,36 @@ def set_table_state(
     )
 
 
+def set_table_states(
+    connection: Connection,
+    restore_id: str,
+    tables: t.Iterable[int],
+    state: State,
+) -> None:
+    connection.execute(
+        f"UPDATE {SCHEMA}.tables SET state = %s, rows_found = NULL WHERE restore_id = %s "
+        "AND number = ANY (string_to_array(%s, ',')::integer[])",
+        state.value,
+        restore_id,
+        ",".join(map(str, tables)),
+    )
+
+
+def set_done(
+    connection: Connection, restore_id: str, rows: t.Mapping[int, int]
+) -> None:
+    """Record tables as done: their rows by their numbers."""
+    connection.execute(
+        f"UPDATE {SCHEMA}.tables t SET state = %s, rows_found = found.rows "
+        "FROM unnest(%s::integer[], %s::bigint[]) AS found (number, rows) "
+        "WHERE restore_id = %s AND t.number = found.number",
+        State.DONE.value,
+        list(rows),
+        list(rows.values()),
+        restore_id,
+    )
+
+
 def forget_table(connection: Connection, restore_id: str, table: int) -> None:
     """Forget all that was made of a table. For within a transaction."""
     connection.execute(
@@ -266,12 +296,22 @@ def count_without(
 
 def keys(connection: Connection, restore_id: str, table: int) -> dict[int, str]:
     """Return the names of the keys of a table that were made, by their numbers in the structure."""
-    rows = connection.execute(
-        f'SELECT number, name FROM {SCHEMA}.keys WHERE restore_id = %s AND "table" = %s ORDER BY number',
+    return keys_of_tables(connection, restore_id, [table])[table]
+
+
+def keys_of_tables(
+    connection: Connection, restore_id: str, tables: t.Iterable[int]
+) -> dict[int, dict[int, str]]:
+    """Return the same for each of some tables, by their numbers."""
+    found: dict[int, dict[int, str]] = {table: {} for table in tables}
+    for table, number, name in connection.execute(
+        f'SELECT "table", number, name FROM {SCHEMA}.keys WHERE restore_id = %s '
+        "AND \"table\" = ANY (string_to_array(%s, ',')::integer[]) ORDER BY number",
         restore_id,
-        table,
-    )
-    return dict(rows)
+        ",".join(map(str, found)),
+    ):
+        found[table][number] = name
+    return found
 
 
 def add_keys(

@@ -21,7 +21,7 @@ from .postgresql_connection import Connection
 from .postgresql_indexing import look_in
 from .postgresql_names import (
     Sequence,
-    keys_of,
+    keys_of_tables,
     partitions_of,
     place_of,
     structure_of,
@@ -32,26 +32,71 @@ from .postgresql_tokens import quote
 _SPECIAL = re.compile(r'["\\]')
 
 
+class UsedSequence(t.NamedTuple):
+    """A sequence of a table."""
+
+    table: TablePlan
+    sequence: Sequence
+
+    @property
+    def printable(self) -> str:
+        return printable(self.sequence.name)
+
+    @property
+    def found(self) -> str:
+        """The last value in its column, as a table for a statement."""
+        last = "max" if self.sequence.increment > 0 else "min"
+        column = quote(self.sequence.column)
+        return f"(SELECT {last}({column}) AS found FROM {place_of(self.table)}) AS used"
+
+
 def verify(
     connection: Connection,
-    table: TablePlan,
+    tables: t.Sequence[TablePlan],
     plan: Plan,
-    sequences: t.Iterable[Sequence],
-) -> Verified:
-    """Compare the table and its sequences with the source, in a transaction. Raises VerificationError."""
-    rows = _count_loaded(connection, table, plan)
-    if rows != table.source.records:
-        raise VerificationError(
-            f"{table.place.printable} has {counted(rows, 'row')}, and the backup {counted(table.source.records, 'record')}"
+    sequences: t.Sequence[UsedSequence],
+) -> dict[int, Verified]:
+    """Compare tables of one database and their sequences with the source, in a transaction.
+
+    Returns what was found by their numbers. Raises VerificationError.
+    """
+    rows = _count_all(connection, tables, plan)
+    for table in tables:
+        if rows[table.number] != table.source.records:
+            raise VerificationError(
+                f"{table.place.printable} has {counted(rows[table.number], 'row')}, and the backup {counted(table.source.records, 'record')}"
+            )
+    sampled = {one.number: _compare_samples(connection, one) for one in tables}
+    keys = _check_keys(connection, tables, plan)
+    _check_sequences(connection, sequences)
+    return {
+        one.number: Verified(
+            rows[one.number],
+            sampled[one.number],
+            keys[one.number],
+            _checksum(connection, place_of(one))
+            if plan.has_checksums
+            else None,
         )
-    sampled = _compare_samples(connection, table)
-    keys = _check_keys(connection, table, plan)
-    for sequence in sequences:
-        _check_sequence(connection, table, sequence)
-    checksum = (
-        _checksum(connection, place_of(table)) if plan.has_checksums else None
+        for one in tables
+    }
+
+
+def _count_all(
+    connection: Connection, tables: t.Sequence[TablePlan], plan: Plan
+) -> dict[int, int]:
+    """Count the rows that are of the files of some tables."""
+    if loaded_through(plan):
+        return {
+            one.number: _count_loaded(connection, one, plan) for one in tables
+        }
+    counts = ", ".join(
+        # Rows of children are those of their own files.
+        f"(SELECT count(*) FROM ONLY {place_of(one)})"
+        for one in tables
     )
-    return Verified(rows, sampled, keys, checksum)
+    (found,) = connection.execute(f"SELECT {counts}")
+    return {one.number: rows for one, rows in zip(tables, found)}
 
 
 def _checksum(connection: Connection, place: str) -> str:
@@ -286,41 +331,56 @@ def _difference(
 
 
 def _check_keys(
-    connection: Connection, table: TablePlan, plan: Plan
-) -> tuple[str, ...]:
-    made = store.keys(connection, plan.restore_id, table.number)
-    existing = keys_of(connection, place_of(table))
-    missing = [name for name in made.values() if name not in existing]
-    if missing:
-        raise VerificationError(
-            f"{table.place.printable} lacks the key {printable(missing[0])}, or it is not valid any more"
-        )
-    return tuple(sorted(existing))
-
-
-def advance(connection: Connection, place: str, sequence: Sequence) -> None:
-    """Set a sequence behind the values of its column; never back, as another table may use it."""
-    last = "max" if sequence.increment > 0 else "min"
-    further = "greatest" if sequence.increment > 0 else "least"
-    connection.execute(
-        f"SELECT setval(%s, {further}(found, CASE WHEN is_called THEN last_value END)) "
-        f"FROM {sequence.name}, (SELECT {last}({quote(sequence.column)}) AS found FROM {place}) AS used "
-        "WHERE found IS NOT NULL",
-        sequence.name,
-        operation=f"set the sequence {printable(sequence.name)}",
+    connection: Connection, tables: t.Sequence[TablePlan], plan: Plan
+) -> dict[int, tuple[str, ...]]:
+    """Return the names of the keys of each table, by its number."""
+    made = store.keys_of_tables(
+        connection, plan.restore_id, [one.number for one in tables]
     )
+    existing = keys_of_tables(connection, [place_of(one) for one in tables])
+    for table, names in zip(tables, existing):
+        missing = [
+            name for name in made[table.number].values() if name not in names
+        ]
+        if missing:
+            raise VerificationError(
+                f"{table.place.printable} lacks the key {printable(missing[0])}, or it is not valid any more"
+            )
+    return {
+        table.number: tuple(sorted(names))
+        for table, names in zip(tables, existing)
+    }
 
 
-def _check_sequence(
-    connection: Connection, table: TablePlan, sequence: Sequence
+def advance(
+    connection: Connection, sequences: t.Sequence[UsedSequence]
 ) -> None:
-    last = "max" if sequence.increment > 0 else "min"
-    sign = ">" if sequence.increment > 0 else "<"
+    """Set sequences behind the values of their columns; never back, as another table may use them."""
+    for one in sequences:
+        further = "greatest" if one.sequence.increment > 0 else "least"
+        connection.execute(
+            f"SELECT setval(%s, {further}(found, CASE WHEN is_called THEN last_value END)) "
+            f"FROM {one.sequence.name}, {one.found} WHERE found IS NOT NULL",
+            one.sequence.name,
+            operation=f"set the sequence {one.printable}",
+        )
+
+
+def _check_sequences(
+    connection: Connection, sequences: t.Sequence[UsedSequence]
+) -> None:
+    if not sequences:
+        return
     wrong = connection.execute(
-        f"SELECT 1 FROM {sequence.name}, (SELECT {last}({quote(sequence.column)}) AS found FROM {place_of(table)}) AS used "
-        f"WHERE found {sign} last_value OR (found = last_value AND NOT is_called)"
+        " UNION ALL ".join(
+            f"SELECT {number} FROM {one.sequence.name}, {one.found} "
+            f"WHERE found {'>' if one.sequence.increment > 0 else '<'} last_value "
+            "OR (found = last_value AND NOT is_called)"
+            for number, one in enumerate(sequences)
+        )
     )
     if wrong:
+        one = sequences[wrong[0][0]]
         raise VerificationError(
-            f"the sequence {printable(sequence.name)} is behind the values of column {printable(sequence.column)} of {table.place.printable}"
+            f"the sequence {one.printable} is behind the values of column {printable(one.sequence.column)} of {one.table.place.printable}"
         )

@@ -373,7 +373,7 @@ PLACES = [
     Place("before it commits", "LOAD DATA", "COPY", 2, "after", is_loaded=True),
     Place("between pieces", "INSERT IGNORE INTO apsaradb_restore.pieces", "INSERT INTO apsaradb_restore.pieces", 2),
     Place("building keys", "ALTER TABLE", "ALTER TABLE", 1, "beside", is_loaded=True),
-    Place("verifying", "SELECT CAST(", "SELECT count(*) FROM ONLY", is_loaded=True),
+    Place("verifying", "SELECT CAST(", "SELECT (SELECT count(*) FROM ONLY", is_loaded=True),
     Place("all verified", RECORDS, RECORDS, is_loaded=True),
     Place("before the swap", "RENAME TABLE", "ALTER DATABASE", replaces=True),
     Place("in the swap", "RENAME TABLE", "ALTER DATABASE", 1, "beside", replaces=True),
