@@ -66,7 +66,13 @@ def verify(
             raise VerificationError(
                 f"{table.place.printable} has {counted(rows[table.number], 'row')}, and the backup {counted(table.source.records, 'record')}"
             )
-    sampled = {one.number: _compare_samples(connection, one) for one in tables}
+    sampled: dict[int, int] = {}
+    for schema, group in itertools.groupby(
+        tables, key=lambda one: one.place.schema
+    ):
+        look_in(connection, schema)
+        for one in group:
+            sampled[one.number] = _compare_samples(connection, one)
     keys = _check_keys(connection, tables, plan)
     _check_sequences(connection, sequences)
     return {
@@ -233,7 +239,6 @@ def _compare(
     read = f"(SELECT {names} FROM (VALUES {rows}) v ({quote(number)}, read))"
     only = "" if structure_of(table).is_partitioned else "ONLY "
     query = _by_key if has_key else _by_all
-    look_in(connection, table.place.schema)
     wrong = connection.execute(
         query(
             read,

@@ -9,10 +9,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import kills
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.parallel import in_parallel
 from exports import large
-from restores import MySQLTarget, archive, restore
+from restores import MySQLTarget, PostgreSQLTarget, archive, restore
 
 
 class Connection:
@@ -89,3 +90,14 @@ def test_a_small_table_costs_few_statements(mysql_server: Any, tmp_path: Path) -
 
     # What a restore costs by itself is in both.
     assert (statements(30) - statements(10)) / 20 < 22
+
+
+def test_a_small_table_of_postgresql_costs_few_statements(postgresql: Any, tmp_path: Path) -> None:
+    target = PostgreSQLTarget(postgresql)
+
+    def statements(tables: int) -> int:
+        export = large.export("postgresql", 1, small_tables=tables, small_rows=3, database=f"shop{tables}")
+        # In a process of its own, which counts them, and the commits.
+        return kills.run(target, archive(export, tmp_path, f"{tables}.tar")).statements
+
+    assert (statements(30) - statements(10)) / 20 < 15
