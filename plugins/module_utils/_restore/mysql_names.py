@@ -26,6 +26,15 @@ class Names:
         """Return what is the same for names that are the same to the server."""
         return (self.folded(name.database), self.folded(name.name))
 
+    def exists(self, name: TableName) -> bool:
+        """Say whether there is a table of that name."""
+        return bool(
+            self._connection.query(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
+                [name.database, name.name],
+            )
+        )
+
     def existing(self, plan: Plan) -> set[tuple[str, str]]:
         """Return the keys of the tables that exist in the databases of the plan."""
         databases = {one.target.database for one in plan.tables}

@@ -46,11 +46,13 @@ def swap(connection: Connection, names: Names, plan: Plan) -> dict[str, str]:
     existing = names.existing(plan)
     steps, olds = [], {}
     for one in plan.replaced:
-        if names.key(one.place) not in existing:
-            continue
         old = one.target._replace(
             database=name_beside(one.target.database, "old", plan.restore_id)
         )
+        if names.key(one.place) not in existing:
+            if names.exists(old):
+                olds[str(one.target)] = str(old)
+            continue
         if names.key(one.target) in existing:
             connection.execute(
                 f"CREATE DATABASE IF NOT EXISTS {quote(old.database)}"

@@ -219,14 +219,15 @@ class PostgreSQLServer(Server):
         for name in {*databases, *databases.values()} & set(self._connections):
             self._connections.pop(name).close()
         known = self._all_databases()
-        olds = {}
+        olds = {
+            name: name_beside(name, "old", plan.restore_id)
+            for name in _databases(plan, "target")
+        }
         steps = []
         for target, place in databases.items():
             if place in known:
-                old = name_beside(target, "old", plan.restore_id)
-                olds[target] = old
                 steps.append(
-                    f"ALTER DATABASE {quote(target)} RENAME TO {quote(old)}"
+                    f"ALTER DATABASE {quote(target)} RENAME TO {quote(olds[target])}"
                 )
                 steps.append(
                     f"ALTER DATABASE {quote(place)} RENAME TO {quote(target)}"
@@ -235,7 +236,9 @@ class PostgreSQLServer(Server):
             self._rename(steps)
         for name in databases:
             self._connect(name)
-        return olds
+        # Also those that a killed run has renamed, whose tables are at their place now.
+        kept = self._all_databases()
+        return {name: old for name, old in olds.items() if old in kept}
 
     def _rename(self, steps: list[str]) -> None:
         """Rename databases in one transaction. Sessions that have just ended may still be seen for a moment."""

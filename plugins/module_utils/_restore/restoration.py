@@ -137,7 +137,7 @@ class Restoration:
             outcome.resumed_from = len(record.pieces)
             self._load(plan, record)
             server.complete(plan)
-        if plan.replaced:
+        if plan.replaced or record.state is State.SWAPPING:
             outcome.state = State.SWAPPING
             # After the swap, tables are not where they were loaded: a run that finds this state only continues the swap.
             server.set_state(plan.restore_id, State.SWAPPING)

@@ -170,6 +170,10 @@ def test_old_tables_are_replaced_and_kept(mysql_server: Any, tmp_path: Path) -> 
     assert restore(target, source, on_existing="replace").changed is False
     names = {name for (name,) in target.query("SHOW DATABASES")}
     assert not [name for name in names if "_new_" in name]
+    # What a run leaves that is killed after the swap.
+    target.query("UPDATE apsaradb_restore.restores SET state = 'swapping'")
+    again = restore(target, source, on_existing="replace")
+    assert (again.changed, again.replaced) == (True, outcome.replaced)
 
 
 def test_a_table_with_a_trigger_is_not_replaced(mysql_server: Any, tmp_path: Path) -> None:
@@ -194,6 +198,10 @@ def test_an_old_database_of_postgresql_is_replaced_and_kept(postgresql: Any, tmp
     target.check(export)
     assert target.query("SELECT COUNT(*) FROM public.orders", database=outcome.replaced["shop"]) == [(0,)]
     assert restore(target, source).changed is False
+    # What a run leaves that is killed after the swap.
+    target.query("UPDATE apsaradb_restore.restores SET state = 'swapping'", database="shop")
+    again = restore(target, source, on_existing="replace")
+    assert (again.changed, again.replaced) == (True, outcome.replaced)
 
 
 # Settings of the server
