@@ -43,6 +43,8 @@ from .parallel import in_parallel
 
 #: The oldest version that is supported, by the name of the server.
 _OLDEST = {"MySQL": (5, 7), "MariaDB": (10, 6)}
+#: The code of a table that there is already.
+_TABLE_EXISTS = "1050"
 #: The redo log of MySQL by default, in bytes. With less than four times as much, large tables wait for it.
 _DEFAULT_REDO_LOG = 100 << 20
 
@@ -246,13 +248,19 @@ class MySQLServer(Server):
 
     def _create_table(self, connection: Connection, one: TablePlan) -> None:
         structure = t.cast(MySQLTable, one.structure)
-        connection.execute(
-            structure.create(
-                store.qualified(one.place),
-                one.defers_keys,
-                self._options.collation_map,
+        try:
+            connection.execute(
+                structure.create(
+                    store.qualified(one.place),
+                    one.defers_keys,
+                    self._options.collation_map,
+                )
             )
-        )
+        except DatabaseError as error:
+            # The session of a killed run was at it until now.
+            if error.code != _TABLE_EXISTS:
+                raise
+            _check_empty(connection, one)
 
     def _take_over(self, one: TablePlan, record: RestoreRecord) -> None:
         """Continue with a table that an earlier run has created."""
@@ -264,11 +272,7 @@ class MySQLServer(Server):
         place = store.qualified(one.place)
         if known is None or known.state is State.PLANNED:
             # Made by a run that was killed before it could record that, or by somebody else meanwhile.
-            if connection.value(f"SELECT 1 FROM {place} LIMIT 1"):
-                raise RestoreConflictError(
-                    f"{one.place} was created by somebody else meanwhile, and has rows",
-                    hint="Drop it, or set rename to restore under another name",
-                )
+            _check_empty(connection, one)
             store.set_table_state(
                 connection, record.restore_id, [one.number], State.LOADING
             )
@@ -318,3 +322,12 @@ class MySQLServer(Server):
             )
             if rows and int(rows[0][1]) <= 4 * _DEFAULT_REDO_LOG:
                 yield "Set innodb_redo_log_capacity to 2 GiB or more during the restore: the server then writes less."
+
+
+def _check_empty(connection: Connection, one: TablePlan) -> None:
+    """Refuse a table that this run did not make, and that has rows."""
+    if connection.value(f"SELECT 1 FROM {store.qualified(one.place)} LIMIT 1"):
+        raise RestoreConflictError(
+            f"{one.place} was created by somebody else meanwhile, and has rows",
+            hint="Drop it, or set rename to restore under another name",
+        )

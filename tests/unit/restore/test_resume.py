@@ -108,6 +108,39 @@ def test_a_piece_that_a_killed_run_commits_late(mysql_server: Any, tmp_path: Pat
     target.check(export)
 
 
+def test_a_table_that_a_killed_run_makes_late(mysql_server: Any, tmp_path: Path) -> None:
+    """Its statement ends after the next run has looked."""
+    export, target = mysql_export("customers"), target_of(mysql_server)
+    source = archive(export, tmp_path)
+    killed(target, source, "CREATE TABLE `shop`", threads=1)
+    (structure,) = (
+        data.decode().strip().rstrip(";")
+        for name, data in export.files().items()
+        if name.endswith("customers/structure.sql")
+    )
+    column = export.databases[0].tables[0].columns[0].name
+    waiting = "SELECT id FROM information_schema.processlist WHERE state LIKE %s"
+    with contextlib.closing(mysql_server.connect()) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT GET_LOCK('late', 0)")
+
+        def begin() -> None:
+            with contextlib.closing(mysql_server.connect(database="shop")) as late, late.cursor() as making:
+                making.execute("SET sql_mode = ''")
+                making.execute(f"{structure} SELECT 1 AS `{column}` FROM DUAL WHERE GET_LOCK('late', 60) = 2")
+
+        ended: list[Any] = []
+        threads = [threading.Thread(target=begin), threading.Thread(target=lambda: ended.append(run(target, source)))]
+        threads[0].start()
+        until(lambda: target.query(waiting, "User lock"))
+        threads[1].start()
+        until(lambda: target.query(waiting, "Waiting for table metadata lock"))
+        cursor.execute("SELECT RELEASE_LOCK('late')")
+        for thread in threads:
+            thread.join()
+    assert ended
+    target.check(export)
+
+
 @pytest.mark.parametrize("defers_keys", [True, False])
 def test_keys_that_a_killed_run_left_for_later(mysql_server: Any, tmp_path: Path, defers_keys: bool) -> None:
     export, target = mysql_export("orders"), target_of(mysql_server)
