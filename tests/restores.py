@@ -18,8 +18,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore import po
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.engine import Grammar
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_grammar import MySQLGrammar
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_options import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.planning import PlanOptions, Selection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_connection import PostgreSQLLogin
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.postgresql_creation import PostgreSQLOptions

@@ -18,8 +18,8 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     RestoreConflictError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_options import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
-from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_session import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_variables import raise_variable
 from databases import MariaDB, MySQL
 from exports import mysql_tables
