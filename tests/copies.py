@@ -112,7 +112,7 @@ def _mould() -> socket.socket:
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     mould = subprocess.Popen(
-        [sys.executable, "-c", "import copies; copies.serve()"], stdin=theirs, env=environment_for_modules()
+        [sys.executable, "-c", "import copies; copies.serve()"], stdin=theirs.fileno(), env=environment_for_modules()
     )
     theirs.close()
 
