@@ -102,7 +102,7 @@ options:
   max_size:
     description:
       - The maximum total size of the files in an archive, from V(1) to 2⁶⁰ bytes. In bytes, or with a unit, such as V(10GB), which is 10
-        times 1024³ bytes. An archive with more is refused before more is written.
+        times 1024³ bytes. Units such as KiB are not known. An archive with more is refused before more is written.
       - By default, the free space of the file system of O(dest).
     type: bytes
   sync:

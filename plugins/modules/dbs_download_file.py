@@ -103,7 +103,8 @@ options:
     default: 120.0
   limit_rate:
     description:
-      - The maximum rate of all connections together, in bytes per second, for example V(20M) or V(1048576). At least V(1K).
+      - The maximum rate of all connections together, in bytes per second, for example V(20M), which is 20
+        times 1024² bytes, or V(1048576). At least V(1K). Units such as KiB are not known.
     type: str
   sync:
     description:

@@ -387,7 +387,10 @@ left_out:
   elements: str
   sample: [foreign keys, views, routines, triggers, CHECK constraints]
 advice:
-  description: Settings of the server that would make the restore faster.
+  description:
+    - Settings of the server that would make the restore faster.
+    - Also the databases and tables that have the character set utf8mb4 without a collation in the backup. The server takes its default for
+      them, which is utf8mb4_general_ci in MySQL 5.7 and MariaDB 10, and utf8mb4_0900_ai_ci since MySQL 8.0.
   returned: if the server was reached
   type: list
   elements: str

@@ -82,7 +82,7 @@ def _rate(value: t.Optional[str]) -> t.Optional[int]:
         rate = 0
     if rate < 1024:
         raise ConfigurationError(
-            f"limit_rate {value!r} is not allowed: give bytes per second, at least 1K, such as 500K, 20M or 1048576."
+            f"limit_rate {value!r} is not allowed: give bytes per second, at least 1K, such as 500K, 20M or 1048576; units are K, M and G."
         )
     return int(rate)
 

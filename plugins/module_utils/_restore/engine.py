@@ -92,7 +92,7 @@ class Grammar(abc.ABC):
 class Remarks(t.NamedTuple):
     """What users should know before a restore.
 
-    ``advice``: settings that would make it faster. ``warnings``: what may not be as it was in the backup.
+    ``advice``: settings that would make it faster, and what the server decides. ``warnings``: what may not be as it was in the backup.
     """
 
     advice: list[str]

@@ -16,6 +16,7 @@ from .mysql_connection import Connection
 from .mysql_names import Names
 from .mysql_store import SYSTEM_DATABASES
 from .mysql_table import MySQLTable
+from .planning import listed
 
 
 def check_names(plan: Plan, names: Names) -> None:
@@ -93,6 +94,28 @@ def check_collations(
                 f"the database {name} has the collation {collation}, which the server does not have",
                 hint=f"Set collation_map to another one for it, such as {{{collation}: utf8mb4_unicode_ci}}",
             )
+
+
+def collation_advice(connection: Connection, plan: Plan) -> t.Iterator[str]:
+    """Yield what has a collation that the server chooses, if there is something."""
+    databases = [
+        f"the database {name}"
+        for name, structure in plan.databases.items()
+        if structure.charset.lower() == "utf8mb4" and not structure.collation
+    ]
+    tables = [
+        str(one.target)
+        for one in plan.tables
+        if t.cast(MySQLTable, one.structure).names_no_collation
+    ]
+    if databases or tables:
+        # This one knows also what a session has set in place of the default.
+        row = connection.query("SHOW CHARACTER SET LIKE 'utf8mb4'")[0]
+        yield (
+            f"The backup names the character set utf8mb4 without a collation for {listed(databases + tables)}: "
+            f"the server takes its default, {row[2]}. If the instance has another one, set it by ALTER DATABASE, "
+            "and by ALTER TABLE with CONVERT TO."
+        )
 
 
 def _known_collations(connection: Connection) -> set[str]:

@@ -15,7 +15,14 @@ from .engine import Grammar
 from .errors import InvalidBackupError
 from .model import Column, ColumnKind, DatabaseStructure, Null, TableStructure
 from .mysql_table import Key, MySQLTable
-from .mysql_tokens import Token, collations, option, tokens_of, unquote
+from .mysql_tokens import (
+    Token,
+    collations,
+    names_no_collation,
+    option,
+    tokens_of,
+    unquote,
+)
 
 #: The end of a comment such as ``/*!80023 INVISIBLE */``, whose words are tokens of a line.
 _COMMENT_END = re.compile(r"\s*\*/")
@@ -139,6 +146,9 @@ def _table(
             collations(
                 [*option_tokens, *(one for item in items for one in item)]
             )
+        ),
+        names_no_collation=any(
+            map(names_no_collation, [option_tokens, *items])
         ),
         has_timestamps=any(
             column.type.startswith("timestamp") for column in columns

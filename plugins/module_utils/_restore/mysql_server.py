@@ -24,7 +24,12 @@ from .model import (
     State,
     TablePlan,
 )
-from .mysql_checks import check_collations, check_engines, check_names
+from .mysql_checks import (
+    check_collations,
+    check_engines,
+    check_names,
+    collation_advice,
+)
 from .mysql_connection import Connection
 from .mysql_names import Names
 from .mysql_options import MySQLOptions
@@ -131,7 +136,11 @@ class MySQLServer(Server):
             self._settings.check_redo_log(
                 {self._names.folded(one.place.database) for one in plan.tables}
             )
-        return Remarks(list(self._advice(plan)), list(self._warnings(plan)))
+        advice = [
+            *self._advice(plan),
+            *collation_advice(self._connection, plan),
+        ]
+        return Remarks(advice, list(self._warnings(plan)))
 
     def space(self) -> Space:
         has_binlog = self._options.writes_binlog and bool(

@@ -49,6 +49,7 @@ class MySQLTable(TableStructure):
     ``lines``: columns and constraints. ``options``: what follows the closing parenthesis.
     ``deferred``: the keys that can be made after the data.
     ``replacing``: columns in which a server silently stores another value for NULL.
+    ``names_no_collation``: whether the collation of utf8mb4 is left to the server.
     """
 
     lines: tuple[str, ...] = ()
@@ -58,6 +59,7 @@ class MySQLTable(TableStructure):
     options: str = ""
     engine: str = "innodb"
     collations: frozenset[str] = frozenset()
+    names_no_collation: bool = False
     has_timestamps: bool = False
 
     @property

@@ -77,6 +77,25 @@ def option(tokens: t.Sequence[Token], *names: str) -> str:
     return ""
 
 
+def names_no_collation(tokens: t.Sequence[Token]) -> bool:
+    """Return whether a table, column or database has the character set utf8mb4, and no collation is named with it.
+
+    It is the only character set whose default collation differs between servers that are in use.
+    """
+    depth, words = 0, [""]
+    for token in tokens:
+        # What is in parentheses is of the type, or of an expression.
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and token.word:
+            words.append(token.word)
+    named = any(
+        second == "utf8mb4"
+        and (first == "charset" or (before, first) == ("character", "set"))
+        for before, first, second in zip(words, words[1:], words[2:])
+    )
+    return named and "collate" not in words
+
+
 def collations(tokens: t.Sequence[Token]) -> t.Iterator[str]:
     for i, token in enumerate(tokens):
         if token.word == "collate":

@@ -227,7 +227,7 @@ class Reading:
         offset = self._offset + len(body) - len(rest)
         return InvalidBackupError(
             f"record {self._records + place + 1} of {self._file.member}, at byte {offset}, has "
-            f"{commas[place] + 1} fields, and the others {wanted}",
+            f"{counted(commas[place] + 1, 'field')}, and the others {wanted}",
             hint="The file is damaged, or was changed: download it again",
         )
 

@@ -125,6 +125,7 @@ def test_files_that_contradict_each_other_are_refused() -> None:
     ("data", "said"),
     [
         (b'1,"x",00\n2,"y"\n', r"record 2 of shop/t/data/0\.csv, at byte 9, has 2 fields, and the others 3"),
+        (b'1,"x",00\n2\n', r"record 2 .*, at byte 9, has 1 field, and the others 3"),
         (b'1,"a\nb",00\n2,"y",00,3\n', "record 2 .*, at byte 11, has 4 fields"),
         (b'1,"x"\n', "record 1 has 2 fields, and the table 3 columns"),
         (b'1,"x",0\n', "record 1 .* does not have pairs of hexadecimal digits in column 'bytes'"),

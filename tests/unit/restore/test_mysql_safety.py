@@ -316,3 +316,19 @@ def test_the_host_of_the_option_file_is_asked(own_server: Any, tmp_path: Path) -
     one.close()
     # Who it is nobody knows: it could ask for files.
     assert not login.is_trusted
+
+
+def test_what_gets_the_default_collation_of_the_server_is_named(mysql_server: Any, tmp_path: Path) -> None:
+    target = MySQLTarget(mysql_server)
+    source = backup(tmp_path, f"{TABLE} DEFAULT CHARSET=utf8mb4")
+    outcome = restore(target, source)
+    query = "SELECT table_collation FROM information_schema.tables WHERE table_schema = 'shop'"
+    ((collation,),) = target.query(query)
+    (said,) = outcome.advice
+    assert f"without a collation for shop.t: the server takes its default, {collation}. If the instance" in said
+    (source / "shop" / "structure.sql").write_text("CREATE DATABASE `shop` CHARACTER SET utf8mb4;")
+    (source / "shop" / "t" / "structure.sql").write_text(f"{TABLE} DEFAULT CHARSET=utf8mb4 COLLATE={collation};")
+    (said,) = restore(target, source, rename={"shop": "other"}).advice
+    assert "for the database other: " in said
+    (source / "shop" / "structure.sql").write_text(f"CREATE DATABASE `shop` CHARACTER SET utf8mb4 COLLATE {collation};")
+    assert restore(target, source, rename={"shop": "third"}).advice == []

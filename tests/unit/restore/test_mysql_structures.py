@@ -183,3 +183,24 @@ def check_keys(server: Any, table: MySQLTable) -> None:
             ((_unused, made[defers]),) = cursor.fetchall()
             cursor.execute("DROP TABLE x.t")
     assert sorted(made[True].replace(",", "").splitlines()) == sorted(made[False].replace(",", "").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "expected"),
+    [
+        ("`a` text", "DEFAULT CHARSET=utf8mb4", True),
+        ("`a` text", "CHARACTER SET = UTF8MB4 COMMENT='COLLATE x'", True),
+        ("`a` text", "DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin", False),
+        ("`a` text", "COLLATE utf8mb4_bin CHARSET utf8mb4", False),
+        ("`a` text", "ENGINE=InnoDB", False),
+        ("`a` text", "CHARSET=latin1 COMMENT='CHARSET=utf8mb4'", False),
+        ("`a` varchar(9) CHARACTER SET utf8mb4 NOT NULL", "CHARSET=latin1", True),
+        ("`a` set('(') CHARACTER SET utf8mb4", "CHARSET=utf8mb4 COLLATE=utf8mb4_bin", True),
+        ("`a` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", "CHARSET=latin1", False),
+        ("`a` char(9) CHARACTER SET utf8mb4 AS (`b` COLLATE utf8mb4_bin)", "CHARSET=latin1", True),
+        ("`a` char(9) AS (cast(`b` as char charset utf8mb4))", "CHARSET=latin1", False),
+        ("`utf8mb4` int, `charset` int, KEY `charset` (`charset`)", "CHARSET=latin1", False),
+    ],
+)
+def test_a_character_set_without_a_collation_is_found(line: str, options: str, expected: bool) -> None:
+    assert of_lines(line, options=options).names_no_collation is expected
