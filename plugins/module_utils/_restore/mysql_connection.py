@@ -117,6 +117,16 @@ class Connection:
                 raise ConfigurationError(
                     f"config_file {login.config_file!r} is not an option file of MySQL: give one with a section [client]."
                 ) from None
+            except UnicodeError as error:
+                # Of the password only if it is in the file: the driver encodes that one itself.
+                if getattr(error, "encoding", "") == "latin-1":
+                    raise ConfigurationError(
+                        f"config_file {login.config_file!r} has a user or password that PyMySQL cannot send: set login_user and login_password."
+                    ) from None
+                raise self._lost(
+                    "no host can have this name",
+                    "connect to the database server",
+                ) from None
 
     def execute(
         self, statement: t.Union[str, bytes], values: Values = None

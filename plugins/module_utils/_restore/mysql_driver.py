@@ -83,6 +83,9 @@ def load_driver() -> t.Any:
 def connect(driver: t.Any, login: Login, *, local_infile: bool) -> t.Any:
     """Connect. ``local_infile``: whether the server may ask for files. Raises what the driver raises, and BackupError."""
     arguments = _arguments(login)
+    if driver.__name__ == "pymysql" and login.password:
+        # It would encode a text as Latin-1, other than all clients and servers do.
+        arguments["password"] = login.password.encode()
     # Off by default: with it, a server can ask for any file of this host.
     if local_infile:
         arguments["local_infile"] = 1

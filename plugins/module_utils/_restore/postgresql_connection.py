@@ -148,8 +148,19 @@ class Connection:
         self._is_canceled = False
         #: Guards the end of the connection, against a thread that cancels at that time.
         self._lock = threading.Lock()
-        with self._translated(f"connect to database {printable(database)}"):
-            self._connection = self._driver.connect(login.parameters(database))
+        operation = f"connect to database {printable(database)}"
+        with self._translated(operation):
+            try:
+                self._connection = self._driver.connect(
+                    login.parameters(database)
+                )
+            except UnicodeError:
+                # psycopg 3 resolves names itself, by Python.
+                raise DatabaseConnectionError(
+                    f"the connection to {login.server} failed: no host can have this name",
+                    hint="Check login_host",
+                    operation=operation,
+                ) from None
         try:
             self._prepare(login)
         except BaseException:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.apsaradb.backup.plugins.module_utils._plugin.tuning import ORPHAN_TIMEOUT
+from copies import LIMIT
 from databases import MariaDB, MySQL, PostgreSQL
 from downloads import CLOCK
 from exports import Export, mysql_tables, postgresql_tables
@@ -212,3 +214,19 @@ def test_two_runs_at_once(scene: Scene) -> None:
         first.outputs()
     until(lambda: not scene.target.sessions())
     scene.check()
+
+
+@pytest.mark.parametrize("engine", ["mysql", "postgresql"])
+def test_a_run_that_has_loaded_nothing_does_not_say_that_it_is_kept(engine: str, tmp_path: Path) -> None:
+    export = (mysql_tables if engine == "mysql" else postgresql_tables).export(["shop"])
+    arguments = {"src": str(archive(export, tmp_path)), "login_host": "127.0.0.1"}
+    module = f"ansible_collections.apsaradb.backup.plugins.modules.dbs_restore_{engine}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(LIMIT)
+        arguments["login_port"] = server.getsockname()[1]
+        with started(module, arguments) as process, server.accept()[0]:
+            # The run waits for a word of the server.
+            process.send_signal(signal.SIGTERM)
+            result: Result = json.loads(process.outputs()[0])
+    assert result["failed"] is True
+    assert result["msg"] == "Interrupted by SIGTERM."

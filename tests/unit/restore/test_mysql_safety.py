@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ansible_collections.apsaradb.backup.plugins.module_utils._restore.errors im
     InvalidBackupError,
 )
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.model import Null
+from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_connection import Connection
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_driver import Login
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_options import MySQLOptions
 from ansible_collections.apsaradb.backup.plugins.module_utils._restore.mysql_server import MySQLServer
@@ -332,3 +334,15 @@ def test_what_gets_the_default_collation_of_the_server_is_named(mysql_server: An
     assert "for the database other: " in said
     (source / "shop" / "structure.sql").write_text(f"CREATE DATABASE `shop` CHARACTER SET utf8mb4 COLLATE {collation};")
     assert restore(target, source, rename={"shop": "third"}).advice == []
+
+
+@pytest.mark.parametrize("password", ["pässword", "密码", "🔑"])
+def test_a_password_has_any_characters(mysql_server: Any, password: str) -> None:
+    target = MySQLTarget(mysql_server)
+    target.query("CREATE USER app@localhost IDENTIFIED BY %s", password)
+    try:
+        login = Login("app", password, unix_socket=mysql_server.socket)
+        with closing(Connection(login, shows_data=False)) as connection:
+            assert connection.value("SELECT CURRENT_USER()") == "app@localhost"
+    finally:
+        target.query("DROP USER app@localhost")

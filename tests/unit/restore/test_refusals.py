@@ -62,6 +62,7 @@ def refused(module: RestoreModule, source: Path, **options: Any) -> str:
     assert result.get("failed"), result
     assert not result.get("changed"), result
     assert module.databases() == databases
+    assert "is kept" not in result["msg"], "there is nothing to continue"
     return str(result["msg"])
 
 
@@ -186,9 +187,16 @@ def test_a_server_that_cannot_be_reached(module: RestoreModule, tmp_path: Path, 
     assert "127.0.0.1" in message
     assert str(port) in message
     assert "login_port" in message.partition(str(port))[2], "what to check"
+    assert "Is the server" not in message
+    for host in ("db1.invalid", "db1..example.com", "x" * 64 + ".example.com"):
+        message = refused(module, source, login_unix_socket=None, login_host=host)
+        assert f"{host}" in message
+        assert "login_host" in message.rpartition(host)[2], "what to check"
+        assert "Traceback" not in message
     message = refused(module, source, login_unix_socket=str(tmp_path / "none"))
     assert str(tmp_path / "none") in message
     assert "login_unix_socket" in message
+    assert "Is the server" not in message
     message = refused(module, source, login_password="another one")
     assert "login_password" in message
     assert "another one" not in module.output
@@ -202,6 +210,18 @@ def test_an_option_file_that_is_none_is_named_and_not_quoted(module_of: Any, mar
         message = refused(module, backup(module, tmp_path / str(number)), config_file=str(path))
         assert f"config_file '{path}' is not an option file of MySQL: give one with a section [client]." in message
         assert "s3cret" not in module.output
+
+
+def test_a_password_of_an_option_file_that_cannot_be_sent_is_not_quoted(
+    module_of: Any, mariadb: Any, tmp_path: Path
+) -> None:
+    module = RestoreModule(module_of, mariadb)
+    path = tmp_path / "my.cnf"
+    path.write_text("[client]\npassword=密\n", encoding="utf-8")
+    login = {"login_password": None, "config_file": str(path)}
+    message = refused(module, backup(module, tmp_path), **login)
+    assert f"config_file '{path}' has a user or password that PyMySQL cannot send: set login_user" in message
+    assert "5bc6" not in module.output
 
 
 def test_the_socket_is_used_in_place_of_the_host(module: RestoreModule, tmp_path: Path) -> None:
