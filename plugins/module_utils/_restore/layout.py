@@ -105,7 +105,15 @@ def is_structure(member: Member, grammar: Grammar) -> bool:
 
 
 def table_name(directory: Path, grammar: Grammar) -> TableName:
-    """Return the name of a table by its directory. The database is empty in a flat layout."""
+    """Return the name of a table by its directory. The database is empty in a flat layout.
+
+    Raises InvalidBackupError if the source begins below the directory of a database.
+    """
+    if len(directory) <= grammar.has_schemas:
+        raise InvalidBackupError(
+            "it is a part of a database, and does not have the names of all that is above",
+            hint="Set src to the directory of the database or one above, and tables to restore only some",
+        )
     above = directory[:-1]
     schema = ""
     if grammar.has_schemas:

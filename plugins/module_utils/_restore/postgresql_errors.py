@@ -41,6 +41,7 @@ _HINTS = {
     "57014": "Something canceled it: run it again to continue",
 }
 
+_NO_POSTGRESQL = "Check login_host and login_port: what answers there does not speak the protocol of PostgreSQL"
 #: Drivers tell no code of a refused login: the words of the message have to do.
 _LOGIN_HINTS = {
     "password authentication failed": _HINTS["28P01"],
@@ -49,6 +50,8 @@ _LOGIN_HINTS = {
     "Peer authentication failed": "Set become_user to the user of the database, or log in by login_host with a password",
     "too many": _HINTS["53300"],
     '" does not exist': "Check login_user and login_db",
+    "invalid response to SSL negotiation": _NO_POSTGRESQL,
+    "expected authentication request": _NO_POSTGRESQL,
     "SSL": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "private key": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "certificate": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",

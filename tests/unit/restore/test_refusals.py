@@ -143,6 +143,25 @@ def test_a_backup_for_the_other_module_is_refused_by_its_name(
     assert message.endswith(f"is of a backup of {engine}. Restore it with dbs_restore_{engine.lower()}.")
 
 
+@pytest.mark.parametrize("depth", range(5))
+def test_a_directory_within_a_backup_is_restored_or_refused(module: RestoreModule, tmp_path: Path, depth: int) -> None:
+    data = next(backup(module, tmp_path).rglob("people/data"))
+    source = [data, *data.parents][depth]
+    if source == data:
+        said = "it has no "
+    elif source.name in ("people", "public"):
+        said = (
+            "it is a part of a database, and does not have the names of all that is above. Set src to the directory of"
+        )
+    else:
+        said = ""
+    if said:
+        assert said in refused(module, source)
+    else:
+        result = module(source)
+        assert (result.get("state"), result.get("databases")) == ("done", ["shop"]), result["msg"]
+
+
 @pytest.mark.parametrize("name", ["dbs_restore_mysql", "dbs_download_extract"])
 def test_a_source_that_may_not_be_looked_at_is_not_absent(module_of: Any, tmp_path: Path, name: str) -> None:
     # A user without rights would be needed elsewhere; a path that is too long cannot be looked at by anybody.
@@ -272,6 +291,11 @@ class OldServer(socketserver.ThreadingTCPServer):
         self.version = version
         super().__init__(("127.0.0.1", 0), OldConnection)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Clients may go away at any time.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class OldConnection(socketserver.StreamRequestHandler):
     def handle(self) -> None:
@@ -325,6 +349,18 @@ def test_a_server_that_is_too_old(old_server: OldServer, module_of: Any, tmp_pat
     name = "MariaDB" if b"MariaDB" in old_server.version else "MySQL"
     oldest = "10.6" if name == "MariaDB" else "5.7"
     assert f"the server is {name} {old_server.version.decode()}: use {name} {oldest} or newer" in message
+
+
+@pytest.mark.parametrize("old_server", [b"8.0.36"], indirect=True)
+@pytest.mark.parametrize("mode", ["prefer", "disable"])
+def test_a_port_of_mysql_is_not_one_of_postgresql(
+    old_server: OldServer, module_of: Any, tmp_path: Path, postgresql: Any, mode: str
+) -> None:
+    module = RestoreModule(module_of, postgresql)
+    host, port = old_server.server_address[:2]
+    login = {"login_unix_socket": None, "login_host": host, "login_port": port, "ssl_mode": mode}
+    message = refused(module, backup(module, tmp_path), **login)
+    assert "Check login_host and login_port: what answers there does not speak the protocol of PostgreSQL." in message
 
 
 # What the server lacks, and what shifts without a word
