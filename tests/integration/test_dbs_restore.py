@@ -267,7 +267,7 @@ def test_progress_is_printed(world: Any, mariadb: MariaDB) -> None:
     target = Target(world, mariadb)
     target.large_backup()
     with target.held() as (_unused, let_go):
-        world.once_said(lambda log: log.count(" tables, ") >= 2, let_go)
+        world.once_said(lambda log: log.count(" of 1 table, ") >= 2, let_go)
         result = target.ad_hoc(f"progress_interval=1 parallel=1 tables={target.orders}")
     assert result["state"] == "done"
     lines = [line for line in world.output.splitlines() if line.startswith(f"[localhost] {target.src}: ")]
