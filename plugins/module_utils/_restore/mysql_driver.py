@@ -97,33 +97,54 @@ def connect(driver: t.Any, login: Login, *, local_infile: bool) -> t.Any:
         # Nobody can listen there. Since version 1.2, it would encrypt all data, and read
         # all authorities of the system for each connection.
         arguments["ssl_disabled"] = True
+    if driver.__name__ == "pymysql":
+        return _connect_pymysql(driver, login, arguments)
     if not login.needs_tls:
         return driver.connect(**arguments)
+    arguments["ssl"] = _ssl(login)
+    checks = "VERIFY_IDENTITY" if login.checks_hostname else "VERIFY_CA"
+    mode = checks if login.ca_cert else "REQUIRED"
+    connection = driver.connect(**arguments, ssl_mode=mode)
+    with contextlib.closing(connection.cursor()) as cursor:
+        # With some of its libraries, it goes on without TLS if there is no ca_cert.
+        cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        has_tls = bool(cursor.fetchone()[1])
+    if not has_tls:
+        connection.close()
+        raise _no_tls(login)
+    return connection
+
+
+def _ssl(login: Login) -> dict[str, t.Any]:
     ssl = {
         "ca": login.ca_cert,
         "cert": login.client_cert,
         "key": login.client_key,
     }
-    arguments["ssl"] = {name: path for name, path in ssl.items() if path}
-    if driver.__name__ != "pymysql":
-        checks = "VERIFY_IDENTITY" if login.checks_hostname else "VERIFY_CA"
-        mode = checks if login.ca_cert else "REQUIRED"
-        connection = driver.connect(**arguments, ssl_mode=mode)
-        with contextlib.closing(connection.cursor()) as cursor:
-            # With some of its libraries, it goes on without TLS if there is no ca_cert.
-            cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
-            has_tls = bool(cursor.fetchone()[1])
-        if not has_tls:
-            connection.close()
-            raise _no_tls(login)
-        return connection
-    arguments["ssl"]["check_hostname"] = login.checks_hostname
+    return {name: path for name, path in ssl.items() if path}
+
+
+def _connect_pymysql(
+    driver: t.Any, login: Login, arguments: dict[str, t.Any]
+) -> t.Any:
+    if login.needs_tls:
+        arguments["ssl"] = {
+            **_ssl(login),
+            "check_hostname": login.checks_hostname,
+        }
     connection = driver.connect(**arguments, defer_connect=True)
+    if connection.unix_socket:
+        connection.connect()
+        return connection
     address = (connection.host, connection.port)
     opened = socket.create_connection(address, login.connect_timeout)
     try:
-        # Before version 1.2, PyMySQL goes on without TLS if the server, or somebody in its place, says that it has none.
-        _check_offers_tls(opened, login)
+        if login.needs_tls:
+            # Before version 1.2, PyMySQL goes on without TLS if the server, or somebody in its place, says that it has none.
+            _check_offers_tls(opened, login)
+        else:
+            # PyMySQL would wait forever for what never says a word.
+            _peek(opened, 1, time.monotonic() + login.connect_timeout)
         # As PyMySQL has its own ones.
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

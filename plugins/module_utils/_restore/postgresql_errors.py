@@ -57,6 +57,7 @@ _LOGIN_HINTS = {
     "certificate": "Check ssl_mode, ca_cert, ssl_cert and ssl_key",
     "No such file or directory": "Check login_unix_socket, the directory of the socket, and that the server runs",
     "Connection refused": "Check login_host and login_port, and that the server runs",
+    "timeout expired": "Check login_host and login_port, and that the server runs",
     "resolve host": "Check login_host",
     "translate host": "Check login_host",
     "invalid connection option": "Check connect_params",

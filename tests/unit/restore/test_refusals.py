@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import struct
 import sys
@@ -219,6 +220,15 @@ def test_a_server_that_cannot_be_reached(module: RestoreModule, tmp_path: Path, 
     message = refused(module, source, login_password="another one")
     assert "login_password" in message
     assert "another one" not in module.output
+
+
+def test_what_never_answers_is_waited_for_only_as_long_as_is_said(module: RestoreModule, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host, port = silent.getsockname()
+        login = {"login_unix_socket": None, "login_host": host, "login_port": port, "connect_timeout": 1}
+        message = refused(module, backup(module, tmp_path), **login)
+    assert ": timed out. Check" in message or "timeout expired. Check" in message
+    assert "login_port" in message.rpartition("Check")[2]
 
 
 def test_an_option_file_that_is_none_is_named_and_not_quoted(module_of: Any, mariadb: Any, tmp_path: Path) -> None:
