@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._base.text import printable
 from .model import (
     Loaded,
     Piece,
@@ -51,7 +52,8 @@ CREATE TABLE {SCHEMA}.objects (restore_id text, object text, PRIMARY KEY (restor
 def exists(connection: Connection) -> bool:
     # Created last, in one transaction with the others.
     rows = connection.execute(
-        f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL"
+        f"SELECT to_regclass('{SCHEMA}.objects') IS NOT NULL",
+        operation=f"look for earlier restores in database {printable(connection.database)}",
     )
     return bool(rows[0][0])
 

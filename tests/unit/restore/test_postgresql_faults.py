@@ -318,6 +318,15 @@ def test_a_refused_login(postgresql: PostgreSQL, tmp_path: Path, limited: str) -
     assert "Check login_unix_socket" in message
 
 
+def test_restores_of_another_user(postgresql: PostgreSQL, tmp_path: Path, limited: str) -> None:
+    made = postgresql_restore(export(table()), tmp_path, postgresql)
+    made.run()
+    made.login = as_limited(postgresql)
+    message = failed(made, DatabaseError)
+    assert message.startswith("Failed to look for earlier restores in database shop: ")
+    assert "permission denied for schema apsaradb_restore. Give the user this privilege, or set session_role" in message
+
+
 def test_an_encoding_that_lacks_characters(postgresql: PostgreSQL, tmp_path: Path) -> None:
     ask(postgresql, "CREATE DATABASE shop ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", "postgres")
     assert "has the encoding LATIN1" in failed(
