@@ -224,9 +224,10 @@ def test_a_run_that_has_loaded_nothing_does_not_say_that_it_is_kept(engine: str,
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(LIMIT)
         arguments["login_port"] = server.getsockname()[1]
-        with started(module, arguments) as process, server.accept()[0]:
-            # The run waits for a word of the server.
-            process.send_signal(signal.SIGTERM)
-            result: Result = json.loads(process.outputs()[0])
+        with started(module, arguments) as process:
+            waiting, _address = server.accept()
+            with waiting:  # for a word of the server
+                process.send_signal(signal.SIGTERM)
+                result: Result = json.loads(process.outputs()[0])
     assert result["failed"] is True
     assert result["msg"] == "Interrupted by SIGTERM."
