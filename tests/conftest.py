@@ -41,7 +41,7 @@ def clean_environment() -> None:
             del os.environ[name]
     os.environ.pop("REQUESTS_CA_BUNDLE", None)
     os.environ.pop("CURL_CA_BUNDLE", None)
-    # Authorities of the machine as well, which it can take longer to read than to do all else of a connection.
+    # No certificate authorities of the machine: reading them can take longer than all else of a connection.
     os.environ.update(SSL_CERT_FILE=os.devnull, SSL_CERT_DIR=os.devnull)
     os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
     os.environ["ANSIBLE_HOME"] = str(ROOT / ".cache" / "ansible")

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 apsaradb.backup maintainers
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Modules in processes of their own, which begin with all that they import.
+"""Modules in processes of their own, which need not load Python and its packages first.
 
-To load Python and the packages takes longer than most that tests have modules do, a thousand times. So one process, the
-mould, loads them once, and each module runs in a copy of it: a process with its own environment, outputs and end. What is
-about the start of Python itself, such as what is read of the environment, needs a process that is started anew.
+Loading them takes longer than the work of most modules in tests, of which there are a thousand. So one process, the
+template, loads them once. Each module runs in a copy of it, made by fork: a process with an environment, outputs and an
+end of its own. A test of the start of Python, such as of variables that Python reads, needs a new process instead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Copy:
         errors, self.stderr = (os.dup(output), None) if stderr == subprocess.STDOUT else _stream(stderr)
         told, telling = os.pipe()
         theirs = [source, output, errors, telling]
-        socket.send_fds(_mould(), [json.dumps(order).encode()], theirs)
+        socket.send_fds(_template(), [json.dumps(order).encode()], theirs)
         for descriptor in theirs:
             os.close(descriptor)
         self._status = os.fdopen(told, encoding="ascii")
@@ -106,25 +106,25 @@ def _stream(wanted: int | None) -> tuple[int, IO[str] | None]:
 
 
 @functools.cache
-def _mould() -> socket.socket:
-    """Where copies are ordered from the mould, which ends with this process."""
+def _template() -> socket.socket:
+    """Where copies are ordered from the template, which ends with this process."""
     from processes import environment_for_modules
 
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    mould = subprocess.Popen(
+    template = subprocess.Popen(
         [sys.executable, "-c", "import copies; copies.serve()"], stdin=theirs.fileno(), env=environment_for_modules()
     )
     theirs.close()
 
     def end() -> None:
         ours.close()
-        mould.wait()
+        template.wait()
 
     atexit.register(end)
     return ours
 
 
-# In the mould, and in its copies
+# In the template, and in its copies
 
 
 def serve() -> None:

@@ -103,7 +103,7 @@ def _in_postgresql(database: Path, keys_first: bool) -> Iterator[str]:
     yield f"-d postgres -f {shlex.quote(str(database / 'structure.sql'))}"
     target = f"-d {shlex.quote(database.name)}"
     schemas = _below(database)
-    # It creates public, which is there already: the script of the vendor goes on after that.
+    # Each new database has a schema public, so creating it fails. The script of the vendor ignores that.
     yield from (f"{target} -v ON_ERROR_STOP=0 -f {shlex.quote(str(schema / 'structure.sql'))}" for schema in schemas)
     tables = [table for schema in schemas for table in _below(schema)]
     data = [

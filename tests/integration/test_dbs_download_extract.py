@@ -48,7 +48,7 @@ def restore(world: Any) -> Path:
 
 @pytest.fixture
 def large(restore: Path, request: pytest.FixtureRequest) -> str:
-    """So many archives of the same files, joined: 500 keep the module busy for some seconds."""
+    """The same archive many times in one file, by default so often that the module is busy for some seconds."""
     block = io.BytesIO()
     with tarfile.open(fileobj=block, mode="w") as file:
         for number in range(200):

@@ -108,7 +108,7 @@ class KeyMaker(t.NamedTuple):
         numbers: t.Sequence[int],
         attaches: bool = False,
     ) -> None:
-        """Create keys, of which the index is there already if ``attaches``."""
+        """Create keys. ``attaches``: whether their indexes exist already, and only become keys."""
         keys = [structure_of(table).made_keys[number] for number in numbers]
         unnamed = [key for key in keys if not key.is_named]
         before = self._existing(table) if unnamed else set()
