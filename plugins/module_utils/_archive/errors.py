@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from .._base.errors import BackupError
+from .._base.text import counted
 
 
 class InvalidArchiveError(BackupError):
@@ -36,6 +37,6 @@ def untrusted(message: str) -> InvalidArchiveError:
 def truncated(size: int, what: str) -> InvalidArchiveError:
     """The error for an archive of that size that ends too early."""
     return InvalidArchiveError(
-        f"the archive is truncated: it ends after {size} bytes, in the middle of a {what}",
+        f"the archive is truncated: it ends after {counted(size, 'byte')}, in the middle of a {what}",
         hint=_DAMAGED_HINT,
     )

@@ -26,8 +26,7 @@ _STATUSES = {
     "failed": "failed",
     "error": "failed",
 }
-
-
+#: What is a text, or none, whichever service lists it.
 _TEXTS = (
     "BackupId",
     "BackupMode",

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .backup_set import BackupSetQuery, instant, is_usable
+from .._base.text import counted
+from .backup_set import BackupSet, BackupSetQuery, instant, is_usable
 from .backup_sets import list_backup_sets
 from .lists import Expected
 
@@ -36,7 +37,14 @@ def recoverable_window(
     """
     if source == "rds":
         return _by_service(client, instance_name, region)
-    return _by_backup_sets(client, source, instance_name, region, warn)
+    backups = list_backup_sets(
+        client,
+        source,
+        instance_name,
+        BackupSetQuery(region, status="success"),
+        warn,
+    )
+    return _by_backup_sets(backups, instance_name, warn)
 
 
 def _by_service(
@@ -65,19 +73,10 @@ def _by_service(
 
 
 def _by_backup_sets(
-    client: Client,
-    source: str,
+    backups: t.Sequence[BackupSet],
     instance_name: str,
-    region: str,
     warn: t.Callable[[str], t.Any],
 ) -> dict[str, t.Any]:
-    backups = list_backup_sets(
-        client,
-        source,
-        instance_name,
-        BackupSetQuery(region, status="success"),
-        warn,
-    )
     usable = list(filter(is_usable, backups))
     times = sorted(
         filter(
@@ -90,7 +89,7 @@ def _by_backup_sets(
     )
     if len(times) < len(usable):
         warn(
-            f"The service returned no time of {len(usable) - len(times)} backup sets of "
+            f"The service returned no time of {counted(len(usable) - len(times), 'backup set')} of "
             f"instance {instance_name!r}: the recoverable range may be larger than "
             "recoverable says."
         )

@@ -12,6 +12,7 @@ import math
 import typing as t
 
 from .._base.errors import ConnectionFailedError
+from .._base.text import counted
 from .object_info import ObjectInfo
 
 
@@ -72,7 +73,7 @@ class Body:
             # By the server, or by ``abort`` of another thread.
             self._connection.close()
             raise ConnectionFailedError(
-                f"{self._connection.host} closed the connection {self._left} bytes before the end"
+                f"{self._connection.host} closed the connection {counted(self._left, 'byte')} before the end"
             )
         self._left -= count
         if not self._left:

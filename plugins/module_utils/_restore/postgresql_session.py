@@ -190,5 +190,6 @@ def _by_database(
 
 
 def _named(tables: t.Sequence[TablePlan]) -> str:
-    more = f" and {len(tables) - 1} more tables" if tables[1:] else ""
+    others = len(tables) - 1
+    more = f" and {counted(others, 'other table')}" if others else ""
     return tables[0].place.printable + more

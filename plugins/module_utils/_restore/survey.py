@@ -240,4 +240,4 @@ class _Survey:
     def _warnings(self) -> t.Iterator[str]:
         if self._ignored:
             names = ", ".join(self._ignored[:5])
-            yield f"ignored, as neither structures nor data: {counted(len(self._ignored), 'file')}: {names}"
+            yield f"{counted(len(self._ignored), 'file')} ignored, as neither structure nor data: {names}"

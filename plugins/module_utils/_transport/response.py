@@ -14,7 +14,7 @@ import time
 import typing as t
 
 from .._base.errors import ConnectionFailedError, InvalidResponseError
-from .._base.text import MAX_NAME, quoted
+from .._base.text import MAX_NAME, counted, quoted
 from . import tuning
 from .errors import ServiceError
 
@@ -77,7 +77,7 @@ class Response(t.NamedTuple):
             quoted(self.header("content-type").split(";")[0], MAX_NAME)
             or "no content type"
         )
-        text = f"{kind}, {len(self.body)} bytes"
+        text = f"{kind}, {counted(len(self.body), 'byte')}"
         title = re.search(
             r"<title>\s*([^<]{1,4096})",
             # Titles stand in the head of a page. A regular expression is not to run over megabytes.

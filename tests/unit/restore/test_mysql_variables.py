@@ -272,7 +272,7 @@ def test_sql_modes_that_a_backup_needs(
         assert restore(target, source).changed
         assert target.query("SELECT CAST(a AS CHAR) FROM shop.t") == [(date,)]
     else:
-        with pytest.raises(BackupError, match="the server gave 1 warning"):
+        with pytest.raises(BackupError, match="the server gave 1 warning: "):
             restore(target, source)
 
 
