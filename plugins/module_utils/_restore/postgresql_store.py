@@ -158,22 +158,6 @@ def set_state(connection: Connection, restore_id: str, state: State) -> None:
     )
 
 
-def set_table_state(
-    connection: Connection,
-    restore_id: str,
-    table: int,
-    state: State,
-    rows: t.Optional[int] = None,
-) -> None:
-    connection.execute(
-        f"UPDATE {SCHEMA}.tables SET state = %s, rows_found = %s WHERE restore_id = %s AND number = %s",
-        state.value,
-        rows,
-        restore_id,
-        table,
-    )
-
-
 def set_table_states(
     connection: Connection,
     restore_id: str,

@@ -14,7 +14,7 @@ import typing as t
 from .._base.text import counted, printable
 from . import postgresql_store as store
 from .errors import VerificationError
-from .model import Plan, State, TablePlan, Verified
+from .model import Plan, TablePlan, Verified
 from .postgresql_connection import Connection
 from .postgresql_indexing import look_in
 from .postgresql_names import (
@@ -156,9 +156,7 @@ def recount(connection: Connection, plan: Plan) -> None:
                 place_of(tables[number]),
                 tables[number].source.records,
             )
-            store.set_table_state(
-                connection, plan.restore_id, number, State.DONE, rows
-            )
+            store.set_done(connection, plan.restore_id, {number: rows})
 
 
 def count(connection: Connection, place: str, expected: int) -> int:
