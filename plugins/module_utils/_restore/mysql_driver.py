@@ -83,20 +83,9 @@ def load_driver() -> t.Any:
 def connect(driver: t.Any, login: Login, *, local_infile: bool) -> t.Any:
     """Connect. ``local_infile``: whether the server may ask for files. Raises what the driver raises, and BackupError."""
     arguments = _arguments(login)
-    if driver.__name__ == "pymysql" and login.password:
-        # It would encode a text as Latin-1, other than all clients and servers do.
-        arguments["password"] = login.password.encode()
     # Off by default: with it, a server can ask for any file of this host.
     if local_infile:
         arguments["local_infile"] = 1
-    if (
-        driver.__name__ == "pymysql"
-        and login.unix_socket
-        and not login.config_file
-    ):
-        # Nobody can listen there. Since version 1.2, it would encrypt all data, and read
-        # all authorities of the system for each connection.
-        arguments["ssl_disabled"] = True
     if driver.__name__ == "pymysql":
         return _connect_pymysql(driver, login, arguments)
     if not login.needs_tls:
@@ -127,6 +116,13 @@ def _ssl(login: Login) -> dict[str, t.Any]:
 def _connect_pymysql(
     driver: t.Any, login: Login, arguments: dict[str, t.Any]
 ) -> t.Any:
+    if login.password:
+        # It would encode a text as Latin-1, other than all clients and servers do.
+        arguments["password"] = login.password.encode()
+    if login.unix_socket and not login.config_file:
+        # Nobody can listen there. Since version 1.2, it would encrypt all data, and read
+        # all authorities of the system for each connection.
+        arguments["ssl_disabled"] = True
     if login.needs_tls:
         arguments["ssl"] = {
             **_ssl(login),
