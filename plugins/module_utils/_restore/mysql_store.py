@@ -30,8 +30,6 @@ from .mysql_connection import Connection
 from .mysql_tokens import quote
 
 DATABASE = "apsaradb_restore"
-#: Tables that one statement names: far less than the least packet that a server may take.
-_NUMBERS_AT_A_TIME = 1000
 #: Databases of servers themselves.
 SYSTEM_DATABASES = {
     "mysql",
@@ -193,8 +191,8 @@ def set_table_state(
 ) -> None:
     """Record the state of tables. Those that are done have the rows that were expected."""
     rows = ", rows_found = rows_expected" if state is State.DONE else ""
-    for begin in range(0, len(numbers), _NUMBERS_AT_A_TIME):
-        some = numbers[begin : begin + _NUMBERS_AT_A_TIME]
+    for begin in range(0, len(numbers), tuning.NUMBERS_AT_A_TIME):
+        some = numbers[begin : begin + tuning.NUMBERS_AT_A_TIME]
         connection.execute(
             f"UPDATE {DATABASE}.tables SET state = %s{rows} "
             f"WHERE restore_id = %s AND number IN ({', '.join(map(str, some))})",

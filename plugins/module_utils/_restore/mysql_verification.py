@@ -25,10 +25,6 @@ from .mysql_store import DATABASE, qualified
 from .mysql_tokens import quote
 
 _SAMPLES = f"{DATABASE}.samples"
-#: Without a primary key, each sample is looked for in the whole table: only in those that are not larger.
-_MAX_SIZE_WITHOUT_KEY = 16 << 20
-#: Rows that one statement reads by their keys: of very many, servers read the whole table instead.
-_ROWS_AT_A_TIME = 100
 #: Types of bytes that are in a file as HEX gives them. A BIT is a number, and a place begins with other bytes.
 _PLAIN_BYTES = re.compile(r"(var)?binary\b|\w*blob\b|(var)?char\b|\w*text\b")
 #: Types of keys by which a server finds a row for a constant, without reading others.
@@ -85,7 +81,9 @@ def compare_samples(connection: Connection, table: TablePlan) -> int:
         has_key = set(table.structure.primary_key) <= set(
             file.columns
         ) and bool(table.structure.primary_key)
-        if samples and (has_key or table.source.size <= _MAX_SIZE_WITHOUT_KEY):
+        if samples and (
+            has_key or table.source.size <= tuning.MAX_SAMPLED_WITHOUT_KEY
+        ):
             columns = [table.structure.column(name) for name in file.columns]
             stored = [column for column in columns if not column.is_generated]
             if not (has_key and _reads(connection, table, columns, samples)):
@@ -131,7 +129,7 @@ def _reads(
     names = [quote(one.name).replace("%", "%%") for one in keys]
     row = "(" + " AND ".join(f"{name} = %s" for name in names) + ")"
     found: set[tuple[t.Any, ...]] = set()
-    step = _ROWS_AT_A_TIME * len(keys)
+    step = tuning.ROWS_AT_A_TIME * len(keys)
     for begin in range(0, len(values), step):
         some = values[begin : begin + step]
         rows = " OR ".join([row] * (len(some) // len(keys)))

@@ -28,6 +28,11 @@ BATCH_SIZE = 2 << 20
 #: Tables of such a transaction. Each has a statement of its own, and a kill repeats all of them.
 BATCH_TABLES = 16
 
+#: Samples that are compared by one statement. One of them can be larger.
+SAMPLES_SIZE = 1 << 20
+#: Data of a table without a primary key up to which samples are compared: each is looked for in all of the table.
+MAX_SAMPLED_WITHOUT_KEY = 16 << 20
+
 #: Attempts of a transaction that another one blocks, and the seconds by which the pause between two of them grows.
 MAX_ATTEMPTS = 5
 RETRY_PAUSE = 0.2
@@ -43,6 +48,10 @@ LOCK_TIMEOUT = 300
 
 #: What MySQL sorts the keys of a table in: with its default of 1 MiB, it writes twice as much to the disk.
 DDL_BUFFER_SIZE = 64 << 20
+#: Numbers of tables in one statement: far less than the smallest packet that a server may allow.
+NUMBERS_AT_A_TIME = 1000
+#: Rows that one statement reads by their keys: of very many, servers read the whole table instead.
+ROWS_AT_A_TIME = 100
 
 # PostgreSQL
 
@@ -50,10 +59,6 @@ DDL_BUFFER_SIZE = 64 << 20
 COPY_CHUNK = 1 << 20
 #: Tables that are created in one transaction: each has to be on the disk before the next one begins.
 TABLES_AT_A_TIME = 20
-#: Samples that are compared by one statement. One of them can be larger.
-SAMPLES_SIZE = 1 << 20
-#: Data of a table without a primary key up to which samples are looked for in all of it.
-MAX_SAMPLED_WITHOUT_KEY = 16 << 20
 
 # Messages
 
