@@ -122,21 +122,23 @@ def _reads(
         )
     if None in values:
         return False
-    texts = ", ".join(
-        _read(one) for one in columns if not one.is_generated
-    ).replace("%", "%%")
-    place = qualified(table.place).replace("%", "%%")
-    names = [quote(one.name).replace("%", "%%") for one in keys]
-    row = "(" + " AND ".join(f"{name} = %s" for name in names) + ")"
+    texts = ", ".join(_read(one) for one in columns if not one.is_generated)
+    select = _beside_values(f"SELECT {texts} FROM {qualified(table.place)}")
+    row = " AND ".join(
+        f"{_beside_values(quote(one.name))} = %s" for one in keys
+    )
     found: set[tuple[t.Any, ...]] = set()
     step = tuning.ROWS_AT_A_TIME * len(keys)
     for begin in range(0, len(values), step):
         some = values[begin : begin + step]
-        rows = " OR ".join([row] * (len(some) // len(keys)))
-        found.update(
-            connection.query(f"SELECT {texts} FROM {place} WHERE {rows}", some)
-        )
+        rows = " OR ".join([f"({row})"] * (len(some) // len(keys)))
+        found.update(connection.query(f"{select} WHERE {rows}", some))
     return expected <= found
+
+
+def _beside_values(text: str) -> str:
+    """Return a part of a statement that has values: a percent sign in a name would be the place of one."""
+    return text.replace("%", "%%")
 
 
 def _has_one_text(column: Column) -> bool:
@@ -177,8 +179,6 @@ def _insert(
     samples: list[Sample],
 ) -> None:
     names = ", ".join(quote(column.name) for column in stored)
-    # A percent sign would be the place of a value.
-    places = names.replace("%", "%%")
     connection.execute(f"DROP TEMPORARY TABLE IF EXISTS {_SAMPLES}")
     # Some servers take no table without a primary key.
     key = "number"
@@ -197,7 +197,8 @@ def _insert(
         ]
         marks = ", ".join(["%s"] * len(values))
         connection.execute(
-            f"INSERT INTO {_SAMPLES} ({places}) VALUES ({marks})", values
+            f"INSERT INTO {_SAMPLES} ({_beside_values(names)}) VALUES ({marks})",
+            values,
         )
 
 
