@@ -83,15 +83,14 @@ def _compare(
     names = f"v.{quote(number)}, (v.read).*"
     read = f"(SELECT {names} FROM (VALUES {rows}) v ({quote(number)}, read))"
     only = "" if structure_of(table).is_partitioned else "ONLY "
-    query = _by_key if has_key else _by_all
+    source = f"{only}{place}"
+    if has_key:
+        key = table.structure.primary_key
+        query = _by_key(read, source, columns, quote(number), key)
+    else:
+        query = _by_all(read, source, columns, quote(number))
     wrong = connection.execute(
-        query(
-            read,
-            f"{only}{place}",
-            columns,
-            table.structure.primary_key,
-            quote(number),
-        ),
+        query,
         operation=f"compare samples of {table.place.printable}",
         has_data=True,
     )
@@ -128,8 +127,8 @@ def _by_key(
     samples: str,
     place: str,
     columns: t.Sequence[str],
-    key: t.Sequence[str],
     number: str,
+    key: t.Sequence[str],
 ) -> str:
     same = " AND ".join(f"t.{quote(name)} = s.{quote(name)}" for name in key)
     different = [
@@ -144,11 +143,7 @@ def _by_key(
 
 
 def _by_all(
-    samples: str,
-    place: str,
-    columns: t.Sequence[str],
-    key: t.Sequence[str],
-    number: str,
+    samples: str, place: str, columns: t.Sequence[str], number: str
 ) -> str:
     different = " OR ".join(map(_differs, columns))
     return (
