@@ -82,7 +82,7 @@ class Loader:
         self._error: t.Optional[BaseException] = None
         self._sessions: list[Session] = []
         self._jobs.extend(
-            _Job(finish=together)
+            _Job(tables=together)
             for together in _together(self._tables.values())
         )
         # Each has a connection, in which the server works as long as a statement takes. Daemons, as that cannot always be
@@ -157,9 +157,9 @@ class Loader:
                             # It was not there yet to be cancelled.
                             return
                 if job.step is not None:
-                    self._step(session, job.finish[0], job.step)
-                elif job.finish:
-                    self._finish(session, job.finish)
+                    self._step(session, job.tables[0], job.step)
+                elif job.tables:
+                    self._finish(session, job.tables)
                 else:
                     self._load(session, job.pieces)
         except BaseException as error:
@@ -180,7 +180,7 @@ class Loader:
             if self._is_closed or self._error:
                 return None
             job = self._jobs.popleft()
-            if not job.finish:
+            if not job.tables:
                 self._pieces_waiting -= 1
                 self._changed.notify_all()
             return job
@@ -227,12 +227,12 @@ class Loader:
             steps = session.steps(progress.plan)
             progress.steps_left = len(steps)
             self._jobs.extendleft(
-                _Job(finish=[progress], step=step) for step in steps[::-1]
+                _Job(tables=[progress], step=step) for step in steps[::-1]
             )
             if not steps:
                 ready.append(progress)
         if ready:
-            self._jobs.appendleft(_Job(finish=ready))
+            self._jobs.appendleft(_Job(tables=ready))
 
     def _step(
         self, session: Session, progress: TableProgress, step: int
@@ -244,7 +244,7 @@ class Loader:
             progress.seconds += time.monotonic() - began
             progress.steps_left -= 1
             if not progress.steps_left:
-                self._jobs.appendleft(_Job(finish=[progress]))
+                self._jobs.appendleft(_Job(tables=[progress]))
                 self._changed.notify_all()
 
     def _finish(
@@ -271,10 +271,10 @@ class Loader:
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """Either pieces for one transaction, or tables to finish, or one step of a table before that."""
+    """Either pieces for one transaction, or tables to finish; with ``step``, only that step of the one table."""
 
     pieces: t.Sequence[Piece] = ()
-    finish: t.Sequence[TableProgress] = ()
+    tables: t.Sequence[TableProgress] = ()
     step: t.Optional[int] = None
 
 
