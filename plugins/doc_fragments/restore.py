@@ -46,7 +46,7 @@ options:
         other names, see RV(replaced). In MySQL, tables are replaced. In PostgreSQL, the whole database is replaced, and must have no other
         sessions at that moment. The new database does not have what backups do not contain, such as views.
       - This is not about tables of an earlier, interrupted run of the same restore. They are always continued.
-      - It is about tables only. A database that exists is used, with all that it has, also if O(rename) names it.
+      - A database that has no such table is used as it is, also if O(rename) names it.
     type: str
     default: error
     choices: [error, skip, replace]
