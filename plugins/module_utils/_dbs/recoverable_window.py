@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._base.text import counted
 from .backup_set import BackupSet, BackupSetQuery, instant, is_usable
 from .backup_sets import list_backup_sets
 from .lists import Expected
@@ -89,7 +88,7 @@ def _by_backup_sets(
     )
     if len(times) < len(usable):
         warn(
-            f"The service returned no time of {counted(len(usable) - len(times), 'backup set')} of "
+            f"The service returned no time of {len(usable) - len(times)} backup sets of "
             f"instance {instance_name!r}: the recoverable range may be larger than "
             "recoverable says."
         )
